@@ -1,0 +1,5 @@
+"""`python -m robustmm`."""
+
+from robustmm.cli import main
+
+main()

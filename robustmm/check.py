@@ -1,0 +1,150 @@
+"""What a manifest holds: splits, classes, missing rates, sizes, duplicates across splits, and every bad file."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from robustmm.attack import Number, Result
+from robustmm.guess import guessed, strays
+from robustmm.manifest import REQUIRED, Manifest, class_names
+from robustmm.modalities import Modality, Signal
+from robustmm.reading import stream
+
+
+class ModalityFacts(Result):
+    """One modality, whole manifest. `missing` is the rate by split; `constant` counts silent or blank inputs."""
+
+    name: str
+    kind: str
+    missing: dict[str, Number]
+    sizes: dict[str, int]
+    not_finite: int
+    constant: int
+
+
+class Duplicate(Result):
+    """The same content in two splits: training has seen what is tested."""
+
+    modality: str
+    ids: list[str]
+    splits: list[str]
+
+
+class ManifestFacts(Result):
+    """The result of `robustmm data check --json`, format 1."""
+
+    format: int = 1
+    manifest: str
+    samples: int
+    splits: dict[str, dict[str, int]]
+    modalities: list[ModalityFacts]
+    metadata: list[str]
+    duplicates: list[Duplicate]
+    bad: list[str]
+    warnings: list[str]
+
+
+def check(
+    manifest: Manifest, modalities: list[Modality] | None = None, advance: Callable[[int], None] = lambda rows: None
+) -> ManifestFacts:
+    """Reads every cell. `modalities` say how; they are guessed from the cells where no recipe does."""
+    warnings: list[str] = []
+    if modalities is None:
+        modalities = guessed(manifest)
+        warnings = strays(manifest, modalities)
+    seen: dict[str, dict[str, list[int]]] = {m.name: {} for m in modalities}
+    sizes: dict[str, Counter[str]] = {m.name: Counter() for m in modalities}
+    absent: dict[str, Counter[str]] = {m.name: Counter() for m in modalities}
+    broken: dict[str, Counter[str]] = {m.name: Counter() for m in modalities}
+    bad: list[str] = []
+    splits = manifest.columns["split"]
+    for rows, samples in stream(manifest, modalities, 64, "missing"):
+        bad += samples.bad
+        for modality in modalities:
+            for row, signal in zip(range(rows.start, rows.stop), samples.signals[modality.name], strict=True):
+                if signal is None:
+                    absent[modality.name][splits[row]] += 1
+                    continue
+                seen[modality.name].setdefault(digest(signal), []).append(row)
+                sizes[modality.name][modality.size_of(cells(modality, manifest)[row], manifest.folder)] += 1
+                broken[modality.name]["not finite"] += not finite(signal)
+                broken[modality.name]["constant"] += constant(signal)
+        advance(rows.stop - rows.start)
+    totals = manifest.splits()
+    counts = {
+        s: Counter(label for label, split in zip(manifest.labels, splits, strict=True) if split == s) for s in totals
+    }
+    order = class_names(manifest.labels)
+    facts = ManifestFacts(
+        manifest=str(manifest.path),
+        samples=len(manifest),
+        splits={split: {label: counts[split][label] for label in order} for split in totals},
+        modalities=[
+            ModalityFacts(
+                name=m.name,
+                kind=m.kind,
+                missing={split: absent[m.name][split] / total for split, total in totals.items()},
+                sizes=dict(sorted(sizes[m.name].items(), key=lambda item: numbers(item[0]))),
+                not_finite=broken[m.name]["not finite"],
+                constant=broken[m.name]["constant"],
+            )
+            for m in modalities
+        ],
+        metadata=[
+            c for c in manifest.columns if c not in REQUIRED and c not in {m.column or m.name for m in modalities}
+        ],
+        duplicates=[
+            Duplicate(modality=name, ids=[manifest.ids[r] for r in rows], splits=[splits[r] for r in rows])
+            for name, found in seen.items()
+            for rows in found.values()
+            if len({splits[r] for r in rows}) > 1
+        ],
+        bad=bad,
+        warnings=[],
+    )
+    return facts.model_copy(update={"warnings": warnings + doubts(facts)})
+
+
+def doubts(facts: ManifestFacts) -> list[str]:
+    """What a careful reader would object to before training on this."""
+    found = [f'there is no split "{name}"' for name in ("train", "valid", "test") if name not in facts.splits]
+    train = facts.splits.get("train", {})
+    for split, counts in facts.splits.items():
+        unseen = [label for label, n in counts.items() if n and not train.get(label)]
+        lacking = [label for label, n in counts.items() if not n]
+        if train and unseen:
+            found.append(f"{split} has classes that train has not: {', '.join(unseen)}")
+        if lacking:
+            found.append(f"{split} has no samples of: {', '.join(lacking)}")
+    for m in facts.modalities:
+        for split, rate in m.missing.items():
+            if rate == 1:
+                found.append(f"{m.name} is missing from every row of {split}")
+        if m.not_finite:
+            found.append(f"{m.name} holds NaN or infinite values in {m.not_finite} samples")
+    return found
+
+
+def cells(modality: Modality, manifest: Manifest) -> list[str]:
+    return manifest.column(modality.column or modality.name)
+
+
+def numbers(size: str) -> list[float]:
+    """The numbers of a size, so that sizes sort as people expect."""
+    return [float(n) for n in re.findall(r"[0-9.]*[0-9]", size)]
+
+
+def digest(signal: Signal) -> str:
+    content = signal.encode() if isinstance(signal, str) else np.ascontiguousarray(signal).tobytes()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def finite(signal: Signal) -> bool:
+    return isinstance(signal, str) or bool(np.isfinite(signal).all())
+
+
+def constant(signal: Signal) -> bool:
+    return not signal.strip() if isinstance(signal, str) else bool(np.ptp(np.nan_to_num(signal)) == 0)

@@ -1,0 +1,55 @@
+"""The command line. One file a command: parse, call one function, render."""
+
+import os
+import sys
+from importlib import import_module
+
+import typer
+
+from robustmm.errors import RobustmmError
+
+app = typer.Typer(
+    name="robustmm",
+    help="Train, export and attack multimodal models: what holds, what breaks, which modality each answer rests on.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """The entry point. A user's error is one sentence and its exit code; a bug shows its traceback and exits 70."""
+    register()
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    try:
+        code = app(standalone_mode=False)
+    except RobustmmError as error:
+        sys.exit(_told(str(error), error.exit_code))
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(_told("interrupted before there was anything to keep", 5))
+    except BrokenPipeError:  # the reader of a pipe left: not an error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # Typer's own: an unknown command or option, a missing argument
+            sys.exit(_told(error.format_message().rstrip("."), 2))
+        if isinstance(error, OSError):
+            sys.exit(_told(f"{error.filename or 'a file'}: {error.strerror}", 3))
+        import traceback
+
+        traceback.print_exc()
+        sys.exit(_told("this is a bug in robustmm; please report it with the lines above", 70))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def register() -> None:
+    """Every command's module files its command with the app; --help lists them in this order."""
+    for name in ("train", "export", "attack", "predict", "data", "shelf", "doctor"):
+        import_module(f"robustmm.cli.{name}")
+
+
+def _told(sentences: str, code: int) -> int:
+    for sentence in sentences.splitlines():
+        print(f"error: {sentence}", file=sys.stderr)
+    return code

@@ -1,0 +1,61 @@
+"""`robustmm attack`: an exported file, clean and under one condition."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robustmm.cli import app
+from robustmm.cli.console import Json, OnBadInput, Runs, Seed, note, out, progress, show_json
+
+
+@app.command()
+def attack(
+    model: Annotated[Path | None, typer.Argument(help="An exported .onnx file (default: the newest).")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")
+    ] = None,
+    noise: Annotated[
+        list[str] | None, typer.Option("--noise", help="A corruption; may be repeated. See: robustmm list corruptions.")
+    ] = None,
+    level: Annotated[
+        list[float] | None, typer.Option("--level", help="Its level in [0, 1]; one for all, or one for each --noise.")
+    ] = None,
+    on: Annotated[list[str] | None, typer.Option("--on", help="Corrupt only this modality; may be repeated.")] = None,
+    missing: Annotated[
+        list[str] | None, typer.Option("--missing", help="MODALITY=RATE: that share of samples lacks the modality.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="The manifest's split to attack.")] = "test",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, spread over the split.")] = None,
+    seed: Seed = 0,
+    provider: Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")] = "cpu",
+    on_bad_input: OnBadInput = "error",
+    json: Json = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Attack a model: accuracy, calibration and each modality's contribution, clean and under one condition."""
+    from robustmm import attack as work
+    from robustmm import missing as rates
+    from robustmm import source
+    from robustmm.evaluate import condition
+    from robustmm.manifest import read
+    from robustmm.report import tables
+    from robustmm.runs import newest_model
+    from robustmm.session import Session
+
+    path = model or newest_model(runs)
+    note(f"model: {path}" + ("" if model else " (the newest exported)"))
+    session = Session(path, provider)
+    manifest = source.of_model(session, data)
+    note(f"data: split {split} of {manifest}" + ("" if data else " (what the model was trained on)"))
+    chosen = condition("attacked", noise or [], level or [], on or [], rates.rates(missing or [], session.names))
+    chosen.touched(session.modalities)
+    rows = read(manifest).split(split, limit)
+    with progress("attacking", 2 * len(rows)) as advance:
+        result = work.attack(
+            session, rows, chosen, split=split, seed=seed, on_bad=on_bad_input, advance=advance
+        )  # fmt: skip
+    if json:
+        show_json(result)
+    else:
+        out.print(tables.attack(result))

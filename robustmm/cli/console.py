@@ -1,0 +1,43 @@
+"""Where things are printed: results to stdout, progress and notes to stderr; and options several commands share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+out = Console(highlight=False)
+notes = Console(stderr=True, highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of the run folders.")]
+OnBadInput = Annotated[
+    Literal["error", "missing"],
+    typer.Option("--on-bad-input", help="What a file that cannot be read is: an error, or a missing modality."),
+]
+
+
+def note(text: str) -> None:
+    """A line about what is being done, on stderr; never part of the result."""
+    notes.print(text, style="dim", markup=False, soft_wrap=True)
+
+
+def show_json(result: BaseModel) -> None:
+    print(result.model_dump_json(indent=1))
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Any]:
+    """A bar with an ETA on stderr, gone when done; yields a function that advances it."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("eta"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=notes, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda steps: bar.advance(task, steps)

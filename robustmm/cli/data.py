@@ -1,0 +1,68 @@
+"""`robustmm data`: look at a manifest, draft a recipe for it, write the embedded data set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robustmm.cli import app
+from robustmm.cli.console import Json, note, out, progress, show_json
+
+data = typer.Typer(
+    help="Look at data: check a manifest, draft its recipe, write the embedded data set.", no_args_is_help=True
+)
+app.add_typer(data, name="data")
+
+ManifestPath = Annotated[Path, typer.Argument(help="A .csv, .jsonl or .parquet table, or a folder with one.")]
+
+
+@data.command()
+def check(
+    manifest: ManifestPath,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="Read cells as this recipe does (default: guessed from the files).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read every cell: splits, classes, missing rates, sizes, duplicates across splits, and each bad file."""
+    from robustmm import check as work
+    from robustmm import recipe as recipes
+    from robustmm import shelf, source
+    from robustmm.manifest import read
+    from robustmm.report import facts
+
+    table = read(source.given(manifest))
+    modalities = recipes.load(shelf.find("models", recipe)).modalities if recipe else None
+    with progress("reading", len(table)) as advance:
+        result = work.check(table, modalities, advance)
+    if json:
+        show_json(result)
+    else:
+        out.print(facts.manifest(result))
+    if result.bad:
+        from robustmm.errors import DataError
+
+        raise DataError(f"{len(result.bad)} of the manifest's cells cannot be read (listed above)")
+
+
+@data.command()
+def recipe(manifest: ManifestPath) -> None:
+    """Print a first recipe for a manifest: modalities, kinds and sizes guessed from its files."""
+    from robustmm import source
+    from robustmm.guess import guessed
+    from robustmm.guess import recipe as draft
+    from robustmm.manifest import read
+    from robustmm.recipe import to_toml
+
+    table = read(source.given(manifest))
+    print(to_toml(draft(guessed(table), str(table.path.resolve()))), end="")
+
+
+@data.command()
+def demo(directory: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:
+    """Write the embedded data set, digits seen and spoken, as real files with a manifest."""
+    from robustmm import digits
+
+    path = digits.write(directory)
+    out.print(str(path), markup=False, soft_wrap=True)
+    note(f"look at it with: robustmm data check {directory}")

@@ -1,0 +1,44 @@
+"""`robustmm export`: a run to one ONNX file, with its proof."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robustmm.cli import app
+from robustmm.cli.console import Runs, note, out
+
+
+@app.command()
+def export(
+    run: Annotated[Path | None, typer.Argument(help="A run folder (default: the newest finished one).")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write (default: in the run).")] = None,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Half-precision weights and arithmetic.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Dynamic int8 quantisation of matrix products.")] = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Export a run as one ONNX file and prove that it answers as the trained model does."""
+    from robustmm import export as work
+    from robustmm.errors import UsageError
+    from robustmm.report import tables
+    from robustmm.runs import Run, newest
+
+    if fp16 and int8:
+        raise UsageError("one of --fp16 and --int8 should be given, found both")
+    chosen = Run(run) if run else newest(runs, finished=True)
+    if not chosen.finished:
+        raise UsageError(f"{chosen.folder} has not finished training; continue it with: robustmm train --resume")
+    precision = "fp16" if fp16 else "int8" if int8 else "fp32"
+    path = output or (chosen.model if precision == "fp32" else chosen.folder / f"model.{precision}.onnx")
+    if path.suffix != ".onnx":
+        raise UsageError(f"--output should end in .onnx, found {path}")
+    if not path.parent.is_dir():
+        raise UsageError(f"the folder of --output should exist, found no {path.parent}")
+    note(f"exporting {chosen.folder}" + ("" if run else " (the newest finished run)"))
+    proof = work.export(chosen, path, precision)
+    out.print(tables.proof(proof))
+    failure = proof.failure()
+    if failure is not None:
+        raise failure
+    out.print(f"[bold]{path}[/], {proof.size / 1e6:.2f} MB", soft_wrap=True)
+    out.print("next: robustmm attack --noise gaussian --level 0.5", style="dim")

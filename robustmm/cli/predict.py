@@ -1,0 +1,57 @@
+"""`robustmm predict`: one answer on a user's own files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robustmm.cli import app
+from robustmm.cli.console import Json, Runs, note, out, show_json
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def predict(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL] --MODALITY FILE ...", help="An .onnx file (default: the newest), then inputs."),
+    ] = None,
+    json: Json = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Answer for one sample: --MODALITY FILE for each input (the text itself for text); one left out is missing."""
+    from robustmm import predict as work
+    from robustmm.report import tables
+    from robustmm.runs import newest_model
+    from robustmm.session import Session
+
+    given = list(words or [])
+    model = Path(given.pop(0)) if given and not given[0].startswith("--") else None
+    cells = pairs(given)
+    path = model or newest_model(runs)
+    note(f"model: {path}" + ("" if model else " (the newest exported)"))
+    result = work.predict(Session(path), cells)
+    if json:
+        show_json(result)
+    else:
+        out.print(tables.prediction(result))
+
+
+def pairs(words: list[str]) -> dict[str, str]:
+    """`--image a.png --audio=b.wav` as a table of cells by modality."""
+    from robustmm.errors import UsageError
+
+    found: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("--") or word == "--":
+            raise UsageError(f'inputs should be given as --MODALITY FILE, found "{word}"')
+        name, separator, value = word.removeprefix("--").partition("=")
+        if not separator:
+            following = next(rest, None)
+            if following is None:
+                raise UsageError(f"--{name} should be followed by a file (or text), found nothing")
+            value = following
+        if name in found:
+            raise UsageError(f"--{name} is given twice")
+        found[name] = value
+    return found

@@ -1,0 +1,65 @@
+"""`robustmm train`: a recipe to a run folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robustmm.cli import app
+from robustmm.cli.console import OnBadInput, Runs
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name or .toml file; with --resume, a run folder (default: the newest).")
+    ] = "",
+    data: Annotated[Path | None, typer.Option("--data", help="Manifest to train on instead of the recipe's.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="Training method, or a chain such as cal+mce.")] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option("--missing", help="MODALITY=RATE: that share of training samples lacks it (a fixed table)."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Epochs to train at most.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of weights, order, noise and tables.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE for any key of the recipe: train.batch=32.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    on_bad_input: OnBadInput = "error",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Train a recipe (default: digits) and keep the best epoch by valid accuracy."""
+    from robustmm import missing as rates
+    from robustmm import recipe as recipes
+    from robustmm import shelf, source
+    from robustmm import training as work
+    from robustmm.cli.live import Live
+    from robustmm.errors import UsageError
+    from robustmm.runs import Run, newest
+
+    if resume:
+        given = {"--data": data, "--method": method, "--missing": missing, "--epochs": epochs, "--seed": seed,
+                 "--set": settings}  # fmt: skip
+        for option, value in given.items():
+            if value is not None:
+                raise UsageError(f"--resume continues a run as it was started, without {option}")
+        run = Run(Path(recipe)) if recipe else newest(runs, finished=False)
+        if run.finished:
+            raise UsageError(f"{run.folder} has finished; train anew with: robustmm train")
+        with Live(f"resuming {run.folder}") as live:
+            work.resume(run, live)
+            live.finish(run)
+        return
+    path = shelf.find("models", recipe or "digits")
+    laid = [*(settings or [])]
+    laid += [f"method.name={method}"] if method is not None else []
+    laid += [f"train.epochs={epochs}"] if epochs is not None else []
+    laid += [f"train.seed={seed}"] if seed is not None else []
+    loaded = recipes.load(path, laid)
+    if missing:
+        drawn = {f"data.missing.{m}={r}" for m, r in rates.rates(missing, list(loaded.modality)).items()}
+        loaded = recipes.load(path, [*laid, *sorted(drawn)])
+    manifest = source.of_recipe(loaded, path, data)
+    with Live(f"training {loaded.name} ({path}) with {loaded.method_name} on {manifest}") as live:
+        live.finish(work.train(loaded, manifest, runs, live, on_bad_input))

@@ -1,0 +1,41 @@
+"""Where the randomness of a corruption comes from, how strong it is, and random sets that grow with the strength."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+def strength(level: float, table: Sequence[float], zero: float = 0.0) -> float:
+    """The physical strength at a level: linear through `zero` and the five severities at 0.2, 0.4, ... 1."""
+    return float(np.interp(round(5 * level, 9), range(6), (zero, *table)))  # rounded: 3 * 0.2 is severity 3
+
+
+def generator(seed: int, sample_id: str, modality: str, name: str) -> np.random.Generator:
+    """The generator of one corruption on one modality of one sample: no level, batch, order or worker in its key."""
+    key = json.dumps([int(seed), str(sample_id), str(modality), str(name)])  # quoted: ("a", "bc") is not ("ab", "c")
+    digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+
+
+def subset(size: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """A random mask over `size` places that holds size × fraction of them, rounded at random, and grows with it."""
+    rank = rng.permutation(size) + rng.random()
+    return np.asarray(rank < size * fraction)
+
+
+def spans(length: int, fraction: float, rng: np.random.Generator, count: int = 20) -> npt.NDArray[np.bool_]:
+    """A mask over time made of spans of 1/20 of the length (at least one step each) that together hold `fraction`."""
+    count = min(count, length)
+    struck = subset(count, fraction, rng)
+    return struck[np.arange(length) * count // length]
+
+
+def patches(height: int, width: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """A mask over an image made of square patches, 8 along the longer side, the last ones clipped to the image."""
+    side = -(-max(height, width) // 8)
+    rows, columns = -(-height // side), -(-width // side)
+    struck = subset(rows * columns, fraction, rng).reshape(rows, columns)
+    return struck.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]

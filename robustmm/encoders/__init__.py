@@ -1,0 +1,55 @@
+"""Encoders: from a modality's canonical batch to one vector a sample."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from robustmm.encoders.base import Encoder
+from robustmm.encoders.conv import CONV
+from robustmm.encoders.huggingface import BACKBONES
+from robustmm.encoders.mlp import MLPS
+from robustmm.encoders.spectrogram import LogMel
+from robustmm.errors import UsageError
+from robustmm.modalities import Modality
+from robustmm.options import constructed
+from robustmm.registry import Registry
+
+Constructor = Callable[..., nn.Module]
+
+ENCODERS: Registry[Mapping[str, Constructor] | Constructor] = Registry("encoder")
+"""A constructor per kind; or one constructor for any kind, as a user's own `package.module:Name` is."""
+
+ENCODERS.register("conv")(CONV)
+ENCODERS.register("mlp")(MLPS)
+ENCODERS.register("transformers")(BACKBONES)
+
+
+def default_encoder(kind: str) -> str:
+    """The encoder a kind gets when the recipe names none."""
+    return "conv" if kind in CONV else "mlp"
+
+
+def encoder(modality: Modality, name: str, **options: Any) -> nn.Module:
+    """The encoder registered as `name` for `modality`: (batch, *modality.shape) -> (batch, encoder.width)."""
+    entry, kind = ENCODERS[name], str(getattr(modality, "kind", ""))
+    if isinstance(entry, Mapping):
+        if kind not in entry:
+            fitting = [other for other in ENCODERS if kind in ENCODERS[other]]  # type: ignore[operator]
+            raise UsageError(
+                f'modality "{modality.name}": encoder "{name}" serves {", ".join(entry)}, not {kind} '
+                f"(encoders for {kind}: {', '.join(fitting)})"
+            )
+        entry = entry[kind]
+    try:
+        made = constructed("encoder", name, entry, modality, **options)
+    except UsageError as error:
+        raise UsageError(f'modality "{modality.name}": {error}') from error
+    if not isinstance(getattr(made, "width", None), int):
+        raise UsageError(
+            f'modality "{modality.name}": encoder "{name}" should say its width, the length of its vectors'
+        )
+    return made
+
+
+__all__ = ["ENCODERS", "Encoder", "LogMel", "default_encoder", "encoder"]

@@ -1,0 +1,33 @@
+"""`mlp`: two linear layers, for inputs without neighbours or small enough to be flattened."""
+
+from math import prod
+
+from torch import Tensor, nn
+
+from robustmm.encoders.base import Encoder, Standardise, pixels
+from robustmm.modalities import Features, Image, Series
+from robustmm.options import Positives, Rate
+
+
+class MLP(Encoder):
+    """Flatten, then linear, LayerNorm, ReLU, dropout for each of `layers`."""
+
+    def __init__(
+        self, modality: Features | Series | Image, *, layers: Positives = (256, 128), dropout: Rate = 0.1
+    ) -> None:
+        super().__init__()
+        self.standardise = None if isinstance(modality, Image) else Standardise(modality.mean, modality.std)
+        inputs, blocks = prod(modality.shape), list[nn.Module]()
+        for outputs in layers:
+            blocks += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU(), nn.Dropout(dropout)]
+            inputs = outputs
+        self.layers = nn.Sequential(*blocks)
+        self.width = layers[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = pixels(x) if self.standardise is None else self.standardise(x)
+        encoded: Tensor = self.layers(x.flatten(1))
+        return encoded
+
+
+MLPS = {"features": MLP, "series": MLP, "image": MLP}

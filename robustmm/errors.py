@@ -1,0 +1,41 @@
+"""Errors a user can cause: one sentence each, with the exit code the command line ends on."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class RobustmmError(Exception):
+    """A sentence for the user: what was expected, what was found, where, and what to do."""
+
+    exit_code = 2
+
+
+class UsageError(RobustmmError):
+    """A wrong option, recipe or suite."""
+
+
+class DataError(RobustmmError):
+    """A manifest or a media file that cannot be used."""
+
+    exit_code = 3
+
+
+class ParityError(RobustmmError):
+    """An exported file that does not answer as the trained model does."""
+
+    exit_code = 4
+
+
+class InterruptedRun(RobustmmError):
+    """Long work stopped by the user; the message says how to continue it."""
+
+    exit_code = 5
+
+
+def known(name: str, names: Iterable[str]) -> str:
+    """The tail of an "unknown name" sentence: `did you mean "dgl"? (known: arl, dgl)`."""
+    listed = sorted(names)
+    lowered = {candidate.lower(): candidate for candidate in listed}
+    close = difflib.get_close_matches(name.lower(), list(lowered), n=1)
+    hint = f'did you mean "{lowered[close[0]]}"? ' if close else ""
+    return f"{hint}(known: {', '.join(listed) or 'none'})"

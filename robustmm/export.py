@@ -1,0 +1,155 @@
+"""torch -> one ONNX file: a graph whose embeddings have names, and all that an audit needs in its metadata."""
+
+import contextlib
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+
+from robustmm import checkpoint, runs
+from robustmm.build import fused_model
+from robustmm.errors import DataError
+from robustmm.manifest import read
+from robustmm.methods import method
+from robustmm.modalities import AnyModality, Modality
+from robustmm.model import FusionModel
+from robustmm.parity import Proof, proof
+from robustmm.precision import half, int8
+from robustmm.reading import loaded
+from robustmm.recipe import Recipe
+from robustmm.runs import Run
+from robustmm.session import FORMAT, METADATA
+
+OPSET = 20
+
+
+class Graph(nn.Module):
+    """What is exported: every z by its own encoder alone, then one decode of them all."""
+
+    def __init__(self, model: FusionModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, present: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+        z = [self.model.embed_one(name, x) for name, x in zip(self.model.modalities, inputs, strict=True)]
+        logits = self.model.decode(torch.stack(z, 1), present)
+        return logits, logits.softmax(-1), *z
+
+
+def trained(run: Run) -> tuple[FusionModel, list[Modality]]:
+    """A finished run's model, rebuilt from its folder."""
+    facts = run.facts()
+    recipe = Recipe.model_validate(facts["recipe"])
+    modalities: list[Modality] = list(TypeAdapter(list[AnyModality]).validate_python(facts["modalities"]))
+    model = fused_model(recipe, modalities, len(facts["classes"]))
+    chosen = method(recipe.method_name, recipe.method_options)
+    chosen.setup(model, Facts(modalities, facts))
+    tensors, _ = checkpoint.load_tensors(run.weights)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(f"{run.weights}: the weights do not fit the model its recipe describes") from error
+    return model.eval(), modalities
+
+
+class Facts:
+    """What a method's setup may ask when it only rebuilds its places in the model: shapes, no data."""
+
+    def __init__(self, modalities: list[Modality], facts: dict[str, Any]) -> None:
+        self.modalities = tuple(m.name for m in modalities)
+        self.classes = len(facts["classes"])
+        self.present = torch.ones(1, len(modalities), dtype=torch.bool)
+        self.target = torch.zeros(1, dtype=torch.int64)
+        self.class_weight: Tensor | None = None
+
+    def unimodal_logits(self) -> Tensor:
+        return torch.zeros(1, len(self.modalities), self.classes)
+
+
+def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
+    """Writes a finished run to `path` as one file, and proves it on the run's valid split.
+
+    The proof says whether it holds (`Proof.check`); a file that fails it is not left behind, nor is a half-written one.
+    """
+    facts = run.facts()
+    model, modalities = trained(run)
+    valid, _ = loaded(read(Path(facts["manifest"])).split("valid"), modalities, facts["classes"], facts["on_bad"])
+    graph = traced(model, modalities)
+    if precision == "fp16":
+        graph = half(graph, [m.name for m in modalities])
+    elif precision == "int8":
+        graph = int8(graph)
+    described(graph, run, modalities, model.width, precision)
+    candidate = path.with_name(f".{path.stem}.{os.getpid()}.unproven.onnx")
+    try:
+        runs.write(candidate, graph.SerializeToString())
+        found = proof(candidate, model, valid, precision)
+        if found.failure() is None:
+            candidate.replace(path)
+    finally:
+        candidate.unlink(missing_ok=True)
+    return found
+
+
+def traced(model: FusionModel, modalities: list[Modality]) -> onnx.ModelProto:
+    """The graph of a model in evaluation mode."""
+    batch = torch.export.Dim("batch", min=1)
+    examples = [torch.zeros(3, *m.shape, dtype=torch.from_numpy(m.blank()).dtype) for m in modalities]
+    names = [m.name for m in modalities]
+    with quiet():
+        program = torch.onnx.export(
+            Graph(model).eval(),
+            (torch.ones(3, len(names), dtype=torch.bool), *examples),
+            input_names=["present", *names],
+            output_names=["logits", "probabilities", *(f"z.{name}" for name in names)],
+            dynamic_shapes=({0: batch}, tuple({0: batch} for _ in names)),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # dynamo=True always returns one
+    return program.model_proto
+
+
+def described(graph: onnx.ModelProto, run: Run, modalities: list[Modality], width: int, precision: str) -> None:
+    """Writes the metadata: inputs, classes, prior, the effective recipe, versions and hashes of the training data."""
+    facts = run.facts()
+    content = {
+        "format": FORMAT,
+        "modalities": [m.model_dump() for m in modalities],
+        "classes": facts["classes"],
+        "prior": facts["prior"],
+        "width": width,
+        "recipe": facts["recipe"],
+        "method": facts["method"],
+        "data": facts["data"],
+        "manifest": facts["recipe"]["data"]["manifest"],
+        "run": run.folder.name,
+        "precision": precision,
+        "versions": {"trained": facts["versions"], "exported": runs.versions()},
+    }
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = METADATA, json.dumps(content, ensure_ascii=False)
+    graph.producer_name, graph.producer_version = "robustmm", runs.versions(())["robustmm"]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """The exporter's notes about torchvision and deprecations are not the user's concern."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,105 @@
+"""The training loop: one screen, every step visible, no method named."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from robustmm import checkpoint, optimise
+from robustmm.errors import UsageError
+from robustmm.methods import Method
+from robustmm.model import FusionModel
+from robustmm.recipe import Train
+from robustmm.training_data import TrainingSplit, prior
+from robustmm.validate import better, validate
+
+Tensors = dict[str, Tensor]
+
+
+class Watcher(Protocol):
+    """Who looks on: the command line's live view, or nobody."""
+
+    def begin(self, title: str, epochs: int, done: int, steps: int) -> None: ...
+    def step(self, count: int = 1) -> None: ...
+    def epoch(self, row: Mapping[str, float]) -> None: ...
+
+
+@dataclass
+class Progress:
+    """Where a fit stands after an epoch; with the weights, all that a resume needs."""
+
+    epoch: int = 0
+    best: dict[str, float] | None = None
+    best_epoch: int = 0
+
+
+def fit(
+    model: FusionModel,
+    method: Method,
+    data: TrainingSplit,
+    valid: TrainingSplit,
+    settings: Train,
+    watcher: Watcher,
+    *,
+    title: str = "training",
+    resumed: tuple[Tensors, Progress] | None = None,
+    keep: Callable[[Tensors, Progress, dict[str, float]], None] = lambda *_: None,
+) -> Tensors:
+    """Trains `model` with `method`; returns the weights of the best valid epoch. The test split is not in reach.
+
+    Every epoch draws from its own seed, so a fit resumed after epoch e is bit for bit the uninterrupted one.
+    `keep` is called after each epoch with the state to checkpoint; best weights stand under "best.".
+    """
+    optimiser = optimise.optimiser(settings, model, method)
+    progress, best = Progress(), {}
+    if resumed:
+        checkpoint.restore(resumed[0], model, method, optimiser)
+        progress, best = resumed[1], checkpoint.under(resumed[0], "best.")
+    frequencies = prior(data.target.cpu().numpy(), data.classes)
+    steps = data.steps(settings.batch)
+    watcher.begin(title, settings.epochs, progress.epoch, steps)
+    for epoch in range(progress.epoch, settings.epochs):
+        if patience_ran_out(settings, progress):
+            break
+        torch.manual_seed(settings.seed * 1_000_003 + epoch)
+        model.train()
+        method.train()
+        sums: dict[str, float] = {}
+        for step, batch in enumerate(
+            data.batches(settings.batch, method.sample_weights(epoch), settings.modality_dropout)
+        ):
+            rate = optimise.set_rate(optimiser, settings, epoch + step / steps)
+            with torch.autocast(data.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+                embedding = model.embedding(batch.inputs, batch.present)
+                losses = method.losses(model, batch, embedding)
+            optimiser.zero_grad(set_to_none=True)
+            method.backward(model, losses)
+            norm = torch.nn.utils.clip_grad_norm_(
+                [p for g in optimiser.param_groups for p in g["params"]], settings.clip
+            )
+            if not torch.isfinite(norm):
+                raise UsageError(
+                    f"{title}: the gradient stopped being finite in epoch {epoch + 1}, step {step + 1}; "
+                    "try a smaller train.learning_rate or look for NaN and huge values with: robustmm data check"
+                )
+            optimiser.step()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / steps
+            watcher.step()
+        method.end_epoch(model, data)
+        scores = validate(model, valid, frequencies)
+        progress.epoch = epoch + 1
+        if better(scores, progress.best):
+            progress.best, progress.best_epoch = scores, epoch + 1
+            best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        row = {"epoch": epoch + 1, "learning_rate": rate, **sums, **scores}
+        kept = {f"best.{name}": tensor for name, tensor in best.items()}
+        keep(checkpoint.state(model, method, optimiser) | kept, progress, row)
+        watcher.epoch(row)
+    return best
+
+
+def patience_ran_out(settings: Train, progress: Progress) -> bool:
+    return settings.patience is not None and progress.epoch - progress.best_epoch >= settings.patience

@@ -1,0 +1,125 @@
+"""A first recipe for a manifest nobody has described: which columns are modalities, of what kind and size."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path, PurePath
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm.errors import DataError, RobustmmError
+from robustmm.manifest import REQUIRED, Manifest
+from robustmm.modalities import KINDS, Audio, Features, Image, Modality, Series, Text, Video
+from robustmm.modalities.audio import header
+from robustmm.modalities.base import array, existing
+from robustmm.modalities.image import pixels
+from robustmm.modalities.series import table
+
+T = TypeVar("T")
+
+LOOKED_AT = 24
+"""Cells read per column."""
+
+MEDIA = {suffix for kind in KINDS.values() for suffix in kind.suffixes}
+
+
+def guessed(manifest: Manifest) -> list[Modality]:
+    """A modality per column that looks like one; columns of short words and numbers are taken for metadata."""
+    found: list[Modality] = []
+    for column in manifest.columns:
+        cells = looked_at(manifest, column)
+        name = named(column, [m.name for m in found])
+        modality = _guess({"name": name, "column": "" if name == column else column}, cells, manifest.folder)
+        found += [modality] if modality is not None else []
+    if not found:
+        listed = "; ".join(strays(manifest, [])) or f"found none in {', '.join(manifest.columns)}"
+        raise DataError(f"{manifest.path} should have a column of paths or texts: {listed}")
+    return found
+
+
+def looked_at(manifest: Manifest, column: str) -> list[str]:
+    """Some cells of a column, spread evenly; none of the columns that cannot be a modality."""
+    cells = [cell for cell in manifest.columns[column] if cell and column not in REQUIRED]
+    return [cells[i * len(cells) // LOOKED_AT] for i in range(LOOKED_AT)] if len(cells) > LOOKED_AT else cells
+
+
+def strays(manifest: Manifest, modalities: list[Modality]) -> list[str]:
+    """Columns that name media files and are taken for metadata all the same, since none looked at can be read."""
+    taken = {m.column or m.name for m in modalities}
+    paths = {c: cells for c in manifest.columns if c not in taken and suffix(cells := looked_at(manifest, c)) in MEDIA}
+    return [f'none of the files in column "{c}" can be read, such as {cells[0]}' for c, cells in paths.items()]
+
+
+def named(column: str, taken: list[str]) -> str:
+    """A modality's name from a column's."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in column)[:60]
+    name = name if name[:1].isalpha() else f"m{name}"
+    return name if name not in taken else named(f"{name}_{len(taken)}", taken)
+
+
+def suffix(cells: list[str]) -> str:
+    """The commonest suffix."""
+    every = Counter(PurePath(cell.partition(".npy#")[0] + ".npy" if ".npy#" in cell else cell).suffix for cell in cells)
+    return every.most_common(1)[0][0].lower() if every else ""
+
+
+def _readable(read: Callable[[str, Path], T], cells: list[str], folder: Path) -> list[T]:
+    """What can be read of some cells: the check tells of the others, and they are no reason to guess otherwise."""
+    found = []
+    for cell in cells:
+        with suppress(RobustmmError, OSError, ValueError):
+            found.append(read(cell, folder))
+    return found
+
+
+def _guess(base: dict[str, Any], cells: list[str], folder: Path) -> Modality | None:
+    kind = suffix(cells)
+    if kind not in MEDIA:
+        return Text(**base) if cells and np.mean([len(cell.split()) for cell in cells]) >= 3 else None
+    if kind == ".npy":
+        arrays = [found for found in _readable(array, cells, folder) if found.size]
+        return _array(base, arrays) if arrays else None
+    if kind in Image.suffixes:
+        pictures = _readable(pixels, cells[:4], folder) or _readable(pixels, cells[4:], folder)
+        return Image(**base, size=_size(pictures[0].shape, 224)) if pictures else None
+    files = _readable(existing, cells, folder)
+    if kind in Video.suffixes:
+        return Video(**base, frames=16, size=(112, 112, 3)) if files else None
+    if kind in Series.suffixes:
+        tables = [found for found in _readable(lambda cell, folder: table(folder / cell), cells, folder) if found.size]
+        return _array(base, tables) if tables else None
+    headers = _readable(lambda cell, folder: header(folder / cell), cells, folder)
+    if not headers:
+        return None
+    seconds = max(length / rate for length, rate in headers)
+    rate = min(16_000, max(1000, headers[0][1]))
+    return Audio(**base, rate=rate, seconds=min(600.0, round(seconds + 0.005, 2) or 0.01))
+
+
+def _array(base: dict[str, Any], arrays: list[NDArray[Any]]) -> Modality | None:
+    first, steps = arrays[0], int(np.median([len(a) if a.ndim else 1 for a in arrays]))
+    if first.ndim <= 1:
+        same = all(a.shape == first.shape for a in arrays)
+        return Features(**base, length=first.size) if same else Series(**base, steps=steps, channels=1)
+    if first.dtype == np.uint8 and (first.ndim == 2 or (first.ndim == 3 and first.shape[2] in (1, 3, 4))):
+        return Image(**base, size=_size(first.shape, 224))
+    if first.dtype == np.uint8 and first.ndim in (3, 4):
+        return Video(**base, frames=min(16, len(first)), size=_size(first.shape[1:], 112))
+    return Series(**base, steps=steps, channels=first.shape[1]) if first.ndim == 2 else None
+
+
+def _size(shape: tuple[int, ...], largest: int) -> tuple[int, int, Literal[1, 3]]:
+    shrink = min(1.0, largest / max(shape[:2]))
+    channels: Literal[1, 3] = 1 if len(shape) == 2 or shape[2] == 1 else 3
+    return max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink)), channels
+
+
+def recipe(modalities: list[Modality], manifest: str) -> dict[str, object]:
+    """The tables of a recipe over these modalities: the dozen lines a user starts from."""
+    tables = {}
+    for m in modalities:
+        fields = m.model_dump(exclude_defaults=True, exclude={"name"})
+        tables[m.name] = {"kind": m.kind, **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}}
+    return {"data": {"manifest": manifest}, "modality": tables, "method": {"name": "cal+mce"}}

@@ -1,0 +1,7 @@
+"""Training methods: one file a paper. Importing this package fills the registry."""
+
+from robustmm.methods import cal, joint, mce  # noqa: F401
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData
+from robustmm.methods.chain import Chain, hyperparameters, method
+
+__all__ = ["METHODS", "Batch", "Chain", "Method", "TrainingData", "hyperparameters", "method"]

@@ -1,0 +1,97 @@
+"""What a training method is: a module beside the model, with five verbs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robustmm.model import Embedding, FusionModel
+from robustmm.registry import Registry
+
+METHODS: Registry[type["Method"]] = Registry("method")
+
+
+@dataclass
+class Batch:
+    """One step's samples."""
+
+    inputs: Mapping[str, Tensor]  # by modality, (batch, *shape)
+    present: Tensor  # (batch, modality) bool
+    target: Tensor  # (batch,) int64
+    index: Tensor  # (batch,) rows of the training split
+
+
+class TrainingData(Protocol):
+    """What a method may know of the training split. Nothing here reads valid or test."""
+
+    modalities: tuple[str, ...]
+    classes: int
+    present: Tensor  # (samples, modality) bool
+    target: Tensor  # (samples,) int64
+    class_weight: Tensor | None  # (class,)
+
+    def unimodal_logits(self) -> Tensor:
+        """(samples, modality, class): what a frozen model trained on one modality alone says of each training
+        sample, trained with the same missing table and budget; zeros where the modality is missing."""
+        ...
+
+
+class Method(nn.Module):
+    """Plain joint training: the cross-entropy of the fused logits. Papers override the verbs they change.
+
+    Hyper-parameters are constructor keywords. Controller state that must survive a resume is a buffer.
+    """
+
+    terms: tuple[str, ...] = ("fused",)
+    """The names `losses` returns: the log's columns."""
+    scales_gradients: bool = False
+    """True where the method scales gradients, which Adam's normalisation cancels: the default becomes SGD."""
+
+    epoch: Tensor
+    class_weight: Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("class_weight", None, persistent=False)
+
+    def setup(self, model: FusionModel, data: TrainingData) -> None:
+        """Once, before the optimiser is made: train-only modules, teachers, a bottleneck on the model."""
+        self.class_weight = data.class_weight
+
+    def sample_weights(self, epoch: int) -> Tensor | None:
+        """Sampling weights (samples,) for this epoch, or None for every sample once."""
+        return None
+
+    def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
+        """Named scalar terms, already weighted; their sum is the objective."""
+        return {"fused": self.fused(model, batch, embedding)}
+
+    def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None:
+        """What happens to gradients; `embedding` hooks placed in `losses` run here."""
+        torch.stack(list(losses.values())).sum().backward()
+
+    def end_epoch(self, model: FusionModel, data: TrainingData) -> None:
+        """After each epoch: mine, measure, move a schedule. `self.epoch` counts the epochs done."""
+        self.epoch += 1
+
+    def fused(self, model: FusionModel, batch: Batch, embedding: Embedding) -> Tensor:
+        return self.cross_entropy(model.decode(embedding.z, batch.present), batch.target)
+
+    def cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Mean cross-entropy, class-weighted where the recipe asks for it; 0 for an empty batch."""
+        if len(target) == 0:
+            return logits.sum() * 0.0
+        return F.cross_entropy(logits, target, weight=self.class_weight)
+
+
+def total(counts: Tensor) -> Tensor:
+    """Sums over ranks, so that what steers gradients agrees with single-process training; itself in one process."""
+    if dist.is_available() and dist.is_initialized():
+        counts = counts.clone()
+        dist.all_reduce(counts)
+    return counts

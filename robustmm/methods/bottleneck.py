@@ -1,0 +1,40 @@
+"""A variational bottleneck between encoders and fusion."""
+
+import torch
+from torch import Tensor, nn
+
+from robustmm.model import Bottleneck, Embedding
+
+
+class VariationalBottleneck(Bottleneck):
+    """mu_m, logvar_m = BN(linear(z_m)); z~_m = mu_m + eps exp(logvar_m / 2) in training, mu_m otherwise.
+
+    In training, batch statistics are those of the samples that have m; where fewer than two do, running ones serve.
+    """
+
+    def __init__(self, modalities: int, width: int) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, 2 * width), nn.BatchNorm1d(2 * width)) for _ in range(modalities)
+        )
+
+    def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
+        both = torch.stack([self.one(m, encoded[:, m], present[:, m]) for m in range(len(self.parts))], dim=1)
+        mean, logvar = both.chunk(2, dim=-1)
+        z = mean + torch.randn_like(mean) * (0.5 * logvar).exp() if self.training else mean
+        return Embedding(z, present, encoded, mean, logvar)
+
+    def single(self, encoded: Tensor, modality: int) -> Tensor:
+        mean: Tensor = self.parts[modality](encoded).chunk(2, dim=-1)[0]
+        return mean
+
+    def one(self, m: int, z: Tensor, rows: Tensor) -> Tensor:
+        """(batch, 2 width); zeros for the absent in training."""
+        part = self.parts[m]
+        if not self.training:
+            said: Tensor = part(z)
+            return said
+        seen = rows.nonzero()[:, 0]
+        part.train(len(seen) > 1)
+        said = part(z[seen])
+        return said.new_zeros(len(z), said.shape[1]).index_put((seen,), said)

@@ -1,0 +1,96 @@
+"""Methods by name, and several at once: `cal+mce`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robustmm.errors import UsageError, known
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData
+from robustmm.model import Embedding, FusionModel
+from robustmm.options import constructed, effective
+
+
+def method(name: str, options: Mapping[str, Mapping[str, Any]]) -> Method:
+    """The method, or chain of methods "a+b", registered as `name`; `options` holds each one's hyper-parameters."""
+    names = [part.strip() for part in name.split("+")]
+    for part in options:
+        if part not in names and part not in METHODS:  # a known method's wait for a run that uses it
+            raise UsageError(
+                f'options are given for "{part}", which is not a method, {known(part, {*names, *METHODS})}'
+            )
+    methods = [_built(part, options.get(part, {})) for part in names]
+    return methods[0] if len(methods) == 1 else Chain(names, methods)
+
+
+def hyperparameters(name: str, options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Every hyper-parameter by method, defaults filled in: what a run and a file record."""
+    return {part: effective(METHODS[part], options.get(part, {})) for part in map(str.strip, name.split("+"))}
+
+
+def _built(name: str, options: Mapping[str, Any]) -> Method:
+    built = METHODS[name]
+    if not (isinstance(built, type) and issubclass(built, Method)):
+        raise UsageError(f'the method "{name}" should be a subclass of robustmm.methods.Method, found {built!r}')
+    return constructed("method", name, built, **options)
+
+
+class Chain(Method):
+    """Several methods over one shared embedding: setups in order, loss terms merged by name, "fused" counted once.
+
+    Sampling weights multiply. What cannot be merged is refused: a term two methods name, two `backward`s, and a place
+    of the model filled twice (see FusionModel.place).
+    """
+
+    def __init__(self, names: Sequence[str], methods: Sequence[Method]) -> None:
+        super().__init__()
+        self.methods = nn.ModuleList(methods)
+        self.order = list(methods)
+        self.terms = _terms(names, methods)
+        self.scales_gradients = any(part.scales_gradients for part in methods)
+        self.steering = [part for part in methods if type(part).backward is not Method.backward]
+        if len(self.steering) > 1:
+            own = [name for name, part in zip(names, methods, strict=True) if part in self.steering]
+            raise UsageError(f"methods {' and '.join(own)} each run their own backward pass; chain only one")
+
+    def setup(self, model: FusionModel, data: TrainingData) -> None:
+        super().setup(model, data)
+        for part in list(self.order):
+            fusion = model.fusion
+            part.setup(model, data)
+            if model.fusion is not fusion:  # its owner goes first in a step: it fills embedding.subset_logits for all
+                self.order.remove(part)
+                self.order.insert(0, part)
+
+    def sample_weights(self, epoch: int) -> Tensor | None:
+        weights = [w for w in (part.sample_weights(epoch) for part in self.order) if w is not None]
+        return torch.stack(weights).prod(0) if weights else None
+
+    def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for part in self.order:
+            found = part.losses(model, batch, embedding) | found
+        return {term: found[term] for term in self.terms}
+
+    def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None:
+        if self.steering:
+            self.steering[0].backward(model, losses)
+        else:
+            super().backward(model, losses)
+
+    def end_epoch(self, model: FusionModel, data: TrainingData) -> None:
+        super().end_epoch(model, data)
+        for part in self.order:
+            part.end_epoch(model, data)
+
+
+def _terms(names: Sequence[str], methods: Sequence[Method]) -> tuple[str, ...]:
+    """The loss terms in order, each once."""
+    owner: dict[str, str] = {}
+    for name, part in zip(names, methods, strict=True):
+        for term in part.terms:
+            if term != "fused" and term in owner:
+                raise UsageError(f'methods {owner[term]} and {name} both have a loss term "{term}"; chain only one')
+            owner.setdefault(term, name)
+    return tuple(owner)

@@ -1,0 +1,171 @@
+"""mce: Modality Capability Enhancement (Zhao, Zhang, Zou; Pattern Recognition 172, arXiv 2510.10534).
+
+E: what a sample has; N_m: how many samples have m; h'(S): every modality's token completed from S (completion.py), read
+by the fused decoder dec; dec_m: a train-only decoder of h'_m.
+
+    A_m   = N / N_m over the training split                                    dataset factor
+    v(S)  = how many samples of the batch, having all of S, the model gets right from S alone
+    phi_m = v({m}) / M + sum over S with m, |S| >= 2, of (|S|-1)! (M-|S|)! / M! [v(S) - v({m})]
+    b_m   = max(0, c_m - phi_m) / N_m; c_m: how many a frozen model of m alone gets right        batch factor
+    rec_m = mean over S of |h'_m(E) - h'_m(S)|_1, where E has m and S has not
+    L     = CE(dec(h'(E))) + rec sum_m A_m b_m rec_m + sep sum_m A_m b_m CE(dec_m(h'_m(E)))
+                           + sub mean over S of CE(dec(h'(S)))
+
+S runs over the non-empty proper subsets of each sample's own E; means are first within a sample, then over the samples
+that have any. |.|_1 is the mean over features; gradients flow through h'(E) too; dropped modalities are zeroed before
+the interaction, as when the model is used. All subsets are one batch.
+
+What differs, and why: phi is no Shapley value, since it subtracts v({m}) where v(S - m) belongs, and credits the
+weakest modality most; and its counts shrink where other modalities are missing, so that m looks neglected then.
+`valuation = "shapley"` corrects both: the values of each sample's own game, v(nothing) = 0, and
+b_m = clip(acc_m - mean |E| phi_m, 0, 1) over the samples that have m, so that only modalities used below their own
+capability count. Above five modalities each sample draws `drawn` subsets, one modality alone half of the time, and phi
+is estimated over `orders` random orders.
+"""
+
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from robustmm.contribution import subsets
+from robustmm.fusion import Positive, Rate
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, total
+from robustmm.methods.coalitions import Coalitions, coalitions, exact
+from robustmm.methods.completion import Completion
+from robustmm.model import Embedding, FusionModel
+
+Amount = Annotated[float, Field(ge=0)]
+
+
+@METHODS.register("mce")
+class MCE(Method):
+    """Completion and subset prediction, weighted by what each modality could do and does not."""
+
+    terms = ("fused", "completion", "separate", "subset")
+    correct: Tensor
+    scarcity: Tensor
+
+    def __init__(
+        self,
+        *,
+        rec: Amount = 1.0,
+        sep: Amount = 1.0,
+        sub: Amount = 1.0,
+        valuation: Literal["paper", "shapley"] = "paper",
+        hidden: Positive = 1024,
+        dropout: Rate = 0.1,
+        drawn: Positive = 8,
+        orders: Positive = 8,
+    ) -> None:
+        super().__init__()
+        self.rec, self.sep, self.sub, self.valuation = rec, sep, sub, valuation
+        self.hidden, self.dropout, self.drawn, self.orders = hidden, dropout, drawn, orders
+
+    def setup(self, model: FusionModel, data: TrainingData) -> None:
+        super().setup(model, data)
+        M = len(model.modalities)
+        completion = Completion(M, model.width, data.classes, hidden=self.hidden, dropout=self.dropout)
+        model.place("fusion", completion, by="mce")
+        self.decoders = nn.ModuleList(nn.Linear(model.width, data.classes) for _ in range(M))
+        right = data.unimodal_logits().argmax(-1) == data.target.unsqueeze(-1)
+        self.register_buffer("correct", right & data.present)  # (samples, modality)
+        self.register_buffer("scarcity", scarcity(data.present))
+
+    def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
+        kept, proper = self.subsets(model, batch.present)
+        fusion = model.fusion
+        assert isinstance(fusion, Completion)
+        completed = fusion.complete(embedding.z, kept)  # (K, batch, modality, width), everything present last
+        logits = fusion.decoded(completed)
+        if exact(model):
+            embedding.subset_logits = logits
+        weight = self.scarcity * self.neglect(coalitions(model, embedding, self.orders), batch)
+        weight = weight.to(completed.dtype)
+        separate = [
+            self.cross_entropy(decoder(completed[-1, rows, m]), batch.target[rows])
+            for m, (decoder, rows) in enumerate(zip(self.decoders, batch.present.T, strict=True))
+        ]
+        return {
+            "fused": self.cross_entropy(logits[-1], batch.target),
+            "completion": self.rec * (weight * completion_loss(completed, kept, proper)).sum(),
+            "separate": self.sep * (weight * torch.stack(separate)).sum(),
+            "subset": self.sub * subset_loss(logits, batch.target, proper, self.class_weight),
+        }
+
+    def subsets(self, model: FusionModel, present: Tensor) -> tuple[Tensor, Tensor]:
+        """What is kept (K, batch, modality), all that is present last; and whether that is one of the S (K, batch): not
+        empty, not all of E, and not met before."""
+        if exact(model):
+            masks = torch.from_numpy(subsets(present.shape[1])).to(present.device)[:, None]
+            kept, own = masks & present, (masks <= present).all(-1)
+        else:
+            kept = torch.cat([drawn_subsets(present, self.drawn), present[None]])
+            own = torch.ones_like(kept[..., 0])
+        return kept, own & kept.any(-1) & (kept != present).any(-1)
+
+    @torch.no_grad()
+    def neglect(self, game: Coalitions, batch: Batch) -> Tensor:
+        """b (modality,), float64."""
+        right = (game.logits.argmax(-1) == batch.target).double()  # (K, batch)
+        capable = (self.correct[batch.index] & batch.present).double().sum(0)
+        if self.valuation == "paper":
+            whole = (game.masks[:, None] <= batch.present).all(-1)  # (K, batch): the sample has all of S
+            used = paper_value((right * whole).sum(1), game)
+        else:
+            own = (game.masks[:, None] & batch.present).any(-1)  # v(nothing) = 0
+            phi = (game.weights @ (right * own)).T  # (batch, modality), 0 for the absent
+            used = (phi * batch.present.sum(1, keepdim=True)).sum(0)
+        capable, used, count = total(torch.stack([capable, used, batch.present.double().sum(0)]))
+        b: Tensor = (capable - used) / count.clamp(min=1)
+        return b.clamp(0, None if self.valuation == "paper" else 1)
+
+
+def scarcity(present: Tensor) -> Tensor:
+    """A_m = N / N_m (modality,) of a missing table (samples, modality); 0 for a modality that nobody has."""
+    count = present.double().sum(0)
+    return torch.where(count > 0, len(present) / count.clamp(min=1), 0.0)
+
+
+def paper_value(v: Tensor, game: Coalitions) -> Tensor:
+    """The paper's phi (modality,) from the worth v (K,) of the coalitions."""
+    M, alone = len(game.weights), v[game.alone]
+    joined = game.weights.clamp(min=0) * (game.masks.sum(1) >= 2)  # (|S|-1)! (M-|S|)! / M! where m is in S
+    return alone / M + joined @ v - joined.sum(1) * alone
+
+
+def completion_loss(completed: Tensor, kept: Tensor, proper: Tensor) -> Tensor:
+    """rec (modality,) from h' (K, batch, modality, width) of the subsets kept (K, batch, modality), h'(E) last."""
+    dropped = kept[-1] & ~kept & proper.unsqueeze(-1)
+    gap = (completed[-1] - completed).abs().mean(-1)
+    return nested_mean(gap, dropped)
+
+
+def subset_loss(logits: Tensor, target: Tensor, proper: Tensor, class_weight: Tensor | None) -> Tensor:
+    """sub, from logits (K, batch, class)."""
+    each = F.cross_entropy(logits.flatten(0, 1), target.repeat(len(logits)), reduction="none").view(proper.shape)
+    weight = None if class_weight is None else class_weight[target]
+    return nested_mean(each, proper, weight)
+
+
+def nested_mean(x: Tensor, chosen: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Means of x (K, batch, ..) over the chosen of K, then over the samples that have any, weighted (batch,)."""
+    count = chosen.sum(0)
+    within = torch.where(chosen, x, 0.0).sum(0) / count.clamp(min=1)
+    among = (count > 0).to(x.dtype)
+    if weight is not None:
+        among = among * weight
+    return (within * among).sum(0) / among.sum(0).clamp(min=1e-8)
+
+
+def drawn_subsets(present: Tensor, K: int) -> Tensor:
+    """K subsets (K, batch, modality) of what each sample has: any; half of the time, and in place of the empty one, a
+    single modality."""
+    shape = (K, *present.shape)
+    drawn = present & (torch.rand(shape, device=present.device) < 0.5)
+    pick = torch.where(present, torch.rand(shape, device=present.device), -1.0).argmax(-1)
+    single = F.one_hot(pick, present.shape[1]).bool() & present
+    lone = (torch.rand(shape[:2], device=present.device) < 0.5) | ~drawn.any(-1)
+    return torch.where(lone.unsqueeze(-1), single, drawn)

@@ -1,0 +1,102 @@
+"""A modality: a named input with a kind, and the way from a manifest cell to the array that enters the graph."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from robustmm.errors import DataError
+
+Signal = NDArray[Any] | str
+"""The canonical signal that corruptions see: an array, or a string for text."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Modality(BaseModel):
+    """What every kind shares. A subclass says its shape and dtype and how a cell is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    suffixes: ClassVar[tuple[str, ...]] = ()
+
+    name: Name
+    kind: str
+    column: str = ""
+    """The manifest's column; the modality's own name when empty."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample as it enters the graph, without the batch."""
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of one sample as it enters the graph."""
+        raise NotImplementedError
+
+    def read(self, cell: str, folder: Path) -> Signal:
+        """The canonical signal a manifest cell names. Raises DataError when it cannot be read."""
+        raise NotImplementedError
+
+    def size_of(self, cell: str, folder: Path) -> str:
+        """The cell's own size, before it is brought to the recipe's: `28 x 28 x 1`, `0.53 s at 8000 Hz`."""
+        return " x ".join(map(str, array(cell, folder).shape))
+
+    def feed(self, signal: Signal) -> NDArray[Any]:
+        """The array that enters the graph; the signal itself for every kind but text."""
+        return np.asarray(signal)
+
+    def blank(self) -> NDArray[Any]:
+        """What stands in the graph's input where the modality is missing; its content does not matter."""
+        return np.zeros(self.shape, self.dtype)
+
+    def fitted(self, signals: Iterable[Signal]) -> Self:
+        """This modality with what it learns from training signals (scale, vocabulary); itself when nothing."""
+        return self
+
+
+def is_array(cell: str) -> bool:
+    """Whether a cell names an array file (`a.npy`) or a row of one (`a.npy#17`)."""
+    return cell.endswith(".npy") or re.search(r"\.npy#[^/]*$", cell) is not None
+
+
+def array(cell: str, folder: Path) -> NDArray[Any]:
+    """The array at `file.npy`, or its row 17 at `file.npy#17`; pickles are never loaded."""
+    path, hash_, row = cell.rpartition(".npy#")
+    file = folder / (path + ".npy" if hash_ else cell)
+    try:
+        loaded = np.load(file, mmap_mode="r" if hash_ else None, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{file} does not exist") from error
+    except (ValueError, OSError, EOFError, OverflowError, MemoryError) as error:  # a header may claim any size
+        raise DataError(f"{file} is not a readable .npy array ({error})") from error
+    if not isinstance(loaded, np.ndarray):
+        loaded.close()
+        raise DataError(f"{file} is an .npz archive, expected one .npy array")
+    if not hash_:
+        return loaded
+    rows = len(loaded) if loaded.ndim else 0
+    if not row.isdecimal() or int(row) >= rows:
+        raise DataError(f"{file} has {f'rows 0 to {rows - 1}' if rows else 'no rows'}, found #{row}")
+    return np.array(loaded[int(row)])
+
+
+def numeric(values: NDArray[Any], file: str) -> NDArray[np.float32]:
+    """`values` as float32. Raises DataError for anything that is not a real number (NaN is allowed through)."""
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"{file} should hold real numbers, found dtype {values.dtype}")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and told by `data check`
+        return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def existing(cell: str, folder: Path) -> Path:
+    """The file a cell names, relative to the manifest's folder."""
+    path = folder / cell
+    if not path.is_file():
+        raise DataError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
+    return path

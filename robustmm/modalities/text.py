@@ -1,0 +1,102 @@
+"""Text: a Python string as the signal, int64 token ids (length,) in the graph, by Hugging Face tokenizers."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm.errors import UsageError
+from robustmm.modalities.base import Modality, Positive, Signal
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class Text(Modality):
+    """A string, cut or padded to `length` tokens (id 0 is padding).
+
+    `tokenizer` is a tokenizer.json or a folder holding one (a Hugging Face checkpoint); when empty, a word-level
+    vocabulary of at most `vocabulary` words is learned from the training texts. `tokenizer_json` is what the
+    exported file carries, so that an audit needs nothing else.
+    """
+
+    kind: Literal["text"] = "text"
+    length: Positive = 64
+    vocabulary: Positive = 8000
+    tokenizer: str = ""
+    tokenizer_json: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.int64)
+
+    @property
+    def words(self) -> int:
+        """The size of the vocabulary, padding and unknown included."""
+        return int(loaded(self.tokenizer_json).get_vocab_size())
+
+    def read(self, cell: str, folder: Path) -> str:
+        return cell
+
+    def size_of(self, cell: str, folder: Path) -> str:
+        return f"{len(cell.split())} words"
+
+    def feed(self, signal: Signal) -> NDArray[np.int64]:
+        encoded = loaded(self.tokenizer_json).encode(str(signal)).ids[: self.length]
+        ids = np.zeros(self.length, np.int64)
+        ids[: len(encoded)] = encoded
+        return ids
+
+    def fitted(self, signals: Iterable[Signal]) -> Self:
+        if self.tokenizer_json:
+            return self
+        content = from_file(Path(self.tokenizer)) if self.tokenizer else learned(signals, self.vocabulary)
+        return self.model_copy(update={"tokenizer_json": content})
+
+
+@lru_cache(maxsize=8)
+def loaded(content: str) -> "Tokenizer":
+    from tokenizers import Tokenizer
+
+    if not content:
+        raise UsageError("a text modality has no tokenizer yet: it is learned or loaded when training starts")
+    tokenizer = Tokenizer.from_str(content)
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def learned(texts: Iterable[Signal], size: int) -> str:
+    """A lower-casing word-level tokenizer of the `size` commonest words, as JSON."""
+    from collections import Counter
+
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    splitter = pre_tokenizers.Sequence([pre_tokenizers.Whitespace()])
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(str(text))))
+    commonest = sorted(counts, key=lambda word: (-counts[word], word))[: max(0, size - 2)]
+    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", *commonest])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    return str(tokenizer.to_str())
+
+
+def from_file(path: Path) -> str:
+    """The content of a tokenizer.json, or of the one in a folder."""
+    file = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        content = file.read_text(encoding="utf-8")
+        loaded(content)
+    except Exception as error:  # tokenizers raises Exception itself
+        raise UsageError(f'the tokenizer "{path}" should be a tokenizer.json or a folder with one ({error})') from error
+    return content

@@ -1,0 +1,128 @@
+"""The fused model: encoders, a bottleneck, a fusion; two calls, `embed` and `decode`.
+
+What hangs on the model is exported; what hangs on the method dies with the run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from robustmm.contribution import subsets
+from robustmm.encoders.base import Encoder
+from robustmm.errors import UsageError
+from robustmm.fusion import Fusion
+
+
+@dataclass
+class Embedding:
+    """What one pass through the encoders says of a batch; a bottleneck's mean and variance travel with it."""
+
+    z: Tensor  # (batch, modality, width), what decode reads
+    present: Tensor  # (batch, modality) bool
+    encoded: Tensor  # (batch, modality, width), before the bottleneck: where gradient gates are hooked
+    mean: Tensor | None = None  # (batch, modality, width) of a variational bottleneck
+    logvar: Tensor | None = None
+    subset_logits: Tensor | None = None  # (2**modality, batch, class), filled by FusionModel.subset_logits
+
+
+class Bottleneck(nn.Module):
+    """The place between encoders and fusion. This one lets everything through."""
+
+    def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
+        return Embedding(encoded, present, encoded)
+
+    def single(self, encoded: Tensor, modality: int) -> Tensor:
+        """z (batch, width) of one modality's encoding, as in evaluation: what its part of the exported graph does.
+
+        Must depend on that modality alone, or the file could not be cut into encoders.
+        """
+        return encoded
+
+
+class FusionModel(nn.Module):
+    """Encoders, projections to one width, a bottleneck and a fusion.
+
+    `encoders` map a modality's name to a module (batch, *shape) -> (batch, encoder.width).
+    """
+
+    bottleneck: Bottleneck
+    fusion: Fusion
+
+    def __init__(self, encoders: Mapping[str, Encoder], fusion: Fusion, width: int) -> None:
+        super().__init__()
+        self.modalities = tuple(encoders)
+        self.width = width
+        self.encoders = nn.ModuleDict(encoders)
+        self.projections = nn.ModuleDict({m: nn.Linear(e.width, width) for m, e in encoders.items()})
+        self.bottleneck = Bottleneck()
+        self.fusion = fusion
+        self._placed: dict[str, str] = {}
+
+    def place(self, where: str, module: nn.Module, by: str) -> None:
+        """Puts a method's module into a named place ("bottleneck", "fusion"); a place is filled once."""
+        if where in self._placed:
+            raise UsageError(f"methods {self._placed[where]} and {by} both fill the model's {where}; chain only one")
+        self._placed[where] = by
+        setattr(self, where, module)
+
+    def embed(self, inputs: Mapping[str, Tensor], present: Tensor | None = None) -> Tensor:
+        """z (batch, modality, width). `present` is needed in training only (see `encode`)."""
+        return self.embedding(inputs, present).z
+
+    def embed_one(self, modality: str, x: Tensor) -> Tensor:
+        """z (batch, width) of one modality in evaluation: a column of `embed`."""
+        return self.bottleneck.single(self._encoded(modality, x, None), self.modalities.index(modality))
+
+    def embedding(self, inputs: Mapping[str, Tensor], present: Tensor | None = None) -> Embedding:
+        encoded = self.encode(inputs, present)
+        if present is None:
+            present = encoded.new_ones(encoded.shape[:2], dtype=torch.bool)
+        embedding: Embedding = self.bottleneck(encoded, present)
+        return embedding
+
+    def encode(self, inputs: Mapping[str, Tensor], present: Tensor | None = None) -> Tensor:
+        """(batch, modality, width). Where `present` is given, encoders see present rows only: BatchNorm must not
+        learn from the blanks of absent inputs, and absent rows come out as zeros."""
+        return torch.stack(
+            [
+                self._encoded(m, inputs[m], None if present is None else present[:, i])
+                for i, m in enumerate(self.modalities)
+            ],
+            dim=1,
+        )
+
+    def _encoded(self, modality: str, x: Tensor, rows: Tensor | None) -> Tensor:
+        encoder, projection = self.encoders[modality], self.projections[modality]
+        if rows is None or bool(rows.all()):
+            encoded: Tensor = projection(encoder(x))
+            return encoded
+        out = torch.zeros(len(x), self.width, device=x.device)
+        if bool(rows.any()):
+            out = out.index_put((rows.nonzero()[:, 0],), projection(encoder(x[rows])).to(out.dtype))
+        return out
+
+    def decode(self, z: Tensor, present: Tensor) -> Tensor:
+        """Logits (batch, class) from the present modalities of z (batch, modality, width).
+
+        Masks with `where`, never by multiplying: what an absent modality contains does not matter, NaN included.
+        """
+        masked = torch.where(present.unsqueeze(-1), z, torch.zeros((), dtype=z.dtype, device=z.device))
+        logits: Tensor = self.fusion(masked, present)
+        return logits
+
+    def subset_logits(self, embedding: Embedding) -> Tensor:
+        """Logits (2**modality, batch, class) of every subset S of modalities, each cut to what is present.
+
+        Subset k holds modality m iff (k >> m) & 1. Computed once per embedding, with gradients.
+        """
+        if embedding.subset_logits is None:
+            masks = torch.from_numpy(subsets(len(self.modalities))).to(embedding.z.device)
+            embedding.subset_logits = self.decode_subsets(embedding.z, masks[:, None] & embedding.present)
+        return embedding.subset_logits
+
+    def decode_subsets(self, z: Tensor, present: Tensor) -> Tensor:
+        """Logits (K, batch, class) for K presence masks (K, batch, modality) over one z (batch, modality, width)."""
+        kept = present.any(0).unsqueeze(-1)  # a modality that no subset holds may contain anything
+        return self.fusion.subsets(torch.where(kept, z, torch.zeros((), dtype=z.dtype, device=z.device)), present)

@@ -1,0 +1,54 @@
+"""Options from a recipe, checked against the constructor they are meant for."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from robustmm.errors import UsageError, known
+
+T = TypeVar("T")
+
+Positive = Annotated[int, Field(gt=0)]
+Positives = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+def constructed(role: str, name: str, constructor: Callable[..., T], /, *given: Any, **options: Any) -> T:
+    """`constructor(*given, **options)`. Options are its remaining parameters, held to their annotations; lists from
+    TOML become tuples on the way."""
+    if not callable(constructor):
+        raise UsageError(f'{role} "{name}" should be a class or a function, found {type(constructor).__name__}')
+    parameters = list(inspect.signature(constructor).parameters.values())
+    named = {p.name: p for p in parameters[len(given) :] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    hints = get_type_hints(
+        constructor.__init__ if inspect.isclass(constructor) else constructor,
+        include_extras=True,
+    )
+    for option, value in options.items():
+        if option not in named and not takes_any:
+            raise UsageError(f'"{option}" is not an option of {role} "{name}", {known(option, named)}')
+        if option in hints:
+            options[option] = _valid(f'{role} "{name}"', option, hints[option], value)
+    for option, parameter in named.items():
+        if parameter.default is parameter.empty and option not in options:
+            raise UsageError(f'{role} "{name}" needs the option "{option}"')
+    return constructor(*given, **options)
+
+
+def _valid(owner: str, option: str, hint: Any, value: Any) -> Any:
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join([option, *(str(part) for part in first["loc"] if isinstance(part, int))])
+        expected = first["msg"][0].lower() + first["msg"][1:]
+        raise UsageError(f"{owner}, option {where}: {expected}, found {first['input']!r}") from error
+
+
+def effective(constructor: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Every keyword of `constructor` with the value it will have: the given one, or its default."""
+    parameters = inspect.signature(constructor).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(options)

@@ -1,0 +1,160 @@
+"""The proof of an export: the file answers as the trained model does, at any batch size, with inputs missing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from robustmm.errors import ParityError
+from robustmm.model import FusionModel
+from robustmm.reading import Split
+from robustmm.session import Session, softmax
+
+BATCHES = (1, 2, 7)
+ROWS = 42
+"""Valid samples compared in every pattern: a multiple of each batch size."""
+
+Array = NDArray[np.float64]
+
+
+class Tolerance(NamedTuple):
+    """What a precision is held to: largest and 99th-percentile difference of any probability, share of equal
+    decisions, and accuracy lost on the valid split."""
+
+    maximum: float
+    p99: float
+    agreement: float
+    accuracy: float
+
+
+TOLERANCES = {
+    "fp32": Tolerance(1e-4, 1e-5, 1.0, 0.0),
+    "fp16": Tolerance(5e-2, 1e-2, 0.98, 0.01),
+    "int8": Tolerance(0.5, 0.2, 0.90, 0.03),
+}
+
+
+@dataclass
+class Pattern:
+    """One presence pattern at one batch size: differences of probabilities, and equal decisions."""
+
+    name: str
+    batch: int
+    maximum: float
+    p99: float
+    agreement: float
+
+
+@dataclass
+class Proof:
+    """The whole comparison. `torch_accuracy` and `onnx_accuracy` are of the whole valid split."""
+
+    precision: str
+    patterns: list[Pattern]
+    torch_accuracy: float
+    onnx_accuracy: float
+    samples: int
+    size: int
+
+    @property
+    def tolerance(self) -> Tolerance:
+        return TOLERANCES[self.precision]
+
+    def holds(self, pattern: Pattern) -> bool:
+        t = self.tolerance
+        return pattern.maximum <= t.maximum and pattern.p99 <= t.p99 and pattern.agreement >= t.agreement
+
+    @property
+    def lost(self) -> float:
+        return self.torch_accuracy - self.onnx_accuracy
+
+    def failure(self) -> ParityError | None:
+        """The worst finding where anything is outside the tolerance."""
+        broken = [pattern for pattern in self.patterns if not self.holds(pattern)]
+        if broken:
+            worst = max(broken, key=lambda pattern: pattern.maximum)
+            return ParityError(
+                f"the {self.precision} file should answer as the trained model does (largest difference "
+                f"{self.tolerance.maximum:g}, agreement {self.tolerance.agreement:.0%}); {worst.name} at batch "
+                f"{worst.batch} differs by {worst.maximum:.2g} with {worst.agreement:.1%} agreement; no file is left"
+            )
+        if self.lost > self.tolerance.accuracy + 1e-9:
+            return ParityError(
+                f"the {self.precision} file should lose at most {100 * self.tolerance.accuracy:g} points of valid "
+                f"accuracy, it loses {100 * self.lost:.1f}; no file is left"
+            )
+        return None
+
+
+def proof(path: Path, model: FusionModel, valid: Split, precision: str) -> Proof:
+    """Compares the file at `path`, whole as it is deployed and cut as it is audited, with the torch model."""
+    whole = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = Session(path)
+    rows = np.arange(min(ROWS, len(valid)))
+    patterns = []
+    masks = {"complete": np.ones(len(session.names), bool)}
+    if len(session.names) > 1:
+        masks |= {f"without {n}": np.arange(len(session.names)) != m for m, n in enumerate(session.names)}
+    for name, mask in masks.items():
+        present = valid.present[rows] & mask
+        inputs = {m: valid.inputs[m][rows] for m in session.names}
+        expected = by_torch(model, inputs, present)
+        given = spoilt(inputs, present)
+        for batch in BATCHES:
+            found = batched(lambda i, p: by_file(whole, i, p), given, present, batch)
+            patterns.append(compared(name, batch, expected, found))
+        patterns.append(compared(f"{name}, cut", len(rows), expected, session.predict(given, present)))
+    held = {m: valid.inputs[m] for m in session.names}
+    by = batched(lambda i, p: by_torch(model, i, p), held, valid.present, 64)
+    on = batched(lambda i, p: by_file(whole, i, p), held, valid.present, 64)
+    accuracies = [float((answer.argmax(1) == valid.target).mean()) for answer in (by, on)]
+    return Proof(precision, patterns, accuracies[0], accuracies[1], len(valid), path.stat().st_size)
+
+
+def compared(name: str, batch: int, expected: Array, found: Array) -> Pattern:
+    difference = np.abs(expected - found)
+    if not np.isfinite(difference).all():
+        difference = np.where(np.isfinite(difference), difference, np.inf)
+    agreement = float((expected.argmax(1) == found.argmax(1)).mean())
+    return Pattern(name, batch, float(difference.max()), float(np.quantile(difference, 0.99)), agreement)
+
+
+def batched(
+    answer: Callable[[dict[str, NDArray[Any]], NDArray[np.bool_]], Array],
+    inputs: Mapping[str, NDArray[Any]],
+    present: NDArray[np.bool_],
+    size: int,
+) -> Array:
+    parts = [slice(i, i + size) for i in range(0, len(present), size)]
+    return np.concatenate([answer({m: x[part] for m, x in inputs.items()}, present[part]) for part in parts])
+
+
+def spoilt(inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    """The inputs with NaN (or the largest value; text keeps its ids) wherever a modality is absent: if any of that
+    reaches an answer, the comparison fails."""
+    out = {}
+    for m, (name, x) in enumerate(inputs.items()):
+        x = x.copy()
+        if x.dtype.kind == "f":
+            x[~present[:, m]] = np.nan
+        elif x.dtype == np.uint8:
+            x[~present[:, m]] = 255
+        out[name] = x
+    return out
+
+
+@torch.no_grad()
+def by_torch(model: FusionModel, inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> Array:
+    z = model.embed({m: torch.from_numpy(np.ascontiguousarray(x)) for m, x in inputs.items()})
+    return softmax(model.decode(z, torch.from_numpy(present)).numpy())
+
+
+def by_file(
+    whole: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]
+) -> Array:
+    return np.asarray(whole.run(["probabilities"], {**inputs, "present": present})[0], dtype=np.float64)

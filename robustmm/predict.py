@@ -1,0 +1,78 @@
+"""One answer on a user's own files: class probabilities and what each modality contributes to this answer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from robustmm.attack import Number, Result
+from robustmm.contribution import shapley, shares, subsets
+from robustmm.errors import DataError, UsageError, known
+from robustmm.reading import fed
+from robustmm.session import Session
+
+
+class ClassProbability(Result):
+    label: str
+    probability: Number
+
+
+class Support(Result):
+    """A modality's exact Shapley value of the log-probability of the predicted class, and its share of the support."""
+
+    name: str
+    present: bool
+    log_probability: Number
+    share: Number
+    alone: str = Field(description="the class predicted from this modality alone; empty where it is missing")
+
+
+class Prediction(Result):
+    """The result of `robustmm predict --json`, format 1."""
+
+    format: int = 1
+    model: str
+    label: str
+    classes: list[ClassProbability]
+    modalities: list[Support]
+
+
+def predict(session: Session, cells: Mapping[str, str]) -> Prediction:
+    """The model's answer to one sample given as files (or text) by modality; what is left out is missing."""
+    for name in cells:
+        if name not in session.names:
+            raise UsageError(f'the model has no modality "{name}", {known(name, session.names)}')
+    if not cells:
+        raise UsageError(f"at least one of --{', --'.join(session.names)} should be given")
+    inputs = {}
+    for name, cell in cells.items():
+        modality = session.modality(name)
+        try:
+            inputs[name] = fed(modality, [modality.read(cell, Path())])
+        except DataError as error:
+            raise DataError(f"--{name}: {error}") from error
+    M = len(session.names)
+    present = np.array([name in cells for name in session.names])
+    z = session.embeddings(inputs, 1)
+    masks = subsets(M) & present
+    p = session.decode(np.repeat(z, len(masks), 0), masks)
+    p = np.where(masks.any(1)[:, None], p, session.prior)
+    answer = int(p[-1].argmax())
+    phi = shapley(np.log(np.maximum(p[:, answer], 1e-12)))
+    order = np.argsort(-p[-1], kind="stable")
+    return Prediction(
+        model=str(session.path),
+        label=session.classes[answer],
+        classes=[ClassProbability(label=session.classes[c], probability=p[-1, c]) for c in order],
+        modalities=[
+            Support(
+                name=name,
+                present=bool(present[m]),
+                log_probability=phi[m],
+                share=share,
+                alone=session.classes[int(p[1 << m].argmax())] if present[m] else "",
+            )
+            for m, (name, share) in enumerate(zip(session.names, shares(phi), strict=True))
+        ],
+    )

@@ -1,0 +1,247 @@
+"""A recipe: one TOML that says what is trained, on what, and how. All its errors are reported at once."""
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
+
+from robustmm.errors import UsageError, known
+from robustmm.modalities import KINDS, AnyModality, Modality
+from robustmm.shelf import text
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+def a_name(entry: Any) -> Any:
+    if isinstance(entry, str) or (isinstance(entry, Mapping) and isinstance(entry.get("name", ""), str)):
+        return entry
+    raise PydanticCustomError("name", "should be a name or a table with a name")
+
+
+Name = Annotated[str | dict[str, Any], BeforeValidator(a_name)]
+"""A registered name, or a table `{name = "conv", option = value}`."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """Where the samples are. `missing` draws a fixed table: that share of training samples lacks the modality."""
+
+    manifest: str = ""
+    source: str = ""
+    missing: dict[str, Rate] = {}
+
+
+class Model(Section):
+    width: Annotated[int, Field(ge=1)] = 64
+    fusion: Name = "concat"
+
+
+class Train(Section):
+    """The budget and the optimiser. `optimiser` is SGD for methods that scale gradients, AdamW otherwise."""
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch: Annotated[int, Field(ge=1)] = 64
+    optimiser: Literal["sgd", "adamw"] | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    schedule: Literal["cosine", "constant", "step"] = "cosine"
+    warmup: Annotated[float, Field(ge=0)] = 1.0
+    clip: Annotated[float, Field(gt=0)] = 40.0
+    patience: Annotated[int, Field(ge=1)] | None = None
+    class_weights: Literal["none", "balanced"] = "none"
+    modality_dropout: Rate = 0.0
+    precision: Literal["32", "bf16"] = "32"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class Recipe(Section):
+    """The whole recipe. `modality` tables hold a kind's fields and `encoder`; `method` holds options by method."""
+
+    name: Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]+$")]  # of run folders
+    data: Data
+    modality: dict[str, dict[str, Any]]
+    model: Model = Model()
+    method: dict[str, Any] = {"name": "cal+mce"}
+    train: Train = Train()
+
+    @property
+    def modalities(self) -> list[Modality]:
+        """The inputs, in the recipe's order."""
+        return [_MODALITY.validate_python(_fields(name, table)) for name, table in self.modality.items()]
+
+    def encoder(self, modality: str) -> tuple[str | None, dict[str, Any]]:
+        """The encoder's name (None: the kind's default) and its options."""
+        return named(self.modality[modality].get("encoder"))
+
+    @property
+    def method_name(self) -> str:
+        return str(self.method["name"])
+
+    @property
+    def method_options(self) -> dict[str, dict[str, Any]]:
+        return {name: dict(table) for name, table in self.method.items() if name != "name"}
+
+
+_MODALITY: TypeAdapter[Modality] = TypeAdapter(AnyModality)
+
+
+def named(entry: Name | None) -> tuple[str | None, dict[str, Any]]:
+    if isinstance(entry, Mapping):
+        options = dict(entry)
+        return options.pop("name", None), options
+    return entry, {}
+
+
+def _fields(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{key: value for key, value in table.items() if key != "encoder"}, "name": name}
+
+
+def load(path: Path, settings: Iterable[str] = ()) -> Recipe:
+    """The recipe at `path` with `key=value` settings laid over it. Raises UsageError with every error found."""
+    content = parsed(path)
+    for setting in settings:
+        _set(content, setting)
+    return build(content, str(path), path.stem)
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """A TOML file's content."""
+    try:
+        return tomllib.loads(text(path))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
+def build(content: Mapping[str, Any], where: str, name: str) -> Recipe:
+    """A recipe from parsed TOML; `where` names the file in messages."""
+    errors: list[str] = []
+    tables = content.get("modality")
+    if not isinstance(tables, Mapping) or not tables:
+        errors.append(f"[modality.NAME] should describe at least one modality, found {tables or 'none'!r}")
+        tables = {}
+    for modality, table in tables.items():
+        errors += _modality_errors(modality, table)
+    if len(tables) > 10:
+        errors.append(f"[modality] should describe 1 to 10 modalities, found {len(tables)}")
+    method = content.get("method", {})
+    if isinstance(method, Mapping) and "name" not in method:
+        content = {**content, "method": {"name": "cal+mce", **method}}
+    if isinstance(method, Mapping):
+        for key, table in method.items():
+            wanted = str if key == "name" else Mapping
+            if not isinstance(table, wanted):
+                errors.append(f"[method] {key} should be a {'name' if key == 'name' else 'table'}, found {table!r}")
+    recipe = None
+    try:
+        recipe = Recipe.model_validate({"name": name, **content})
+    except ValidationError as error:
+        errors += [_sentence(item, Recipe, "", 0) for item in error.errors() if item["loc"][0] != "modality"]
+    unknown = set(recipe.data.missing) - set(tables) if recipe else ()
+    errors += [f'[data] missing names "{name}", {known(name, tables)}' for name in sorted(unknown)]
+    if errors or recipe is None:
+        raise UsageError("\n".join(f"{where}: {sentence}" for sentence in errors))
+    return recipe
+
+
+def _modality_errors(name: str, table: Any) -> list[str]:
+    if not isinstance(table, Mapping):
+        return [f"[modality.{name}] should be a table, found {table!r}"]
+    errors = ['"name" is not a key here, the table\'s own name is'] if "name" in table else []
+    try:
+        a_name(table.get("encoder", ""))
+    except PydanticCustomError as error:
+        errors.append(f"encoder: {error.message()}, found {table['encoder']!r}")
+    errors = [f"[modality.{name}] {sentence}" for sentence in errors]
+    kind = table.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        found = f'"{kind}" is not a kind' if "kind" in table else "kind is missing"
+        return [*errors, f"[modality.{name}] {found}, {known(str(kind), KINDS)}"]
+    try:
+        _MODALITY.validate_python(_fields(name, table))
+    except ValidationError as error:
+        errors += [_sentence(item, KINDS[kind], f"modality.{name}", 1) for item in error.errors()]
+    return errors
+
+
+def _sentence(item: Any, model: type[BaseModel], prefix: str, skip: int) -> str:
+    """A pydantic error as a sentence: `[train] epochs: should be greater than 0, found -1`."""
+    place = [part for part in item["loc"][skip:] if isinstance(part, str)]
+    index = "".join(f"[{part}]" for part in item["loc"][skip:] if isinstance(part, int))
+    table, key = ".".join([*([prefix] if prefix else []), *place[:-1]]), place[-1] + index if place else ""
+    at = f"[{table}] " if table else ""
+    if item["type"] in ("model_type", "dict_type"):
+        return f"[{'.'.join([*([prefix] if prefix else []), *place])}] should be a table, found {item['input']!r}"
+    if item["type"] == "extra_forbidden":
+        keys = [*_keys(model, place[:-1]), *(["encoder"] if prefix else [])]
+        return f'{at}"{key}" is not a key here, {known(key, keys)}'
+    if item["type"] == "missing":
+        return f"{at}{key} is missing"
+    expected = item["msg"][:1].lower() + item["msg"][1:]
+    return f"{at}{key}: {expected.removeprefix('input ')}, found {item['input']!r}"
+
+
+def _keys(model: type[BaseModel], path: list[str]) -> Iterable[str]:
+    for part in path:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return ()
+        model = annotation
+    return model.model_fields.keys() - {"name", "mean", "std", "tokenizer_json"}
+
+
+def _set(content: dict[str, Any], setting: str) -> None:
+    """Lays `train.epochs=3` over the content; the value is TOML, or a bare string."""
+    key, separator, given = setting.partition("=")
+    parts = key.strip().split(".")
+    if not separator or not all(parts):
+        raise UsageError(f'--set should be KEY=VALUE with a dotted key such as train.epochs=3, found "{setting}"')
+    try:
+        value = tomllib.loads(f"value = {given}")["value"]
+    except (ValueError, RecursionError):
+        value = given
+    for part in parts[:-1]:
+        entry = content.get(part, {})
+        if isinstance(entry, str) and part in ("encoder", "fusion"):  # a bare name becomes its table
+            entry = {"name": entry}
+        if not isinstance(entry, dict):
+            raise UsageError(f'--set {setting}: "{part}" is not a table')
+        content[part] = dict(entry)
+        content = content[part]
+    content[parts[-1]] = value
+
+
+def to_toml(content: Mapping[str, Any], table: str = "") -> str:
+    """`content` as TOML: values first, then tables; None is left out, since TOML has no null."""
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in content.items() if v is not None and not isinstance(v, Mapping)]
+    lines = [f"[{table}]", *lines] if table and (lines or not content) else lines
+    parts = ["\n".join(lines)] if lines else []
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            inner = to_toml(value, f"{table}.{_key(key)}" if table else _key(key))
+            parts += [inner.rstrip("\n")] if inner else []
+    return "\n\n".join(parts) + "\n" if parts else ""
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items())}}}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value)

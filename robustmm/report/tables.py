@@ -1,0 +1,196 @@
+"""An attack, a proof and a prediction as rich tables that fit 80 columns."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from robustmm.attack import AttackResult, Change, Estimate, ModalityResult, Reliance
+from robustmm.parity import Proof
+from robustmm.predict import Prediction
+from robustmm.report.bars import COLOURS, bar
+
+BAR = 8
+
+
+def grid(title: str, *columns: str, left: Iterable[int] = (0,)) -> Table:
+    """A table in the house style; columns are numbers, right-aligned, except those named `left`."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i in set(left) else "right", no_wrap=i not in set(left))
+    return table
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None or value != value else f"{100 * value:.{digits}f} %"
+
+
+def points(value: float | None) -> str:
+    return "–" if value is None or value != value else f"{100 * value:+.1f}"
+
+
+def interval(e: Estimate) -> str:
+    return "–" if e.value != e.value else f"{100 * e.value:.1f} % [{100 * e.low:.1f}, {100 * e.high:.1f}]"
+
+
+def attack(result: AttackResult) -> Group:
+    parts: list[RenderableType] = [condition(result), headline(result), scores(result)]
+    parts += [reliance(result), classes(result), footer(result)]
+    return Group(*parts)
+
+
+def condition(result: AttackResult) -> Text:
+    text = Text()
+    text.append(f"{result.samples} samples, split {result.split}, seed {result.seed}\n")
+    for m in result.modalities:
+        done = [f"{n.name} {n.level:g} ({n.unit.rstrip()}: {n.strength:.4g})" for n in m.noises]
+        done += [f"missing {m.missing:.0%}"] if m.missing else []
+        if done:
+            text.append(f"{m.name}: ", style="bold")
+            text.append(", then ".join(done) + "\n")
+    if not any(m.noises or m.missing for m in result.modalities):
+        text.append("no attack: give --noise NAME or --missing MODALITY=RATE\n", style="yellow")
+    return text
+
+
+def headline(result: AttackResult) -> Panel:
+    """What holds and what breaks, in two sentences."""
+    change = result.accuracy_change
+    what = "drops" if change.value < 0 else "rises"
+    sure = change.low > 0 or change.high < 0
+    first = (
+        f"Accuracy {what} from {percent(result.clean.accuracy.value)} to {percent(result.attacked.accuracy.value)} "
+        f"({points(change.value)} points, 95 % interval {points(change.low)} to {points(change.high)})."
+        if sure
+        else f"Accuracy is {percent(result.clean.accuracy.value)} clean and {percent(result.attacked.accuracy.value)} "
+        f"attacked: no change beyond chance with {result.samples} samples."
+    )
+    before, after = (max(result.modalities, key=key) for key in (clean_share, attacked_share))
+    lean = (
+        f"Answers rest most on {after.name} ({percent(attacked_share(after), 0)} of the contribution), as when clean."
+        if before is after
+        else f"Answers now rest most on {after.name}; clean they rested most on {before.name}."
+    )
+    survivors = [m for m in result.modalities if m.attacked.solo.value > result.attacked.accuracy.high]
+    warning = "".join(
+        f" {m.name} alone does better ({percent(m.attacked.solo.value)}): the fusion is worse than its best modality."
+        for m in survivors[:1]
+    )
+    return Panel(f"{first} {lean}{warning}", border_style="red" if sure and change.value < 0 else "green", expand=True)
+
+
+def clean_share(m: ModalityResult) -> float:
+    return float(m.clean.log_probability_share)
+
+
+def attacked_share(m: ModalityResult) -> float:
+    return float(m.attacked.log_probability_share)
+
+
+def scores(result: AttackResult) -> Table:
+    table = grid("Clean and attacked", "metric", "clean", "attacked", "change")
+    a, b = result.clean, result.attacked
+    table.add_row("accuracy", interval(a.accuracy), interval(b.accuracy), points(result.accuracy_change.value))
+    table.add_row("macro-F1", percent(a.macro_f1), percent(b.macro_f1), points(b.macro_f1 - a.macro_f1))
+    for name, x, y in (("NLL", a.nll, b.nll), ("ECE", a.ece, b.ece), ("Brier", a.brier, b.brier)):
+        table.add_row(name, f"{x:.3f}", f"{y:.3f}", f"{y - x:+.3f}")
+    table.add_row("flip rate", "", interval(result.flip_rate), "")
+    return table
+
+
+def reliance(result: AttackResult) -> Group:
+    """Per modality, clean above attacked: solo, leave-one-out, and exact Shapley contributions with bars."""
+    how = "exact Shapley" if result.exact else "Shapley, sampled orders"
+    table = grid(
+        f"Which modality the answers rest on ({how})",
+        "modality", "alone", "lost w/o", "accuracy", "share", "log-prob", "share", "",
+        left=(0, 7),
+    )  # fmt: skip
+    for i, m in enumerate(result.modalities):
+        for name, r in (("clean", m.clean), ("attacked", m.attacked)):
+            table.add_row(
+                Text(m.name, style=f"bold {COLOURS[i % len(COLOURS)]}") if name == "clean" else Text("→ attacked"),
+                percent(r.solo.value),
+                points(r.leave_one_out.value),
+                points(r.accuracy.value),
+                percent(r.accuracy_share, 0),
+                f"{r.log_probability.value:+.2f}",
+                percent(r.log_probability_share, 0),
+                bar(r.log_probability_share, BAR, COLOURS[i % len(COLOURS)]),
+                end_section=name == "attacked",
+            )
+    legend = Text(
+        "First line clean, second attacked. alone: accuracy from this modality only. lost w/o: points of accuracy lost "
+        "when it is removed. accuracy: points it adds over the class prior. log-prob: nats it adds to the true class. "
+        "The bar is the last share.",
+        style="dim",
+    )
+    return Group(table, legend)
+
+
+def classes(result: AttackResult) -> Table:
+    table = grid("Per class", "class", "n", "recall clean", "attacked", "change", "", left=(0, 5))
+    for c in result.classes:
+        some = c.support > 0
+        table.add_row(
+            Text(c.label),
+            str(c.support),
+            percent(c.clean_recall if some else None),
+            percent(c.attacked_recall if some else None),
+            points(c.attacked_recall - c.clean_recall if some else None),
+            bar(c.attacked_recall if some else float("nan"), BAR),
+        )
+    return table
+
+
+def footer(result: AttackResult) -> Text:
+    said = [f"efficiency residual {result.efficiency_residual:.1e}"]
+    said += [f"{result.untouched} samples left untouched by the corruption"] if result.untouched else []
+    said += [f"{len(result.bad_inputs)} unreadable inputs counted as missing"] if result.bad_inputs else []
+    return Text("; ".join(said), style="dim")
+
+
+def proof(found: Proof) -> Group:
+    """The parity proof: a row per presence pattern and batch size."""
+    table = grid(
+        f"Proof of parity, {found.precision}: torch against onnxruntime, probabilities on valid samples",
+        "inputs", "batch", "max difference", "p99", "same decisions", "",
+    )  # fmt: skip
+    for p in found.patterns:
+        ok = found.holds(p)
+        table.add_row(
+            p.name, str(p.batch), f"{p.maximum:.1e}", f"{p.p99:.1e}", percent(p.agreement),
+            Text("holds" if ok else "FAILS", style="green" if ok else "bold red"),
+        )  # fmt: skip
+    t = found.tolerance
+    text = Text(
+        f"tolerance: max {t.maximum:g}, p99 {t.p99:g}, same decisions {t.agreement:.0%}, "
+        f"accuracy −{100 * t.accuracy:g} points\nvalid accuracy on {found.samples} samples: "
+        f"torch {percent(found.torch_accuracy)}, onnxruntime {percent(found.onnx_accuracy)} ({points(-found.lost)} points)",
+        style="dim",
+    )
+    return Group(table, text)
+
+
+def prediction(result: Prediction, top: int = 5) -> Group:
+    table = grid("", "class", "probability", "", left=(0, 2))
+    for c in result.classes[:top]:
+        table.add_row(Text(c.label), percent(c.probability), bar(c.probability, 2 * BAR))
+    support = grid(
+        f"What the answer {result.label!r} rests on", "modality", "alone says", "nats", "share", "", left=(0, 1, 4)
+    )
+    for i, m in enumerate(result.modalities):
+        support.add_row(
+            m.name,
+            Text(m.alone) if m.present else Text("missing", style="dim"),
+            f"{m.log_probability:+.2f}",
+            percent(m.share, 0),
+            bar(m.share if m.present else float("nan"), BAR, COLOURS[i % len(COLOURS)]),
+        )
+    return Group(Text.assemble("answer: ", (result.label, "bold")), table, support)
+
+
+__all__ = ["Change", "Reliance", "attack", "prediction", "proof"]

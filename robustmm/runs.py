@@ -1,0 +1,142 @@
+"""Run folders: `runs/<recipe>-NNN/`, what stands in them, and which is the newest."""
+
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from robustmm import __version__
+from robustmm.errors import UsageError
+
+PACKAGES = ("torch", "numpy", "onnx", "onnxruntime-gpu", "onnxruntime", "opencv-python-headless", "soundfile")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder: run.json (recipe, data, versions, result), recipe.toml, log.csv, missing.csv, weights."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """The best epoch's weights, safetensors."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Everything the next epoch needs, safetensors."""
+        return self.folder / "last.safetensors"
+
+    @property
+    def model(self) -> Path:
+        """The exported file."""
+        return self.folder / "model.onnx"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.csv"
+
+    def facts(self) -> dict[str, Any]:
+        """What run.json says."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            float(found.get("started", 0))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise UsageError(f"{self.folder} is not a run: it has no readable run.json") from error
+        return found
+
+    def note(self, **facts: Any) -> None:
+        """Writes facts into run.json, beside those already there."""
+        known = self.facts() if (self.folder / "run.json").exists() else {}
+        content = json.dumps({**known, **facts}, indent=1, ensure_ascii=False)
+        write(self.folder / "run.json", content.encode())
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.facts().get("finished"))
+
+
+def write(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all: a reader never sees half of it, a full disk leaves the old one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def new(root: Path, name: str) -> Run:
+    """A new folder `root/<name>-NNN`, numbered after the highest there."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        taken = [int(m[1]) for p in root.iterdir() if (m := re.fullmatch(re.escape(name) + r"-(\d+)", p.name))]
+        number = max(taken, default=0) + 1
+        while True:
+            try:
+                (root / f"{name}-{number:03d}").mkdir()
+                return Run(root / f"{name}-{number:03d}")
+            except FileExistsError:  # another process took the number
+                number += 1
+    except OSError as error:
+        raise UsageError(f"no run folder can be made in {root}: {error.strerror}") from error
+
+
+def every(root: Path) -> list[Run]:
+    """The runs in `root`, oldest first by when they were started."""
+    runs = [Run(path.parent) for path in root.glob("*/run.json")]
+    return sorted(runs, key=lambda run: (float(run.facts().get("started", 0)), run.folder.name))
+
+
+def newest(root: Path, *, finished: bool) -> Run:
+    """The newest run that has (or has not) finished training."""
+    runs = [run for run in every(root) if run.finished == finished]
+    if not runs:
+        what = "a finished run" if finished else "an unfinished run"
+        todo = "; start with: robustmm train" if finished else ""
+        raise UsageError(f"there should be {what} in {root}/, found none{todo}")
+    return runs[-1]
+
+
+def newest_model(root: Path) -> Path:
+    """The most recently exported model.onnx among the runs."""
+    models = [run.model for run in every(root) if run.model.is_file()]
+    if not models:
+        raise UsageError(f"there should be an exported model in {root}/, found none; make one with: robustmm export")
+    return max(models, key=lambda path: path.stat().st_mtime_ns)
+
+
+def versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Installed versions of what a number may depend on."""
+    found = {"robustmm": __version__, "python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def started(recipe: Mapping[str, Any], manifest: Path) -> dict[str, Any]:
+    """The facts every run begins with."""
+    return {
+        "format": 1,
+        "started": time.time(),
+        "finished": False,
+        "recipe": dict(recipe),
+        "manifest": str(manifest),
+        "versions": versions(),
+        "platform": platform.platform(),
+    }

@@ -1,0 +1,49 @@
+"""The shelf: recipes in `models/` and suites in `attacks/`, in the wheel or beside a checkout."""
+
+from pathlib import Path
+
+from robustmm.errors import UsageError, known
+
+KINDS = {"models": "recipe", "attacks": "suite"}
+
+
+def folder(kind: str) -> Path:
+    """Where the shipped TOML files of a kind ("models", "attacks") stand; never relative to where the user is."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_shelf" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+def names(kind: str) -> list[str]:
+    return sorted(path.stem for path in folder(kind).glob("*.toml"))
+
+
+def find(kind: str, name: str) -> Path:
+    """The file of a shipped name, or the user's own file when `name` is a path to one."""
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise UsageError(f"the {KINDS[kind]} {name} does not exist")
+        return Path(name)
+    if name not in names(kind):
+        raise UsageError(f'"{name}" is not a {KINDS[kind]}, {known(name, names(kind))}; a file of yours ends in .toml')
+    return folder(kind) / f"{name}.toml"
+
+
+def text(path: Path) -> str:
+    """A TOML file's text (a byte-order mark is left out)."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text ({error})") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error})") from error
+
+
+def find_any(name: str) -> Path:
+    """The file of a name on either shelf."""
+    if name.endswith(".toml"):
+        return find("models", name)
+    every = {entry: kind for kind in KINDS for entry in names(kind)}
+    if name not in every:
+        raise UsageError(f'"{name}" is not a recipe or a suite, {known(name, every)}; a file of yours ends in .toml')
+    return find(every[name], name)

@@ -1,0 +1,52 @@
+"""Where a manifest is: the embedded data set by name, or a file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robustmm.errors import UsageError
+from robustmm.recipe import Recipe
+from robustmm.runs import Run
+
+if TYPE_CHECKING:
+    from robustmm.session import Session
+
+EMBEDDED = "digits"
+
+
+def located(name: str, beside: Path) -> Path:
+    """The manifest called `digits` (unpacked on first use), or a path relative to the file that names it."""
+    if name == EMBEDDED:
+        from robustmm import digits
+
+        return digits.manifest()
+    return beside.parent / name
+
+
+def given(manifest: Path) -> Path:
+    """What a user names on the command line: `digits`, or a path relative to where they are."""
+    return located(EMBEDDED, manifest) if str(manifest) == EMBEDDED else manifest
+
+
+def of_recipe(recipe: Recipe, path: Path, data: Path | None) -> Path:
+    """What `train` reads: --data, or the recipe's own."""
+    if data is not None:
+        return given(data)
+    if not recipe.data.manifest:
+        source = f" of {recipe.data.source}" if recipe.data.source else ""
+        raise UsageError(f"{path} names no manifest; give yours{source} with --data MANIFEST")
+    return located(recipe.data.manifest, path)
+
+
+def of_model(session: "Session", data: Path | None) -> Path:
+    """What `attack` reads: --data, or what the run beside the model was trained on."""
+    if data is not None:
+        return given(data)
+    if session.facts["manifest"] == EMBEDDED:
+        return located(EMBEDDED, session.path)
+    run = Run(session.path.parent)
+    if (run.folder / "run.json").is_file():
+        manifest = Path(run.facts()["manifest"])
+        if manifest.is_file():
+            return manifest
+        raise UsageError(f"{session.path} was trained on {manifest}, which is no longer there; give --data MANIFEST")
+    raise UsageError(f"{session.path} does not stand in its run folder, so its data is not known; give --data MANIFEST")

@@ -1,0 +1,150 @@
+"""How sure a measured number is: Wilson's interval, the seeded paired bootstrap, Benjamini-Hochberg."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+
+CHUNK = 2**18  # resampled values held at once: bounded memory, and the cache is fast
+FEW = 64  # up to this many distinct values a resample is drawn as their counts, which costs nothing per sample
+
+Array = NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+
+class Difference(NamedTuple):
+    """`value` with its interval, and the two-sided p-value of "no difference"."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+class Estimate(NamedTuple):
+    """A mean with its interval, each of the shape of one sample."""
+
+    value: Array
+    low: Array
+    high: Array
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion: sound at 0 and at n successes, where the bootstrap collapses."""
+    if not (n >= 1 and 0 <= successes <= n):
+        raise ValueError(f"expected 0 <= successes <= n with n >= 1, got {successes} of {n}")
+    z = float(ndtri(1 - _tail(confidence)))
+    share, shrink = successes / n, 1 + z**2 / n
+    centre = (share + z**2 / (2 * n)) / shrink
+    half = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5 / shrink
+    return Interval(centre - half if successes > 0 else 0.0, centre + half if successes < n else 1.0)
+
+
+def paired_bootstrap(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    seed: int,
+    statistic: Callable[..., Any] = np.mean,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Difference:
+    """statistic(a) - statistic(b) of the same samples measured twice, each (sample,).
+
+    The interval is the percentile bootstrap over samples. p is the paired randomisation test, which swaps a and b at
+    random, sample by sample: p = (1 + #{|swapped| >= |observed|}) / (1 + resamples). It is never 0; on 0/1 values it is
+    McNemar's test. Where a handful of samples differ, trust it rather than the interval. `statistic` takes `axis`.
+    """
+    x, y = _finite(a, "a"), _finite(b, "b")
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"expected a and b of one shape (sample,), got {x.shape} and {y.shape}")
+    _positive(resamples)
+    rng = np.random.default_rng(seed)
+    if statistic is np.mean:
+        value = (x - y).mean()
+        drawn = _resampled_means((x - y)[:, None], resamples, rng)[:, 0]
+        swapped = _swapped_means(x - y, resamples, rng)
+    else:
+        n, gap = len(x), lambda u, v: statistic(u, axis=-1) - statistic(v, axis=-1)
+        value = gap(x, y)
+        drawn = np.concatenate([gap(x[index], y[index]) for index in _draws(n, resamples, rng, n)])
+        swaps = _draws(2, resamples, rng, n)
+        swapped = np.concatenate([gap(np.where(swap, y, x), np.where(swap, x, y)) for swap in swaps])
+    low, high = np.quantile(drawn, [_tail(confidence), 1 - _tail(confidence)])
+    extreme = np.abs(swapped) >= abs(value) * (1 - 1e-9)  # equal up to the order of summation
+    return Difference(float(value), float(low), float(high), float((1 + extreme.sum()) / (1 + resamples)))
+
+
+def bootstrap_mean(x: ArrayLike, *, seed: int, resamples: int = 2000, confidence: float = 0.95) -> Estimate:
+    """Mean over samples of (sample, ...) with percentile intervals; the columns of a sample are resampled together."""
+    values = _finite(x, "x")
+    _positive(resamples)
+    drawn = _resampled_means(values.reshape(len(values), -1), resamples, np.random.default_rng(seed))
+    low, high = np.quantile(drawn, [_tail(confidence), 1 - _tail(confidence)], axis=0).reshape(2, *values.shape[1:])
+    return Estimate(values.mean(axis=0), low, high)
+
+
+def benjamini_hochberg(p: ArrayLike) -> Array:
+    """p-values adjusted to control the false discovery rate: min over larger ranks k of n p_(k) / k."""
+    values = np.asarray(p, dtype=np.float64)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"expected a list of p-values in [0, 1], got {values}")
+    falling = np.argsort(-values, kind="stable")
+    adjusted = np.empty_like(values)
+    adjusted[falling] = np.minimum.accumulate(values[falling] * len(values) / np.arange(len(values), 0, -1))
+    return adjusted
+
+
+def _resampled_means(values: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """Means (resample, column) of samples (sample, column) drawn with replacement, as counts @ values / n."""
+    n = len(values)
+    distinct, frequency = np.unique(values, axis=0, return_counts=True)
+    if len(distinct) <= FEW:
+        means: Array = rng.multinomial(n, frequency / n, size=resamples) @ distinct / n
+        return means
+    chunks = []
+    for index in _draws(n, resamples, rng, n):
+        index += n * np.arange(len(index))[:, None]  # one run of n counters per resample
+        chunks.append(np.bincount(index.ravel(), minlength=index.size).reshape(index.shape) @ values / n)
+    return np.concatenate(chunks)
+
+
+def _swapped_means(difference: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """Means (resample,) of the differences (sample,) under random signs."""
+    n = len(difference)
+    size, frequency = np.unique(np.abs(difference), return_counts=True)
+    if len(size) <= FEW:
+        means: Array = (2 * rng.binomial(frequency, 0.5, size=(resamples, len(size))) - frequency) @ size / n
+        return means
+    return np.concatenate([(2 * swap - 1) @ difference / n for swap in _draws(2, resamples, rng, n)])
+
+
+def _draws(high: int, resamples: int, rng: np.random.Generator, n: int) -> Iterator[NDArray[np.int64]]:
+    """Integers below `high`, (resample, n) in all, a bounded number of resamples at a time."""
+    rows = max(1, CHUNK // n)
+    for start in range(0, resamples, rows):
+        yield rng.integers(high, size=(min(rows, resamples - start), n))
+
+
+def _tail(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise ValueError(f"expected a confidence between 0 and 1, got {confidence}")
+    return (1 - confidence) / 2
+
+
+def _positive(resamples: int) -> None:
+    if resamples < 1:
+        raise ValueError(f"expected at least 1 resample, got {resamples}")
+
+
+def _finite(values: ArrayLike, name: str) -> Array:
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim == 0 or x.size == 0 or not np.isfinite(x).all():
+        raise ValueError(f"expected finite values of at least one sample in {name}, got shape {x.shape}")
+    return x

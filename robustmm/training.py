@@ -1,0 +1,174 @@
+"""A training run: data, model, method and loop, in a folder from which it can be resumed."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robustmm import checkpoint, missing, runs
+from robustmm.build import fused_model
+from robustmm.errors import DataError, InterruptedRun
+from robustmm.fit import Progress, Tensors, Watcher, fit
+from robustmm.manifest import Manifest, class_names, read
+from robustmm.methods import Method, hyperparameters, method
+from robustmm.modalities import Modality
+from robustmm.reading import OnBad, Split, loaded
+from robustmm.recipe import Recipe, to_toml
+from robustmm.runs import Run
+from robustmm.training_data import TrainingSplit, prior
+from robustmm.validate import subset_probabilities
+
+
+def train(recipe: Recipe, manifest: Path, root: Path, watcher: Watcher, on_bad: OnBad = "error") -> Run:
+    """Trains a recipe on a manifest's train split, selecting on its valid split, in a new run folder."""
+    method(recipe.method_name, recipe.method_options)  # refuses a wrong method before any data is read
+    table = read(manifest)
+    prepared = prepare(recipe, table, watcher, on_bad)
+    run = runs.new(root, recipe.name)
+    run.note(**runs.started(recipe.model_dump(), table.path.resolve()), on_bad=on_bad)
+    return _trained(run, recipe, prepared, watcher, None)
+
+
+def resume(run: Run, watcher: Watcher) -> Run:
+    """Continues an interrupted run from its last whole epoch; the weights will be those of an uninterrupted run."""
+    facts = run.facts()
+    recipe = Recipe.model_validate(facts["recipe"])
+    prepared = prepare(recipe, read(Path(facts["manifest"])), watcher, facts["on_bad"])
+    resumed = None
+    if run.checkpoint.exists():
+        tensors, kept = checkpoint.load_tensors(run.checkpoint)
+        if kept["data"] != prepared.digests():
+            raise DataError(f"{facts['manifest']} has changed since {run.folder} was started; train a new run")
+        resumed = tensors, Progress(**kept["progress"])
+    return _trained(run, recipe, prepared, watcher, resumed)
+
+
+class Prepared:
+    """The two splits training may see, read and masked."""
+
+    def __init__(self, classes: list[str], modalities: list[Modality], training: Split, valid: Split) -> None:
+        self.classes, self.modalities, self.training, self.valid = classes, modalities, training, valid
+
+    def digests(self) -> dict[str, str]:
+        return {"train": self.training.digest(), "valid": self.valid.digest()}
+
+
+def prepare(recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBad) -> Prepared:
+    """Reads the train and valid splits. Rows that lose a modality to `data.missing` never show it to anything."""
+    modalities = recipe.modalities
+    training, valid = table.split("train"), table.split("valid")
+    classes = class_names(training.labels)
+    if len(classes) < 2:
+        raise DataError(f'{table.path}: the train split should hold at least two classes, found only "{classes[0]}"')
+    present = missing.table(training.ids, [m.name for m in modalities], recipe.data.missing, recipe.train.seed)
+    for column, modality in enumerate(modalities):
+        name = modality.column or modality.name
+        cells = [cell if kept else "" for cell, kept in zip(training.column(name), present[:, column], strict=True)]
+        training = Manifest(training.path, {**training.columns, name: cells}, training.lines)
+    watcher.begin("reading", 1, 0, len(training) + len(valid))
+    split, fitted = loaded(training, modalities, classes, on_bad, watcher.step, fit=True)
+    held, _ = loaded(valid, fitted, classes, on_bad, watcher.step)
+    for modality, seen in zip(fitted, split.present.T, strict=True):
+        if not seen.any():
+            raise DataError(f'{table.path}: no row of the train split has the modality "{modality.name}"')
+    return Prepared(classes, fitted, split, held)
+
+
+def _trained(
+    run: Run, recipe: Recipe, prepared: Prepared, watcher: Watcher, resumed: tuple[Tensors, Progress] | None
+) -> Run:
+    try:
+        return _train(run, recipe, prepared, watcher, resumed)
+    except KeyboardInterrupt:
+        raise InterruptedRun(
+            f"stopped; every whole epoch is kept, continue with: robustmm train --resume {run.folder}"
+        ) from None
+
+
+def _train(
+    run: Run, recipe: Recipe, prepared: Prepared, watcher: Watcher, resumed: tuple[Tensors, Progress] | None
+) -> Run:
+    settings, device = recipe.train, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    classes = len(prepared.classes)
+    torch.manual_seed(settings.seed)
+    model = fused_model(recipe, prepared.modalities, classes)
+    chosen = method(recipe.method_name, recipe.method_options)
+    valid = TrainingSplit(prepared.valid, classes, device)
+
+    def teach() -> Tensor:
+        return teachers(recipe, prepared.modalities, data, valid, watcher)
+
+    data = TrainingSplit(prepared.training, classes, device, settings.class_weights, None if resumed else teach)
+    chosen.setup(model.to(device), data)
+    run.note(
+        modalities=[m.model_dump() for m in prepared.modalities],
+        classes=prepared.classes,
+        prior=prior(prepared.training.target, classes).tolist(),
+        data=prepared.digests(),
+        method=hyperparameters(recipe.method_name, recipe.method_options),
+        parameters=sum(p.numel() for p in model.parameters()),
+        device=str(device),
+        threads=torch.get_num_threads(),
+        bad=prepared.training.bad + prepared.valid.bad,
+    )
+    runs.write(run.folder / "recipe.toml", to_toml(run.facts()["recipe"]).encode())
+    runs.write(run.folder / "missing.csv", missing_table(prepared.training).encode())
+
+    def keep(tensors: Tensors, progress: Progress, row: Mapping[str, float]) -> None:
+        log(run, row)
+        checkpoint.save_tensors(run.checkpoint, tensors, {"progress": vars(progress), "data": prepared.digests()})
+
+    best = fit(model.to(device), chosen.to(device), data, valid, settings, watcher, resumed=resumed, keep=keep)
+    checkpoint.save_tensors(run.weights, best, {})
+    _, kept = checkpoint.load_tensors(run.checkpoint)
+    run.note(finished=True, progress=kept["progress"])
+    run.checkpoint.unlink()
+    return run
+
+
+def log(run: Run, row: Mapping[str, float]) -> None:
+    """Appends an epoch to log.csv, over any rows a killed run left beyond its checkpoint."""
+    rows: list[Mapping[str, object]] = []
+    if run.log.exists():
+        with run.log.open(newline="", encoding="utf-8") as file:
+            rows = [old for old in csv.DictReader(file) if old["epoch"] and int(old["epoch"]) < row["epoch"]]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(row))
+    writer.writeheader()
+    writer.writerows([*rows, {name: f"{value:.6g}" for name, value in row.items()}])
+    runs.write(run.log, out.getvalue().encode())
+
+
+def missing_table(split: Split) -> str:
+    """The presence table training used, one row per sample: 1 present, 0 missing."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["id", *split.inputs])
+    writer.writerows([sample, *row] for sample, row in zip(split.ids, split.present.astype(int), strict=True))
+    return out.getvalue()
+
+
+def teachers(
+    recipe: Recipe, modalities: Sequence[Modality], data: TrainingSplit, valid: TrainingSplit, watcher: Watcher
+) -> Tensor:
+    """(samples, modality, class) logits of one frozen model per modality, trained alone on the rows that have it."""
+    logits = torch.zeros(len(data), len(modalities), data.classes, device=data.device)
+    random = torch.get_rng_state()
+    for m, modality in enumerate(modalities):
+        torch.manual_seed(recipe.train.seed + 1 + m)
+        model = fused_model(recipe, [modality], data.classes).to(data.device)
+        rows = data.present[:, m].nonzero()[:, 0]
+        alone, held = data.only(m, rows), valid.only(m, valid.present[:, m].nonzero()[:, 0])
+        if len(held):
+            plain = Method()
+            plain.setup(model, alone)
+            title = f"teacher {modality.name}"
+            model.load_state_dict(fit(model, plain.to(data.device), alone, held, recipe.train, watcher, title=title))
+            said = subset_probabilities(model, alone, torch.ones(1, 1, dtype=torch.bool))[0]
+            logits[rows, m] = torch.from_numpy(np.log(np.maximum(said, 1e-12))).float().to(data.device)
+    torch.set_rng_state(random)
+    return logits

@@ -1,0 +1,92 @@
+"""The training split on its device: batches for the loop, and what methods may ask of it."""
+
+import copy
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robustmm.methods import Batch
+from robustmm.reading import Split
+
+
+class TrainingSplit:
+    """A split as tensors. `teach` trains the frozen unimodal models a method asks for, only when it asks."""
+
+    def __init__(
+        self,
+        split: Split,
+        classes: int,
+        device: torch.device,
+        class_weights: str = "none",
+        teach: Callable[[], Tensor] | None = None,
+    ) -> None:
+        self.modalities = tuple(split.inputs)
+        self.classes = classes
+        self.device = device
+        self.inputs = {name: torch.from_numpy(values) for name, values in split.inputs.items()}
+        self.present = torch.from_numpy(split.present).to(device)
+        self.target = torch.from_numpy(split.target).to(device)
+        self.class_weight = balanced(self.target, classes) if class_weights == "balanced" else None
+        self._teach = teach
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def unimodal_logits(self) -> Tensor:
+        """See TrainingData. On a resumed run these are blanks: the checkpoint holds what was learned from them."""
+        if self._teach is None:
+            return torch.zeros(len(self), len(self.modalities), self.classes, device=self.device)
+        return self._teach()
+
+    def batch(self, rows: Tensor) -> Batch:
+        inputs = {name: values[rows].to(self.device) for name, values in self.inputs.items()}
+        at = rows.to(self.device)
+        return Batch(inputs, self.present[at], self.target[at], at)
+
+    def batches(self, size: int, weights: Tensor | None, dropout: float) -> Iterator[Batch]:
+        """One epoch in random order (with replacement under sample weights), drawn from torch's generator.
+
+        `dropout` drops each present modality with that probability, but never the last one of a sample.
+        A last batch of one sample joins the one before it, since batch statistics need two.
+        """
+        count = len(self)
+        order = torch.randperm(count) if weights is None else torch.multinomial(weights, count, replacement=True)
+        parts = list(order.split(size))
+        if len(parts) > 1 and len(parts[-1]) == 1:
+            parts[-2:] = [torch.cat(parts[-2:])]
+        for rows in parts:
+            batch = self.batch(rows)
+            if dropout:
+                batch.present = dropped(batch.present, dropout)
+            yield batch
+
+    def only(self, modality: int, rows: Tensor) -> "TrainingSplit":
+        """Some rows with one modality: what a teacher is trained on."""
+        part = copy.copy(self)
+        name = self.modalities[modality]
+        part.modalities, part.inputs = (name,), {name: self.inputs[name][rows.cpu()]}
+        part.present, part.target = self.present[rows, modality : modality + 1], self.target[rows]
+        return part
+
+    def steps(self, size: int) -> int:
+        whole, rest = divmod(len(self), size)
+        return max(1, whole + (rest > (1 if whole else 0)))
+
+
+def dropped(present: Tensor, rate: float) -> Tensor:
+    """`present` (batch, modality) with modality dropout; a sample that would lose everything keeps all it has."""
+    kept = present & (torch.rand(present.shape) >= rate).to(present.device)
+    return torch.where(kept.any(1, keepdim=True), kept, present)
+
+
+def balanced(target: Tensor, classes: int) -> Tensor:
+    """(class,) weights N / (C n_c), so that every class weighs the same; 0 for a class without samples."""
+    counts = torch.bincount(target, minlength=classes).float()
+    return torch.where(counts > 0, len(target) / (classes * counts.clamp(min=1)), 0.0)
+
+
+def prior(target: "np.typing.NDArray[np.int64]", classes: int) -> "np.typing.NDArray[np.float64]":
+    """(class,) the training split's class frequencies: what is known with every modality missing."""
+    return np.bincount(target, minlength=classes) / len(target)

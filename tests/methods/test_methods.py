@@ -1,0 +1,120 @@
+"""What every method promises, alone or chained."""
+
+import copy
+
+import pytest
+import torch
+from toys import optimiser, ready, step, toy, train
+
+from robustmm.methods import METHODS, Method
+from robustmm.methods.base import total
+
+NAMES = ["joint", "cal", "mce", "cal+mce", "mce+cal"]
+
+
+def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
+    assert list(METHODS) == ["cal", "joint", "mce"]
+    assert all(METHODS[name].__doc__ for name in METHODS)
+    assert "reconstruction: CAL's equations are not public" in (METHODS["cal"].__doc__ or "").replace("Recon", "recon")
+
+
+@pytest.mark.parametrize("M", [1, 2, 3, 6])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fusion", ["concat", "attention"])
+def test_one_step_returns_the_named_terms_and_reaches_every_encoder(name: str, M: int, fusion: str) -> None:
+    data = toy(M, missing=0.4)
+    model, chosen = ready(name, data, fusion)
+    losses = step(model, chosen, data.batch())
+    assert tuple(losses) == chosen.terms
+    assert all(term.isfinite() and term.ndim == 0 for term in losses.values())
+    for parameter in (*model.encoders.parameters(), *model.projections.parameters()):
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+        assert parameter.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("M", [1, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_it_learns_the_toy_problem(name: str, M: int) -> None:
+    data = toy(M, missing=0.2)
+    model, chosen = ready(name, data, options={"cal": {"warmup": 3}})
+    curve = train(model, chosen, data, range(12), optimiser(model, chosen))
+    assert curve[-1] < 0.5 * curve[0]
+    model.eval()
+    logits = model.decode(model.embed(data.inputs), data.present)
+    assert (logits.argmax(1) == data.target).float().mean() > 0.85
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fill", [float("nan"), 1e6])
+def test_what_an_absent_input_holds_changes_nothing(name: str, fill: float) -> None:
+    data = toy(3, missing=0.5)
+    spoilt = copy.deepcopy(data)
+    for m, modality in enumerate(spoilt.modalities):
+        spoilt.inputs[modality][~data.present[:, m]] = fill
+    results = []
+    for version in (data, spoilt):
+        model, chosen = ready(name, version)
+        losses = step(model, chosen, version.batch())
+        gradients = [p.grad for p in (*model.parameters(), *chosen.parameters())]
+        results.append(([*losses.values()], gradients, [*chosen.state_dict().values()]))
+    for clean, dirty in zip(*results, strict=True):
+        torch.testing.assert_close(dirty, clean, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(name: str) -> None:
+    data = toy(3, missing=0.3)
+    options = {"cal": {"warmup": 1, "confidence": "potential"}}
+    model, chosen = ready(name, data, options=options)
+    steps = optimiser(model, chosen)
+    train(model, chosen, data, range(2), steps)
+    saved = copy.deepcopy((model.state_dict(), chosen.state_dict(), steps.state_dict()))
+    train(model, chosen, data, range(2, 4), steps)
+
+    again, resumed = ready(name, toy(3, missing=0.3, taught=False), options=options)
+    steps = optimiser(again, resumed)
+    for part, state in zip((again, resumed, steps), saved, strict=True):
+        part.load_state_dict(state)
+    train(again, resumed, data, range(2, 4), steps)
+    torch.testing.assert_close(again.state_dict(), model.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(resumed.state_dict(), chosen.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["cal", "mce", "cal+mce"])
+def test_class_weights_reach_every_cross_entropy(name: str) -> None:
+    data = toy(2, class_weight=torch.tensor([1.0, 0.0, 0.0]))
+    model, chosen = ready(name, data, options={"mce": {"dropout": 0.0}})
+    model.eval()  # no noise
+    losses = step(model, chosen, data.batch())
+    other = data.batch()
+    other.target = torch.where(other.target == 1, 2, other.target)  # moves samples between weightless classes only
+    moved = step(model, chosen, other)
+    for term in set(losses) & {"fused", "unimodal", "subset"}:
+        torch.testing.assert_close(moved[term], losses[term])
+
+
+def test_total_is_the_sum_over_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = torch.tensor([1.0, 2.0])
+    assert total(counts) is counts
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda t: t.mul_(2))
+    torch.testing.assert_close(total(counts), torch.tensor([2.0, 4.0]))
+    torch.testing.assert_close(counts, torch.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(("name", "term"), [("cal", None), ("mce", "separate")])
+def test_two_ranks_with_equal_batches_steer_as_one(
+    name: str, term: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def steered() -> tuple[Method, dict[str, torch.Tensor]]:
+        data = toy(3, missing=0.3)
+        model, chosen = ready(name, data)
+        return chosen, step(model, chosen, data.batch())
+
+    (alone, one), _ = steered(), monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda t: t.mul_(2))
+    ranks, two = steered()
+    torch.testing.assert_close(ranks.state_dict(), alone.state_dict())
+    if term:
+        torch.testing.assert_close(two[term], one[term])

@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest, false_discovery_control
+
+from robustmm import statistics
+from robustmm.statistics import benjamini_hochberg, bootstrap_mean, paired_bootstrap, wilson
+
+QUICK = settings(deadline=None, max_examples=50)
+P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
+
+
+@QUICK
+@given(st.integers(1, 500), st.floats(0, 1), st.sampled_from([0.8, 0.95, 0.99]))
+def test_wilson_agrees_with_scipy(n, share, confidence):
+    successes = round(share * n)
+    expected = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    np.testing.assert_allclose(wilson(successes, n, confidence), expected, atol=1e-12)
+
+
+def test_wilson_stays_open_at_the_ends():
+    for n in range(1, 300):
+        assert wilson(0, n).low == 0.0
+        assert wilson(n, n).high == 1.0
+    assert wilson(0, 20).high == pytest.approx(0.16113, abs=1e-5)
+    assert wilson(20, 20).low == pytest.approx(1 - 0.16113, abs=1e-5)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (-1, 5), (6, 5)])
+def test_wilson_refuses_impossible_counts(successes, n):
+    with pytest.raises(ValueError, match=f"got {successes} of {n}"):
+        wilson(successes, n)
+
+
+@QUICK
+@given(P_VALUES)
+def test_benjamini_hochberg_agrees_with_scipy(p):
+    np.testing.assert_allclose(benjamini_hochberg(p), false_discovery_control(p, method="bh"))
+
+
+def test_benjamini_hochberg_by_hand():
+    np.testing.assert_allclose(benjamini_hochberg([0.04, 0.01, 0.03, 0.5]), [0.16 / 3, 0.04, 0.16 / 3, 0.5])
+    assert benjamini_hochberg([]).shape == (0,)
+    for wrong in ([0.1, 1.1], [-0.1], [np.nan], [[0.1]]):
+        with pytest.raises(ValueError, match=r"p-values in \[0, 1\]"):
+            benjamini_hochberg(wrong)
+
+
+def pair(seed, n=100, shift=0.0, binary=False):
+    rng = np.random.default_rng(seed)
+    if binary:
+        return (rng.random(n) < 0.7 + shift).astype(float), (rng.random(n) < 0.7).astype(float)
+    common = rng.normal(size=n)
+    return common + rng.normal(size=n) + shift, common + rng.normal(size=n)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+def test_one_seed_gives_one_answer(binary, statistic):
+    a, b = pair(0, shift=0.1, binary=binary)
+    first = paired_bootstrap(a, b, seed=3, statistic=statistic)
+    assert first == paired_bootstrap(a, b, seed=3, statistic=statistic)
+    assert first.value == pytest.approx(statistic(a) - statistic(b))
+    if not binary:
+        assert first != paired_bootstrap(a, b, seed=4, statistic=statistic)
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+def test_chunking_does_not_change_the_answer(statistic, monkeypatch):
+    a, b = pair(0, shift=0.1)
+    whole = paired_bootstrap(a, b, seed=3, statistic=statistic), bootstrap_mean(a, seed=3)
+    sizes = []
+    draws = statistics._draws
+
+    def watched(*args):
+        for chunk in draws(*args):
+            sizes.append(chunk.size)
+            yield chunk
+
+    monkeypatch.setattr(statistics, "CHUNK", 777)
+    monkeypatch.setattr(statistics, "_draws", watched)
+    again = paired_bootstrap(a, b, seed=3, statistic=statistic), bootstrap_mean(a, seed=3)
+    np.testing.assert_allclose(np.hstack(again), np.hstack(whole), rtol=1e-12)
+    assert max(sizes) <= 777  # memory is bounded
+    assert sum(sizes) == 3 * 2000 * 100
+
+
+def test_counts_of_few_values_are_the_same_distribution_as_indices(monkeypatch):
+    a, b = pair(1, n=300, shift=0.08, binary=True)
+    counted = paired_bootstrap(a, b, seed=0, resamples=20_000)
+    monkeypatch.setattr(statistics, "FEW", 0)
+    indexed = paired_bootstrap(a, b, seed=0, resamples=20_000)
+    np.testing.assert_allclose(counted, indexed, atol=0.005)
+    assert 0.001 < counted.p < 0.5
+
+
+def test_the_interval_of_a_mean_is_the_textbook_one():
+    x = np.random.default_rng(5).normal(2.0, 3.0, size=(2000, 2))
+    estimate = bootstrap_mean(x, seed=0)
+    half = 1.95996 * x.std(axis=0) / 2000**0.5
+    np.testing.assert_allclose(estimate.value, x.mean(axis=0))
+    np.testing.assert_allclose(estimate.low, x.mean(axis=0) - half, atol=0.01)
+    np.testing.assert_allclose(estimate.high, x.mean(axis=0) + half, atol=0.01)
+    narrow = bootstrap_mean(x, seed=0, confidence=0.5)
+    assert (narrow.high - narrow.low < 0.5 * (estimate.high - estimate.low)).all()
+
+
+def test_shapes_of_estimates_follow_one_sample():
+    x = np.random.default_rng(0).normal(size=(90, 2, 3))
+    assert [part.shape for part in bootstrap_mean(x, seed=0)] == [(2, 3)] * 3
+    assert [np.ndim(part) for part in bootstrap_mean(x[:, 0, 0], seed=0)] == [0] * 3
+    joint, alone = bootstrap_mean(x, seed=0), bootstrap_mean(x[:, 1, 2], seed=0)
+    assert joint.low[1, 2] == pytest.approx(alone.low)  # columns are resampled together
+
+
+def test_columns_of_a_sample_stay_together():
+    x = np.random.default_rng(0).normal(size=100)
+    low, high = bootstrap_mean(np.stack([x, 1 - x, x + (1 - x)], axis=1), seed=0)[1:]
+    assert low[2] == pytest.approx(1.0) == high[2]
+    assert low[1] == pytest.approx(1 - high[0])
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_coverage_and_false_alarms_are_near_nominal(binary):
+    covered = alarms = 0
+    for seed in range(400):
+        a, b = pair(seed, n=60, binary=binary)
+        difference = paired_bootstrap(a, b, seed=seed, resamples=400)
+        covered += difference.low <= 0 <= difference.high
+        alarms += difference.p <= 0.05
+    assert 0.9 <= covered / 400 <= 0.985
+    assert alarms / 400 <= 0.075
+
+
+def test_a_large_difference_is_found_and_signed():
+    a, b = pair(0, n=200, shift=1.0)
+    there, back = paired_bootstrap(a, b, seed=0), paired_bootstrap(b, a, seed=0)
+    assert there.low > 0.5
+    assert there.p == back.p == 1 / 2001  # never 0
+    assert back == pytest.approx((-there.value, -there.high, -there.low, back.p))
+
+
+def test_pairing_is_used():
+    common = 100 * np.random.default_rng(0).normal(size=200)
+    difference = paired_bootstrap(common + 0.1 * np.arange(200) % 3, common, seed=0)
+    assert difference.high - difference.low < 1
+
+
+def test_p_is_mcnemars_on_zeros_and_ones():
+    a, b = np.zeros(200), np.zeros(200)
+    a[:8], b[8:10] = 1, 1  # 8 against 2 discordant
+    assert paired_bootstrap(a, b, seed=0, resamples=20_000).p == pytest.approx(binomtest(2, 10).pvalue, abs=0.01)
+    b[8:10] = 0
+    assert paired_bootstrap(a, b, seed=0, resamples=20_000).p == pytest.approx(2 / 2**8, abs=0.003)
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+def test_nothing_between_equals(statistic):
+    x = np.random.default_rng(0).normal(size=100)
+    assert paired_bootstrap(x, x, seed=0, statistic=statistic) == (0, 0, 0, 1)
+
+
+def test_any_statistic_goes_the_way_of_the_mean():
+    a, b = pair(2, shift=0.3)
+    mean = paired_bootstrap(a, b, seed=0)
+    same = paired_bootstrap(a, b, seed=0, statistic=lambda x, axis: x.mean(axis=axis))
+    np.testing.assert_allclose(same, mean, rtol=1e-12)
+    assert 0.001 < mean.p < 0.2
+
+
+def test_median_differences_shift_with_the_data():
+    a, b = pair(2, n=300)
+    difference = paired_bootstrap(b + 0.5, b, seed=0, statistic=np.median)
+    assert difference.low == pytest.approx(0.5) == difference.high
+    assert paired_bootstrap(a, b, seed=0, statistic=np.median).p > 0.05
+    assert paired_bootstrap(a + 1, b, seed=0, statistic=np.median).p < 0.01
+
+
+def test_what_cannot_be_resampled_is_a_sentence():
+    with pytest.raises(ValueError, match="at least one sample in a, got shape"):
+        paired_bootstrap([], [], seed=0)
+    with pytest.raises(ValueError, match="finite values of at least one sample in b"):
+        paired_bootstrap([1.0], [np.nan], seed=0)
+    with pytest.raises(ValueError, match=r"one shape \(sample,\), got \(2,\) and \(3,\)"):
+        paired_bootstrap([1.0, 2.0], [1.0, 2.0, 3.0], seed=0)
+    with pytest.raises(ValueError, match="finite values of at least one sample in x"):
+        bootstrap_mean([[np.inf, 1.0]], seed=0)
+    with pytest.raises(ValueError, match="at least 1 resample, got 0"):
+        bootstrap_mean([1.0], seed=0, resamples=0)
+    for confidence in (0.0, 1.0, 95):
+        with pytest.raises(ValueError, match=f"confidence between 0 and 1, got {confidence}"):
+            wilson(1, 2, confidence)
