@@ -126,7 +126,7 @@ def build(content: Mapping[str, Any], where: str, name: str) -> Recipe:
     errors: list[str] = []
     tables = content.get("modality")
     if not isinstance(tables, Mapping) or not tables:
-        errors.append(f"[modality.NAME] should describe at least one modality, found {tables or 'none'!r}")
+        errors.append(f"[modality.NAME] should describe at least one modality, found {tables or 'none'}")
         tables = {}
     for modality, table in tables.items():
         errors += _modality_errors(modality, table)
@@ -145,7 +145,9 @@ def build(content: Mapping[str, Any], where: str, name: str) -> Recipe:
         recipe = Recipe.model_validate({"name": name, **content})
     except ValidationError as error:
         errors += [_sentence(item, Recipe, "", 0) for item in error.errors() if item["loc"][0] != "modality"]
-    unknown = set(recipe.data.missing) - set(tables) if recipe else ()
+    data = content.get("data")
+    lost = data.get("missing") if isinstance(data, Mapping) else None
+    unknown = lost.keys() - tables.keys() if isinstance(lost, Mapping) else ()
     errors += [f'[data] missing names "{name}", {known(name, tables)}' for name in sorted(unknown)]
     if errors or recipe is None:
         raise UsageError("\n".join(f"{where}: {sentence}" for sentence in errors))
@@ -207,7 +209,7 @@ def _set(content: dict[str, Any], setting: str) -> None:
     try:
         value = tomllib.loads(f"value = {given}")["value"]
     except (ValueError, RecursionError):
-        value = given
+        value = given.strip()
     for part in parts[:-1]:
         entry = content.get(part, {})
         if isinstance(entry, str) and part in ("encoder", "fusion"):  # a bare name becomes its table

@@ -5,15 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from test_encoders import PLAIN, agrees, built, drawn, exporting
+from samples import PLAIN, agrees, built, drawn, exporting
 from torch import Tensor, nn
 
 from robustmm.encoders.backbone import Fit
 from robustmm.encoders.base import BatchNorm
 from robustmm.errors import UsageError
-from robustmm.fusion import fusion
 from robustmm.modalities import Modality, Video
-from robustmm.model import FusionModel
 
 RESNET = {"model_type": "resnet", "depths": [1, 1], "hidden_sizes": [8, 16], "layer_type": "basic", "embedding_size": 4}
 LAYER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -100,7 +98,7 @@ def test_a_folder_gives_the_same_back(modality: Modality, config: dict[str, Any]
 def test_backbones_export(part: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     modalities = {name: CLIP if name == "clip" else PLAIN[name] for name in part}
     encoders = {name: from_scratch(modalities[name], config) for name, config in part.items()}
-    agrees(FusionModel(encoders, fusion("concat", 4, 16, 3), 16), modalities, tmp_path / "model.onnx")
+    agrees(encoders, modalities, tmp_path)
 
 
 def test_a_resnet_for_spectrograms_has_one_input_channel() -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 out = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
@@ -27,7 +29,7 @@ def note(text: str) -> None:
     notes.print(text, style="dim", markup=False, soft_wrap=True)
 
 
-def show_json(result: BaseModel) -> None:
+def show_json(result: "BaseModel") -> None:
     print(result.model_dump_json(indent=1))
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
-
 from robustmm.encoders.base import Encoder
 from robustmm.encoders.conv import CONV
 from robustmm.encoders.huggingface import BACKBONES
@@ -15,7 +13,7 @@ from robustmm.modalities import Modality
 from robustmm.options import constructed
 from robustmm.registry import Registry
 
-Constructor = Callable[..., nn.Module]
+Constructor = Callable[..., Encoder]
 
 ENCODERS: Registry[Mapping[str, Constructor] | Constructor] = Registry("encoder")
 """A constructor per kind; or one constructor for any kind, as a user's own `package.module:Name` is."""
@@ -30,7 +28,7 @@ def default_encoder(kind: str) -> str:
     return "conv" if kind in CONV else "mlp"
 
 
-def encoder(modality: Modality, name: str, **options: Any) -> nn.Module:
+def encoder(modality: Modality, name: str, **options: Any) -> Encoder:
     """The encoder registered as `name` for `modality`: (batch, *modality.shape) -> (batch, encoder.width)."""
     entry, kind = ENCODERS[name], str(getattr(modality, "kind", ""))
     if isinstance(entry, Mapping):

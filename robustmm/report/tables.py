@@ -1,6 +1,7 @@
 """An attack, a proof and a prediction as rich tables that fit 80 columns."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -9,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from robustmm.attack import AttackResult, Change, Estimate, ModalityResult, Reliance
-from robustmm.parity import Proof
 from robustmm.predict import Prediction
 from robustmm.report.bars import COLOURS, bar
+
+if TYPE_CHECKING:  # the proof stands above the wall
+    from robustmm.parity import Proof
 
 BAR = 8
 
@@ -153,7 +156,7 @@ def footer(result: AttackResult) -> Text:
     return Text("; ".join(said), style="dim")
 
 
-def proof(found: Proof) -> Group:
+def proof(found: "Proof") -> Group:
     """The parity proof: a row per presence pattern and batch size."""
     table = grid(
         f"Proof of parity, {found.precision}: torch against onnxruntime, probabilities on valid samples",

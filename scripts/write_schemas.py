@@ -1,0 +1,16 @@
+"""Writes docs/schemas/*.schema.json from the code: python scripts/write_schemas.py."""
+
+import json
+from pathlib import Path
+
+from robustmm.attack import AttackResult
+from robustmm.check import ManifestFacts
+from robustmm.predict import Prediction
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schemas"
+
+if __name__ == "__main__":
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, model in {"attack": AttackResult, "predict": Prediction, "data-check": ManifestFacts}.items():
+        content = json.dumps(model.model_json_schema(mode="serialization"), indent=1)
+        (FOLDER / f"{name}.schema.json").write_text(content + "\n", encoding="utf-8")

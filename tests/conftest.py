@@ -1,0 +1,34 @@
+"""One small exported model, trained once for every test that needs a file."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from worlds import Nobody, manifest, recipe
+
+from robustmm.runs import Run
+
+settings.register_profile("shared", deadline=None)  # a busy machine is no failure
+settings.load_profile("shared")
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run over `worlds.manifest`, with its model.onnx beside it."""
+    from robustmm import export, training
+
+    folder = tmp_path_factory.mktemp("world")
+    path = manifest(folder / "data", samples=192)
+    run = training.train(recipe(path, epochs=8), path, folder / "runs", Nobody())
+    assert export.export(run, run.model).failure() is None
+    return run
+
+
+@pytest.fixture(scope="session")
+def world_model(world: Run) -> Path:
+    return world.model
+
+
+@pytest.fixture(scope="session")
+def world_manifest(world: Run) -> Path:
+    return Path(world.facts()["manifest"])

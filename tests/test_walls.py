@@ -1,0 +1,185 @@
+"""The walls of docs/design.md, each one a test."""
+
+import ast
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "robustmm"
+TORCH_SIDE = {
+    "robustmm." + name
+    for name in (
+        "encoders fusion model methods build checkpoint fit optimise training training_data validate export parity"
+    ).split()
+}
+"""Modules above the wall; `parity` stands on it, holding torch against onnxruntime."""
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported(path: Path, *, top: bool = False) -> set[str]:
+    """Modules a file imports, anywhere in it, or at its top level only; type-checking imports do not count."""
+
+    def nodes(tree: ast.AST) -> Iterator[ast.AST]:
+        for child in ast.iter_child_nodes(tree):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                continue
+            if top and isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            yield child
+            yield from nodes(child)
+
+    names = set()
+    for node in nodes(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def above(name: str) -> bool:
+    return any(name == side or name.startswith(side + ".") for side in TORCH_SIDE)
+
+
+def test_cli_is_imported_by_nobody() -> None:
+    for name, path in modules().items():
+        if not name.startswith("robustmm.cli") and name != "robustmm.__main__":
+            assert not any(i.startswith("robustmm.cli") for i in imported(path)), name
+
+
+def test_only_the_torch_side_imports_torch_or_the_torch_side() -> None:
+    doors = {"robustmm.doctor", "robustmm.report.catalogue"}  # inside functions, where torch is known to be there
+    for name, path in modules().items():
+        if above(name) or name.startswith("robustmm.cli"):
+            continue
+        found = {i for i in imported(path, top=name in doors) if i.split(".")[0] == "torch" or above(i)}
+        assert not found, f"{name} imports {found}"
+
+
+def test_the_bottom_imports_nothing_of_ours_but_errors() -> None:
+    for name in ("errors", "registry", "shelf"):
+        ours = {i for i in imported(PACKAGE / f"{name}.py") if i.startswith("robustmm")}
+        assert ours <= {"robustmm.errors"} | {i for i in ours if i.startswith("robustmm.errors.")}, name
+
+
+def test_methods_touch_no_optimiser_loader_device_or_file() -> None:
+    for path in (PACKAGE / "methods").glob("*.py"):
+        names = imported(path)
+        assert not any(i.startswith(("torch.optim", "torch.utils", "pathlib", "os", "robustmm.fit")) for i in names), path
+        assert not {"open(", ".cuda(", "torch.save", "torch.load"} & set(path.read_text().split()), path
+
+
+def test_the_loop_names_no_method() -> None:
+    names = {path.stem for path in (PACKAGE / "methods").glob("*.py")} - {"__init__", "base", "chain"}
+    for module in ("fit", "training", "optimise", "training_data", "validate"):
+        tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+        words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        assert not names & words, module
+        assert not {f"robustmm.methods.{n}" for n in names} & imported(PACKAGE / f"{module}.py"), module
+
+
+def test_corruptions_see_signals_only() -> None:
+    allowed = ("robustmm.corruptions", "robustmm.errors", "robustmm.registry")
+    for path in (PACKAGE / "corruptions").glob("*.py"):
+        assert all(i.startswith(allowed) for i in imported(path) if i.startswith("robustmm")), path
+
+
+def test_nothing_loads_a_pickle() -> None:
+    for name, path in modules().items():
+        assert "pickle" not in {i.split(".")[0] for i in imported(path)}, name
+        assert "allow_pickle=True" not in path.read_text(), name
+        assert "torch.load" not in path.read_text(), name
+
+
+def test_modules_are_small_and_tests_are_longer_than_code() -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in modules().items()}
+    assert max(lengths.values()) <= 250, max(lengths, key=lambda name: lengths[name])
+    assert median(lengths.values()) <= 100
+    tests = sum(len(path.read_text().splitlines()) for path in (ROOT / "tests").rglob("*.py"))
+    assert tests >= sum(lengths.values())
+
+
+LOADED = "import sys; sys.argv = ['robustmm', *{words}]\nfrom robustmm.cli import main\n"
+LOADED += "try: main()\nexcept SystemExit: pass\nprint('LOADED', *sorted({{m.split('.')[0] for m in sys.modules}}))"
+
+
+def loaded(*words: str, cwd: Path) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED.format(words=list(words))], capture_output=True, text=True, cwd=cwd, check=True
+    )
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    heavy = {"torch", "onnxruntime", "onnx", "albumentations", "cv2", "numpy", "scipy", "pydantic", "transformers"}
+    assert heavy & loaded("--help", cwd=tmp_path) == set()
+
+
+def test_commands_below_the_wall_never_load_torch(world_model: Path, world_manifest: Path, tmp_path: Path) -> None:
+    words = ["attack", str(world_model), "--data", str(world_manifest), "--noise", "gaussian", "--level", "0.5"]
+    found = loaded(*words, cwd=tmp_path)
+    assert "onnxruntime" in found
+    assert {"torch", "albumentations", "transformers"} & found == set()
+    assert "torch" not in loaded("list", "corruptions", cwd=tmp_path)
+    assert "torch" not in loaded("data", "check", str(world_manifest), cwd=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("robustmm-*.whl"))
+
+
+def test_the_wheel_holds_recipes_suites_data_and_no_stray_package(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for kind in ("models", "attacks"):
+        shipped = {path.name for path in (ROOT / kind).glob("*.toml")}
+        assert shipped
+        assert {f"robustmm/_shelf/{kind}/{name}" for name in shipped} <= names
+    assert {"robustmm/_digits/clips.flac", "robustmm/_digits/images.png", "robustmm/py.typed"} <= names
+    tops = {name.split("/")[0] for name in names}
+    assert all(top == "robustmm" or top.endswith(".dist-info") for top in tops), tops
+    assert any(name.endswith("licenses/NOTICE") for name in names)
+
+
+@pytest.mark.slow
+def test_an_audit_machine_without_torch(wheel: Path, world_model: Path, world_manifest: Path, tmp_path: Path) -> None:
+    """The base install in an environment of its own: it attacks, and says what training would need."""
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    pip = [str(tmp_path / "venv" / "bin" / "pip"), "install", "--quiet", "-c", str(ROOT / "constraints.txt"), str(wheel)]
+    subprocess.run(pip, check=True, capture_output=True)
+    command = str(tmp_path / "venv" / "bin" / "robustmm")
+
+    def robustmm(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([command, *words], capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    frozen = subprocess.run([*pip[:1], "list"], capture_output=True, text=True, check=True).stdout
+    assert "\ntorch " not in frozen
+    words = ["--data", str(world_manifest), "--noise", "gaussian", "--level", "0.5"]
+    done = robustmm("attack", str(world_model), *words)
+    assert done.returncode == 0, done.stderr
+    assert "exact Shapley" in done.stdout
+    assert robustmm("list").returncode == 0
+    doctor = robustmm("doctor")
+    assert doctor.returncode == 0
+    assert "pip install 'robustmm[train]'" in doctor.stdout
+    train = robustmm("train")
+    assert train.returncode == 2
+    assert "robustmm[train]" in train.stderr
+    assert "Traceback" not in train.stderr
+    assert robustmm("show", "digits").returncode == 0
