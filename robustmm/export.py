@@ -129,7 +129,6 @@ def described(graph: onnx.ModelProto, run: Run, modalities: list[Modality], widt
         "prior": facts["prior"],
         "width": width,
         "recipe": facts["recipe"],
-        "method": facts["method"],
         "data": facts["data"],
         "manifest": facts["recipe"]["data"]["manifest"],
         "run": run.folder.name,

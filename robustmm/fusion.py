@@ -106,7 +106,7 @@ class Gated(Fusion):
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
         h = torch.tanh(torch.einsum("bmw,mvw->bmv", z, self.hidden))
         g = torch.sigmoid(self.gates(z.flatten(1))).unflatten(1, (self.modalities, self.width))
-        logits: Tensor = self.head(masked(g * h, present).sum(1))
+        logits: Tensor = self.head((g * h).sum(1))  # h is tanh(0) = 0 where absent
         return logits
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from math import ceil
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeVar
 
@@ -56,7 +57,7 @@ def named(column: str, taken: list[str]) -> str:
     """A modality's name from a column's."""
     name = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in column)[:60]
     name = name if name[:1].isalpha() else f"m{name}"
-    return name if name not in taken else named(f"{name}_{len(taken)}", taken)
+    return next(n for n in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
 
 def suffix(cells: list[str]) -> str:
@@ -95,7 +96,7 @@ def _guess(base: dict[str, Any], cells: list[str], folder: Path) -> Modality | N
         return None
     seconds = max(length / rate for length, rate in headers)
     rate = min(16_000, max(1000, headers[0][1]))
-    return Audio(**base, rate=rate, seconds=min(600.0, round(seconds + 0.005, 2) or 0.01))
+    return Audio(**base, rate=rate, seconds=min(600.0, max(1, ceil(100 * seconds - 1e-6)) / 100))
 
 
 def _array(base: dict[str, Any], arrays: list[NDArray[Any]]) -> Modality | None:

@@ -5,6 +5,7 @@ What hangs on the model is exported; what hangs on the method dies with the run.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,15 @@ from robustmm.contribution import subsets
 from robustmm.encoders.base import Encoder
 from robustmm.errors import UsageError
 from robustmm.fusion import Fusion
+
+
+class Coalitions(NamedTuple):
+    """phi = weights @ v for the worth v (K,) of K coalitions; float64, which autocast leaves alone."""
+
+    masks: Tensor  # (K, modality) bool
+    weights: Tensor  # (modality, K)
+    alone: Tensor  # (modality,) rows of the coalitions {m}
+    logits: Tensor  # (K, batch, class), each coalition cut to what is present; no gradient
 
 
 @dataclass
@@ -25,6 +35,7 @@ class Embedding:
     mean: Tensor | None = None  # (batch, modality, width) of a variational bottleneck
     logvar: Tensor | None = None
     subset_logits: Tensor | None = None  # (2**modality, batch, class), filled by FusionModel.subset_logits
+    coalitions: Coalitions | None = None  # what the methods of a step share, filled by methods.coalitions
 
 
 class Bottleneck(nn.Module):

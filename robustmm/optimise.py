@@ -9,7 +9,7 @@ from torch import nn
 from robustmm.methods import Method
 from robustmm.recipe import Train
 
-DEFAULT_RATE = {"sgd": 0.05, "adamw": 1e-3}
+DEFAULT_RATE = {"sgd": 0.01, "adamw": 1e-3}
 
 
 def optimiser_name(settings: Train, method: Method) -> str:

@@ -105,9 +105,10 @@ class Split:
         return len(self.ids)
 
     def digest(self) -> str:
-        """SHA-256 of what was learned from: ids, targets, presence and every array."""
+        """SHA-256 of what was learned from: ids, targets, presence and every array, with its name and shape."""
         total = hashlib.sha256("\n".join(map(repr, self.ids)).encode())
-        for part in (self.target, self.present, *self.inputs.values()):
+        for name, part in (("", self.target), ("", self.present), *self.inputs.items()):
+            total.update(f"\n{name} {part.dtype} {part.shape}\n".encode())
             total.update(np.ascontiguousarray(part).data)
         return total.hexdigest()
 

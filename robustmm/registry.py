@@ -49,6 +49,6 @@ class Registry(Generic[T]):
         try:
             entry: T = getattr(importlib.import_module(module), attribute)
         except Exception as error:  # the user's file may fail in any way, down to its syntax
-            what = f"{type(error).__name__}: {error}"
-            raise UsageError(f'the {self.role} "{name}" cannot be imported ({what})') from error
+            kind = "" if isinstance(error, (ImportError, AttributeError, ValueError)) else f"{type(error).__name__}: "
+            raise UsageError(f'the {self.role} "{name}" cannot be imported: {kind}{error}') from error
         return entry

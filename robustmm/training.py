@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from robustmm import checkpoint, missing, runs
-from robustmm.build import fused_model
+from robustmm.build import effective_recipe, fused_model
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.fit import Progress, Tensors, Watcher, fit
 from robustmm.manifest import Manifest, class_names, read
-from robustmm.methods import Method, hyperparameters, method
+from robustmm.methods import Method, method
 from robustmm.modalities import Modality
 from robustmm.reading import OnBad, Split, loaded
 from robustmm.recipe import Recipe, to_toml
@@ -25,7 +25,7 @@ from robustmm.validate import subset_probabilities
 
 def train(recipe: Recipe, manifest: Path, root: Path, watcher: Watcher, on_bad: OnBad = "error") -> Run:
     """Trains a recipe on a manifest's train split, selecting on its valid split, in a new run folder."""
-    method(recipe.method_name, recipe.method_options)  # refuses a wrong method before any data is read
+    recipe = effective_recipe(recipe)  # refuses a wrong method or option before any data is read
     table = read(manifest)
     prepared = prepare(recipe, table, watcher, on_bad)
     run = runs.new(root, recipe.name)
@@ -109,7 +109,6 @@ def _train(
         classes=prepared.classes,
         prior=prior(prepared.training.target, classes).tolist(),
         data=prepared.digests(),
-        method=hyperparameters(recipe.method_name, recipe.method_options),
         parameters=sum(p.numel() for p in model.parameters()),
         device=str(device),
         threads=torch.get_num_threads(),

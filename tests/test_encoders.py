@@ -347,6 +347,14 @@ def clips(count: int, seed: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(frames), torch.from_numpy(target)
 
 
+def test_each_frame_stands_between_its_neighbours() -> None:
+    made, seen = built("conv", Video(name="v", frames=4, size=(2, 2, 1))), []
+    made.maps.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, :, 0, 0]))
+    made(torch.tensor([0, 51, 102, 255], dtype=torch.uint8).view(1, 4, 1, 1, 1).expand(1, 4, 2, 2, 1))
+    a, b, c, d = -1.0, -0.6, -0.2, 1.0
+    torch.testing.assert_close(seen[0], torch.tensor([[a, a, b], [a, b, c], [b, c, d], [c, d, d]]))
+
+
 def test_video_learns_which_way_time_runs() -> None:
     torch.manual_seed(0)
     made = encoder(Video(name="v", frames=8, size=(16, 24, 1)), "conv", channels=[8, 16, 16])

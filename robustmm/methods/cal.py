@@ -28,8 +28,8 @@ from torch import Tensor
 
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, total
 from robustmm.methods.bottleneck import VariationalBottleneck
-from robustmm.methods.coalitions import Coalitions, alone_and_fused, coalitions
-from robustmm.model import Embedding, FusionModel
+from robustmm.methods.coalitions import alone_and_fused, coalitions
+from robustmm.model import Coalitions, Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]

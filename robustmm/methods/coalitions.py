@@ -1,7 +1,6 @@
 """What the model says from subsets of a batch's modalities, and the linear map from their worth to Shapley values."""
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,19 +9,10 @@ from torch import Tensor
 from robustmm import contribution
 from robustmm.contribution import Array, Mask
 from robustmm.fusion import Additive
-from robustmm.model import Embedding, FusionModel
+from robustmm.model import Coalitions, Embedding, FusionModel
 
 EXACT = 5
 """Modalities up to which every subset is decoded whatever the fusion; additive fusions decode them all anyway."""
-
-
-class Coalitions(NamedTuple):
-    """phi = weights @ v for the worth v (K,) of K coalitions; float64, which autocast leaves alone."""
-
-    masks: Tensor  # (K, modality) bool
-    weights: Tensor  # (modality, K)
-    alone: Tensor  # (modality,) rows of the coalitions {m}
-    logits: Tensor  # (K, batch, class), each coalition cut to what is present; no gradient
 
 
 def exact(model: FusionModel) -> bool:
@@ -32,7 +22,13 @@ def exact(model: FusionModel) -> bool:
 
 def coalitions(model: FusionModel, embedding: Embedding, orders: int) -> Coalitions:
     """Every subset, sharing the embedding's subset logits; where that is too many, the paths of random `orders` in
-    antithetic pairs, the same for all samples of the batch."""
+    antithetic pairs, the same for all samples of the batch. Drawn once a step, for all chained methods."""
+    if embedding.coalitions is None:
+        embedding.coalitions = _coalitions(model, embedding, orders)
+    return embedding.coalitions
+
+
+def _coalitions(model: FusionModel, embedding: Embedding, orders: int) -> Coalitions:
     M, device = len(model.modalities), embedding.z.device
     if exact(model):
         masks, weights, alone = every(M)

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustmm.fusion import Fusion, Positive, Rate, masked
+from robustmm.fusion import Fusion, masked
+from robustmm.options import Positive, Rate
 
 HEADS = 8
 
@@ -19,9 +20,10 @@ class Completion(Fusion):
     """
 
     def __init__(
-        self, modalities: int, width: int, classes: int, *, hidden: Positive = 1024, dropout: Rate = 0.1
+        self, modalities: int, width: int, classes: int, *, hidden: Positive | None = None, dropout: Rate = 0.1
     ) -> None:
         super().__init__(modalities, width, classes)
+        hidden = hidden or 4 * width  # the paper: 1024 at width 320, 512 to 2048 elsewhere
         self.heads = max(heads for heads in range(1, HEADS + 1) if width % heads == 0)
         self.positions = nn.Parameter(torch.zeros(modalities, width))
         self.attention_norm, self.ffn_norm = nn.LayerNorm(width), nn.LayerNorm(width)

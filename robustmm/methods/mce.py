@@ -31,11 +31,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm.contribution import subsets
-from robustmm.fusion import Positive, Rate
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, total
-from robustmm.methods.coalitions import Coalitions, coalitions, exact
+from robustmm.methods.coalitions import coalitions, exact
 from robustmm.methods.completion import Completion
-from robustmm.model import Embedding, FusionModel
+from robustmm.model import Coalitions, Embedding, FusionModel
+from robustmm.options import Positive, Rate
 
 Amount = Annotated[float, Field(ge=0)]
 
@@ -55,7 +55,7 @@ class MCE(Method):
         sep: Amount = 1.0,
         sub: Amount = 1.0,
         valuation: Literal["paper", "shapley"] = "paper",
-        hidden: Positive = 1024,
+        hidden: Positive | None = None,
         dropout: Rate = 0.1,
         drawn: Positive = 8,
         orders: Positive = 8,
@@ -132,7 +132,7 @@ def scarcity(present: Tensor) -> Tensor:
 def paper_value(v: Tensor, game: Coalitions) -> Tensor:
     """The paper's phi (modality,) from the worth v (K,) of the coalitions."""
     M, alone = len(game.weights), v[game.alone]
-    joined = game.weights.clamp(min=0) * (game.masks.sum(1) >= 2)  # (|S|-1)! (M-|S|)! / M! where m is in S
+    joined = game.weights.clamp(min=0)  # (|S|-1)! (M-|S|)! / M! where m is in S; S = {m} adds nothing below
     return alone / M + joined @ v - joined.sum(1) * alone
 
 

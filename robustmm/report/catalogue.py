@@ -1,6 +1,7 @@
 """What can be named, listed and shown: from the registries and the shelf, so that it cannot be out of date."""
 
 import inspect
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -32,9 +33,11 @@ def listed(sort: str, alone: bool) -> RenderableType:
         if alone:
             raise UsageError(f"listing {sort} needs torch: pip install 'robustmm[train]'")
         return Text(f"{sort}: need torch: pip install 'robustmm[train]'", style="dim")
-    table = grid(sort.capitalize(), "name", "what", left=(0, 1))
+    table = grid(sort.capitalize(), "name", "on", "what", left=(0, 1, 2))
+    table.columns[1].header = "on" if sort == "encoders" else ""
     for name, entry in registry(sort).items():
-        table.add_row(name, Text((inspect.getdoc(entry) or "").partition("\n")[0]))
+        for i, (kind, made) in enumerate(by_kind(entry).items()):
+            table.add_row("" if i else name, kind, Text((inspect.getdoc(made) or "").partition("\n")[0]))
     return table
 
 
@@ -46,6 +49,11 @@ def registry(sort: str) -> dict[str, Any]:
 
     every: dict[str, Registry[Any]] = {"methods": METHODS, "fusions": FUSIONS, "encoders": ENCODERS}
     return {name: every[sort][name] for name in every[sort]}
+
+
+def by_kind(entry: Any) -> dict[str, Any]:
+    """An encoder is one constructor per kind; anything else is itself, on no kind in particular."""
+    return dict(entry) if isinstance(entry, Mapping) else {"": entry}
 
 
 def corruption_table() -> RenderableType:
@@ -72,12 +80,12 @@ def shown(name: str) -> RenderableType:
             entries = registry(sort)
             every |= set(entries)
             if name in entries:
-                return Group(
-                    Text(f"{name} ({sort})", style="bold"),
-                    Text(inspect.getdoc(entries[name]) or ""),
-                    options(entries[name]),
-                )
+                return Group(*(one_entry(name, kind or sort, made) for kind, made in by_kind(entries[name]).items()))
     raise UsageError(f'nothing is called "{name}", {known(name, every)}')
+
+
+def one_entry(name: str, what: str, entry: Any) -> RenderableType:
+    return Group(Text(f"{name} ({what})", style="bold"), Text(f"{inspect.getdoc(entry) or ''}\n"), options(entry))
 
 
 def one_corruption(name: str, kind: str) -> RenderableType:

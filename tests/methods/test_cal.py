@@ -22,8 +22,8 @@ from robustmm.methods.cal import (
     shares,
     utility,
 )
-from robustmm.methods.coalitions import Coalitions, alone_and_fused, coalitions, every, sampled
-from robustmm.model import FusionModel
+from robustmm.methods.coalitions import alone_and_fused, coalitions, every, sampled
+from robustmm.model import Coalitions, FusionModel
 
 ALL = torch.tensor([True, True, True])
 
@@ -303,6 +303,7 @@ def test_sampled_orders_come_close_to_the_exact_game() -> None:
         exact = utility(model.subset_logits(z), batch.target, "log-prob").double()
         torch.manual_seed(0)
         played = coalitions(model, z, orders=4096)
+    assert coalitions(model, z, orders=4096) is played  # drawn once a step
     assert len(played.masks) > 6
     assert played.masks[played.alone].equal(torch.eye(6, dtype=torch.bool))
     u = utility(played.logits, batch.target, "log-prob").double()

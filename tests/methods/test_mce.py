@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, SAMPLES, WIDTH, Toy, ready, step, toy
 
-from robustmm.methods.coalitions import Coalitions, every, sampled
+from robustmm.methods.coalitions import every, sampled
 from robustmm.methods.completion import Completion
 from robustmm.methods.mce import MCE, completion_loss, drawn_subsets, nested_mean, paper_value, scarcity, subset_loss
-from robustmm.model import FusionModel
+from robustmm.model import Coalitions, FusionModel
 
 
 def mce(data: Toy, **options: object) -> tuple[FusionModel, MCE]:
@@ -83,24 +83,24 @@ def told(right: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def neglected(valuation: str) -> list[float]:
     """Four samples of two modalities, the last without the second: b by hand below."""
     data = toy(2)
-    data.present[3, 1] = False
+    data.present[7, 1] = False
     _, method = mce(data, valuation=valuation)
-    method.correct.fill_(True)
-    method.correct[0] = torch.tensor([False, True])
-    batch = data.batch(slice(0, 4))
-    nothing, first, second, both = [1, 1, 1, 1], [1, 0, 1, 0], [1, 0, 0, 1], [1, 1, 0, 0]
+    method.correct[4:8] = True
+    method.correct[4, 0] = method.correct[7, 1] = False
+    batch = data.batch(slice(4, 8))
+    nothing, first, second, both = [1, 1, 1, 1], [1, 0, 0, 1], [1, 0, 1, 1], [1, 1, 0, 1]
     right = torch.tensor([nothing, first, second, both]).bool()
-    return [float(b) for b in method.neglect(game(2, told(right, batch.target)), batch)]
+    return method.neglect(game(2, told(right, batch.target)), batch).tolist()
 
 
 def test_the_papers_neglect_by_hand() -> None:
-    # c = 3 of 4, 3 of 3; v(1) = 2, v(2) = 1, v(12) = 2; phi_1 = 2/2 + (2-2)/2, phi_2 = 1/2 + (2-1)/2
+    # c = 3 of 4, 3 of 3; v(1) = 2, and without the last v(2) = 2, v(12) = 2; phi_1 = 2/2 + (2-2)/2 = phi_2
     assert neglected("paper") == pytest.approx([(3 - 1) / 4, (3 - 1) / 3])
 
 
 def test_the_corrected_neglect_by_hand() -> None:
-    # |E| phi of each sample: (1, 1), (1, 1), (1, -1) and, alone, (0, -); so b = clip(3/4 - 3/4), clip(1 - 1/3)
-    assert neglected("shapley") == pytest.approx([0.0, 2 / 3])
+    # |E| phi of each sample: (1, 1), (1, 1), (-1, 1) and, alone, (1, -); so b = clip(3/4 - 2/4), clip(1 - 1)
+    assert neglected("shapley") == pytest.approx([0.25, 0.0])
 
 
 def test_neglect_is_never_negative_and_zero_for_what_no_sample_has() -> None:
@@ -287,6 +287,7 @@ def test_completion_is_a_pre_norm_transformer_over_tokens() -> None:
 def test_positions_begin_at_zero_and_heads_divide_the_width() -> None:
     assert Completion(2, 64, 3).positions.abs().sum() == 0
     assert [Completion(2, width, 3).heads for width in (64, 12, 10, 7, 11)] == [8, 6, 5, 7, 1]
+    assert [Completion(2, 12, 3, hidden=hidden).ffn[0].out_features for hidden in (None, 20)] == [48, 20]
 
 
 def test_subsets_are_what_decode_says_of_each() -> None:

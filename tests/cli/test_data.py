@@ -1,0 +1,191 @@
+"""`robustmm data`: check, recipe and demo, rightly used and misused."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from robustmm import digits
+from robustmm.check import ManifestFacts
+from robustmm.manifest import read
+from robustmm.recipe import load
+
+Cli = Callable[..., Any]
+
+HEAD = "id,split,label,vector\n"
+ROWS = zip(["train", "train", "valid", "valid", "test", "test"], "ababab", strict=True)
+SMALL = HEAD + "".join(f"s{i},{split},{label},v.npy#{i}\n" for i, (split, label) in enumerate(ROWS))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sound manifest of six vectors."""
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(6, 3)))
+    (tmp_path / "manifest.csv").write_text(SMALL)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A part of the embedded data set, so that reading it takes no second."""
+    folder = digits.write(tmp_path_factory.mktemp("demo") / "digits").parent
+    lines = (folder / "manifest.csv").read_text().splitlines(keepends=True)
+    (folder / "manifest.csv").write_text("".join([lines[0], *lines[1::7]]))
+    return folder
+
+
+def test_check_prints_what_a_manifest_holds(robustmm: Cli, demo: Path) -> None:
+    result = robustmm("data", "check", demo)
+    assert result.code == 0
+    assert f"{demo / 'manifest.csv'}: 200 samples" in result.out.replace("\n", "")
+    for word in ("Samples per class and split", "train", "valid", "test", "image", "audio", "16 x 16", "at 8000 Hz"):
+        assert word in result.out
+    assert "metadata columns: speaker" in result.out
+    assert "cells that cannot be read" not in result.out
+    assert "error" not in result.err
+
+
+def test_check_in_json(robustmm: Cli, folder: Path) -> None:
+    result = robustmm("data", "check", folder / "manifest.csv", "--json")
+    facts = ManifestFacts.model_validate(json.loads(result.out))
+    assert (result.code, facts.samples, facts.format) == (0, 6, 1)
+    assert facts.splits == {"train": {"a": 1, "b": 1}, "valid": {"a": 1, "b": 1}, "test": {"a": 1, "b": 1}}
+    assert [(m.name, m.kind) for m in facts.modalities] == [("vector", "features")]
+
+
+def test_check_finds_what_is_wrong_and_still_prints_everything(robustmm: Cli, folder: Path) -> None:
+    (folder / "manifest.csv").write_text(
+        SMALL + "s6,test,c,v.npy#0\ns7,test,a,v.npy#9\ns8,test,b,\ns9,[/red],b,x.npy\n"
+    )
+    result = robustmm("data", "check", folder)
+    assert result.code == 3
+    assert result.err.splitlines()[-1] == "error: 2 of the manifest's cells cannot be read (listed above)"
+    assert "same content in two splits (1)" in result.out
+    assert "vector: s0, s6 (test, train)" in result.out
+    assert "test has classes that train has not: c" in result.out
+    assert "cells that cannot be read (2)" in result.out
+    assert "line 9 (id 's7', vector)" in result.out.replace("\n", " ")
+    assert "[/red]" in result.out
+    assert "nothing to object to" not in result.out
+    again = robustmm("data", "check", folder, "--json")
+    assert again.code == 3
+    assert len(json.loads(again.out)["bad"]) == 2
+
+
+def test_check_with_a_recipe_reads_as_it_does(robustmm: Cli, folder: Path) -> None:
+    (folder / "own.toml").write_text(
+        '[data]\n[modality.x]\nkind = "series"\ncolumn = "vector"\nsteps = 5\nchannels = 1\n'
+    )
+    facts = json.loads(robustmm("data", "check", "manifest.csv", "--recipe", "own.toml", "--json", cwd=folder).out)
+    assert [(m["name"], m["kind"], m["sizes"]) for m in facts["modalities"]] == [("x", "series", {"3": 6})]
+    assert facts["metadata"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        ([], 2, "error: Missing argument"),
+        (["none.csv"], 3, "error: the manifest none.csv does not exist"),
+        (["manifest.csv", "--recipe", "digit"], 2, 'error: "digit" is not a recipe, did you mean "digits"?'),
+        (["manifest.csv", "--recipe", "none.toml"], 2, "error: the recipe none.toml does not exist"),
+        (["manifest.csv", "--recipe", "digits"], 3, 'manifest.csv has no column "image"'),
+        (["manifest.csv", "--recipe", "bad.toml"], 2, "error: bad.toml: [train] epochs: should be greater than"),
+        (["manifest.csv", "--jsn"], 2, "error: No such option"),
+        (["manifest.csv", "more"], 2, "error: Got unexpected extra argument"),
+        (["v.npy"], 3, "error: v.npy should end in .csv, .jsonl, .parquet"),
+        (["empty"], 3, "error: empty should hold one manifest.csv, .jsonl or .parquet, found 0"),
+        (["ragged.csv"], 3, "error: ragged.csv line 2 should have 4 cells, found 2"),
+        (["plain.csv"], 3, "should have a column of paths or texts"),
+        (["binary.csv"], 3, "error: binary.csv is not a UTF-8 CSV table"),
+        (["n" * 3000], 3, "error: "),
+    ],
+)
+def test_check_misused(robustmm: Cli, folder: Path, words: list[str], code: int, sentence: str) -> None:
+    (folder / "empty").mkdir()
+    (folder / "ragged.csv").write_text(HEAD + "s0,train\n")
+    (folder / "plain.csv").write_text("id,split,label,site\ns0,train,a,north\n")
+    (folder / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    (folder / "bad.toml").write_text('[data]\n[modality.x]\nkind = "text"\n[train]\nepochs = 0\n')
+    result = robustmm("data", "check", *words, cwd=folder)
+    assert result.code == code
+    assert sentence in result.err
+    assert "bug in robustmm" not in result.err
+    assert result.out == ""
+
+
+def test_recipe_drafts_what_loads(robustmm: Cli, demo: Path, tmp_path: Path) -> None:
+    result = robustmm("data", "recipe", demo)
+    assert result.code == 0
+    content = tomllib.loads(result.out)
+    assert content["modality"]["image"] == {"kind": "image", "size": [16, 16, 1]}
+    assert content["modality"]["audio"]["rate"] == 8000
+    (tmp_path / "my.toml").write_text(result.out)
+    recipe = load(tmp_path / "my.toml")
+    assert [m.name for m in recipe.modalities] == ["image", "audio"]
+    assert len(read(Path(recipe.data.manifest))) == 200
+    assert robustmm("data", "check", demo, "--recipe", tmp_path / "my.toml").code == 0
+
+
+def test_the_embedded_data_set_goes_by_its_name(
+    robustmm: Cli, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digits, "manifest", lambda: demo / "manifest.csv")
+    assert robustmm("data", "recipe", "digits", cwd=tmp_path).out == robustmm("data", "recipe", demo).out
+    assert json.loads(robustmm("data", "check", "digits", "--json", cwd=tmp_path).out)["samples"] == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        ([], 2, "Missing argument"),
+        (["none.jsonl"], 3, "the manifest none.jsonl does not exist"),
+        (["manifest.csv", "--json"], 2, "No such option"),
+        (["lost.csv"], 3, 'none of the files in column "vector" can be read, such as lost.npy'),
+    ],
+)
+def test_recipe_misused(robustmm: Cli, folder: Path, words: list[str], code: int, sentence: str) -> None:
+    (folder / "lost.csv").write_text(HEAD + "s0,train,a,lost.npy\n")
+    result = robustmm("data", "recipe", *words, cwd=folder)
+    assert (result.code, result.out) == (code, "")
+    assert sentence in result.err
+
+
+def test_demo_writes_real_files(robustmm: Cli, tmp_path: Path) -> None:
+    result = robustmm("data", "demo", "new/digits", cwd=tmp_path)
+    assert result.code == 0
+    assert result.out.strip().endswith("new/digits/manifest.csv")
+    assert "look at it with: robustmm data check new/digits" in result.err
+    assert len(read(tmp_path / "new" / "digits")) == 1400
+    assert robustmm("data", "demo", "new/digits", cwd=tmp_path).code == 0, "the same again is no harm"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "Missing argument"),
+        (["full"], "expected a new or empty folder for the digits, found something else there"),
+        (["file"], "expected a new or empty folder"),
+        (["file/below"], "cannot be written there"),
+        (["a", "b"], "Got unexpected extra argument"),
+    ],
+)
+def test_demo_misused(robustmm: Cli, tmp_path: Path, words: list[str], sentence: str) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    (tmp_path / "file").touch()
+    result = robustmm("data", "demo", *words, cwd=tmp_path)
+    assert (result.code, result.out) == (2, "")
+    assert sentence in result.err
+    assert (tmp_path / "full" / "mine.txt").exists()
+
+
+def test_data_alone_shows_its_commands(robustmm: Cli) -> None:
+    for words in (["data", "--help"], ["data", "check", "-h"], ["--help"]):
+        result = robustmm(*words)
+        assert result.code == 0
+        assert "Usage: " in result.out
+    assert robustmm("data", "chek").err == "error: No such command 'chek'. Did you mean 'check'?\n"

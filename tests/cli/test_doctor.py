@@ -1,0 +1,51 @@
+"""`robustmm doctor`: what is here, what is missing and how to get it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import onnxruntime
+import pytest
+import soundfile
+
+from robustmm import __version__, doctor, shelf
+from robustmm.corruptions import names
+
+Cli = Callable[..., Any]
+
+
+def test_doctor_tells_versions_and_folders(robustmm: Cli) -> None:
+    result = robustmm("doctor")
+    assert (result.code, result.err) == (0, "")
+    for word in ("robustmm", __version__, "numpy", "onnxruntime providers", "CPU", "torch threads", "processors"):
+        assert word in result.out
+    found = doctor.found()
+    assert found["corruptions"] == str(len(names()))
+    assert found["recipes"] == f"{len(shelf.names('models'))} in {shelf.folder('models')}"
+
+
+def test_a_complete_machine_lacks_nothing(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: object())
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(soundfile, "available_formats", lambda: {"MP3": ""})
+    assert doctor.missing() == {}
+
+
+def test_what_is_missing_comes_with_its_remedy(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name in ("torch", "onnxscript") else object())
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr(soundfile, "available_formats", dict)
+    result = robustmm("doctor")
+    assert result.code == 0
+    flat = " ".join(result.out.split())
+    assert "missing, and how to get it (3)" in flat
+    assert "train, export: no torch, onnxscript; get it with: pip install 'robustmm[train]'" in flat
+    assert "--provider cuda: this onnxruntime has no CUDA; get it with: pip install onnxruntime-gpu" in flat
+    assert "MP3 files: libsndfile here is older than 1.1" in flat
+    assert "torch threads" not in flat
+
+
+@pytest.mark.parametrize("words", [["--json"], ["more"], ["--provider", "cuda"]])
+def test_doctor_misused(robustmm: Cli, words: list[str]) -> None:
+    result = robustmm("doctor", *words)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: ")

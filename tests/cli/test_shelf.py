@@ -1,0 +1,186 @@
+"""`robustmm list`, `show` and `copy`, rightly used and misused."""
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robustmm import corruptions, shelf
+from robustmm.report import catalogue
+
+Cli = Callable[..., Any]
+
+SORTS = ["recipes", "suites", "corruptions", "methods", "fusions", "encoders"]
+
+
+def flat(shown: str) -> str:
+    """What is shown, whatever the lines it is broken into."""
+    return " ".join(shown.split())
+
+
+def test_list_has_every_sort(robustmm: Cli) -> None:
+    result = robustmm("list")
+    assert result.code == 0
+    for word in ("digits", "gaussian", "blank", "joint", "cal", "mce", "concat", "conv"):
+        assert f" {word} " in result.out
+    for sort in SORTS:
+        assert sort.capitalize() in result.out
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_list_one_sort(robustmm: Cli, sort: str) -> None:
+    result = robustmm("list", sort)
+    assert result.code == 0
+    assert sort.capitalize() in result.out
+    assert not any(other.capitalize() in result.out for other in SORTS if other != sort)
+    if sort == "recipes":
+        for name in shelf.names("models"):
+            assert catalogue.comment(shelf.text(shelf.find("models", name)))[:20] in flat(result.out)
+    elif sort == "corruptions":
+        assert all(f" {name} " in result.out for name in corruptions.names())
+    elif sort != "suites":
+        for name, entry in catalogue.registry(sort).items():
+            assert f" {name} " in result.out
+            for kind, made in catalogue.by_kind(entry).items():
+                assert kind in result.out
+                assert " ".join((inspect.getdoc(made) or "").split()[:2]) in result.out
+        assert "dict()" not in result.out
+
+
+def test_the_levels_of_a_corruption_are_physical(robustmm: Cli) -> None:
+    result = robustmm("show", "gaussian")
+    assert result.code == 0
+    for kind in corruptions.kinds("gaussian"):
+        c = corruptions.corruption_for("gaussian", kind)
+        assert f"gaussian on {kind}" in result.out
+        assert c.unit.split()[0] in result.out
+        assert flat(c.source)[:30] in flat(result.out)
+        assert f"{c.table[-1]:.4g}" in result.out
+    assert "gaussian" in robustmm("list", "corruptions").out
+
+
+def test_show_a_recipe_and_a_users_own(robustmm: Cli, tmp_path: Path) -> None:
+    result = robustmm("show", "digits")
+    assert result.code == 0
+    assert "[modality.image]" in result.out
+    assert 'kind = "image"' in result.out
+    (tmp_path / "own.toml").write_text('# mine\nx = "[red]y[/red]" # 🎈\n[/red]\n', encoding="utf-8")
+    result = robustmm("show", "own.toml", cwd=tmp_path)
+    assert result.code == 0
+    assert '"[red]y[/red]" # 🎈' in result.out
+
+
+@pytest.mark.parametrize(("name", "sort"), [("cal", "methods"), ("concat", "fusions"), ("conv", "encoders")])
+def test_show_what_is_registered(robustmm: Cli, name: str, sort: str) -> None:
+    result = robustmm("show", name)
+    assert result.code == 0
+    for kind, entry in catalogue.by_kind(catalogue.registry(sort)[name]).items():
+        assert f"{name} ({kind or sort})" in result.out
+        assert (inspect.getdoc(entry) or "").split("\n")[0][:40] in flat(result.out)
+        parameters = inspect.signature(entry).parameters.values()
+        assert all(p.name in result.out for p in parameters if p.default is not p.empty)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["list", "recipe"], "'recipe' is not one of 'recipes', 'suites'"),
+        (["list", "recipes", "suites"], "Got unexpected extra argument"),
+        (["list", "--all"], "No such option"),
+        (["show"], "Missing argument"),
+        (["show", "gausian"], 'nothing is called "gausian", did you mean "gaussian"?'),
+        (["show", "dgits"], 'did you mean "digits"?'),
+        (["show", ""], 'nothing is called ""'),
+        (["show", "[/red]"], 'nothing is called "[/red]"'),
+        (["show", "none.toml"], "the recipe none.toml does not exist"),
+        (["show", "binary.toml"], "binary.toml is not UTF-8 text"),
+        (["show", "a", "b"], "Got unexpected extra argument"),
+    ],
+)
+def test_list_and_show_misused(robustmm: Cli, tmp_path: Path, words: list[str], sentence: str) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    result = robustmm(*words, cwd=tmp_path)
+    assert (result.code, result.out) == (2, "")
+    assert sentence in result.err
+
+
+def test_without_torch_what_needs_it_says_so(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
+    result = robustmm("list")
+    assert result.code == 0
+    assert "methods: need torch: pip install 'robustmm[train]'" in result.out
+    assert "gaussian" in result.out
+    result = robustmm("list", "methods")
+    assert (result.code, result.out) == (2, "")
+    assert "listing methods needs torch: pip install 'robustmm[train]'" in result.err
+    assert robustmm("show", "gaussian").code == 0
+    assert 'nothing is called "cal"' in robustmm("show", "cal").err
+
+
+def test_copy_is_the_file_itself(robustmm: Cli, tmp_path: Path) -> None:
+    result = robustmm("copy", "digits", "my.toml", cwd=tmp_path)
+    assert (result.code, result.out) == (0, "my.toml\n")
+    assert (tmp_path / "my.toml").read_text() == shelf.text(shelf.find("models", "digits"))
+    result = robustmm("copy", "my.toml", "again.toml", cwd=tmp_path)
+    assert (tmp_path / "again.toml").read_text() == (tmp_path / "my.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["digits"], "Missing argument"),
+        (["digit", "my.toml"], '"digit" is not a recipe or a suite, did you mean "digits"?'),
+        (["digits", "my.tml"], "the copy's name should end in .toml, found my.tml"),
+        (["digits", "there.toml"], "there.toml exists already and is left as it is"),
+        (["digits", "folder.toml"], "folder.toml exists already and is left as it is"),
+        (["digits", "no/such/my.toml"], "the copy cannot be written (["),
+        (["digits", "n" * 300 + ".toml"], "the copy cannot be written (["),
+        (["none.toml", "my.toml"], "the recipe none.toml does not exist"),
+        (["binary.toml", "my.toml"], "binary.toml is not UTF-8 text"),
+        (["gaussian", "my.toml"], '"gaussian" is not a recipe or a suite'),
+    ],
+)
+def test_copy_misused(robustmm: Cli, tmp_path: Path, words: list[str], sentence: str) -> None:
+    (tmp_path / "there.toml").write_text("mine")
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    result = robustmm("copy", *words, cwd=tmp_path)
+    assert (result.code, result.out) == (2, "")
+    assert sentence in result.err
+    assert (tmp_path / "there.toml").read_text() == "mine"
+    assert not (tmp_path / "my.toml").exists()
+
+
+def test_a_bug_shows_its_traceback_and_exits_70(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise KeyError(name)
+
+    monkeypatch.setattr(catalogue, "shown", broken)
+    result = robustmm("show", "digits")
+    assert result.code == 70
+    assert "Traceback" in result.err
+    assert "this is a bug in robustmm; please report it with the lines above" in result.err
+
+
+def test_being_stopped_is_told(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(catalogue, "shown", stopped)
+    result = robustmm("show", "digits")
+    assert result.code == 5
+    assert result.err == "error: interrupted before there was anything to keep\n"
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = [sys.executable, "-m", "robustmm", "list", "corruptions"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0

@@ -1,0 +1,322 @@
+"""`data check`: what it counts, what it finds, and the recipe it drafts for a manifest nobody described."""
+
+import csv
+import io
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+from rich.console import Console
+
+from robustmm import guess
+from robustmm.check import ManifestFacts, check
+from robustmm.errors import DataError
+from robustmm.guess import guessed, strays
+from robustmm.manifest import Manifest, read
+from robustmm.modalities import Audio, Features, Image, Series, Text, Video
+from robustmm.recipe import build, to_toml
+from robustmm.report import facts as report
+
+SPLITS = ["train"] * 6 + ["valid"] * 3 + ["test"] * 3
+RNG = np.random.default_rng(0)
+FEATURES = Features(name="vector", length=4)
+
+
+def written(path: Path, **columns: list[Any]) -> Manifest:
+    """A manifest with these columns beside ids; splits and labels unless given."""
+    rows = len(next(iter(columns.values())))
+    table = {"split": SPLITS[:rows], "label": ["a", "b", "c"] * 4, **columns}
+    with (path / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", *table])
+        writer.writerows([f"s{i}", *(column[i] for column in table.values())] for i in range(rows))
+    return read(path / "manifest.csv")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Manifest:
+    np.save(tmp_path / "v.npy", RNG.normal(size=(12, 4)))
+    return written(tmp_path, vector=[f"v.npy#{i}" for i in range(12)], site=["north", "south"] * 6)
+
+
+def test_a_sound_manifest_has_nothing_to_object_to(table: Manifest) -> None:
+    steps: list[int] = []
+    facts = check(table, [FEATURES], steps.append)
+    assert sum(steps) == facts.samples == 12
+    assert facts.splits == {
+        "train": {"a": 2, "b": 2, "c": 2},
+        "valid": {"a": 1, "b": 1, "c": 1},
+        "test": {"a": 1, "b": 1, "c": 1},
+    }
+    assert facts.metadata == ["site"]
+    assert (facts.bad, facts.duplicates, facts.warnings) == ([], [], [])
+    (vector,) = facts.modalities
+    assert (vector.name, vector.kind, vector.sizes) == ("vector", "features", {"4": 12})
+    assert vector.missing == {"train": 0, "valid": 0, "test": 0}
+    assert (vector.not_finite, vector.constant) == (0, 0)
+    assert check(table) == facts, "guessed alike"
+    assert check(table).manifest == str(table.path)
+
+
+def test_content_in_two_splits_is_found_and_within_one_is_not(table: Manifest) -> None:
+    values = np.load(table.folder / "v.npy")
+    values[1] = values[0]  # both train
+    values[7] = values[5]  # train, valid
+    values[9] = values[10] = values[2]  # train, test, test
+    np.save(table.folder / "v.npy", values)
+    found = check(table, [FEATURES]).duplicates
+    assert [(d.modality, d.ids, d.splits) for d in found] == [
+        ("vector", ["s2", "s9", "s10"], ["train", "test", "test"]),
+        ("vector", ["s5", "s7"], ["train", "valid"]),
+    ]
+
+
+def test_every_bad_cell_is_told_with_its_row(table: Manifest) -> None:
+    for row, cell in {1: "none.npy", 4: "v.npy#99", 8: "v.npy", 11: "[red]\n"}.items():
+        table.columns["vector"][row] = cell
+    bad = check(table, [FEATURES]).bad
+    assert [sentence.split(" line ")[1].split(" (")[0] for sentence in bad] == ["3", "6", "10", "13"]
+    assert "(id 's4', vector): " in bad[1]
+    assert "has rows 0 to 11, found #99" in bad[1]
+
+
+def test_missing_rates_are_by_split_and_bad_cells_count(table: Manifest) -> None:
+    for row, cell in {0: "", 1: "", 2: "none.npy", 6: "", 7: "", 8: ""}.items():
+        table.columns["vector"][row] = cell
+    facts = check(table, [FEATURES])
+    assert facts.modalities[0].missing == {"train": 0.5, "valid": 1.0, "test": 0.0}
+    assert "vector is missing from every row of valid" in facts.warnings
+    assert sum(facts.modalities[0].sizes.values()) == 6
+
+
+def test_blank_and_broken_numbers_are_counted(table: Manifest) -> None:
+    values = np.load(table.folder / "v.npy")
+    values[0], values[3], values[4, 1], values[5, 2] = 0, 7, np.nan, np.inf
+    np.save(table.folder / "v.npy", values)
+    facts = check(table, [FEATURES])
+    assert (facts.modalities[0].constant, facts.modalities[0].not_finite) == (2, 2)
+    assert "vector holds NaN or infinite values in 2 samples" in facts.warnings
+    assert facts.bad == [], "series and features may hold NaN"
+
+
+@pytest.mark.parametrize(
+    ("splits", "labels", "warnings"),
+    [
+        (["train", "train", "test"], "aba", ['there is no split "valid"', "test has no samples of: b"]),
+        (
+            ["train", "valid", "test"],
+            "aba",
+            [
+                "train has no samples of: b",
+                "valid has classes that train has not: b",
+                "valid has no samples of: a",
+                "test has no samples of: b",
+            ],
+        ),
+        (["Train"] * 3, "aaa", [f'there is no split "{name}"' for name in ("train", "valid", "test")]),
+    ],
+)
+def test_what_a_careful_reader_objects_to(tmp_path: Path, splits: list[str], labels: str, warnings: list[str]) -> None:
+    np.save(tmp_path / "v.npy", RNG.normal(size=(3, 4)))
+    manifest = written(tmp_path, vector=[f"v.npy#{i}" for i in range(3)], split=splits, label=list(labels))
+    assert check(manifest, [FEATURES]).warnings == warnings
+
+
+def test_texts_are_checked_too(tmp_path: Path) -> None:
+    manifest = written(
+        tmp_path, words=["one two three", " ", "four five", ""], split=["train", "train", "test", "test"]
+    )
+    facts = check(manifest, [Text(name="words")])
+    assert facts.modalities[0].sizes == {"0 words": 1, "2 words": 1, "3 words": 1}
+    assert facts.modalities[0].constant == 1
+    assert facts.modalities[0].missing == {"train": 0.0, "test": 0.5}
+
+
+def test_sizes_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for i, side in enumerate((100, 9, 20)):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((side, 5), i, np.uint8))
+    manifest = written(tmp_path, image=["0.png", "1.png", "2.png"])
+    facts = check(manifest, [Image(name="image", size=(8, 8, 1))])
+    assert list(facts.modalities[0].sizes) == ["9 x 5", "20 x 5", "100 x 5"]
+    assert facts.modalities[0].constant == 3
+
+
+def test_the_json_form_reads_back(table: Manifest) -> None:
+    table.columns["vector"][3] = "none.npy"
+    facts = check(table, [FEATURES])
+    again = ManifestFacts.model_validate_json(facts.model_dump_json())
+    assert again.model_dump_json() == facts.model_dump_json()
+    assert again.modalities[0].missing["train"] == 0.166667
+    assert facts.format == 1
+
+
+def printed(facts: ManifestFacts, width: int) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width).print(report.manifest(facts))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("hostile", ["[red]x[/red]", "[/red]", "[bold", "two\nlines", "🎈", "n" * 300, "\x1b[31m"])
+def test_hostile_names_are_shown_as_they_are(tmp_path: Path, hostile: str) -> None:
+    np.save(tmp_path / "v.npy", np.ones((3, 4)))
+    manifest = written(
+        tmp_path,
+        **{hostile: ["x"] * 3},
+        vector=["v.npy#0", hostile, ""],
+        split=["train", hostile, hostile],
+        label=[hostile, "b", "c"],
+    )
+    shown = printed(check(manifest, [FEATURES]), 1000)
+    if "\n" not in hostile and "\x1b" not in hostile:
+        assert shown.count(hostile) >= 6, "in splits, rates, classes, metadata, warnings and bad cells"
+
+
+def test_long_lists_are_cut_on_screen_only(tmp_path: Path) -> None:
+    rows = 60
+    np.save(tmp_path / "v.npy", RNG.normal(size=(rows, 4)))
+    labels = [f"class{i:02d}" for i in range(rows)]
+    cells = [f"v.npy#{i}" if i % 2 else "none.npy" for i in range(rows)]
+    manifest = written(tmp_path, vector=cells, split=["train"] * rows, label=labels)
+    facts = check(manifest, [FEATURES])
+    assert len(facts.bad) == 30
+    shown = printed(facts, 200)
+    assert "… 40 more" in shown
+    assert "… 10 more" in shown
+    assert "cells that cannot be read (30)" in shown
+
+
+# Guessing
+
+
+def media(folder: Path) -> dict[str, list[str]]:
+    """Four cells of every kind."""
+    np.save(folder / "vector.npy", RNG.normal(size=(4, 7)))
+    np.save(folder / "wave.npy", RNG.normal(size=(4, 30, 2)))
+    np.save(folder / "tiny.npy", RNG.integers(0, 256, (4, 16, 12), dtype=np.uint8))
+    np.save(folder / "rgba.npy", RNG.integers(0, 256, (4, 16, 12, 4), dtype=np.uint8))
+    np.save(folder / "film.npy", RNG.integers(0, 256, (4, 5, 16, 12, 3), dtype=np.uint8))
+    for i in range(4):
+        cv2.imwrite(str(folder / f"{i}.png"), RNG.integers(0, 256, (20, 448, 3), dtype=np.uint8))
+        cv2.imwrite(str(folder / f"{i}.JPG"), RNG.integers(0, 256, (20, 30), dtype=np.uint8))
+        soundfile.write(folder / f"{i}.wav", RNG.uniform(-1, 1, 2000 + 400 * i), 8000)
+        soundfile.write(folder / f"{i}.flac", RNG.uniform(-1, 1, 48_000), 48_000)
+        (folder / f"{i}.csv").write_text("x,y,z\n" + "1,2,3\n" * (5 + 2 * i))
+        np.save(folder / f"trace{i}.npy", RNG.normal(size=10 + i))
+        writer = cv2.VideoWriter(str(folder / f"{i}.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (32, 24))
+        for _ in range(3):
+            writer.write(RNG.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        writer.release()
+    rows = range(4)
+    return {
+        "photo": [f"{i}.png" for i in rows],
+        "scan": [f"{i}.JPG" for i in rows],
+        "tiny": [f"tiny.npy#{i}" for i in rows],
+        "rgba": [f"rgba.npy#{i}" for i in rows],
+        "clip": [f"{i}.wav" for i in rows],
+        "loud": [f"{i}.flac" for i in rows],
+        "film": [f"film.npy#{i}" for i in rows],
+        "movie": [f"{i}.avi" for i in rows],
+        "vector": [f"vector.npy#{i}" for i in rows],
+        "wave": [f"wave.npy#{i}" for i in rows],
+        "sheet": [f"{i}.csv" for i in rows],
+        "trace": [f"trace{i}.npy" for i in rows],
+        "review": [f"I liked it, {i} times. {'Really. ' * 80}" for i in rows],
+        "site": ["north", "south", "north", "12"],
+        "age": ["1", "2", "3", "4"],
+        "empty": [""] * 4,
+    }
+
+
+def test_every_kind_is_guessed_with_its_size(tmp_path: Path) -> None:
+    manifest = written(tmp_path, **media(tmp_path))
+    found = guessed(manifest)
+    assert found == [
+        Image(name="photo", size=(10, 224, 3)),
+        Image(name="scan", size=(20, 30, 1)),
+        Image(name="tiny", size=(16, 12, 1)),
+        Image(name="rgba", size=(16, 12, 3)),
+        Audio(name="clip", rate=8000, seconds=0.4),
+        Audio(name="loud", rate=16_000, seconds=1.0),
+        Video(name="film", frames=5, size=(16, 12, 3)),
+        Video(name="movie", frames=16, size=(112, 112, 3)),
+        Features(name="vector", length=7),
+        Series(name="wave", steps=30, channels=2),
+        Series(name="sheet", steps=8, channels=3),
+        Series(name="trace", steps=11, channels=1),
+        Text(name="review"),
+    ]
+    assert strays(manifest, found) == []
+    facts = check(manifest)
+    assert facts.bad == []
+    assert facts.metadata == ["site", "age", "empty"]
+    draft = to_toml(guess.recipe(found[:10], str(manifest.path)))
+    recipe = build(tomllib.loads(draft), "draft.toml", "draft")
+    assert recipe.modalities == found[:10], "the draft is a recipe"
+    assert recipe.data.manifest == str(manifest.path)
+    assert recipe.method_name == "cal+mce"
+
+
+@pytest.mark.parametrize("column", ["photo", "clip", "sheet", "vector", "movie", "wave"])
+def test_bad_cells_do_not_sway_the_guess_and_are_found(tmp_path: Path, column: str) -> None:
+    cells = media(tmp_path)[column]
+    sound = guessed(written(tmp_path, **{column: cells}))
+    suffix = Path(cells[0].split("#")[0]).suffix
+    (tmp_path / f"garbage{suffix}").write_bytes(b"garbage" * 20)
+    spoilt = ["oops.txt", f"garbage{suffix}", f"none{suffix}", "", *cells]
+    manifest = written(tmp_path, **{column: spoilt})
+    assert guessed(manifest)[0].kind == sound[0].kind
+    assert len(check(manifest).bad) == 3
+
+
+def test_a_column_of_wrong_paths_is_not_passed_over(tmp_path: Path) -> None:
+    cells = media(tmp_path)["clip"]
+    manifest = written(tmp_path, image=[f"images/{cell}.png" for cell in cells], clip=cells)
+    sentence = 'none of the files in column "image" can be read, such as images/0.wav.png'
+    assert sentence in check(manifest).warnings
+    assert sentence not in check(manifest, [Audio(name="clip", rate=8000, seconds=1)]).warnings
+    with pytest.raises(
+        DataError, match=r"should have a column of paths or texts: none of the files in column \"image\""
+    ):
+        guessed(written(tmp_path, image=[f"images/{cell}.png" for cell in cells]))
+
+
+def test_a_manifest_without_modalities_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="should have a column of paths or texts: found none in id, split, label, site"):
+        guessed(written(tmp_path, site=["north", "south", "12"]))
+
+
+def test_long_and_hostile_texts_are_texts(tmp_path: Path) -> None:
+    texts = ["word " * 5000, "a b c \0 d", "../../etc is a path", "[red] one two [/red]", "one\ntwo three four"]
+    assert guessed(written(tmp_path, review=texts)) == [Text(name="review")]
+
+
+def test_column_names_become_names_of_modalities(tmp_path: Path) -> None:
+    names = ["a b", "a_b", "a_b_2", "2d", "é", "x" * 200, "x" * 200 + "y"]
+    manifest = written(tmp_path, **{name: ["one two three"] * 2 for name in names})
+    found = guessed(manifest)
+    assert [m.column or m.name for m in found] == names
+    assert len({m.name for m in found}) == len(names)
+    assert found[3].name == "m2d"
+    assert check(manifest).metadata == []
+
+
+def test_only_some_cells_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "v.npy", RNG.normal(size=(500, 4)))
+    manifest = written(tmp_path, vector=[f"v.npy#{i}" for i in range(500)], split=["a"] * 500, label=["a"] * 500)
+    looked = guess.looked_at(manifest, "vector")
+    assert (len(looked), looked[0]) == (24, "v.npy#0")
+    assert int(looked[-1].split("#")[1]) > 450
+    assert guess.looked_at(manifest, "label") == []
+
+
+def test_odd_recordings_have_a_size_too(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "slow.wav", np.zeros(100), 500)
+    soundfile.write(tmp_path / "none.wav", np.zeros(0), 8000)
+    soundfile.write(tmp_path / "long.flac", np.zeros(700 * 1000, np.int16), 1000)
+    assert guessed(written(tmp_path, a=["slow.wav"])) == [Audio(name="a", rate=1000, seconds=0.2)]
+    assert guessed(written(tmp_path, a=["none.wav"])) == [Audio(name="a", rate=8000, seconds=0.01)]
+    assert guessed(written(tmp_path, a=["long.flac"])) == [Audio(name="a", rate=1000, seconds=600.0)]
