@@ -1,19 +1,16 @@
 """A recipe: one TOML that says what is trained, on what, and how. All its errors are reported at once."""
 
-import json
-import math
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from robustmm.errors import UsageError, known
 from robustmm.modalities import KINDS, AnyModality, Modality
-from robustmm.shelf import text
+from robustmm.toml import Section, parsed, sentence
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -26,10 +23,6 @@ def a_name(entry: Any) -> Any:
 
 Name = Annotated[str | dict[str, Any], BeforeValidator(a_name)]
 """A registered name, or a table `{name = "conv", option = value}`."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -113,14 +106,6 @@ def load(path: Path, settings: Iterable[str] = ()) -> Recipe:
     return build(content, str(path), path.stem)
 
 
-def parsed(path: Path) -> dict[str, Any]:
-    """A TOML file's content."""
-    try:
-        return tomllib.loads(text(path))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-
-
 def build(content: Mapping[str, Any], where: str, name: str) -> Recipe:
     """A recipe from parsed TOML; `where` names the file in messages."""
     errors: list[str] = []
@@ -144,13 +129,13 @@ def build(content: Mapping[str, Any], where: str, name: str) -> Recipe:
     try:
         recipe = Recipe.model_validate({"name": name, **content})
     except ValidationError as error:
-        errors += [_sentence(item, Recipe, "", 0) for item in error.errors() if item["loc"][0] != "modality"]
+        errors += [sentence(item, Recipe, "", 0) for item in error.errors() if item["loc"][0] != "modality"]
     data = content.get("data")
     lost = data.get("missing") if isinstance(data, Mapping) else None
     unknown = lost.keys() - tables.keys() if isinstance(lost, Mapping) else ()
     errors += [f'[data] missing names "{name}", {known(name, tables)}' for name in sorted(unknown)]
     if errors or recipe is None:
-        raise UsageError("\n".join(f"{where}: {sentence}" for sentence in errors))
+        raise UsageError("\n".join(f"{where}: {error}" for error in errors))
     return recipe
 
 
@@ -162,7 +147,7 @@ def _modality_errors(name: str, table: Any) -> list[str]:
         a_name(table.get("encoder", ""))
     except PydanticCustomError as error:
         errors.append(f"encoder: {error.message()}, found {table['encoder']!r}")
-    errors = [f"[modality.{name}] {sentence}" for sentence in errors]
+    errors = [f"[modality.{name}] {error}" for error in errors]
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         found = f'"{kind}" is not a kind' if "kind" in table else "kind is missing"
@@ -170,34 +155,8 @@ def _modality_errors(name: str, table: Any) -> list[str]:
     try:
         _MODALITY.validate_python(_fields(name, table))
     except ValidationError as error:
-        errors += [_sentence(item, KINDS[kind], f"modality.{name}", 1) for item in error.errors()]
+        errors += [sentence(item, KINDS[kind], f"modality.{name}", 1) for item in error.errors()]
     return errors
-
-
-def _sentence(item: Any, model: type[BaseModel], prefix: str, skip: int) -> str:
-    """A pydantic error as a sentence: `[train] epochs: should be greater than 0, found -1`."""
-    place = [part for part in item["loc"][skip:] if isinstance(part, str)]
-    index = "".join(f"[{part}]" for part in item["loc"][skip:] if isinstance(part, int))
-    table, key = ".".join([*([prefix] if prefix else []), *place[:-1]]), place[-1] + index if place else ""
-    at = f"[{table}] " if table else ""
-    if item["type"] in ("model_type", "dict_type"):
-        return f"[{'.'.join([*([prefix] if prefix else []), *place])}] should be a table, found {item['input']!r}"
-    if item["type"] == "extra_forbidden":
-        keys = [*_keys(model, place[:-1]), *(["encoder"] if prefix else [])]
-        return f'{at}"{key}" is not a key here, {known(key, keys)}'
-    if item["type"] == "missing":
-        return f"{at}{key} is missing"
-    expected = item["msg"][:1].lower() + item["msg"][1:]
-    return f"{at}{key}: {expected.removeprefix('input ')}, found {item['input']!r}"
-
-
-def _keys(model: type[BaseModel], path: list[str]) -> Iterable[str]:
-    for part in path:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return ()
-        model = annotation
-    return model.model_fields.keys() - {"name", "mean", "std", "tokenizer_json"}
 
 
 def _set(content: dict[str, Any], setting: str) -> None:
@@ -219,31 +178,3 @@ def _set(content: dict[str, Any], setting: str) -> None:
         content[part] = dict(entry)
         content = content[part]
     content[parts[-1]] = value
-
-
-def to_toml(content: Mapping[str, Any], table: str = "") -> str:
-    """`content` as TOML: values first, then tables; None is left out, since TOML has no null."""
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in content.items() if v is not None and not isinstance(v, Mapping)]
-    lines = [f"[{table}]", *lines] if table and (lines or not content) else lines
-    parts = ["\n".join(lines)] if lines else []
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            inner = to_toml(value, f"{table}.{_key(key)}" if table else _key(key))
-            parts += [inner.rstrip("\n")] if inner else []
-    return "\n\n".join(parts) + "\n" if parts else ""
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items())}}}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_value(item) for item in value)}]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return json.dumps(value)

@@ -17,8 +17,9 @@ from robustmm.manifest import Manifest, class_names, read
 from robustmm.methods import Method, method
 from robustmm.modalities import Modality
 from robustmm.reading import OnBad, Split, loaded
-from robustmm.recipe import Recipe, to_toml
+from robustmm.recipe import Recipe
 from robustmm.runs import Run
+from robustmm.toml import to_toml
 from robustmm.training_data import TrainingSplit, prior
 from robustmm.validate import subset_probabilities
 

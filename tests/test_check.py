@@ -18,8 +18,9 @@ from robustmm.errors import DataError
 from robustmm.guess import guessed, strays
 from robustmm.manifest import Manifest, read
 from robustmm.modalities import Audio, Features, Image, Series, Text, Video
-from robustmm.recipe import build, to_toml
+from robustmm.recipe import build
 from robustmm.report import facts as report
+from robustmm.toml import to_toml
 
 SPLITS = ["train"] * 6 + ["valid"] * 3 + ["test"] * 3
 RNG = np.random.default_rng(0)

@@ -75,7 +75,9 @@ def test_the_cached_path_equals_the_plain_loop(world: Run, session: Session, row
         np.testing.assert_allclose(records.phi_log_probability[i], phi[:, 0], atol=1e-5)
         np.testing.assert_allclose(records.phi_accuracy[i], phi[:, 1], atol=1e-12)
         if present[i].any():
-            full = whole.run(["probabilities"], {**{n: signals[n][None] for n in session.names}, "present": present[i][None]})
+            full = whole.run(
+                ["probabilities"], {**{n: signals[n][None] for n in session.names}, "present": present[i][None]}
+            )
             np.testing.assert_allclose(records.probabilities[i], full[0][0], atol=1e-6)
 
 
@@ -134,7 +136,9 @@ def test_sampled_contributions_come_close_and_say_so(
     assert exact.exact
     assert not sampled.exact
     assert sampled.residual < 1e-9
-    np.testing.assert_allclose(sampled.phi_accuracy.mean(0), exact.phi_accuracy.mean(0), atol=1e-9)  # pairs: exact at M=2
+    np.testing.assert_allclose(
+        sampled.phi_accuracy.mean(0), exact.phi_accuracy.mean(0), atol=1e-9
+    )  # pairs: exact at M=2
     assert np.array_equal(sampled.solo, exact.solo, equal_nan=True)
     assert np.array_equal(sampled.without, exact.without, equal_nan=True)
 

@@ -140,7 +140,7 @@ def test_killed_before_the_first_epoch_starts_over_in_its_folder(tmp_path: Path)
             if count == 1:
                 raise KeyboardInterrupt
 
-    with pytest.raises(InterruptedRun, match="robustmm train --resume .*world-001"):
+    with pytest.raises(InterruptedRun, match=r"robustmm train --resume .*world-001"):
         training.train(recipe(path), path, tmp_path / "runs", Impatient())
     run = Run(tmp_path / "runs" / "world-001")
     assert not run.checkpoint.exists()

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from robustmm.errors import UsageError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -22,6 +25,12 @@ OnBadInput = Annotated[
     Literal["error", "missing"],
     typer.Option("--on-bad-input", help="What a file that cannot be read is: an error, or a missing modality."),
 ]
+
+
+def needs_torch() -> None:
+    """Says what a machine that only audits lacks for training and exporting."""
+    if find_spec("torch") is None:
+        raise UsageError("this command needs torch, found none; get it with: pip install 'robustmm[train]'")
 
 
 def note(text: str) -> None:

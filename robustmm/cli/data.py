@@ -52,7 +52,7 @@ def recipe(manifest: ManifestPath) -> None:
     from robustmm.guess import guessed
     from robustmm.guess import recipe as draft
     from robustmm.manifest import read
-    from robustmm.recipe import to_toml
+    from robustmm.toml import to_toml
 
     table = read(source.given(manifest))
     print(to_toml(draft(guessed(table), str(table.path.resolve()))), end="")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import Runs, note, out
+from robustmm.cli.console import Runs, needs_torch, note, out
 
 
 @app.command()
@@ -18,6 +18,7 @@ def export(
     runs: Runs = Path("runs"),
 ) -> None:
     """Export a run as one ONNX file and prove that it answers as the trained model does."""
+    needs_torch()
     from robustmm import export as work
     from robustmm.errors import UsageError
     from robustmm.report import tables

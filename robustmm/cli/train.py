@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import OnBadInput, Runs
+from robustmm.cli.console import OnBadInput, Runs, needs_torch
 
 
 @app.command()
@@ -30,6 +30,7 @@ def train(
     runs: Runs = Path("runs"),
 ) -> None:
     """Train a recipe (default: digits) and keep the best epoch by valid accuracy."""
+    needs_torch()
     from robustmm import missing as rates
     from robustmm import recipe as recipes
     from robustmm import shelf, source

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -65,21 +67,36 @@ def is_array(cell: str) -> bool:
     return cell.endswith(".npy") or re.search(r"\.npy#[^/]*$", cell) is not None
 
 
+_ONE_AT_A_TIME = Lock()
+"""numpy parses headers with `ast`, which Python 3.11 cannot do in two threads at once (cpython#106905)."""
+
+
+@lru_cache(maxsize=32)
+def _mapped(file: Path, changed: int, size: int) -> NDArray[Any]:
+    """The array in a file, mapped and not read; opened once for all its rows, and again when the file changes."""
+    del changed, size
+    try:
+        loaded = np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a header that is no Python fails in a dozen ways
+        raise DataError(f"{file} is not a readable .npy array ({error})") from error
+    if not isinstance(loaded, np.ndarray):
+        loaded.close()
+        raise DataError(f"{file} is an .npz archive, expected one .npy array")
+    return loaded
+
+
 def array(cell: str, folder: Path) -> NDArray[Any]:
     """The array at `file.npy`, or its row 17 at `file.npy#17`; pickles are never loaded."""
     path, hash_, row = cell.rpartition(".npy#")
     file = folder / (path + ".npy" if hash_ else cell)
     try:
-        loaded = np.load(file, mmap_mode="r" if hash_ else None, allow_pickle=False)
+        found = file.stat()
     except FileNotFoundError as error:
         raise DataError(f"{file} does not exist") from error
-    except Exception as error:  # numpy reads the header as Python, which fails in a dozen ways
-        raise DataError(f"{file} is not a readable .npy array ({error})") from error
-    if not isinstance(loaded, np.ndarray):
-        loaded.close()
-        raise DataError(f"{file} is an .npz archive, expected one .npy array")
+    with _ONE_AT_A_TIME:
+        loaded = _mapped(file, found.st_mtime_ns, found.st_size)
     if not hash_:
-        return loaded
+        return np.array(loaded)
     rows = len(loaded) if loaded.ndim else 0
     if not row.isdecimal() or int(row) >= rows:
         raise DataError(f"{file} has {f'rows 0 to {rows - 1}' if rows else 'no rows'}, found #{row}")

@@ -172,7 +172,8 @@ def proof(found: "Proof") -> Group:
     text = Text(
         f"tolerance: max {t.maximum:g}, p99 {t.p99:g}, same decisions {t.agreement:.0%}, "
         f"accuracy −{100 * t.accuracy:g} points\nvalid accuracy on {found.samples} samples: "
-        f"torch {percent(found.torch_accuracy)}, onnxruntime {percent(found.onnx_accuracy)} ({points(-found.lost)} points)",
+        f"torch {percent(found.torch_accuracy)}, onnxruntime {percent(found.onnx_accuracy)} "
+        f"({points(-found.lost)} points)",
         style="dim",
     )
     return Group(table, text)

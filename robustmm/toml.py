@@ -1,0 +1,84 @@
+"""TOML as this project reads and writes it: whole sections checked by pydantic, errors as sentences."""
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from robustmm.errors import UsageError, known
+from robustmm.shelf import text
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """A TOML file's content."""
+    try:
+        return tomllib.loads(text(path))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
+def sentence(item: Any, model: type[BaseModel], prefix: str, skip: int) -> str:
+    """A pydantic error as a sentence: `[train] epochs: should be greater than 0, found -1`."""
+    place: list[str] = []
+    for part in item["loc"][skip:]:
+        place += [part] if isinstance(part, str) else [f"{place.pop()}[{part}]" if place else f"[{part}]"]
+    table, key = ".".join([*([prefix] if prefix else []), *place[:-1]]), place[-1] if place else ""
+    at = f"[{table}] " if table else ""
+    if item["type"] in ("model_type", "dict_type"):
+        return f"[{'.'.join([*([prefix] if prefix else []), *place])}] should be a table, found {item['input']!r}"
+    if item["type"] == "extra_forbidden":
+        keys = [*keys_of(model, place[:-1]), *(["encoder"] if prefix else [])]
+        return f'{at}"{key}" is not a key here, {known(key, keys)}'
+    if item["type"] == "missing":
+        return f"{at}{key} is missing"
+    expected = item["msg"][:1].lower() + item["msg"][1:]
+    return f"{at}{key}: {expected.removeprefix('input ')}, found {item['input']!r}"
+
+
+def keys_of(model: type[BaseModel], path: list[str]) -> Iterable[str]:
+    """The keys of the table at `path`, where it is a section, or one of a list of them."""
+    for part in path:
+        field = model.model_fields.get(part.partition("[")[0])
+        annotations = (field.annotation, *get_args(field.annotation)) if field else ()
+        inner = [a for a in annotations if isinstance(a, type) and issubclass(a, BaseModel)]
+        if not inner:
+            return ()
+        model = inner[0]
+    return model.model_fields.keys() - {"name", "mean", "std", "tokenizer_json"}
+
+
+def to_toml(content: Mapping[str, Any], table: str = "") -> str:
+    """`content` as TOML: values first, then tables; None is left out, since TOML has no null."""
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in content.items() if v is not None and not isinstance(v, Mapping)]
+    lines = [f"[{table}]", *lines] if table and (lines or not content) else lines
+    parts = ["\n".join(lines)] if lines else []
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            inner = to_toml(value, f"{table}.{_key(key)}" if table else _key(key))
+            parts += [inner.rstrip("\n")] if inner else []
+    return "\n\n".join(parts) + "\n" if parts else ""
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items())}}}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value)
