@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/robustmm attack --noise gaussian --level 0.5
 
 test: .venv/installed
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
 
 lint: .venv/installed
 	$(BIN)/ruff check .

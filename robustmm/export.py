@@ -27,6 +27,7 @@ from robustmm.reading import loaded
 from robustmm.recipe import Recipe
 from robustmm.runs import Run
 from robustmm.session import FORMAT, METADATA
+from robustmm.source import EMBEDDED
 
 OPSET = 20
 
@@ -122,15 +123,17 @@ def traced(model: FusionModel, modalities: list[Modality]) -> onnx.ModelProto:
 def described(graph: onnx.ModelProto, run: Run, modalities: list[Modality], width: int, precision: str) -> None:
     """Writes the metadata: inputs, classes, prior, the effective recipe, versions and hashes of the training data."""
     facts = run.facts()
+    data = facts["recipe"]["data"]
+    manifest = Path(data["manifest"]).name  # a file that is passed on tells nobody's folders
     content = {
         "format": FORMAT,
         "modalities": [m.model_dump() for m in modalities],
         "classes": facts["classes"],
         "prior": facts["prior"],
         "width": width,
-        "recipe": facts["recipe"],
+        "recipe": {**facts["recipe"], "data": {**data, "manifest": manifest}},
         "data": facts["data"],
-        "manifest": facts["recipe"]["data"]["manifest"],
+        "manifest": manifest if manifest == data["manifest"] == EMBEDDED else "",
         "run": run.folder.name,
         "precision": precision,
         "versions": {"trained": facts["versions"], "exported": runs.versions()},

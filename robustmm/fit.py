@@ -63,7 +63,7 @@ def fit(
     for epoch in range(progress.epoch, settings.epochs):
         if patience_ran_out(settings, progress):
             break
-        torch.manual_seed(settings.seed * 1_000_003 + epoch)
+        torch.manual_seed((settings.seed * 1_000_003 + epoch) % 2**63)
         model.train()
         method.train()
         sums: dict[str, float] = {}

@@ -73,7 +73,7 @@ def stream(
 
 def fed(modality: Modality, signals: Sequence[Signal | None]) -> NDArray[Any]:
     """The graph's input (batch, *shape) for some signals, blanks where they are missing."""
-    out = np.zeros((len(signals), *modality.shape), modality.dtype)
+    out = np.broadcast_to(modality.blank(), (len(signals), *modality.shape)).copy()
     for row, signal in enumerate(signals):
         if signal is not None:
             out[row] = modality.feed(signal)

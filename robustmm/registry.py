@@ -34,7 +34,8 @@ class Registry(Generic[T]):
             return self._entries[name]
         if ":" in name:
             return self._imported(name)
-        raise UsageError(f'"{name}" is not a {self.role}, {known(name, self._entries)}')
+        article = "an" if self.role[0] in "aeiou" else "a"
+        raise UsageError(f'"{name}" is not {article} {self.role}, {known(name, self._entries)}')
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._entries))

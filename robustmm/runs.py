@@ -55,8 +55,7 @@ class Run:
     def note(self, **facts: Any) -> None:
         """Writes facts into run.json, beside those already there."""
         known = self.facts() if (self.folder / "run.json").exists() else {}
-        content = json.dumps({**known, **facts}, indent=1, ensure_ascii=False)
-        write(self.folder / "run.json", content.encode())
+        write(self.folder / "run.json", json.dumps({**known, **facts}, indent=1).encode())
 
     @property
     def finished(self) -> bool:

@@ -49,7 +49,10 @@ class Session:
             raise DataError(f"{path} cannot be cut at its embeddings: {error}") from error
 
     def _run(self, graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
-        return onnxruntime.InferenceSession(graph.SerializeToString(), self._options, providers=self._provider)
+        made = onnxruntime.InferenceSession(graph.SerializeToString(), self._options, providers=self._provider)
+        if self._provider[0] not in made.get_providers():  # its libraries are not here, onnxruntime has said which
+            raise UsageError(f"{self._provider[0]} is built in but cannot be used here; see: robustmm doctor")
+        return made
 
     def modality(self, name: str) -> Modality:
         return self.modalities[self.names.index(name)]

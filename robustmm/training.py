@@ -2,8 +2,11 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +19,11 @@ from robustmm.fit import Progress, Tensors, Watcher, fit
 from robustmm.manifest import Manifest, class_names, read
 from robustmm.methods import Method, method
 from robustmm.modalities import Modality
+from robustmm.model import FusionModel
 from robustmm.reading import OnBad, Split, loaded
 from robustmm.recipe import Recipe
 from robustmm.runs import Run
+from robustmm.source import EMBEDDED
 from robustmm.toml import to_toml
 from robustmm.training_data import TrainingSplit, prior
 from robustmm.validate import subset_probabilities
@@ -29,23 +34,36 @@ def train(recipe: Recipe, manifest: Path, root: Path, watcher: Watcher, on_bad: 
     recipe = effective_recipe(recipe)  # refuses a wrong method or option before any data is read
     table = read(manifest)
     prepared = prepare(recipe, table, watcher, on_bad)
+    model = drawn(recipe, prepared)
     run = runs.new(root, recipe.name)
     run.note(**runs.started(recipe.model_dump(), table.path.resolve()), on_bad=on_bad)
-    return _trained(run, recipe, prepared, watcher, None)
+    with resumable(run):
+        return _train(run, recipe, prepared, model, watcher, None)
 
 
 def resume(run: Run, watcher: Watcher) -> Run:
     """Continues an interrupted run from its last whole epoch; the weights will be those of an uninterrupted run."""
     facts = run.facts()
     recipe = Recipe.model_validate(facts["recipe"])
-    prepared = prepare(recipe, read(Path(facts["manifest"])), watcher, facts["on_bad"])
-    resumed = None
-    if run.checkpoint.exists():
-        tensors, kept = checkpoint.load_tensors(run.checkpoint)
-        if kept["data"] != prepared.digests():
-            raise DataError(f"{facts['manifest']} has changed since {run.folder} was started; train a new run")
-        resumed = tensors, Progress(**kept["progress"])
-    return _trained(run, recipe, prepared, watcher, resumed)
+    with resumable(run):
+        prepared = prepare(recipe, read(Path(facts["manifest"])), watcher, facts["on_bad"])
+        resumed = None
+        if run.checkpoint.exists():
+            tensors, kept = checkpoint.load_tensors(run.checkpoint)
+            if kept["data"] != prepared.digests():
+                raise DataError(f"{facts['manifest']} has changed since {run.folder} was started; train a new run")
+            resumed = tensors, Progress(**kept["progress"])
+        return _train(run, recipe, prepared, drawn(recipe, prepared), watcher, resumed)
+
+
+@contextmanager
+def resumable(run: Run) -> Iterator[None]:
+    """Being stopped is an outcome: the sentence says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        todo = f"robustmm train --resume {quote(str(run.folder))}"
+        raise InterruptedRun(f"stopped; every whole epoch is kept, continue with: {todo}") from None
 
 
 class Prepared:
@@ -79,24 +97,22 @@ def prepare(recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBad) ->
     return Prepared(classes, fitted, split, held)
 
 
-def _trained(
-    run: Run, recipe: Recipe, prepared: Prepared, watcher: Watcher, resumed: tuple[Tensors, Progress] | None
-) -> Run:
-    try:
-        return _train(run, recipe, prepared, watcher, resumed)
-    except KeyboardInterrupt:
-        raise InterruptedRun(
-            f"stopped; every whole epoch is kept, continue with: robustmm train --resume {run.folder}"
-        ) from None
+def drawn(recipe: Recipe, prepared: Prepared) -> FusionModel:
+    """The model before its first step."""
+    torch.manual_seed(recipe.train.seed)
+    return fused_model(recipe, prepared.modalities, len(prepared.classes))
 
 
 def _train(
-    run: Run, recipe: Recipe, prepared: Prepared, watcher: Watcher, resumed: tuple[Tensors, Progress] | None
+    run: Run,
+    recipe: Recipe,
+    prepared: Prepared,
+    model: FusionModel,
+    watcher: Watcher,
+    resumed: tuple[Tensors, Progress] | None,
 ) -> Run:
     settings, device = recipe.train, torch.device("cuda" if torch.cuda.is_available() else "cpu")
     classes = len(prepared.classes)
-    torch.manual_seed(settings.seed)
-    model = fused_model(recipe, prepared.modalities, classes)
     chosen = method(recipe.method_name, recipe.method_options)
     valid = TrainingSplit(prepared.valid, classes, device)
 
@@ -115,7 +131,7 @@ def _train(
         threads=torch.get_num_threads(),
         bad=prepared.training.bad + prepared.valid.bad,
     )
-    runs.write(run.folder / "recipe.toml", to_toml(run.facts()["recipe"]).encode())
+    runs.write(run.folder / "recipe.toml", to_toml(replayable(run)).encode(errors="replace"))
     runs.write(run.folder / "missing.csv", missing_table(prepared.training).encode())
 
     def keep(tensors: Tensors, progress: Progress, row: Mapping[str, float]) -> None:
@@ -128,6 +144,14 @@ def _train(
     run.note(finished=True, progress=kept["progress"])
     run.checkpoint.unlink()
     return run
+
+
+def replayable(run: Run) -> dict[str, Any]:
+    """The run's recipe with its manifest named so that it is found from the run's folder."""
+    facts = run.facts()
+    data = facts["recipe"]["data"]
+    named = data["manifest"] if data["manifest"] == EMBEDDED else facts["manifest"]
+    return {**facts["recipe"], "data": {**data, "manifest": named}}
 
 
 def log(run: Run, row: Mapping[str, float]) -> None:

@@ -38,7 +38,7 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
     assert all(line.startswith(str(path)) for line in lines)
-    assert any("level" in line and line.endswith("found 2.0") or line.endswith("found 2") for line in lines)
+    assert any(("level" in line and line.endswith("found 2.0")) or line.endswith("found 2") for line in lines)
     assert any('"mising" is not a key' in line for line in lines)
     path.write_text(
         '[[condition]]\nname = "x"\nnoise = [{ name = "gausian", level = 0.2 }]\n[[condition]]\nname = "x"\n'
@@ -50,5 +50,5 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
 def test_a_suite_without_conditions_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text("")
-    with pytest.raises(UsageError, match="condition is missing|at least once"):
+    with pytest.raises(UsageError, match=r"condition is missing|at least once"):
         load(path)

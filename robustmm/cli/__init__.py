@@ -2,7 +2,9 @@
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 
 import typer
 
@@ -20,24 +22,30 @@ app = typer.Typer(
 
 def main() -> None:
     """The entry point. A user's error is one sentence and its exit code; a bug shows its traceback and exits 70."""
-    register()
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=errors)  # a bar or a file name the terminal cannot show is no error
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a file it cannot decode is a sentence of ours
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
+        register()
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except RobustmmError as error:
         sys.exit(_told(str(error), error.exit_code))
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(_told("interrupted before there was anything to keep", 5))
     except (BrokenPipeError, SystemExit):  # the reader of a pipe left (Typer exits on it): not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silenced()
         sys.exit(0)
     except Exception as error:
         if hasattr(error, "format_message"):  # Typer's own: an unknown command or option, a missing argument
             sys.exit(_told(error.format_message().replace("Value error, ", "").rstrip("."), 2))
         if isinstance(error, OSError):
-            sys.exit(_told(f"{error.filename or 'a file'}: {error.strerror}", 3))
+            if error.filename is None:
+                _silenced()
+            sys.exit(_told(f"{error.filename or 'the output'}: {error.strerror}", 3))
         import traceback
 
         traceback.print_exc()
@@ -51,6 +59,12 @@ def register() -> None:
     """Every command's module files its command with the app; --help lists them in this order."""
     for name in ("train", "export", "attack", "predict", "data", "shelf", "doctor"):
         import_module(f"robustmm.cli.{name}")
+
+
+def _silenced() -> None:
+    """What is left to print has no reader; without this the interpreter would object once more at its end."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _told(sentences: str, code: int) -> int:

@@ -1,5 +1,6 @@
 """Where things are printed: results to stdout, progress and notes to stderr; and options several commands share."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -39,7 +40,8 @@ def note(text: str) -> None:
 
 
 def show_json(result: "BaseModel") -> None:
-    print(result.model_dump_json(indent=1))
+    """JSON on stdout; a file name that is no text is shown as far as it is one."""
+    print(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False))
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """`robustmm export`: a run to one ONNX file, with its proof."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from robustmm.cli import app
 from robustmm.cli.console import Runs, needs_torch, note, out
@@ -28,11 +30,14 @@ def export(
         raise UsageError("one of --fp16 and --int8 should be given, found both")
     chosen = Run(run) if run else newest(runs, finished=True)
     if not chosen.finished:
-        raise UsageError(f"{chosen.folder} has not finished training; continue it with: robustmm train --resume")
+        todo = f"robustmm train --resume {quote(str(chosen.folder))}"
+        raise UsageError(f"{chosen.folder} has not finished training; continue it with: {todo}")
     precision = "fp16" if fp16 else "int8" if int8 else "fp32"
     path = output or (chosen.model if precision == "fp32" else chosen.folder / f"model.{precision}.onnx")
     if path.suffix != ".onnx":
         raise UsageError(f"--output should end in .onnx, found {path}")
+    if path.is_dir():
+        raise UsageError(f"--output should be a file, found the folder {path}")
     if not path.parent.is_dir():
         raise UsageError(f"the folder of --output should exist, found no {path.parent}")
     note(f"exporting {chosen.folder}" + ("" if run else " (the newest finished run)"))
@@ -41,5 +46,7 @@ def export(
     failure = proof.failure()
     if failure is not None:
         raise failure
-    out.print(f"[bold]{path}[/], {proof.size / 1e6:.2f} MB", soft_wrap=True)
-    out.print("next: robustmm attack --noise gaussian --level 0.5", style="dim")
+    out.print(Text.assemble((str(path), "bold"), f", {proof.size / 1e6:.2f} MB"), soft_wrap=True)
+    named = "" if path == chosen.model and chosen.folder.parent == Path("runs") else f" {quote(str(path))}"
+    next_ = f"next: robustmm attack{named} --noise gaussian --level 0.5"
+    out.print(next_, style="dim", markup=False, soft_wrap=True)

@@ -2,20 +2,26 @@
 
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Self
 
-from rich.console import Group
+from rich.columns import Columns
+from rich.console import Group, RenderableType
 from rich.live import Live as Screen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from robustmm.cli.console import notes, out
-from robustmm.report.bars import shares
+from robustmm.report.bars import COLOURS, stacked
 from robustmm.runs import Run
 
 SHOWN = 10
 """Epochs on screen."""
+WIDTH = 24
+"""Cells of a bar."""
 
 
 class Live:
@@ -58,11 +64,11 @@ class Live:
         self.rows.append(row)
         self._draw()
         if not self.drawn:
-            notes.print(f"{self.title}: {line(row)}", soft_wrap=True)
+            notes.print(f"{self.title}: {line(row)}", markup=False, soft_wrap=True)
 
     def _draw(self) -> None:
         if self.drawn:
-            self.screen.update(Group(*([table(list(self.rows))] if self.rows else []), self.bar))
+            self.screen.update(Group(*([table(list(self.rows)), newest(self.rows[-1])] if self.rows else []), self.bar))
 
     def finish(self, run: Run) -> None:
         """The last word: which epoch was kept, and what to do next."""
@@ -70,17 +76,25 @@ class Live:
             self.screen.stop()
         facts = run.facts()
         best, kept = facts["progress"]["best"], facts["progress"]["best_epoch"]
-        alone = [f"{m['name']} {best['valid_accuracy_' + m['name']]:.1%}" for m in facts["modalities"]]
+        alone = [f"{m['name']} {rate(best['valid_accuracy_' + m['name']])}" for m in facts["modalities"]]
         out.print(
-            f"[bold]{run.folder}[/]: kept epoch {kept} of {facts['progress']['epoch']}, "
-            f"valid accuracy [bold]{best['valid_accuracy']:.1%}[/] (alone: {', '.join(alone)})",
+            Text.assemble(
+                (str(run.folder), "bold"),
+                f": kept epoch {kept} of {facts['progress']['epoch']}, valid accuracy ",
+                (rate(best["valid_accuracy"]), "bold"),
+                f" (alone: {', '.join(alone)})",
+            ),
             soft_wrap=True,
         )
-        if facts["bad"]:
+        if bad := facts["bad"]:
+            some = f"{len(bad)} unreadable inputs" if len(bad) > 1 else "1 unreadable input"
             out.print(
-                f"{len(facts['bad'])} unreadable inputs counted as missing; the first: {facts['bad'][0]}", markup=False
+                f"{some} counted as missing; the first: {bad[0]}",
+                markup=False,
+                soft_wrap=True,
             )
-        out.print("next: robustmm export", style="dim")
+        named = "" if run.folder.parent == Path("runs") else f" {quote(str(run.folder))}"
+        out.print(f"next: robustmm export{named}", style="dim", markup=False, soft_wrap=True)
 
 
 def split(row: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
@@ -93,23 +107,42 @@ def split(row: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float],
 
 
 def table(rows: list[Mapping[str, float]]) -> Table:
+    """The last epochs: the whole loss, fused accuracy, and what it rests on as a bar."""
     grid = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("epoch", "loss terms", "valid", "alone", "rests on"):
-        grid.add_column(heading, justify="right" if heading in ("epoch", "valid") else "left")
+    for heading in ("epoch", "loss", "valid", "rests on"):
+        grid.add_column(heading, justify="left" if heading == "rests on" else "right")
     for row in rows:
-        terms, alone, rests = split(row)
+        terms, _, rests = split(row)
         grid.add_row(
             f"{row['epoch']:.0f}",
-            "  ".join(f"{name} {value:.3f}" for name, value in terms.items()),
-            f"{row['valid_accuracy']:.1%}",
-            "  ".join(f"{name} {value:.0%}" for name, value in alone.items()),
-            shares(rests, 12),
+            f"{sum(terms.values()):.3f}",
+            rate(row["valid_accuracy"]),
+            stacked(rests.values(), WIDTH),
         )
     return grid
+
+
+def newest(row: Mapping[str, float]) -> Table:
+    """The last epoch in full, a line or two each: loss terms, each modality's accuracy alone, and its share."""
+    grid = Table.grid(padding=(0, 2))
+    for what, values, decimal in zip(("loss", "alone", "rests on"), split(row), (True, False, False), strict=True):
+        said: list[RenderableType] = [
+            Text(
+                f"{name} {value:.3f}" if decimal else f"{name} {rate(value, 0)}",
+                style="" if decimal else COLOURS[i % len(COLOURS)],
+            )
+            for i, (name, value) in enumerate(values.items())
+        ]
+        grid.add_row(Text(what, style="dim"), Columns(said, padding=(0, 2)))
+    return grid
+
+
+def rate(value: float, digits: int = 1) -> str:
+    return "–" if value != value else f"{value:.{digits}%}"
 
 
 def line(row: Mapping[str, float]) -> str:
     terms, alone, rests = split(row)
     said = [f"epoch {row['epoch']:.0f}", *(f"{name} {value:.4f}" for name, value in terms.items())]
-    said += [f"valid {row['valid_accuracy']:.1%}", *(f"{name} {value:.1%}" for name, value in alone.items())]
-    return "  ".join([*said, *(f"share({name}) {value:.0%}" for name, value in rests.items())])
+    said += [f"valid {rate(row['valid_accuracy'])}", *(f"{name} {rate(value)}" for name, value in alone.items())]
+    return "  ".join([*said, *(f"share({name}) {rate(value, 0)}" for name, value in rests.items())])

@@ -9,8 +9,10 @@ from robustmm.cli import app
 from robustmm.cli.console import Json, Runs, note, out, show_json
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+# -h would be found in any text that begins with a dash, such as "-oh"
+@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 def predict(
+    ctx: typer.Context,
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="[MODEL] --MODALITY FILE ...", help="An .onnx file (default: the newest), then inputs."),
@@ -25,6 +27,9 @@ def predict(
     from robustmm.session import Session
 
     given = list(words or [])
+    if given == ["-h"]:
+        typer.echo(ctx.get_help(), nl=False)
+        return
     model = Path(given.pop(0)) if given and not given[0].startswith("--") else None
     cells = pairs(given)
     path = model or newest_model(runs)
@@ -46,11 +51,10 @@ def pairs(words: list[str]) -> dict[str, str]:
         if not word.startswith("--") or word == "--":
             raise UsageError(f'inputs should be given as --MODALITY FILE, found "{word}"')
         name, separator, value = word.removeprefix("--").partition("=")
-        if not separator:
-            following = next(rest, None)
-            if following is None:
-                raise UsageError(f"--{name} should be followed by a file (or text), found nothing")
-            value = following
+        value = value if separator else next(rest, "")
+        if not value or (value.startswith("--") and not separator):
+            after = f'"{value}"' if value else "nothing"
+            raise UsageError(f"--{name} should be followed by a file (or text), found {after}")
         if name in found:
             raise UsageError(f"--{name} is given twice")
         found[name] = value

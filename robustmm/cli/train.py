@@ -1,5 +1,6 @@
 """`robustmm train`: a recipe to a run folder."""
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def train(
 
     if resume:
         given = {"--data": data, "--method": method, "--missing": missing, "--epochs": epochs, "--seed": seed,
-                 "--set": settings}  # fmt: skip
+                 "--set": settings, "--on-bad-input": None if on_bad_input == "error" else on_bad_input}  # fmt: skip
         for option, value in given.items():
             if value is not None:
                 raise UsageError(f"--resume continues a run as it was started, without {option}")
@@ -57,6 +58,9 @@ def train(
     laid += [f"method.name={method}"] if method is not None else []
     laid += [f"train.epochs={epochs}"] if epochs is not None else []
     laid += [f"train.seed={seed}"] if seed is not None else []
+    if data is not None:  # the run's recipe names what it was really trained on
+        named = str(data) if str(data) == source.EMBEDDED else str(data.absolute())
+        laid += [f"data.manifest={dumps(named, ensure_ascii=False)}"]
     loaded = recipes.load(path, laid)
     if missing:
         drawn = {f"data.missing.{m}={r}" for m, r in rates.rates(missing, list(loaded.modality)).items()}

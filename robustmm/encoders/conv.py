@@ -103,13 +103,14 @@ class TextConv(Encoder):
     ) -> None:
         super().__init__()
         self.windows = windows
-        self.embedding = nn.Embedding(modality.words, embedding, padding_idx=0)
+        self.padding = modality.padding
+        self.embedding = nn.Embedding(modality.words, embedding, padding_idx=modality.padding)
         self.convs = nn.ModuleList(nn.Conv1d(embedding, channels, window) for window in windows)
         self.drop = nn.Dropout(dropout)
         self.width = channels * len(windows)
 
     def forward(self, x: Tensor) -> Tensor:
-        words = (x != 0).unsqueeze(1)
+        words = (x != self.padding).unsqueeze(1)
         embedded = self.embedding(x).transpose(1, 2)
         strongest = []
         for window, conv in zip(self.windows, self.convs, strict=True):

@@ -119,8 +119,9 @@ class TextBackbone(Backbone):
         pool: Pool = "auto",
     ) -> None:
         words, length = modality.words, modality.length
-        fits = {"vocab_size": words, "pad_token_id": 0, "max_position_embeddings": max(512, length + 2)}
+        fits = {"vocab_size": words, "pad_token_id": modality.padding, "max_position_embeddings": max(512, length + 2)}
         super().__init__(("input_ids",), model, config, pretrained, pool, **fits)
+        self.padding = modality.padding
         if self.config.vocab_size < words:
             raise UsageError(
                 f"the backbone knows {self.config.vocab_size} tokens and the tokenizer {words}; "
@@ -129,7 +130,7 @@ class TextBackbone(Backbone):
         self.width = self.measured(modality)
 
     def forward(self, x: Tensor) -> Tensor:
-        mask = F.pad((x != 0)[:, 1:], (1, 0), value=True)  # the first token always: an empty text is no NaN
+        mask = F.pad((x != self.padding)[:, 1:], (1, 0), value=True)  # the first token always: an empty text is no NaN
         return self.pooled(mask, input_ids=x, attention_mask=mask.long())
 
 

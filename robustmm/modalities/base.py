@@ -93,6 +93,8 @@ def array(cell: str, folder: Path) -> NDArray[Any]:
         found = file.stat()
     except FileNotFoundError as error:
         raise DataError(f"{file} does not exist") from error
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+        raise DataError(f"{file} is not a readable .npy array ({error})") from error
     with _ONE_AT_A_TIME:
         loaded = _mapped(file, found.st_mtime_ns, found.st_size)
     if not hash_:

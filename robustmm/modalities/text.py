@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Text(Modality):
-    """A string, cut or padded to `length` tokens (id 0 is padding).
+    """A string, cut or padded to `length` tokens.
 
     `tokenizer` is a tokenizer.json or a folder holding one (a Hugging Face checkpoint); when empty, a word-level
     vocabulary of at most `vocabulary` words is learned from the training texts. `tokenizer_json` is what the
@@ -40,7 +40,17 @@ class Text(Modality):
     @property
     def words(self) -> int:
         """The size of the vocabulary, padding and unknown included."""
-        return int(loaded(self.tokenizer_json).get_vocab_size())
+        return int(loaded(self.tokenizer_json, self.length).get_vocab_size())
+
+    @property
+    def padding(self) -> int:
+        """The id that fills up short texts: the tokenizer's own (RoBERTa's is 1), else 0."""
+        tokenizer = loaded(self.tokenizer_json, self.length)
+        found = (tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>"))
+        return next((number for number in found if number is not None), 0)
+
+    def blank(self) -> NDArray[np.int64]:
+        return np.full(self.length, self.padding, np.int64)
 
     def read(self, cell: str, folder: Path) -> str:
         return cell
@@ -49,9 +59,9 @@ class Text(Modality):
         return f"{len(cell.split())} words"
 
     def feed(self, signal: Signal) -> NDArray[np.int64]:
-        encoded = loaded(self.tokenizer_json).encode(str(signal)).ids[: self.length]
-        ids = np.zeros(self.length, np.int64)
-        ids[: len(encoded)] = encoded
+        encoded = loaded(self.tokenizer_json, self.length).encode(str(signal)).ids
+        ids = np.full(self.length, self.padding, np.int64)
+        ids[: len(encoded)] = encoded[: self.length]
         return ids
 
     def fitted(self, signals: Iterable[Signal]) -> Self:
@@ -62,13 +72,17 @@ class Text(Modality):
 
 
 @lru_cache(maxsize=8)
-def loaded(content: str) -> "Tokenizer":
+def loaded(content: str, length: int = 64) -> "Tokenizer":
+    """The tokenizer, cutting texts to `length` tokens so that its closing special token stays."""
     from tokenizers import Tokenizer
 
     if not content:
         raise UsageError("a text modality has no tokenizer yet: it is learned or loaded when training starts")
     tokenizer = Tokenizer.from_str(content)
     tokenizer.no_padding()
+    special = int(tokenizer.num_special_tokens_to_add(False))
+    if special < length:
+        tokenizer.enable_truncation(length)
     return tokenizer
 
 

@@ -1,6 +1,6 @@
 """Numbers as bars, in characters every terminal has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from rich.text import Text
 
@@ -28,11 +28,11 @@ def bar(value: float, width: int, colour: str = "cyan") -> Text:
     return Text("█" * whole + (EIGHTHS[rest] if rest else ""), style=colour)
 
 
-def shares(values: Mapping[str, float], width: int) -> Text:
-    """Shares that sum to 1 as one bar of coloured parts, each named with its percentage."""
-    text = Text()
-    for i, (name, value) in enumerate(values.items()):
-        colour = COLOURS[i % len(COLOURS)]
-        text.append("█" * round(value * width), style=colour)
-        text.append(f" {name} {value:.0%} ", style=colour)
+def stacked(shares: Iterable[float], width: int) -> Text:
+    """Shares that sum to 1 as one bar of coloured parts; nothing for NaN."""
+    text, done, total = Text(), 0, 0.0
+    for i, share in enumerate(shares):
+        total += 0.0 if share != share else share
+        text.append("█" * (round(total * width) - done), style=COLOURS[i % len(COLOURS)])
+        done = round(total * width)
     return text

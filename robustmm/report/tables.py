@@ -16,14 +16,21 @@ from robustmm.report.bars import COLOURS, bar
 if TYPE_CHECKING:  # the proof stands above the wall
     from robustmm.parity import Proof
 
-BAR = 8
+BAR = 6
 
 
 def grid(title: str, *columns: str, left: Iterable[int] = (0,)) -> Table:
-    """A table in the house style; columns are numbers, right-aligned, except those named `left`."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    """A table in the house style; columns are numbers, right-aligned, except those named `left`. Only names may take
+    more than one line, and they lose no character."""
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i in set(left) else "right", no_wrap=i not in set(left))
+        wraps = i in set(left) and column != ""
+        table.add_column(
+            column,
+            justify="left" if i in set(left) else "right",
+            no_wrap=not wraps,
+            overflow="fold" if wraps else "ellipsis",
+        )
     return table
 
 
@@ -32,7 +39,16 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def points(value: float | None) -> str:
-    return "–" if value is None or value != value else f"{100 * value:+.1f}"
+    return "–" if value is None else signed(100 * value, 1)
+
+
+def signed(value: float, digits: int) -> str:
+    """`value` with its sign; what rounds to nothing has none."""
+    return "–" if value != value else f"{round(value, digits) + 0.0:+.{digits}f}"
+
+
+def number(value: float) -> str:
+    return "–" if value != value else f"{value:.3f}"
 
 
 def interval(e: Estimate) -> str:
@@ -99,7 +115,7 @@ def scores(result: AttackResult) -> Table:
     table.add_row("accuracy", interval(a.accuracy), interval(b.accuracy), points(result.accuracy_change.value))
     table.add_row("macro-F1", percent(a.macro_f1), percent(b.macro_f1), points(b.macro_f1 - a.macro_f1))
     for name, x, y in (("NLL", a.nll, b.nll), ("ECE", a.ece, b.ece), ("Brier", a.brier, b.brier)):
-        table.add_row(name, f"{x:.3f}", f"{y:.3f}", f"{y - x:+.3f}")
+        table.add_row(name, number(x), number(y), signed(y - x, 3))
     table.add_row("flip rate", "", interval(result.flip_rate), "")
     return table
 
@@ -120,7 +136,7 @@ def reliance(result: AttackResult) -> Group:
                 points(r.leave_one_out.value),
                 points(r.accuracy.value),
                 percent(r.accuracy_share, 0),
-                f"{r.log_probability.value:+.2f}",
+                signed(r.log_probability.value, 2),
                 percent(r.log_probability_share, 0),
                 bar(r.log_probability_share, BAR, COLOURS[i % len(COLOURS)]),
                 end_section=name == "attacked",
@@ -152,7 +168,11 @@ def classes(result: AttackResult) -> Table:
 def footer(result: AttackResult) -> Text:
     said = [f"efficiency residual {result.efficiency_residual:.1e}"]
     said += [f"{result.untouched} samples left untouched by the corruption"] if result.untouched else []
-    said += [f"{len(result.bad_inputs)} unreadable inputs counted as missing"] if result.bad_inputs else []
+    said += (
+        [f"{len(result.bad_inputs)} unreadable input{'s' * (len(result.bad_inputs) > 1)} counted as missing"]
+        if result.bad_inputs
+        else []
+    )
     return Text("; ".join(said), style="dim")
 
 
@@ -160,7 +180,7 @@ def proof(found: "Proof") -> Group:
     """The parity proof: a row per presence pattern and batch size."""
     table = grid(
         f"Proof of parity, {found.precision}: torch against onnxruntime, probabilities on valid samples",
-        "inputs", "batch", "max difference", "p99", "same decisions", "",
+        "inputs", "batch", "max diff.", "p99", "same decisions", "",
     )  # fmt: skip
     for p in found.patterns:
         ok = found.holds(p)
@@ -190,7 +210,7 @@ def prediction(result: Prediction, top: int = 5) -> Group:
         support.add_row(
             m.name,
             Text(m.alone) if m.present else Text("missing", style="dim"),
-            f"{m.log_probability:+.2f}",
+            signed(m.log_probability, 2),
             percent(m.share, 0),
             bar(m.share if m.present else float("nan"), BAR, COLOURS[i % len(COLOURS)]),
         )

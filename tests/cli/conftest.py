@@ -37,7 +37,9 @@ def robustmm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
             assert "Traceback" not in captured.out + captured.err
         if code > 1:
             assert captured.err.splitlines()[-1].startswith("error: ")
-        assert all(len(line) <= 80 for line in captured.out.splitlines() if "/" not in line), "tables fit 80 columns"
+        if "--json" not in words:
+            lines = [line for line in captured.out.splitlines() if "/" not in line]  # paths are never broken
+            assert all(len(line) <= 80 for line in lines), "tables fit 80 columns"
         return Result(code, captured.out, captured.err)
 
     return run

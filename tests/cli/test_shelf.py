@@ -11,6 +11,7 @@ import pytest
 
 from robustmm import corruptions, shelf
 from robustmm.report import catalogue
+from robustmm.suite import load
 
 Cli = Callable[..., Any]
 
@@ -72,6 +73,15 @@ def test_show_a_recipe_and_a_users_own(robustmm: Cli, tmp_path: Path) -> None:
     result = robustmm("show", "own.toml", cwd=tmp_path)
     assert result.code == 0
     assert '"[red]y[/red]" # 🎈' in result.out
+
+
+@pytest.mark.parametrize("name", shelf.names("attacks"))
+def test_show_a_suite(robustmm: Cli, name: str) -> None:
+    result = robustmm("show", name)
+    assert result.code == 0
+    for condition in load(shelf.find("attacks", name)).condition:
+        assert f'name = "{condition.name}"' in result.out
+    assert f" {name} " in robustmm("list", "suites").out
 
 
 @pytest.mark.parametrize(("name", "sort"), [("cal", "methods"), ("concat", "fusions"), ("conv", "encoders")])

@@ -93,3 +93,18 @@ def test_any_text_is_ids_within_the_vocabulary(texts: list[str]) -> None:
         ids = fitted.feed(each)
         assert ids.shape == (7,)
         assert ((ids >= 0) & (ids < fitted.words)).all()
+
+
+def test_a_closing_token_survives_the_cut_and_the_tokenizers_own_padding_is_used() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "b": 5}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    text = Text(name="t", length=4, tokenizer_json=tokenizer.to_str())
+    assert text.feed("a b a b a b").tolist() == [0, 4, 5, 2]
+    assert text.feed("a").tolist() == [0, 4, 2, 1]
+    assert text.blank().tolist() == [1, 1, 1, 1]

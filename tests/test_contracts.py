@@ -1,0 +1,143 @@
+"""Contracts over the registries: every method and fusion learns, exports and agrees; every kind goes the whole way."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+from worlds import Nobody, manifest, tables
+
+from robustmm import attack, export, shelf, training
+from robustmm.build import effective_recipe, fused_model
+from robustmm.corruptions import kinds, names
+from robustmm.evaluate import Condition, Noise
+from robustmm.fusion import FUSIONS
+from robustmm.manifest import read
+from robustmm.methods import METHODS
+from robustmm.recipe import Recipe, build, load
+from robustmm.runs import Run
+from robustmm.session import Session
+
+CHAINS = ["cal+mce", "mce+cal"]
+
+
+def trained(folder: Path, content: dict[str, object], path: Path) -> tuple[Run, list[dict[str, float]]]:
+    watcher = Nobody()
+    return training.train(build(content, "contract", "contract"), path, folder / "runs", watcher), watcher.rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*METHODS, *CHAINS])
+def test_every_method_learns_exports_and_agrees(name: str, tmp_path: Path) -> None:
+    path = manifest(tmp_path / "data", samples=192)
+    content = tables(path) | {"train": {"epochs": 8, "batch": 16, "learning_rate": 0.01}}
+    content["method"] = {**content["method"], "name": name}  # type: ignore[dict-item]
+    run, rows = trained(tmp_path, content, path)
+    own = rows[-8:]
+    assert own[-1]["fused"] < 0.8 * own[0]["fused"]
+    assert run.facts()["progress"]["best"]["valid_accuracy"] > 0.6
+    assert export.export(run, run.model).failure() is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(FUSIONS))
+def test_every_fusion_trains_with_cal_and_exports(name: str, tmp_path: Path) -> None:
+    path = manifest(tmp_path / "data", missing=0.2)
+    content = tables(path) | {"model": {"width": 8, "fusion": name}, "method": {"name": "cal"}, "train": {"epochs": 2}}
+    run, _ = trained(tmp_path, content, path)
+    assert export.export(run, run.model).failure() is None
+
+
+@pytest.mark.parametrize("name", shelf.names("models"))
+def test_every_shipped_recipe_builds(name: str) -> None:
+    recipe = load(shelf.find("models", name))
+    assert effective_recipe(recipe).train.learning_rate
+    model = fused_model(recipe, recipe.modalities, 3)
+    assert 10_000 < sum(p.numel() for p in model.parameters()) < 5_000_000
+
+
+def every_kind(folder: Path, samples: int = 48) -> Path:
+    """All six kinds as real files."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    rows = []
+    for i in range(samples):
+        c = i % 2
+        picture = rng.integers(0, 80, (12, 14, 3), dtype=np.uint8)
+        picture[:, 7 * c : 7 * c + 7] += 120
+        cv2.imwrite(str(folder / f"i{i}.png"), picture)
+        tone = 0.3 * np.sin(2 * np.pi * (300 + 500 * c) * np.arange(1600) / 8000)
+        soundfile.write(folder / f"a{i}.wav", tone + 0.05 * rng.normal(size=1600), 8000)
+        clip = rng.integers(0, 80, (5, 8, 8), dtype=np.uint8)
+        clip[np.arange(5), np.arange(5) if c else 4 - np.arange(5)] = 255
+        np.save(folder / f"v{i}.npy", clip)
+        np.save(folder / f"s{i}.npy", rng.normal(size=(9, 2)) + c)
+        np.save(folder / f"f{i}.npy", rng.normal(size=4) + 2 * c)
+        words = " ".join(rng.choice(["good", "fine", "day"] if c else ["bad", "poor", "day"], 5))
+        split = ("train", "train", "valid", "test")[i // 2 % 4]
+        rows.append(
+            [f"k{i}", split, "yes" if c else "no", f"i{i}.png", f"a{i}.wav", f"v{i}.npy", f"s{i}.npy", f"f{i}.npy"]
+        )
+        rows[-1].append(words)
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "split", "label", "im", "au", "vi", "se", "fe", "tx"], *rows])
+    return folder / "manifest.csv"
+
+
+KINDS = {
+    "im": {"kind": "image", "size": [12, 12, 1], "encoder": {"name": "conv", "channels": [4, 8]}},
+    "au": {"kind": "audio", "rate": 8000, "seconds": 0.2, "encoder": {"name": "conv", "channels": [4, 8]}},
+    "vi": {"kind": "video", "frames": 4, "size": [8, 8, 1], "encoder": {"name": "conv", "channels": [4, 8]}},
+    "se": {"kind": "series", "steps": 8, "channels": 2, "encoder": {"name": "conv", "channels": [4, 8]}},
+    "fe": {"kind": "features", "length": 4, "encoder": {"name": "mlp", "layers": [8]}},
+    "tx": {"kind": "text", "length": 8},
+}
+
+
+@pytest.mark.slow
+def test_every_kind_goes_from_files_to_an_attack(tmp_path: Path) -> None:
+    path = every_kind(tmp_path / "data")
+    content = {"data": {"manifest": str(path)}, "modality": KINDS, "model": {"width": 8}, "method": {"name": "cal"}}
+    run, _ = trained(tmp_path, content | {"train": {"epochs": 3, "batch": 12}}, path)
+    assert export.export(run, run.model).failure() is None
+    session = Session(run.model)
+    rows = read(path).split("test")
+    for name in names():
+        result = attack.attack(session, rows, Condition("a", (Noise(name, 1.0),)), split="test", seed=0)
+        struck = {m.kind for m in result.modalities if m.noises}
+        assert struck == set(kinds(name))
+        assert result.efficiency_residual < 1e-9
+        assert result.attacked != result.clean
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 10])
+def test_one_and_ten_modalities(count: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    target = np.arange(64) % 2
+    columns = {}
+    for m in range(count):
+        np.save(tmp_path / f"m{m}.npy", (rng.normal(size=(64, 3)) + target[:, None]).astype(np.float32))
+        columns[f"m{m}"] = [f"m{m}.npy#{i}" for i in range(64)]
+    splits = [("train", "train", "valid", "test")[i // 2 % 4] for i in range(64)]
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "split", "label", *columns])
+        writer.writerows([i, splits[i], target[i], *(cells[i] for cells in columns.values())] for i in range(64))
+    modalities = {m: {"kind": "features", "length": 3, "encoder": {"name": "mlp", "layers": [8]}} for m in columns}
+    content = {"data": {"manifest": "x"}, "modality": modalities, "model": {"width": 8}, "train": {"epochs": 2}}
+    run, _ = trained(tmp_path, content, tmp_path / "manifest.csv")
+    assert export.export(run, run.model).failure() is None
+    session = Session(run.model)
+    rows = read(tmp_path / "manifest.csv").split("test")
+    result = attack.attack(session, rows, Condition("a", (Noise("gaussian", 0.5),)), split="test", seed=0)
+    assert result.exact == (count <= 8)
+    assert len(result.modalities) == count
+    assert result.efficiency_residual < 1e-9
+
+
+def test_a_recipe_survives_its_own_facts(world: Run) -> None:
+    recipe = Recipe.model_validate(world.facts()["recipe"])
+    assert effective_recipe(recipe) == recipe

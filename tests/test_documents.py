@@ -1,0 +1,69 @@
+"""Every command in the README and in CONTRIBUTING runs, in order, as it is written there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"(?:^`(?P<name>[\w.-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+MAKE = ("make ", "git ", "cd ")  # these make an environment; CI runs them
+
+
+def blocks(document: str) -> list[tuple[str, str, str]]:
+    """(kind, file name, body) of every fenced block."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return [(m["kind"], m["name"] or "", m["body"]) for m in BLOCK.finditer(text)]
+
+
+def commands(body: str) -> list[tuple[str, list[str]]]:
+    """(command, lines of output shown) of a console block."""
+    found: list[tuple[str, list[str]]] = []
+    for line in body.splitlines():
+        if line.startswith("$ "):
+            found.append((line.removeprefix("$ "), []))
+        elif found and line.strip():
+            found[-1][1].append(line.strip())
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_command_runs_and_prints_what_is_shown(document: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "100"}
+    ran = 0
+    for kind, name, body in blocks(document):
+        if kind in ("python", "toml") and name:
+            (tmp_path / name).write_text(body, encoding="utf-8")
+        if kind != "console":
+            continue
+        for command, shown in commands(body):
+            if command.startswith(MAKE):
+                continue
+            done = subprocess.run(
+                ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            )
+            expected = int(m[1]) if (m := re.search(r"# exit (\d+)$", command)) else 0
+            assert done.returncode == expected, f"{command}\n{done.stdout}\n{done.stderr}"
+            printed = done.stdout + done.stderr
+            for line in shown:  # what has no number in it must stand in the real output, word for word
+                if not re.search(r"\d|…", line):
+                    assert " ".join(line.split()) in " ".join(printed.split()), f"{command} does not print: {line}"
+            ran += 1
+    assert ran >= 8
+
+
+def test_the_documents_name_cal_as_a_reconstruction() -> None:
+    for path in (ROOT / "README.md", ROOT / "docs" / "design.md", ROOT / "robustmm" / "methods" / "cal.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "CAL" in text
+        assert "reconstruction" in text, path
+
+
+def test_links_lead_somewhere() -> None:
+    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text(encoding="utf-8")):
+            assert (ROOT / target).exists(), f"{document} links to {target}"

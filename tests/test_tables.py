@@ -1,0 +1,206 @@
+"""Tables fit 80 columns and lose no name, whatever the names and numbers are."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+
+from robustmm.attack import (
+    Applied,
+    AttackResult,
+    Change,
+    ClassResult,
+    Estimate,
+    ModalityResult,
+    Reliance,
+    Scores,
+)
+from robustmm.parity import Pattern, Proof
+from robustmm.predict import ClassProbability, Prediction, Support
+from robustmm.report import tables
+from robustmm.report.bars import bar, stacked
+
+NAN = float("nan")
+SIX = ("image", "audio", "video", "text", "modality10", "abcdefghij")
+LONG = "a-label-of-forty-characters-and-no-space"
+HOSTILE = ("ant", "[red]x[/red]", "[/]", LONG, "猫 🐈", "q\"'\\")
+WIDTHS = pytest.mark.parametrize("width", [80, 120])
+
+
+def rendered(what: RenderableType, width: int) -> str:
+    """What a terminal of that width shows; no line is wider, nothing is cut."""
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console.print(what)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(cell_len(line) <= width for line in shown.splitlines())
+    assert "…" not in shown
+    assert "nan" not in shown
+    return str(shown)
+
+
+def column(shown: str, start: str, end: str) -> str:
+    """The first column of the lines between two words, joined: a name folded over lines is whole again."""
+    part = shown[shown.index(start) :]
+    part = part[: part.index(end)] if end else part
+    return "".join(line[1:].split("   ")[0].strip() for line in part.splitlines()[2:])
+
+
+def estimate(value: float, kind: type[Estimate] = Estimate, **more: float) -> Any:
+    return kind(value=value, low=value - 0.1, high=value + 0.1, **more)
+
+
+def reliance(value: float) -> Reliance:
+    share = 0.0 if value != value else 1.0
+    return Reliance(
+        present=1.0, solo=estimate(abs(value)), leave_one_out=estimate(value), accuracy=estimate(value),
+        accuracy_share=share, log_probability=estimate(-12.345 * value), log_probability_share=share,
+    )  # fmt: skip
+
+
+def result(names: Sequence[str] = ("image", "audio"), labels: Sequence[str] = HOSTILE, **changed: Any) -> AttackResult:
+    scores = Scores(accuracy=estimate(1.0), macro_f1=0.5, nll=12.345, ece=0.1, brier=0.2)
+    noise = Applied(name="gaussian", level=0.5, strength=0.75, unit="standard deviation of the noise, on a 0-1 scale")
+    modalities = [
+        ModalityResult(
+            name=name, kind="image", noises=[noise], missing=0.25, clean=reliance(1.0), attacked=reliance(-1.0)
+        )
+        for name in names
+    ]  # fmt: skip
+    classes = [
+        ClassResult(
+            label=label, support=10_000, clean_recall=1.0, attacked_recall=1.0, clean_f1=1.0, attacked_f1=1.0
+        )
+        for label in labels
+    ]  # fmt: skip
+    facts: dict[str, Any] = {
+        "robustmm": "0", "model": "m", "model_sha256": "0", "method": "cal+mce", "manifest": "m", "split": "[/red]",
+        "samples": 100_000, "seed": 0, "exact": True, "efficiency_residual": 0.0, "untouched": 3, "bad_inputs": ["x"],
+        "clean": scores, "attacked": scores, "accuracy_change": estimate(-0.3, Change, p=0.01),
+        "nll_change": estimate(0.3, Change, p=0.01), "flip_rate": estimate(1.0), "modalities": modalities,
+        "classes": classes,
+    }  # fmt: skip
+    return AttackResult(**{**facts, **changed})
+
+
+@WIDTHS
+@pytest.mark.parametrize("names", [("image",), ("image", "audio"), SIX])
+def test_an_attack_fits(width: int, names: Sequence[str]) -> None:
+    shown = rendered(tables.attack(result(names)), width)
+    part = shown[shown.index("Which modality") : shown.index("First line clean")]
+    for name in names:
+        (line,) = [line for line in part.splitlines() if line.startswith(f" {name} ")]
+        assert "+100.0" in line
+        assert line.split()[-1] == "█" * tables.BAR
+    assert part.count("→ attacked ") == len(names)
+    assert "1 unreadable input counted as missing" in " ".join(shown.split())
+    assert "split [/red]," in shown
+
+
+@WIDTHS
+def test_labels_are_shown_whole_and_never_as_markup(width: int) -> None:
+    shown = rendered(tables.attack(result()), width)
+    assert column(shown, "Per class", "efficiency").replace(" ", "").endswith("".join(HOSTILE).replace(" ", ""))
+
+
+@WIDTHS
+def test_a_modality_of_the_longest_name_is_folded(width: int) -> None:
+    name = "m" * 64
+    shown = rendered(tables.attack(result((name, "audio"))), width)
+    assert name in column(shown, "Which modality", "First line").replace("→ attacked", "")
+
+
+@WIDTHS
+def test_what_has_no_number_is_a_dash(width: int) -> None:
+    gone = [
+        ModalityResult(
+            name="image", kind="image", noises=[], missing=1.0, clean=reliance(1.0), attacked=reliance(NAN)
+        )
+    ]  # fmt: skip
+    empty = [ClassResult(label="a", support=0, clean_recall=0, attacked_recall=0, clean_f1=0, attacked_f1=0)]
+    nothing = Scores(accuracy=estimate(NAN), macro_f1=NAN, nll=NAN, ece=NAN, brier=NAN)
+    shown = rendered(tables.attack(result(modalities=gone, classes=empty, attacked=nothing)), width)
+    assert next(line.split() for line in shown.splitlines() if "→ attacked" in line)[2:6] == ["–", "–", "–", "0"]
+    assert ["a", "0", "–", "–", "–"] in [line.split() for line in shown.splitlines()]
+
+
+def test_the_headline_says_what_is_sure() -> None:
+    sure = rendered(tables.attack(result()), 80)
+    assert "Accuracy drops from 100.0 % to 100.0 % (-30.0 points," in sure
+    unsure = rendered(tables.attack(result(accuracy_change=estimate(-0.01, Change, p=0.9))), 80)
+    assert "no change beyond chance" in unsure
+    rises = rendered(tables.attack(result(accuracy_change=estimate(0.3, Change, p=0.01))), 80)
+    assert "Accuracy rises from" in rises
+
+
+def test_a_fusion_worse_than_its_best_modality_is_told() -> None:
+    best = result().modalities[0].model_copy(update={"attacked": reliance(0.9)})
+    weak = result().attacked.model_copy(update={"accuracy": estimate(0.3)})
+    shown = " ".join(rendered(tables.attack(result(modalities=[best], attacked=weak)), 80).replace("│", "").split())
+    assert "image alone does better (90.0 %): the fusion is worse than its best modality." in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(-0.0, "+0.0"), (-0.0004, "+0.0"), (0.0006, "+0.1"), (-0.0006, "-0.1"), (NAN, "–"), (None, "–")],
+)
+def test_points_that_round_to_nothing_have_no_minus(value: float | None, shown: str) -> None:
+    assert tables.points(value) == shown
+
+
+@WIDTHS
+def test_a_proof_fits(width: int) -> None:
+    names = ["complete", *(f"without {name}" for name in SIX), "without modality10, cut"]
+    patterns = [Pattern(name, 10_000, 1.2e-7, float("inf"), 1.0) for name in names]
+    shown = rendered(tables.proof(Proof("fp32", patterns, 0.5, 0.5 + 1e-9, 10_000, 1)), width)
+    for name in names:
+        assert f"\n {name} " in shown
+    assert "FAILS" in shown
+    assert "(+0.0 points)" in shown
+
+
+def prediction(names: Sequence[str], labels: Sequence[str], present: Callable[[int], bool]) -> Prediction:
+    return Prediction(
+        model="m",
+        label=labels[0],
+        classes=[ClassProbability(label=label, probability=1 / len(labels)) for label in labels],
+        modalities=[
+            Support(
+                name=name, present=present(i), log_probability=-0.001, share=1.0, alone=labels[0] if present(i) else ""
+            )
+            for i, name in enumerate(names)
+        ],
+    )
+
+
+@WIDTHS
+@pytest.mark.parametrize("first", range(len(HOSTILE)))
+def test_a_prediction_fits(width: int, first: int) -> None:
+    labels = [*HOSTILE[first:], *HOSTILE[:first]]
+    shown = rendered(tables.prediction(prediction(SIX, labels, lambda i: i != 3)), width)
+    assert shown.startswith(f"answer: {labels[0]}\n")
+    assert f"What the answer {labels[0]!r} rests on" in shown
+    for name in SIX:
+        assert f"\n {name} " in shown
+    missing = [line for line in shown.splitlines() if " missing " in line]
+    assert [line.split()[0] for line in missing] == ["text"]
+    assert "█" not in missing[0]
+    assert "-0.00" not in shown
+
+
+def test_bars() -> None:
+    assert [bar(value, 4).plain for value in (0, 0.125, 0.5, 1, 2, -1, NAN)] == [
+        "",
+        "▌",
+        "██",
+        "████",
+        "████",
+        "",
+        " " * 4,
+    ]
+    assert stacked([0.5, 0.5], 8).plain == "█" * 8
+    assert [len(stacked([1 / n] * n, 24)) for n in range(1, 9)] == [24] * 8
+    assert stacked([NAN, 1.0], 8).plain == "█" * 8
+    assert [str(span.style) for span in stacked([0.25, 0.75], 8).spans] == ["cyan", "magenta"]
