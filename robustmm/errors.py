@@ -33,9 +33,9 @@ class InterruptedRun(RobustmmError):
 
 
 def known(name: str, names: Iterable[str]) -> str:
-    """The tail of an "unknown name" sentence: `did you mean "dgl"? (known: arl, dgl)`."""
+    """The tail of an "unknown name" sentence: `, did you mean "dgl"? (known: arl, dgl)`."""
     listed = sorted(names)
     lowered = {candidate.lower(): candidate for candidate in listed}
     close = difflib.get_close_matches(name.lower(), list(lowered), n=1)
-    hint = f'did you mean "{lowered[close[0]]}"? ' if close else ""
-    return f"{hint}(known: {', '.join(listed) or 'none'})"
+    hint = f', did you mean "{lowered[close[0]]}"?' if close else ""
+    return f"{hint} (known: {', '.join(listed) or 'none'})"

@@ -49,9 +49,9 @@ class Condition:
             if not 0 <= noise.level <= 1:
                 raise UsageError(f"the level of {noise.name} should be in [0, 1], found {noise.level:g}")
             serves = kinds(noise.name)
-            for name in noise.on or [m.name for m in modalities if m.kind in serves]:
+            for name in dict.fromkeys(noise.on) or [m.name for m in modalities if m.kind in serves]:
                 if name not in by_name:
-                    raise UsageError(f'there is no modality "{name}", {known(name, by_name)}')
+                    raise UsageError(f'there is no modality "{name}"{known(name, by_name)}')
                 steps.setdefault(name, []).append((corruption_for(noise.name, by_name[name].kind), noise.level))
             if not noise.on and not any(m.kind in serves for m in modalities):
                 found = ", ".join(f"{m.name} ({m.kind})" for m in modalities)

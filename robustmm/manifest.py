@@ -46,7 +46,7 @@ class Manifest:
     def column(self, name: str) -> list[str]:
         if name not in self.columns:
             others = [c for c in self.columns if c not in REQUIRED]
-            raise DataError(f'{self.path} has no column "{name}", {known(name, others)}')
+            raise DataError(f'{self.path} has no column "{name}"{known(name, others)}')
         return self.columns[name]
 
     def splits(self) -> dict[str, int]:
@@ -60,7 +60,7 @@ class Manifest:
         """The rows of one split, at most `limit` of them (spread evenly). Raises DataError when there are none."""
         rows = [i for i, split in enumerate(self.columns["split"]) if split == name]
         if not rows:
-            raise DataError(f'{self.path} has no rows in split "{name}", {known(name, self.splits())}')
+            raise DataError(f'{self.path} has no rows in split "{name}"{known(name, self.splits())}')
         if limit is not None and limit < len(rows):
             rows = [rows[i * len(rows) // limit] for i in range(limit)]
         return self.take(rows)

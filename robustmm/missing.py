@@ -23,7 +23,7 @@ def rates(options: Sequence[str], modalities: Sequence[str]) -> dict[str, float]
         for modality in [name] if separator else modalities:
             if modality not in modalities:
                 raise UsageError(
-                    f'--missing {option}: there is no modality "{modality}", {known(modality, modalities)}'
+                    f'--missing {option}: there is no modality "{modality}"{known(modality, modalities)}'
                 )
             found[modality] = rate
     return found

@@ -29,7 +29,7 @@ def constructed(role: str, name: str, constructor: Callable[..., T], /, *given: 
     )
     for option, value in options.items():
         if option not in named and not takes_any:
-            raise UsageError(f'"{option}" is not an option of {role} "{name}", {known(option, named)}')
+            raise UsageError(f'"{option}" is not an option of {role} "{name}"{known(option, named)}')
         if option in hints:
             options[option] = _valid(f'{role} "{name}"', option, hints[option], value)
     for option, parameter in named.items():

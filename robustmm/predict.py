@@ -42,7 +42,7 @@ def predict(session: Session, cells: Mapping[str, str]) -> Prediction:
     """The model's answer to one sample given as files (or text) by modality; what is left out is missing."""
     for name in cells:
         if name not in session.names:
-            raise UsageError(f'the model has no modality "{name}", {known(name, session.names)}')
+            raise UsageError(f'the model has no modality "{name}"{known(name, session.names)}')
     if not cells:
         raise UsageError(f"at least one of --{', --'.join(session.names)} should be given")
     inputs = {}

@@ -86,7 +86,7 @@ def targets(manifest: Manifest, classes: Sequence[str]) -> NDArray[np.int64]:
     for row, label in enumerate(manifest.labels):
         if label not in number:
             raise DataError(
-                f'{manifest.where(row, "label")}: "{label}" is not a class of the model, {known(label, classes)}'
+                f'{manifest.where(row, "label")}: "{label}" is not a class of the model{known(label, classes)}'
             )
     return np.array([number[label] for label in manifest.labels], dtype=np.int64)
 

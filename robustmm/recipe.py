@@ -133,7 +133,7 @@ def build(content: Mapping[str, Any], where: str, name: str) -> Recipe:
     data = content.get("data")
     lost = data.get("missing") if isinstance(data, Mapping) else None
     unknown = lost.keys() - tables.keys() if isinstance(lost, Mapping) else ()
-    errors += [f'[data] missing names "{name}", {known(name, tables)}' for name in sorted(unknown)]
+    errors += [f'[data] missing names "{name}"{known(name, tables)}' for name in sorted(unknown)]
     if errors or recipe is None:
         raise UsageError("\n".join(f"{where}: {error}" for error in errors))
     return recipe
@@ -151,7 +151,7 @@ def _modality_errors(name: str, table: Any) -> list[str]:
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         found = f'"{kind}" is not a kind' if "kind" in table else "kind is missing"
-        return [*errors, f"[modality.{name}] {found}, {known(str(kind), KINDS)}"]
+        return [*errors, f"[modality.{name}] {found}{known(str(kind), KINDS)}"]
     try:
         _MODALITY.validate_python(_fields(name, table))
     except ValidationError as error:

@@ -35,7 +35,7 @@ class Registry(Generic[T]):
         if ":" in name:
             return self._imported(name)
         article = "an" if self.role[0] in "aeiou" else "a"
-        raise UsageError(f'"{name}" is not {article} {self.role}, {known(name, self._entries)}')
+        raise UsageError(f'"{name}" is not {article} {self.role}{known(name, self._entries)}')
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._entries))

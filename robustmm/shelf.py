@@ -25,7 +25,7 @@ def find(kind: str, name: str) -> Path:
             raise UsageError(f"the {KINDS[kind]} {name} does not exist")
         return Path(name)
     if name not in names(kind):
-        raise UsageError(f'"{name}" is not a {KINDS[kind]}, {known(name, names(kind))}; a file of yours ends in .toml')
+        raise UsageError(f'"{name}" is not a {KINDS[kind]}{known(name, names(kind))}; a file of yours ends in .toml')
     return folder(kind) / f"{name}.toml"
 
 
@@ -45,5 +45,5 @@ def find_any(name: str) -> Path:
         return find("models", name)
     every = {entry: kind for kind in KINDS for entry in names(kind)}
     if name not in every:
-        raise UsageError(f'"{name}" is not a recipe or a suite, {known(name, every)}; a file of yours ends in .toml')
+        raise UsageError(f'"{name}" is not a recipe or a suite{known(name, every)}; a file of yours ends in .toml')
     return find(every[name], name)

@@ -37,7 +37,7 @@ def sentence(item: Any, model: type[BaseModel], prefix: str, skip: int) -> str:
         return f"[{'.'.join([*([prefix] if prefix else []), *place])}] should be a table, found {item['input']!r}"
     if item["type"] == "extra_forbidden":
         keys = [*keys_of(model, place[:-1]), *(["encoder"] if prefix else [])]
-        return f'{at}"{key}" is not a key here, {known(key, keys)}'
+        return f'{at}"{key}" is not a key here{known(key, keys)}'
     if item["type"] == "missing":
         return f"{at}{key} is missing"
     expected = item["msg"][:1].lower() + item["msg"][1:]

@@ -69,7 +69,7 @@ def corruption(
 ) -> Callable[[Physics], Corruption]:
     """A decorator that turns `(x, strength, rng) -> x'` into the corruption `name` on `kind`, and files it."""
     if kind not in KINDS:
-        raise ValueError(f'"{kind}" is not a kind, {known(kind, KINDS)}')
+        raise ValueError(f'"{kind}" is not a kind{known(kind, KINDS)}')
     if len(table) != 5 or not all(map(math.isfinite, (*table, zero))):
         raise ValueError(f'the table of "{name}" on {kind} must be five finite numbers, found {tuple(table)}')
 
@@ -100,7 +100,7 @@ def corruption_for(name: str, kind: str) -> Corruption:
     if kind in family:
         return family[kind]
     if kind not in KINDS:
-        raise UsageError(f'"{kind}" is not a kind, {known(kind, KINDS)}')
+        raise UsageError(f'"{kind}" is not a kind{known(kind, KINDS)}')
     raise UsageError(f'the corruption "{name}" does not serve {kind}, only {", ".join(sorted(family))}')
 
 

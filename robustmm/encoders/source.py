@@ -70,8 +70,7 @@ def configuration(model: str, config: Mapping[str, Any], fits: Mapping[str, Any]
 
 def hint(name: str, names: Iterable[str]) -> str:
     """`, did you mean "resnet"?` where something is near; the known ones are too many to list."""
-    guess, _, _ = known(str(name), names).rpartition("(known")
-    return f", {guess.strip()}" if guess else ""
+    return known(str(name), names).rpartition(" (known")[0]
 
 
 def reason(error: Exception) -> str:

@@ -81,7 +81,7 @@ def shown(name: str) -> RenderableType:
             every |= set(entries)
             if name in entries:
                 return Group(*(one_entry(name, kind or sort, made) for kind, made in by_kind(entries[name]).items()))
-    raise UsageError(f'nothing is called "{name}", {known(name, every)}')
+    raise UsageError(f'nothing is called "{name}"{known(name, every)}')
 
 
 def one_entry(name: str, what: str, entry: Any) -> RenderableType:

@@ -1,6 +1,7 @@
 """`robustmm predict`, rightly used and misused."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -121,8 +122,11 @@ def test_misused(robustmm: Cli, here: Path, words: list[str], code: int, sentenc
 def test_an_output_that_cannot_be_written(here: Path) -> None:
     """The little that an answer is lies in a buffer until the end, where Python would object in its own words."""
     command = [sys.executable, "-m", "robustmm", "predict", "--vector", "vector.npy", "--json"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, cwd=here, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = subprocess.run(
+            command, cwd=here, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
     assert done.returncode == 3
     assert done.stderr.splitlines()[1:] == ["error: the output: No space left on device"]
 
