@@ -2,25 +2,18 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import Field
 
 from robustmm import contribution, metrics, statistics
 from robustmm.corruptions import strength
 from robustmm.evaluate import Condition, Records, evaluate
 from robustmm.manifest import Manifest
 from robustmm.reading import OnBad
+from robustmm.results import Number, Result
 from robustmm.session import Session
-
-Number = Annotated[float, PlainSerializer(lambda x: None if x != x else float(f"{x:.6g}"), return_type=float | None)]
-"""Six significant digits, since beyond them lies the order of floating-point sums; null where there is no number."""
-
-
-class Result(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Estimate(Result):

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from robustmm.attack import Number, Result
 from robustmm.guess import guessed, strays
 from robustmm.manifest import REQUIRED, Manifest, class_names
 from robustmm.modalities import Modality, Signal
 from robustmm.reading import stream
+from robustmm.results import Number, Result
 
 
 class ModalityFacts(Result):

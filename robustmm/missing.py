@@ -22,9 +22,7 @@ def rates(options: Sequence[str], modalities: Sequence[str]) -> dict[str, float]
             raise UsageError(f'a missing rate is MODALITY=RATE with a rate in [0, 1], found "{option}"')
         for modality in [name] if separator else modalities:
             if modality not in modalities:
-                raise UsageError(
-                    f'--missing {option}: there is no modality "{modality}"{known(modality, modalities)}'
-                )
+                raise UsageError(f'--missing {option}: there is no modality "{modality}"{known(modality, modalities)}')
             found[modality] = rate
     return found
 

@@ -1,7 +1,6 @@
 """The proof of an export: the file answers as the trained model does, at any batch size, with inputs missing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from robustmm.errors import ParityError
 from robustmm.model import FusionModel
 from robustmm.reading import Split
+from robustmm.results import Number, Result
 from robustmm.session import Session, softmax
 
 BATCHES = (1, 2, 7)
@@ -39,25 +39,24 @@ TOLERANCES = {
 }
 
 
-@dataclass
-class Pattern:
+class Pattern(Result):
     """One presence pattern at one batch size: differences of probabilities, and equal decisions."""
 
     name: str
     batch: int
-    maximum: float
-    p99: float
-    agreement: float
+    maximum: Number
+    p99: Number
+    agreement: Number
 
 
-@dataclass
-class Proof:
-    """The whole comparison. `torch_accuracy` and `onnx_accuracy` are of the whole valid split."""
+class Proof(Result):
+    """The result of `robustmm export --json`, format 1; accuracies are of the whole valid split."""
 
+    format: int = 1
     precision: str
     patterns: list[Pattern]
-    torch_accuracy: float
-    onnx_accuracy: float
+    torch_accuracy: Number
+    onnx_accuracy: Number
     samples: int
     size: int
 
@@ -113,7 +112,14 @@ def proof(path: Path, model: FusionModel, valid: Split, precision: str) -> Proof
     by = batched(lambda i, p: by_torch(model, i, p), held, valid.present, 64)
     on = batched(lambda i, p: by_file(whole, i, p), held, valid.present, 64)
     accuracies = [float((answer.argmax(1) == valid.target).mean()) for answer in (by, on)]
-    return Proof(precision, patterns, accuracies[0], accuracies[1], len(valid), path.stat().st_size)
+    return Proof(
+        precision=precision,
+        patterns=patterns,
+        torch_accuracy=accuracies[0],
+        onnx_accuracy=accuracies[1],
+        samples=len(valid),
+        size=path.stat().st_size,
+    )
 
 
 def compared(name: str, batch: int, expected: Array, found: Array) -> Pattern:
@@ -121,7 +127,13 @@ def compared(name: str, batch: int, expected: Array, found: Array) -> Pattern:
     if not np.isfinite(difference).all():
         difference = np.where(np.isfinite(difference), difference, np.inf)
     agreement = float((expected.argmax(1) == found.argmax(1)).mean())
-    return Pattern(name, batch, float(difference.max()), float(np.quantile(difference, 0.99)), agreement)
+    return Pattern(
+        name=name,
+        batch=batch,
+        maximum=float(difference.max()),
+        p99=float(np.quantile(difference, 0.99)),
+        agreement=agreement,
+    )
 
 
 def batched(

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from robustmm.attack import Number, Result
 from robustmm.contribution import shapley, shares, subsets
 from robustmm.errors import DataError, UsageError, known
 from robustmm.reading import fed
+from robustmm.results import Number, Result
 from robustmm.session import Session
 
 

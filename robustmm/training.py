@@ -22,6 +22,7 @@ from robustmm.modalities import Modality
 from robustmm.model import FusionModel
 from robustmm.reading import OnBad, Split, loaded
 from robustmm.recipe import Recipe
+from robustmm.results import Number, Result
 from robustmm.runs import Run
 from robustmm.source import EMBEDDED
 from robustmm.toml import to_toml
@@ -54,6 +55,34 @@ def resume(run: Run, watcher: Watcher) -> Run:
                 raise DataError(f"{facts['manifest']} has changed since {run.folder} was started; train a new run")
             resumed = tensors, Progress(**kept["progress"])
         return _train(run, recipe, prepared, drawn(recipe, prepared), watcher, resumed)
+
+
+class TrainResult(Result):
+    """The result of `robustmm train --json`, format 1: the epoch that was kept, and what it is worth on valid."""
+
+    format: int = 1
+    run: str
+    method: str
+    epochs: int
+    kept_epoch: int
+    parameters: int
+    valid: dict[str, Number]
+    bad_inputs: list[str]
+
+
+def result(run: Run) -> TrainResult:
+    """What a finished run came to."""
+    facts = run.facts()
+    progress = facts["progress"]
+    return TrainResult(
+        run=str(run.folder),
+        method=facts["recipe"]["method"]["name"],
+        epochs=progress["epoch"],
+        kept_epoch=progress["best_epoch"],
+        parameters=facts["parameters"],
+        valid=progress["best"],
+        bad_inputs=facts["bad"],
+    )
 
 
 @contextmanager

@@ -5,12 +5,22 @@ from pathlib import Path
 
 from robustmm.attack import AttackResult
 from robustmm.check import ManifestFacts
+from robustmm.parity import Proof
 from robustmm.predict import Prediction
+from robustmm.results import Result
+from robustmm.training import TrainResult
 
+SCHEMAS: dict[str, type[Result]] = {
+    "attack": AttackResult,
+    "data-check": ManifestFacts,
+    "export": Proof,
+    "predict": Prediction,
+    "train": TrainResult,
+}
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schemas"
 
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, model in {"attack": AttackResult, "predict": Prediction, "data-check": ManifestFacts}.items():
+    for name, model in SCHEMAS.items():
         content = json.dumps(model.model_json_schema(mode="serialization"), indent=1)
         (FOLDER / f"{name}.schema.json").write_text(content + "\n", encoding="utf-8")

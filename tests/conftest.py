@@ -6,7 +6,9 @@ import pytest
 from hypothesis import settings
 from worlds import Nobody, manifest, recipe
 
+from robustmm.manifest import Manifest, read
 from robustmm.runs import Run
+from robustmm.session import Session
 
 settings.register_profile("shared", deadline=None)  # a busy machine is no failure
 settings.load_profile("shared")
@@ -32,3 +34,14 @@ def world_model(world: Run) -> Path:
 @pytest.fixture(scope="session")
 def world_manifest(world: Run) -> Path:
     return Path(world.facts()["manifest"])
+
+
+@pytest.fixture
+def session(world_model: Path) -> Session:
+    return Session(world_model)
+
+
+@pytest.fixture
+def rows(world_manifest: Path) -> Manifest:
+    """The test split."""
+    return read(world_manifest).split("test")

@@ -9,26 +9,18 @@ from sklearn.metrics import f1_score, log_loss
 from robustmm import attack, statistics
 from robustmm.check import ManifestFacts
 from robustmm.evaluate import Condition, Noise, evaluate
-from robustmm.manifest import Manifest, read
+from robustmm.manifest import Manifest
+from robustmm.parity import Proof
 from robustmm.predict import Prediction
-from robustmm.runs import Run
+from robustmm.results import Result
 from robustmm.session import Session
+from robustmm.training import TrainResult
 
 CONDITION = Condition("attacked", (Noise("gaussian", 0.8),), {"series": 0.25})
 SCHEMAS = Path(__file__).parents[1] / "docs" / "schemas"
 
 
-@pytest.fixture(scope="module")
-def session(world: Run) -> Session:
-    return Session(world.model)
-
-
-@pytest.fixture(scope="module")
-def rows(world_manifest: Path) -> Manifest:
-    return read(world_manifest).split("test")
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def result(session: Session, rows: Manifest) -> attack.AttackResult:
     return attack.attack(session, rows, CONDITION, split="test", seed=1)
 
@@ -113,9 +105,16 @@ def test_everything_missing_is_the_bias_and_has_no_solo(session: Session, rows: 
 
 
 @pytest.mark.parametrize(
-    ("name", "model"), [("attack", attack.AttackResult), ("predict", Prediction), ("data-check", ManifestFacts)]
+    ("name", "model"),
+    [
+        ("attack", attack.AttackResult),
+        ("data-check", ManifestFacts),
+        ("export", Proof),
+        ("predict", Prediction),
+        ("train", TrainResult),
+    ],
 )
-def test_schemas_are_published_as_the_code_has_them(name: str, model: type[attack.Result]) -> None:
+def test_schemas_are_published_as_the_code_has_them(name: str, model: type[Result]) -> None:
     """To renew them: python scripts/write_schemas.py."""
     published = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
     assert published == model.model_json_schema(mode="serialization")

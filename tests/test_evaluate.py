@@ -1,7 +1,6 @@
 from dataclasses import fields
 from itertools import permutations
 from math import factorial
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -11,7 +10,7 @@ from robustmm import contribution, evaluate
 from robustmm.corruptions import corrupted, corruption_for
 from robustmm.errors import DataError, UsageError
 from robustmm.evaluate import Condition, Noise, Records
-from robustmm.manifest import Manifest, read
+from robustmm.manifest import Manifest
 from robustmm.missing import table
 from robustmm.runs import Run
 from robustmm.session import Session
@@ -19,16 +18,6 @@ from robustmm.session import Session
 HALF = Condition("half", (Noise("gaussian", 0.5),))
 GONE = Condition("gone", (), {"series": 0.5})
 BOTH = Condition("both", (Noise("gaussian", 0.4, ("vector",)), Noise("blank", 1.0, ("series",))), {"vector": 0.25})
-
-
-@pytest.fixture(scope="module")
-def session(world: Run) -> Session:
-    return Session(world.model)
-
-
-@pytest.fixture(scope="module")
-def rows(world_manifest: Path) -> Manifest:
-    return read(world_manifest).split("test")
 
 
 def run(session: Session, rows: Manifest, *conditions: Condition, **options: object) -> list[Records]:

@@ -98,7 +98,7 @@ def test_a_file_that_fails_the_proof_is_not_left_behind(run: Run, monkeypatch: p
 
 def test_accuracy_lost_beyond_the_tolerance_fails(run: Run) -> None:
     proof = export.export(run, run.folder / "accuracy.onnx")
-    proof.onnx_accuracy = proof.torch_accuracy - 0.01
+    proof = proof.model_copy(update={"onnx_accuracy": proof.torch_accuracy - 0.01})
     assert "loses 1.0" in str(proof.failure())
 
 

@@ -262,7 +262,7 @@ def test_attention_takes_any_width() -> None:
         ("attention", {"heads": 5}, "heads should divide the width 12, found 5"),
         ("attention", {"layer": 2}, '"layer" is not an option of fusion "attention", did you mean "layers"?'),
         ("attention", {"layers": 0}, 'fusion "attention", option layers: input should be greater than 0, found 0'),
-        ("concat", {"heads": 2}, '"heads" is not an option of fusion "concat", (known: none)'),
+        ("concat", {"heads": 2}, '"heads" is not an option of fusion "concat" (known: none)'),
         ("concta", {}, '"concta" is not a fusion, did you mean "concat"?'),
     ],
 )

@@ -39,7 +39,7 @@ def test_options_reach_the_constructor_and_defaults_stay_there() -> None:
             {"size": 1, "side": (1,)},
             '"side" is not an option of thing "x", did you mean "sides"? (known: rate, sides, size)',
         ),
-        ({"size": 1, "given": 2}, '"given" is not an option of thing "x", (known: rate, sides, size)'),
+        ({"size": 1, "given": 2}, '"given" is not an option of thing "x" (known: rate, sides, size)'),
         ({"size": 0}, 'thing "x", option size: input should be greater than 0, found 0'),
         (
             {"size": "big"},

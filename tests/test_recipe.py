@@ -108,7 +108,7 @@ def test_every_error_is_told_at_once() -> None:
             {"modality": {f"m{i}": IMAGE for i in range(11)}},
             "[modality] should describe 1 to 10 modalities, found 11",
         ),
-        ({"modality": {"a": {"size": [1, 1, 1]}}}, "[modality.a] kind is missing, (known: audio, features"),
+        ({"modality": {"a": {"size": [1, 1, 1]}}}, "[modality.a] kind is missing (known: audio, features"),
         ({"modality": {"a": {"kind": [1]}}}, '[modality.a] "[1]" is not a kind'),
         ({"modality": {"a": {**IMAGE, "name": "b"}}}, '[modality.a] "name" is not a key here'),
         ({"modality": {"a": {**IMAGE, "size": [8, 8, 2]}}}, "[modality.a] size[2]: should be 1 or 3, found 2"),

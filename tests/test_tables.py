@@ -153,8 +153,11 @@ def test_points_that_round_to_nothing_have_no_minus(value: float | None, shown: 
 @WIDTHS
 def test_a_proof_fits(width: int) -> None:
     names = ["complete", *(f"without {name}" for name in SIX), "without modality10, cut"]
-    patterns = [Pattern(name, 10_000, 1.2e-7, float("inf"), 1.0) for name in names]
-    shown = rendered(tables.proof(Proof("fp32", patterns, 0.5, 0.5 + 1e-9, 10_000, 1)), width)
+    patterns = [Pattern(name=name, batch=10_000, maximum=1.2e-7, p99=float("inf"), agreement=1.0) for name in names]
+    proof = Proof(
+        precision="fp32", patterns=patterns, torch_accuracy=0.5, onnx_accuracy=0.5 + 1e-9, samples=10_000, size=1
+    )
+    shown = rendered(tables.proof(proof), width)
     for name in names:
         assert f"\n {name} " in shown
     assert "FAILS" in shown

@@ -69,5 +69,6 @@ def _silenced() -> None:
 
 def _told(sentences: str, code: int) -> int:
     for sentence in sentences.splitlines():
-        print(f"error: {sentence}", file=sys.stderr)
+        shown = "".join(c if c.isprintable() else "�" for c in sentence)  # it may quote a stranger's file
+        print(f"error: {shown}", file=sys.stderr)
     return code

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from robustmm.cli import app
-from robustmm.cli.console import Runs, needs_torch, note, out
+from robustmm.cli.console import Json, Runs, needs_torch, note, out, show_json
 
 
 @app.command()
@@ -17,6 +17,7 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write (default: in the run).")] = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="Half-precision weights and arithmetic.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Dynamic int8 quantisation of matrix products.")] = False,
+    json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Export a run as one ONNX file and prove that it answers as the trained model does."""
@@ -42,10 +43,15 @@ def export(
         raise UsageError(f"the folder of --output should exist, found no {path.parent}")
     note(f"exporting {chosen.folder}" + ("" if run else " (the newest finished run)"))
     proof = work.export(chosen, path, precision)
-    out.print(tables.proof(proof))
+    if json:
+        show_json(proof)
+    else:
+        out.print(tables.proof(proof))
     failure = proof.failure()
     if failure is not None:
         raise failure
+    if json:
+        return
     out.print(Text.assemble((str(path), "bold"), f", {proof.size / 1e6:.2f} MB"), soft_wrap=True)
     named = "" if path == chosen.model and chosen.folder.parent == Path("runs") else f" {quote(str(path))}"
     next_ = f"next: robustmm attack{named} --noise gaussian --level 0.5"

@@ -2,12 +2,16 @@
 
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import OnBadInput, Runs, needs_torch
+from robustmm.cli.console import Json, OnBadInput, Runs, needs_torch, show_json
+
+if TYPE_CHECKING:
+    from robustmm.cli.live import Live
+    from robustmm.runs import Run
 
 
 @app.command()
@@ -28,6 +32,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     on_bad_input: OnBadInput = "error",
+    json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Train a recipe (default: digits) and keep the best epoch by valid accuracy."""
@@ -50,8 +55,7 @@ def train(
         if run.finished:
             raise UsageError(f"{run.folder} has finished; train anew with: robustmm train")
         with Live(f"resuming {run.folder}") as live:
-            work.resume(run, live)
-            live.finish(run)
+            told(work.resume(run, live), live, json)
         return
     path = shelf.find("models", recipe or "digits")
     laid = [*(settings or [])]
@@ -67,4 +71,14 @@ def train(
         loaded = recipes.load(path, [*laid, *sorted(drawn)])
     manifest = source.of_recipe(loaded, path, data)
     with Live(f"training {loaded.name} ({path}) with {loaded.method_name} on {manifest}") as live:
-        live.finish(work.train(loaded, manifest, runs, live, on_bad_input))
+        told(work.train(loaded, manifest, runs, live, on_bad_input), live, json)
+
+
+def told(run: "Run", live: "Live", json: bool) -> None:
+    """The run's result, to people or to machines."""
+    if json:
+        from robustmm.training import result
+
+        show_json(result(run))
+    else:
+        live.finish(run)

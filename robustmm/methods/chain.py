@@ -17,9 +17,7 @@ def method(name: str, options: Mapping[str, Mapping[str, Any]]) -> Method:
     names = [part.strip() for part in name.split("+")]
     for part in options:
         if part not in names and part not in METHODS:  # a known method's wait for a run that uses it
-            raise UsageError(
-                f'options are given for "{part}", which is not a method{known(part, {*names, *METHODS})}'
-            )
+            raise UsageError(f'options are given for "{part}", which is not a method{known(part, {*names, *METHODS})}')
     methods = [_built(part, options.get(part, {})) for part in names]
     return methods[0] if len(methods) == 1 else Chain(names, methods)
 

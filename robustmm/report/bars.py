@@ -19,6 +19,11 @@ COLOURS = (
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
+def plain(words: str) -> Text:
+    """A stranger's words as they are, without control characters: a label may hold a terminal's commands."""
+    return Text("".join(c if c.isprintable() else "�" for c in words))
+
+
 def bar(value: float, width: int, colour: str = "cyan") -> Text:
     """A bar of `value` in [0, 1] over `width` cells; nothing for NaN."""
     if value != value:

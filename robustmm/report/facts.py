@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from robustmm.check import ManifestFacts
-from robustmm.report.bars import bar
+from robustmm.report.bars import bar, plain
 from robustmm.report.tables import grid, percent
 
 SHOWN = 20
@@ -35,7 +35,7 @@ def splits(facts: ManifestFacts) -> RenderableType:
     labels = list(next(iter(facts.splits.values())))
     table = grid("Samples per class and split", "class", *map(escape, names))
     for label in labels[:SHOWN]:
-        table.add_row(Text(label), *(str(facts.splits[s][label]) for s in names))
+        table.add_row(plain(label), *(str(facts.splits[s][label]) for s in names))
     if len(labels) > SHOWN:
         table.add_row(f"… {len(labels) - SHOWN} more", *("" for _ in names))
     table.add_section()

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from robustmm.attack import AttackResult, Change, Estimate, ModalityResult, Reliance
 from robustmm.predict import Prediction
-from robustmm.report.bars import COLOURS, bar
+from robustmm.report.bars import COLOURS, bar, plain
 
 if TYPE_CHECKING:  # the proof stands above the wall
     from robustmm.parity import Proof
@@ -155,7 +155,7 @@ def classes(result: AttackResult) -> Table:
     for c in result.classes:
         some = c.support > 0
         table.add_row(
-            Text(c.label),
+            plain(c.label),
             str(c.support),
             percent(c.clean_recall if some else None),
             percent(c.attacked_recall if some else None),
@@ -202,19 +202,19 @@ def proof(found: "Proof") -> Group:
 def prediction(result: Prediction, top: int = 5) -> Group:
     table = grid("", "class", "probability", "", left=(0, 2))
     for c in result.classes[:top]:
-        table.add_row(Text(c.label), percent(c.probability), bar(c.probability, 2 * BAR))
+        table.add_row(plain(c.label), percent(c.probability), bar(c.probability, 2 * BAR))
     support = grid(
         f"What the answer {result.label!r} rests on", "modality", "alone says", "nats", "share", "", left=(0, 1, 4)
     )
     for i, m in enumerate(result.modalities):
         support.add_row(
             m.name,
-            Text(m.alone) if m.present else Text("missing", style="dim"),
+            plain(m.alone) if m.present else Text("missing", style="dim"),
             signed(m.log_probability, 2),
             percent(m.share, 0),
             bar(m.share if m.present else float("nan"), BAR, COLOURS[i % len(COLOURS)]),
         )
-    return Group(Text.assemble("answer: ", (result.label, "bold")), table, support)
+    return Group(Text.assemble("answer: ", (plain(result.label).plain, "bold")), table, support)
 
 
 __all__ = ["Change", "Reliance", "attack", "prediction", "proof"]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import onnx
 import pytest
 
@@ -206,3 +207,13 @@ def test_the_file_does_not_tell_where_its_data_lay(robustmm: Cli, here: Path, ru
     facts = Session(run.model).facts
     assert facts["recipe"]["data"]["manifest"] == "manifest.csv"
     assert str(Path(manifest).parent) not in json.dumps(facts)
+
+
+def test_json_is_the_proof_and_nothing_else(robustmm: Callable[..., Any], world: Run, tmp_path: Path) -> None:
+    done = robustmm("export", world.folder, "--output", tmp_path / "m.onnx", "--json")
+    assert done.code == 0
+    found = json.loads(done.out)
+    schema = json.loads((Path(__file__).parents[2] / "docs/schemas/export.schema.json").read_text())
+    jsonschema.validate(found, schema)
+    assert found["torch_accuracy"] == found["onnx_accuracy"]
+    assert (tmp_path / "m.onnx").is_file()

@@ -1,6 +1,7 @@
 """`robustmm train`, rightly used and misused; and train, export, attack in order, with nothing named."""
 
 import errno
+import json
 import os
 import shlex
 import shutil
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import worlds
 
@@ -335,7 +337,7 @@ def test_a_label_the_train_split_does_not_have(robustmm: Cli, tmp_path: Path, wo
     recipe(tmp_path, path)
     result = robustmm("train", "tiny.toml", cwd=tmp_path)
     assert result.code == 3
-    assert '"[bold]bea" is not a class of the model, (known: ant, bee, cat)' in result.err
+    assert '"[bold]bea" is not a class of the model (known: ant, bee, cat)' in result.err
 
 
 def test_a_modality_no_valid_sample_has(robustmm: Cli, tmp_path: Path, world_manifest: Path) -> None:
@@ -420,3 +422,14 @@ def test_help(robustmm: Cli, words: list[str], units: list[str], option: str) ->
     shown = " ".join(result.out.replace("│", " ").split())
     for unit in units:
         assert unit in shown
+
+
+def test_json_says_which_epoch_was_kept(robustmm: Callable[..., Any], tmp_path: Path, world_manifest: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(to_toml(worlds.tables(world_manifest)))
+    done = robustmm("train", path, "--epochs", 1, "--method", "joint", "--json", cwd=tmp_path)
+    assert done.code == 0
+    found = json.loads(done.out)
+    jsonschema.validate(found, json.loads((Path(__file__).parents[2] / "docs/schemas/train.schema.json").read_text()))
+    assert found["kept_epoch"] == found["epochs"] == 1
+    assert Path(tmp_path / found["run"]).is_dir()
