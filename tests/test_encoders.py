@@ -177,7 +177,7 @@ def test_every_kind_has_a_default_that_serves_it() -> None:
 def test_wrong_choices_are_named(name: str, kind: str, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError) as error:
         built(name, PLAIN[kind], **options)
-    assert sentence.replace("an encoder", "a encoder") in str(error.value)
+    assert sentence in str(error.value)
 
 
 def test_options_from_toml_are_taken() -> None:

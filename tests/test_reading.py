@@ -121,7 +121,7 @@ def test_blanks_stand_where_something_is_missing() -> None:
 
 def test_targets_are_class_numbers(table: Manifest) -> None:
     assert targets(table, ["b", "a"]).tolist() == [(i + 1) % 2 for i in range(ROWS)]
-    sentence = r"""line 3 \(id 's1', label\): "b" is not a class of the model, \(known: a, c\)"""
+    sentence = r"""line 3 \(id 's1', label\): "b" is not a class of the model \(known: a, c\)"""
     with pytest.raises(DataError, match=sentence):
         targets(table, ["a", "c"])
 

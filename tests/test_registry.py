@@ -38,7 +38,7 @@ def test_a_name_is_taken_once() -> None:
 
 @pytest.mark.parametrize("name", ["cub", "CUBE", "", "[red]"])
 def test_unknown_names_are_met_with_what_is_known(name: str) -> None:
-    with pytest.raises(UsageError, match=r"is not a shape, .*\(known: cube, round-one\)"):
+    with pytest.raises(UsageError, match=r"is not a shape(, did you mean .*)? \(known: cube, round-one\)"):
         SHAPES[name]
 
 

@@ -75,7 +75,7 @@ def test_texts(tmp_path: Path) -> None:
 
 
 def test_known_names_are_listed_with_the_nearest_first() -> None:
-    assert known("dlg", ["ogm-ge", "dgl"]) == 'did you mean "dgl"? (known: dgl, ogm-ge)'
-    assert known("GAUSSIAN", ["gaussian"]) == 'did you mean "gaussian"? (known: gaussian)'
-    assert known("zzz", ["dgl"]) == "(known: dgl)"
-    assert known("zzz", []) == "(known: none)"
+    assert known("dlg", ["ogm-ge", "dgl"]) == ', did you mean "dgl"? (known: dgl, ogm-ge)'
+    assert known("GAUSSIAN", ["gaussian"]) == ', did you mean "gaussian"? (known: gaussian)'
+    assert known("zzz", ["dgl"]) == " (known: dgl)"
+    assert known("zzz", []) == " (known: none)"
