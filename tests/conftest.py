@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from worlds import Nobody, manifest, recipe
 
 from robustmm.manifest import Manifest, read
 from robustmm.runs import Run
 from robustmm.session import Session
 
-settings.register_profile("shared", deadline=None)  # a busy machine is no failure
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 settings.load_profile("shared")
 
 
