@@ -69,19 +69,17 @@ def check(
                     absent[modality.name][splits[row]] += 1
                     continue
                 seen[modality.name].setdefault(digest(signal), []).append(row)
-                sizes[modality.name][modality.size_of(cells(modality, manifest)[row], manifest.folder)] += 1
+                sizes[modality.name][modality.size_of(manifest.column(modality.heading)[row], manifest.folder)] += 1
                 broken[modality.name]["not finite"] += not finite(signal)
                 broken[modality.name]["constant"] += constant(signal)
         advance(rows.stop - rows.start)
     totals = manifest.splits()
-    counts = {
-        s: Counter(label for label, split in zip(manifest.labels, splits, strict=True) if split == s) for s in totals
-    }
+    counts = Counter(zip(splits, manifest.labels, strict=True))
     order = class_names(manifest.labels)
     facts = ManifestFacts(
         manifest=str(manifest.path),
         samples=len(manifest),
-        splits={split: {label: counts[split][label] for label in order} for split in totals},
+        splits={split: {label: counts[split, label] for label in order} for split in totals},
         modalities=[
             ModalityFacts(
                 name=m.name,
@@ -93,9 +91,7 @@ def check(
             )
             for m in modalities
         ],
-        metadata=[
-            c for c in manifest.columns if c not in REQUIRED and c not in {m.column or m.name for m in modalities}
-        ],
+        metadata=[c for c in manifest.columns if c not in {*REQUIRED, *(m.heading for m in modalities)}],
         duplicates=[
             Duplicate(modality=name, ids=[manifest.ids[r] for r in rows], splits=[splits[r] for r in rows])
             for name, found in seen.items()
@@ -126,10 +122,6 @@ def doubts(facts: ManifestFacts) -> list[str]:
         if m.not_finite:
             found.append(f"{m.name} holds NaN or infinite values in {m.not_finite} samples")
     return found
-
-
-def cells(modality: Modality, manifest: Manifest) -> list[str]:
-    return manifest.column(modality.column or modality.name)
 
 
 def numbers(size: str) -> list[float]:

@@ -12,6 +12,7 @@ from robustmm import contribution, missing
 from robustmm.corruptions import Corruption, corrupted, corruption_for, kinds
 from robustmm.errors import UsageError, known
 from robustmm.manifest import Manifest
+from robustmm.metrics import FLOOR
 from robustmm.modalities import Modality, Signal
 from robustmm.reading import OnBad, Samples, fed, stream, targets
 from robustmm.session import Session
@@ -112,18 +113,16 @@ def evaluate(
     with ThreadPoolExecutor(2) as pool:
         for rows, samples in stream(manifest, session.modalities, batch, on_bad):
             bad += samples.bad
-            clean = session.embeddings(
-                {m.name: fed(m, samples.signals[m.name]) for m in session.modalities}, len(samples.ids)
-            )
+            inputs = {m.name: fed(m, samples.signals[m.name]) for m in session.modalities}
+            clean, here = session.embeddings(inputs, len(samples.ids)), samples.present()
             for number, plan in enumerate(plans):
                 z, untouched = clean.copy(), np.full(len(samples.ids), bool(plan))
                 for name, steps in plan.items():
-                    noisy = list(
-                        pool.map(_apply(session.modality(name), steps, seed), samples.ids, samples.signals[name])
-                    )
-                    untouched &= [same(a, b) for a, b in zip(noisy, samples.signals[name], strict=True)]
-                    z[:, session.names.index(name)] = session.embed(name, fed(session.modality(name), noisy))
-                present = samples.present() & tables[number][rows]
+                    modality, given = session.modality(name), samples.signals[name]
+                    noisy = list(pool.map(_apply(modality, steps, seed), samples.ids, given))
+                    untouched &= [same(a, b) for a, b in zip(noisy, given, strict=True)]
+                    z[:, session.names.index(name)] = session.embed(name, fed(modality, noisy))
+                present = here & tables[number][rows]
                 records = recorded(session, samples, z, present, target[rows])
                 records.untouched = int(untouched.sum())
                 collected[number].append(records)
@@ -172,20 +171,21 @@ def recorded(
         nothing = np.asarray(~(masks[:, None] & present).any(-1))
         p = np.where(nothing[..., None], session.prior, p)
         true = np.take_along_axis(p, np.broadcast_to(target, p.shape[:2])[..., None], -1)[..., 0]
-        return np.stack([np.log(np.maximum(true, 1e-12)), p.argmax(-1) == target], -1)
+        return np.stack([np.log(np.maximum(true, FLOOR)), p.argmax(-1) == target], -1)
 
-    full, none, one = np.ones((1, M), bool), np.zeros((1, M), bool), np.eye(M, dtype=bool)
     if exact:
         masks = contribution.subsets(M)
         p = decode(masks)
         worth = games(masks, p)  # (2**M, batch, 2)
         phi = contribution.shapley(np.moveaxis(worth, 0, -1))  # (batch, 2, M)
         probabilities = p[-1]
-        solo, without = worth[1 << np.arange(M), :, 1].T, worth[2**M - 1 - (1 << np.arange(M)), :, 1].T
+        one = 1 << np.arange(M)
+        solo, without = worth[one, :, 1].T, worth[2**M - 1 - one, :, 1].T
         ends = worth[[0, -1]]
     else:
         phi = contribution.shapley_sampled(lambda m: games(m, decode(m)), M, orders=ORDERS, seed=0)
-        masks = np.concatenate([none, one, ~one, full])
+        one = np.eye(M, dtype=bool)
+        masks = np.concatenate([np.zeros((1, M), bool), one, ~one, np.ones((1, M), bool)])
         p = decode(masks)
         worth = games(masks, p)
         probabilities, ends = p[-1], worth[[0, -1]]

@@ -48,7 +48,7 @@ def looked_at(manifest: Manifest, column: str) -> list[str]:
 
 def strays(manifest: Manifest, modalities: list[Modality]) -> list[str]:
     """Columns that name media files and are taken for metadata all the same, since none looked at can be read."""
-    taken = {m.column or m.name for m in modalities}
+    taken = {m.heading for m in modalities}
     paths = {c: cells for c in manifest.columns if c not in taken and suffix(cells := looked_at(manifest, c)) in MEDIA}
     return [f'none of the files in column "{c}" can be read, such as {cells[0]}' for c, cells in paths.items()]
 

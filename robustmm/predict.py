@@ -8,6 +8,7 @@ from pydantic import Field
 
 from robustmm.contribution import shapley, shares, subsets
 from robustmm.errors import DataError, UsageError, known
+from robustmm.metrics import FLOOR
 from robustmm.reading import fed
 from robustmm.results import Number, Result
 from robustmm.session import Session
@@ -59,7 +60,7 @@ def predict(session: Session, cells: Mapping[str, str]) -> Prediction:
     p = session.decode(np.repeat(z, len(masks), 0), masks)
     p = np.where(masks.any(1)[:, None], p, session.prior)
     answer = int(p[-1].argmax())
-    phi = shapley(np.log(np.maximum(p[:, answer], 1e-12)))
+    phi = shapley(np.log(np.maximum(p[:, answer], FLOOR)))
     order = np.argsort(-p[-1], kind="stable")
     return Prediction(
         model=str(session.path),

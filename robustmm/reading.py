@@ -37,7 +37,7 @@ def read(manifest: Manifest, modalities: Sequence[Modality], on_bad: OnBad = "er
     bad: list[str] = []
     with ThreadPoolExecutor(4) as pool:
         for modality in modalities:
-            name = modality.column or modality.name
+            name = modality.heading
             cells = manifest.column(name)
 
             def one(row: int, modality: Modality = modality, cells: list[str] = cells) -> Signal | DataError | None:

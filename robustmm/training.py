@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -18,6 +19,7 @@ from robustmm.errors import DataError, InterruptedRun
 from robustmm.fit import Progress, Tensors, Watcher, fit
 from robustmm.manifest import Manifest, class_names, read
 from robustmm.methods import Method, method
+from robustmm.metrics import FLOOR
 from robustmm.modalities import Modality
 from robustmm.model import FusionModel
 from robustmm.reading import OnBad, Split, loaded
@@ -51,7 +53,7 @@ def resume(run: Run, watcher: Watcher) -> Run:
         resumed = None
         if run.checkpoint.exists():
             tensors, kept = checkpoint.load_tensors(run.checkpoint)
-            if kept["data"] != prepared.digests():
+            if kept["data"] != prepared.digests:
                 raise DataError(f"{facts['manifest']} has changed since {run.folder} was started; train a new run")
             resumed = tensors, Progress(**kept["progress"])
         return _train(run, recipe, prepared, drawn(recipe, prepared), watcher, resumed)
@@ -101,7 +103,9 @@ class Prepared:
     def __init__(self, classes: list[str], modalities: list[Modality], training: Split, valid: Split) -> None:
         self.classes, self.modalities, self.training, self.valid = classes, modalities, training, valid
 
+    @cached_property
     def digests(self) -> dict[str, str]:
+        """Hashes of both splits: read once, for they may be large."""
         return {"train": self.training.digest(), "valid": self.valid.digest()}
 
 
@@ -114,7 +118,7 @@ def prepare(recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBad) ->
         raise DataError(f'{table.path}: the train split should hold at least two classes, found only "{classes[0]}"')
     present = missing.table(training.ids, [m.name for m in modalities], recipe.data.missing, recipe.train.seed)
     for column, modality in enumerate(modalities):
-        name = modality.column or modality.name
+        name = modality.heading
         cells = [cell if kept else "" for cell, kept in zip(training.column(name), present[:, column], strict=True)]
         training = Manifest(training.path, {**training.columns, name: cells}, training.lines)
     watcher.begin("reading", 1, 0, len(training) + len(valid))
@@ -154,7 +158,7 @@ def _train(
         modalities=[m.model_dump() for m in prepared.modalities],
         classes=prepared.classes,
         prior=prior(prepared.training.target, classes).tolist(),
-        data=prepared.digests(),
+        data=prepared.digests,
         parameters=sum(p.numel() for p in model.parameters()),
         device=str(device),
         threads=torch.get_num_threads(),
@@ -165,7 +169,7 @@ def _train(
 
     def keep(tensors: Tensors, progress: Progress, row: Mapping[str, float]) -> None:
         log(run, row)
-        checkpoint.save_tensors(run.checkpoint, tensors, {"progress": vars(progress), "data": prepared.digests()})
+        checkpoint.save_tensors(run.checkpoint, tensors, {"progress": vars(progress), "data": prepared.digests})
 
     best = fit(model.to(device), chosen.to(device), data, valid, settings, watcher, resumed=resumed, keep=keep)
     checkpoint.save_tensors(run.weights, best, {})
@@ -222,6 +226,6 @@ def teachers(
             title = f"teacher {modality.name}"
             model.load_state_dict(fit(model, plain.to(data.device), alone, held, recipe.train, watcher, title=title))
             said = subset_probabilities(model, alone, torch.ones(1, 1, dtype=torch.bool))[0]
-            logits[rows, m] = torch.from_numpy(np.log(np.maximum(said, 1e-12))).float().to(data.device)
+            logits[rows, m] = torch.from_numpy(np.log(np.maximum(said, FLOOR))).float().to(data.device)
     torch.set_rng_state(random)
     return logits

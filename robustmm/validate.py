@@ -1,7 +1,5 @@
 """What one epoch is worth on the valid split: fused, per modality, and contributions."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -54,10 +52,3 @@ def better(scores: dict[str, float], best: dict[str, float] | None) -> bool:
     if best is None:
         return True
     return (scores["valid_accuracy"], -scores["valid_nll"]) > (best["valid_accuracy"], -best["valid_nll"])
-
-
-def names(modalities: Sequence[str]) -> list[str]:
-    """The columns `validate` fills, in order."""
-    solo = [f"valid_accuracy_{name}" for name in modalities]
-    shares = [f"contribution_{name}" for name in modalities] if len(modalities) <= contribution.EXACT_LIMIT else []
-    return ["valid_accuracy", "valid_nll", *solo, *shares]

@@ -32,6 +32,11 @@ class Modality(BaseModel):
     """The manifest's column; the modality's own name when empty."""
 
     @property
+    def heading(self) -> str:
+        """The manifest's column that holds this modality."""
+        return self.column or self.name
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample as it enters the graph, without the batch."""
         raise NotImplementedError
