@@ -74,6 +74,9 @@ class Facts:
     def unimodal_logits(self) -> Tensor:
         return torch.zeros(1, len(self.modalities), self.classes)
 
+    def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
+        return torch.zeros(1, len(self.modalities), width), torch.zeros(1, self.classes)
+
 
 def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
     """Writes a finished run to `path` as one file, and proves it on the run's valid split.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from robustmm.contribution import subsets
 from robustmm.encoders.base import Encoder
 from robustmm.errors import UsageError
-from robustmm.fusion import Fusion
+from robustmm.fusion import Concat, Fusion
 
 
 class Coalitions(NamedTuple):
@@ -71,10 +71,17 @@ class FusionModel(nn.Module):
         self.fusion = fusion
         self._placed: dict[str, str] = {}
 
-    def place(self, where: str, module: nn.Module, by: str) -> None:
-        """Puts a method's module into a named place ("bottleneck", "fusion"); a place is filled once."""
+    def place(self, where: str, module: nn.Module, by: str, *, wraps: bool = False) -> None:
+        """Puts a method's module into a named place ("bottleneck", "fusion"); a place is filled once.
+
+        A fusion that does not wrap the model's own replaces it: a recipe that asked for any but the plain one hears
+        of it.
+        """
         if where in self._placed:
             raise UsageError(f"methods {self._placed[where]} and {by} both fill the model's {where}; chain only one")
+        if where == "fusion" and not wraps and not isinstance(self.fusion, Concat):
+            own = type(self.fusion).__name__.lower()
+            raise UsageError(f'{by} brings its own fusion and has no use for "{own}"; leave model.fusion at "concat"')
         self._placed[where] = by
         setattr(self, where, module)
 

@@ -2,24 +2,21 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from robustmm import checkpoint, missing, runs
 from robustmm.build import effective_recipe, fused_model
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.fit import Progress, Tensors, Watcher, fit
 from robustmm.manifest import Manifest, class_names, read
-from robustmm.methods import Method, method
-from robustmm.metrics import FLOOR
+from robustmm.methods import method
 from robustmm.modalities import Modality
 from robustmm.model import FusionModel
 from robustmm.reading import OnBad, Split, loaded
@@ -27,13 +24,18 @@ from robustmm.recipe import Recipe
 from robustmm.results import Number, Result
 from robustmm.runs import Run
 from robustmm.source import EMBEDDED
+from robustmm.teachers import Teachers
 from robustmm.toml import to_toml
 from robustmm.training_data import TrainingSplit, prior
-from robustmm.validate import subset_probabilities
 
 
-def train(recipe: Recipe, manifest: Path, root: Path, watcher: Watcher, on_bad: OnBad = "error") -> Run:
-    """Trains a recipe on a manifest's train split, selecting on its valid split, in a new run folder."""
+def train(
+    recipe: Recipe, manifest: Path, root: Path, watcher: Watcher, on_bad: OnBad = "error", answers: Path | None = None
+) -> Run:
+    """Trains a recipe on a manifest's train split, selecting on its valid split, in a new run folder.
+
+    `answers`: a folder where runs on the same data share what frozen teachers said.
+    """
     recipe = effective_recipe(recipe)  # refuses a wrong method or option before any data is read
     table = read(manifest)
     prepared = prepare(recipe, table, watcher, on_bad)
@@ -41,10 +43,10 @@ def train(recipe: Recipe, manifest: Path, root: Path, watcher: Watcher, on_bad: 
     run = runs.new(root, recipe.name)
     run.note(**runs.started(recipe.model_dump(), table.path.resolve()), on_bad=on_bad)
     with resumable(run):
-        return _train(run, recipe, prepared, model, watcher, None)
+        return _train(run, recipe, prepared, model, watcher, None, answers)
 
 
-def resume(run: Run, watcher: Watcher) -> Run:
+def resume(run: Run, watcher: Watcher, answers: Path | None = None) -> Run:
     """Continues an interrupted run from its last whole epoch; the weights will be those of an uninterrupted run."""
     facts = run.facts()
     recipe = Recipe.model_validate(facts["recipe"])
@@ -56,7 +58,7 @@ def resume(run: Run, watcher: Watcher) -> Run:
             if kept["data"] != prepared.digests:
                 raise DataError(f"{facts['manifest']} has changed since {run.folder} was started; train a new run")
             resumed = tensors, Progress(**kept["progress"])
-        return _train(run, recipe, prepared, drawn(recipe, prepared), watcher, resumed)
+        return _train(run, recipe, prepared, drawn(recipe, prepared), watcher, resumed, answers)
 
 
 class TrainResult(Result):
@@ -143,16 +145,16 @@ def _train(
     model: FusionModel,
     watcher: Watcher,
     resumed: tuple[Tensors, Progress] | None,
+    answers: Path | None,
 ) -> Run:
     settings, device = recipe.train, torch.device("cuda" if torch.cuda.is_available() else "cpu")
     classes = len(prepared.classes)
     chosen = method(recipe.method_name, recipe.method_options)
     valid = TrainingSplit(prepared.valid, classes, device)
 
-    def teach() -> Tensor:
-        return teachers(recipe, prepared.modalities, data, valid, watcher)
-
-    data = TrainingSplit(prepared.training, classes, device, settings.class_weights, None if resumed else teach)
+    taught = Teachers(recipe, prepared.modalities, valid, watcher, prepared.digests, answers)
+    weights = settings.class_weights
+    data = TrainingSplit(prepared.training, classes, device, weights, None if resumed else taught)
     chosen.setup(model.to(device), data)
     run.note(
         modalities=[m.model_dump() for m in prepared.modalities],
@@ -207,25 +209,3 @@ def missing_table(split: Split) -> str:
     writer.writerow(["id", *split.inputs])
     writer.writerows([sample, *row] for sample, row in zip(split.ids, split.present.astype(int), strict=True))
     return out.getvalue()
-
-
-def teachers(
-    recipe: Recipe, modalities: Sequence[Modality], data: TrainingSplit, valid: TrainingSplit, watcher: Watcher
-) -> Tensor:
-    """(samples, modality, class) logits of one frozen model per modality, trained alone on the rows that have it."""
-    logits = torch.zeros(len(data), len(modalities), data.classes, device=data.device)
-    random = torch.get_rng_state()
-    for m, modality in enumerate(modalities):
-        torch.manual_seed(recipe.train.seed + 1 + m)
-        model = fused_model(recipe, [modality], data.classes).to(data.device)
-        rows = data.present[:, m].nonzero()[:, 0]
-        alone, held = data.only(m, rows), valid.only(m, valid.present[:, m].nonzero()[:, 0])
-        if len(held):
-            plain = Method()
-            plain.setup(model, alone)
-            title = f"teacher {modality.name}"
-            model.load_state_dict(fit(model, plain.to(data.device), alone, held, recipe.train, watcher, title=title))
-            said = subset_probabilities(model, alone, torch.ones(1, 1, dtype=torch.bool))[0]
-            logits[rows, m] = torch.from_numpy(np.log(np.maximum(said, FLOOR))).float().to(data.device)
-    torch.set_rng_state(random)
-    return logits

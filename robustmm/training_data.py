@@ -1,7 +1,8 @@
 """The training split on its device: batches for the loop, and what methods may ask of it."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,8 +12,15 @@ from robustmm.methods import Batch
 from robustmm.reading import Split
 
 
+class Answers(Protocol):
+    """Frozen teachers' answers to a split; see robustmm.teachers."""
+
+    def unimodal(self, data: "TrainingSplit") -> Tensor: ...
+    def joint(self, data: "TrainingSplit") -> tuple[Tensor, Tensor]: ...
+
+
 class TrainingSplit:
-    """A split as tensors. `teach` trains the frozen unimodal models a method asks for, only when it asks."""
+    """A split as tensors. `teachers` trains the frozen models a method asks for, only when it asks."""
 
     def __init__(
         self,
@@ -20,7 +28,7 @@ class TrainingSplit:
         classes: int,
         device: torch.device,
         class_weights: str = "none",
-        teach: Callable[[], Tensor] | None = None,
+        teachers: Answers | None = None,
     ) -> None:
         self.modalities = tuple(split.inputs)
         self.classes = classes
@@ -29,16 +37,23 @@ class TrainingSplit:
         self.present = torch.from_numpy(split.present).to(device)
         self.target = torch.from_numpy(split.target).to(device)
         self.class_weight = balanced(self.target, classes) if class_weights == "balanced" else None
-        self._teach = teach
+        self._teachers = teachers
 
     def __len__(self) -> int:
         return len(self.target)
 
     def unimodal_logits(self) -> Tensor:
         """See TrainingData. On a resumed run these are blanks: the checkpoint holds what was learned from them."""
-        if self._teach is None:
+        if self._teachers is None:
             return torch.zeros(len(self), len(self.modalities), self.classes, device=self.device)
-        return self._teach()
+        return self._teachers.unimodal(self)
+
+    def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
+        """See TrainingData; blanks on a resumed run."""
+        if self._teachers is None:
+            z = torch.zeros(len(self), len(self.modalities), width, device=self.device)
+            return z, torch.zeros(len(self), self.classes, device=self.device)
+        return self._teachers.joint(self)
 
     def batch(self, rows: Tensor) -> Batch:
         inputs = {name: values[rows].to(self.device) for name, values in self.inputs.items()}

@@ -28,6 +28,9 @@ TORCH_SIDE = {
         "validate",
         "export",
         "parity",
+        "ranks",
+        "teachers",
+        "bench",
     ]
 }
 """Modules above the wall; `parity` stands on it, holding torch against onnxruntime."""

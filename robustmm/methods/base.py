@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from robustmm import ranks
 from robustmm.model import Embedding, FusionModel
 from robustmm.registry import Registry
 
@@ -39,6 +39,11 @@ class TrainingData(Protocol):
         sample, trained with the same missing table and budget; zeros where the modality is missing."""
         ...
 
+    def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
+        """z (samples, modality, width), zeros where missing, and logits (samples, class) of a frozen model that was
+        trained jointly on all modalities, with the same missing table and budget."""
+        ...
+
 
 class Method(nn.Module):
     """Plain joint training: the cross-entropy of the fused logits. Papers override the verbs they change.
@@ -48,8 +53,13 @@ class Method(nn.Module):
 
     terms: tuple[str, ...] = ("fused",)
     """The names `losses` returns: the log's columns."""
+    owns_fused: bool = False
+    """True where the fused term is not simply CE(decode(z, present), y): in a chain this one's counts."""
     scales_gradients: bool = False
     """True where the method scales gradients, which Adam's normalisation cancels: the default becomes SGD."""
+
+    chained: bool = False
+    """Set on the members of a chain."""
 
     epoch: Tensor
     class_weight: Tensor | None
@@ -83,15 +93,15 @@ class Method(nn.Module):
         return self.cross_entropy(model.decode(embedding.z, batch.present), batch.target)
 
     def cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean cross-entropy, class-weighted where the recipe asks for it; 0 for an empty batch."""
-        if len(target) == 0:
-            return logits.sum() * 0.0
-        return F.cross_entropy(logits, target, weight=self.class_weight)
+        """Mean cross-entropy over the samples of all ranks, class-weighted where the recipe asks for it; 0 if none."""
+        weight = torch.ones_like(target, dtype=logits.dtype) if self.class_weight is None else self.class_weight[target]
+        return mean(F.cross_entropy(logits, target, reduction="none"), weight.to(logits.dtype))
 
 
-def total(counts: Tensor) -> Tensor:
-    """Sums over ranks, so that what steers gradients agrees with single-process training; itself in one process."""
-    if dist.is_available() and dist.is_initialized():
-        counts = counts.clone()
-        dist.all_reduce(counts)
-    return counts
+def mean(x: Tensor, weight: Tensor) -> Tensor:
+    """sum of x w / sum of w over the samples (batch, ..) of all ranks; 0 where all weights are.
+
+    Counted so that the average of the ranks' values, and of their gradients, is that of the whole batch.
+    """
+    summed = torch.where(weight > 0, x, 0.0).mul(weight).sum(0)
+    return ranks.world() * summed / ranks.total(weight.sum(0)).clamp(min=1e-8)

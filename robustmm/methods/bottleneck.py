@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from robustmm import ranks
 from robustmm.model import Bottleneck, Embedding
 
 
@@ -21,7 +22,7 @@ class VariationalBottleneck(Bottleneck):
     def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
         both = torch.stack([self.one(m, encoded[:, m], present[:, m]) for m in range(len(self.parts))], dim=1)
         mean, logvar = both.chunk(2, dim=-1)
-        z = mean + torch.randn_like(mean) * (0.5 * logvar).exp() if self.training else mean
+        z = mean + ranks.normal_like(mean) * (0.5 * logvar).exp() if self.training else mean
         return Embedding(z, present, encoded, mean, logvar)
 
     def single(self, encoded: Tensor, modality: int) -> Tensor:

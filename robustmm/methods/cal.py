@@ -26,7 +26,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, total
+from robustmm import ranks
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.bottleneck import VariationalBottleneck
 from robustmm.methods.coalitions import alone_and_fused, coalitions
 from robustmm.model import Coalitions, Embedding, FusionModel
@@ -107,7 +108,7 @@ class CAL(Method):
             return embedding.z.new_zeros(())
         climb = min(1.0, (int(self.epoch) + 1) / max(1, self.warmup))
         beta = betas(self.contribution, climb * self.beta, self.beta_temperature, self.compression)
-        kl = present_mean(divergence(embedding.mean.float(), embedding.logvar.float()), embedding.present)
+        kl = mean(divergence(embedding.mean.float(), embedding.logvar.float()), embedding.present.float())
         return (beta.to(kl.dtype) * kl).sum()
 
     @torch.no_grad()
@@ -119,15 +120,17 @@ class CAL(Method):
         alone = logits[game.alone]
         said = u[game.alone] if self.confidence == "potential" else certainty(alone, batch.target, self.confidence)
         measured = torch.stack([(game.weights @ u).T, said.T])  # (2, batch, modality)
-        sums = total(torch.cat([torch.where(batch.present, measured, 0.0).sum(1), batch.present.sum(0, keepdim=True)]))
+        sums = ranks.total(
+            torch.cat([torch.where(batch.present, measured, 0.0).sum(1), batch.present.sum(0, keepdim=True)])
+        )
         seen = sums[2] > 0
-        phi, mean = sums[:2] / sums[2].clamp(min=1)
+        phi, level = sums[:2] / sums[2].clamp(min=1)
         if self.confidence == "potential":
-            self.fast.copy_(torch.where(seen, 0.9 * self.fast + 0.1 * mean, self.fast))
-            self.slow.copy_(torch.where(seen, 0.99 * self.slow + 0.01 * mean, self.slow))
+            self.fast.copy_(torch.where(seen, 0.9 * self.fast + 0.1 * level, self.fast))
+            self.slow.copy_(torch.where(seen, 0.99 * self.slow + 0.01 * level, self.slow))
             raw = self.fast - self.slow
         else:
-            raw = confidences(torch.where(seen, mean, 0.0), self.confidence, C)
+            raw = confidences(torch.where(seen, level, 0.0), self.confidence, C)
         now = combined(shares(phi, seen), shares(raw, seen), self.mix, self.product, seen)
         now = torch.where(seen, now * torch.where(seen, self.contribution, 0.0).sum(), self.contribution)
         self.contribution.copy_(self.ema * self.contribution + (1 - self.ema) * now)
@@ -193,8 +196,3 @@ def betas(W: Tensor, beta: float, temperature: float, compression: Literal["soft
 def divergence(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mean, exp logvar) || N(0, 1)), summed over the last axis."""
     return 0.5 * (logvar.exp() + mean.square() - logvar - 1).sum(-1)
-
-
-def present_mean(x: Tensor, present: Tensor) -> Tensor:
-    """(modality,) means of x (batch, modality) over the samples that have each; 0 where none has."""
-    return torch.where(present, x, 0.0).sum(0) / present.sum(0).clamp(min=1)

@@ -37,8 +37,9 @@ def _built(name: str, options: Mapping[str, Any]) -> Method:
 class Chain(Method):
     """Several methods over one shared embedding: setups in order, loss terms merged by name, "fused" counted once.
 
-    Sampling weights multiply. What cannot be merged is refused: a term two methods name, two `backward`s, and a place
-    of the model filled twice (see FusionModel.place).
+    Sampling weights multiply. Where one method's fused term is its own, that one counts. What cannot be merged is
+    refused: a term two methods name, two fused terms of their own, two `backward`s, and a place of the model filled
+    twice (see FusionModel.place).
     """
 
     def __init__(self, names: Sequence[str], methods: Sequence[Method]) -> None:
@@ -47,10 +48,15 @@ class Chain(Method):
         self.order = list(methods)
         self.terms = _terms(names, methods)
         self.scales_gradients = any(part.scales_gradients for part in methods)
+        self.owns_fused = any(part.owns_fused for part in methods)
+        for part in methods:
+            part.chained = True
         self.steering = [part for part in methods if type(part).backward is not Method.backward]
-        if len(self.steering) > 1:
-            own = [name for name, part in zip(names, methods, strict=True) if part in self.steering]
-            raise UsageError(f"methods {' and '.join(own)} each run their own backward pass; chain only one")
+        fused = [part for part in methods if part.owns_fused]
+        for parts, what in ((self.steering, "run their own backward pass"), (fused, "have a fused term of their own")):
+            if len(parts) > 1:
+                own = [name for name, part in zip(names, methods, strict=True) if part in parts]
+                raise UsageError(f"methods {' and '.join(own)} each {what}; chain only one")
 
     def setup(self, model: FusionModel, data: TrainingData) -> None:
         super().setup(model, data)
@@ -68,7 +74,8 @@ class Chain(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         for part in self.order:
-            found = part.losses(model, batch, embedding) | found
+            terms = part.losses(model, batch, embedding)
+            found = found | terms if part.owns_fused else terms | found
         return {term: found[term] for term in self.terms}
 
     def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None:

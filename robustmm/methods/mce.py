@@ -30,8 +30,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from robustmm import ranks
 from robustmm.contribution import subsets
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, total
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import coalitions, exact
 from robustmm.methods.completion import Completion
 from robustmm.model import Coalitions, Embedding, FusionModel
@@ -118,7 +119,7 @@ class MCE(Method):
             own = (game.masks[:, None] & batch.present).any(-1)  # v(nothing) = 0
             phi = (game.weights @ (right * own)).T  # (batch, modality), 0 for the absent
             used = (phi * batch.present.sum(1, keepdim=True)).sum(0)
-        capable, used, count = total(torch.stack([capable, used, batch.present.double().sum(0)]))
+        capable, used, count = ranks.total(torch.stack([capable, used, batch.present.double().sum(0)]))
         b: Tensor = (capable - used) / count.clamp(min=1)
         return b.clamp(0, None if self.valuation == "paper" else 1)
 
@@ -155,17 +156,15 @@ def nested_mean(x: Tensor, chosen: Tensor, weight: Tensor | None = None) -> Tens
     count = chosen.sum(0)
     within = torch.where(chosen, x, 0.0).sum(0) / count.clamp(min=1)
     among = (count > 0).to(x.dtype)
-    if weight is not None:
-        among = among * weight
-    return (within * among).sum(0) / among.sum(0).clamp(min=1e-8)
+    return mean(within, among if weight is None else among * weight)
 
 
 def drawn_subsets(present: Tensor, K: int) -> Tensor:
     """K subsets (K, batch, modality) of what each sample has: any; half of the time, and in place of the empty one, a
     single modality."""
-    shape = (K, *present.shape)
-    drawn = present & (torch.rand(shape, device=present.device) < 0.5)
-    pick = torch.where(present, torch.rand(shape, device=present.device), -1.0).argmax(-1)
+    M = present.shape[1]
+    drawn = present & (ranks.uniform(present, K, M).movedim(1, 0) < 0.5)
+    pick = torch.where(present, ranks.uniform(present, K, M).movedim(1, 0), -1.0).argmax(-1)
     single = F.one_hot(pick, present.shape[1]).bool() & present
-    lone = (torch.rand(shape[:2], device=present.device) < 0.5) | ~drawn.any(-1)
+    lone = (ranks.uniform(present, K).T < 0.5) | ~drawn.any(-1)
     return torch.where(lone.unsqueeze(-1), single, drawn)

@@ -8,6 +8,7 @@ from torch.distributions import Normal, kl_divergence
 from toys import CLASSES, WIDTH, Toy, fresh, ready, step, toy
 
 from robustmm.methods import Batch
+from robustmm.methods.base import mean
 from robustmm.methods.bottleneck import VariationalBottleneck
 from robustmm.methods.cal import (
     CAL,
@@ -18,7 +19,6 @@ from robustmm.methods.cal import (
     confidences,
     divergence,
     factors,
-    present_mean,
     shares,
     utility,
 )
@@ -249,7 +249,7 @@ def test_the_bottleneck_term_is_the_divergence_of_present_samples() -> None:
     torch.testing.assert_close(method.compressed(embedding), expected)
     torch.testing.assert_close(divergence(torch.zeros(3, 2), torch.zeros(3, 2)), torch.zeros(3))
     torch.testing.assert_close(
-        present_mean(torch.tensor([[1.0, 7.0], [3.0, torch.nan]]), torch.tensor([[True, False], [True, False]])),
+        mean(torch.tensor([[1.0, 7.0], [3.0, torch.nan]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])),
         torch.tensor([2.0, 0.0]),
     )
 

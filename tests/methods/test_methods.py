@@ -4,15 +4,18 @@ import copy
 
 import pytest
 import torch
-from toys import SAMPLES, Toy, optimiser, ready, step, toy, train
+from toys import optimiser, ready, step, toy, train
 
+from robustmm.errors import UsageError
 from robustmm.methods import METHODS
-from robustmm.methods.base import total
-from robustmm.methods.cal import CAL
-from robustmm.methods.coalitions import coalitions
-from robustmm.methods.mce import MCE
 
-NAMES = ["joint", "cal", "mce", "cal+mce", "mce+cal"]
+CHAINS = ["cal+mce", "mce+cal"]
+NAMES = [*METHODS, *CHAINS]
+OWN_FUSION = {"mce", "dmrnet", "one-stage", "qmf", "pdf", "redcore"}
+
+
+def brings_a_fusion(name: str) -> bool:
+    return bool(OWN_FUSION & set(name.split("+")))
 
 
 def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
@@ -26,6 +29,10 @@ def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
 @pytest.mark.parametrize("fusion", ["concat", "attention"])
 def test_one_step_returns_the_named_terms_and_reaches_every_encoder(name: str, M: int, fusion: str) -> None:
     data = toy(M, missing=0.4)
+    if fusion == "attention" and brings_a_fusion(name):
+        with pytest.raises(UsageError, match='brings its own fusion and has no use for "attention"'):
+            ready(name, data, fusion)
+        return
     model, chosen = ready(name, data, fusion)
     losses = step(model, chosen, data.batch())
     assert tuple(losses) == chosen.terms
@@ -95,41 +102,3 @@ def test_class_weights_reach_every_cross_entropy(name: str) -> None:
     moved = step(model, chosen, other)
     for term in set(losses) & {"fused", "unimodal", "subset"}:
         torch.testing.assert_close(moved[term], losses[term])
-
-
-def test_total_is_the_sum_over_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = torch.tensor([1.0, 2.0])
-    assert total(counts) is counts
-    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
-    monkeypatch.setattr("torch.distributed.all_reduce", lambda t: t.mul_(2))
-    torch.testing.assert_close(total(counts), torch.tensor([2.0, 4.0]))
-    torch.testing.assert_close(counts, torch.tensor([1.0, 2.0]))
-
-
-def steering(name: str, data: Toy, rows: slice) -> torch.Tensor:
-    """What steers the gradients after one batch: cal's W, mce's b."""
-    model, chosen = ready(name, data, options={"cal": {"beta": 0, "ema": 0}})
-    model.eval()
-    batch = data.batch(rows)
-    with torch.no_grad():
-        embedding = model.embedding(batch.inputs, batch.present)
-        game = coalitions(model, embedding, orders=2)
-        if isinstance(chosen, MCE):
-            return chosen.neglect(game, batch)
-        assert isinstance(chosen, CAL)
-        chosen.measure(game, batch)
-        return chosen.contribution
-
-
-@pytest.mark.parametrize("name", ["cal", "mce"])
-def test_two_ranks_steer_as_one_process_would(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    data, halves = toy(3, missing=0.3), (slice(0, 30), slice(30, SAMPLES))
-    expected = steering(name, data, slice(None))
-    sent: list[torch.Tensor] = []
-    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
-    monkeypatch.setattr("torch.distributed.all_reduce", lambda t: sent.append(t.clone()))
-    for rows in halves:
-        steering(name, data, rows)
-    for rows, others in zip(halves, reversed(sent), strict=True):
-        monkeypatch.setattr("torch.distributed.all_reduce", lambda t, others=others: t.add_(others))
-        torch.testing.assert_close(steering(name, data, rows), expected)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustmm.fusion import FUSIONS
@@ -41,6 +42,14 @@ class Toy:
             logits.scatter_(2, self.target.view(-1, 1, 1).expand(-1, len(self.modalities), 1), 1.0)
             logits[::5] = 0.0
         return logits
+
+    def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
+        """The true class's place in every modality, and the logits of one who knows it; nothing for a resumed run."""
+        z, logits = torch.zeros(len(self.target), len(self.modalities), width), torch.zeros(len(self.target), CLASSES)
+        if self.taught:
+            z[..., :CLASSES] = F.one_hot(self.target, CLASSES).unsqueeze(1).float()
+            logits = 3.0 * F.one_hot(self.target, CLASSES).float()
+        return torch.where(self.present.unsqueeze(-1), z, 0.0), logits
 
     def batch(self, rows: slice = slice(None)) -> Batch:
         index = torch.arange(len(self.target))[rows]

@@ -1,0 +1,99 @@
+"""Frozen teachers, trained by the same loop with the same missing table and budget; only what they say is kept."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robustmm import checkpoint
+from robustmm.build import fused_model
+from robustmm.fit import Tensors, Watcher, fit
+from robustmm.methods import Method
+from robustmm.metrics import FLOOR
+from robustmm.modalities import Modality
+from robustmm.model import FusionModel
+from robustmm.recipe import Recipe
+from robustmm.training_data import TrainingSplit
+from robustmm.validate import subset_probabilities
+
+
+class Teachers:
+    """Trained when a method first asks. Where `folder` is given, answers are kept there and found again by the next
+    run on the same data with the same recipe, whatever its method."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        modalities: Sequence[Modality],
+        valid: TrainingSplit,
+        watcher: Watcher,
+        digests: Mapping[str, str],
+        folder: Path | None = None,
+    ) -> None:
+        self.recipe, self.modalities, self.valid, self.watcher = recipe, modalities, valid, watcher
+        self.digests, self.folder = digests, folder
+
+    def unimodal(self, data: TrainingSplit) -> Tensor:
+        """(samples, modality, class): see TrainingData.unimodal_logits."""
+        return self._kept("unimodal", data, self._unimodal)["logits"]
+
+    def joint(self, data: TrainingSplit) -> tuple[Tensor, Tensor]:
+        """(samples, modality, width) and (samples, class): see TrainingData.joint_answers."""
+        found = self._kept("joint", data, self._joint)
+        return found["z"], found["logits"]
+
+    def _kept(self, kind: str, data: TrainingSplit, teach: Callable[[TrainingSplit], dict[str, Tensor]]) -> Tensors:
+        path = None if self.folder is None else self.folder / f"{kind}-{self._key()}.safetensors"
+        if path is not None and path.exists():
+            said = checkpoint.load_tensors(path)[0]
+        else:
+            random = torch.get_rng_state()
+            said = teach(data)
+            torch.set_rng_state(random)
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                checkpoint.save_tensors(path, said, {})
+        return {name: tensor.to(data.device) for name, tensor in said.items()}
+
+    def _key(self) -> str:
+        """Everything the answers depend on."""
+        facts = self.recipe.model_dump(exclude={"name", "method"}), dict(self.digests), torch.get_num_threads()
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _unimodal(self, data: TrainingSplit) -> Tensors:
+        logits = torch.zeros(len(data), len(self.modalities), data.classes, device=data.device)
+        for m, modality in enumerate(self.modalities):
+            rows, held = data.present[:, m].nonzero()[:, 0], self.valid.present[:, m].nonzero()[:, 0]
+            if len(held):
+                alone = data.only(m, rows)
+                model = self._trained([modality], alone, self.valid.only(m, held), m)
+                said = subset_probabilities(model, alone, torch.ones(1, 1, dtype=torch.bool))[0]
+                logits[rows, m] = torch.from_numpy(np.log(np.maximum(said, FLOOR))).float().to(data.device)
+        return {"logits": logits}
+
+    @torch.no_grad()
+    def _joint(self, data: TrainingSplit) -> Tensors:
+        with torch.enable_grad():
+            model = self._trained(self.modalities, data, self.valid, len(self.modalities)).eval()
+        z, logits = [], []
+        for rows in torch.arange(len(data)).split(256):
+            batch = data.batch(rows)
+            z.append(torch.where(batch.present.unsqueeze(-1), model.embed(batch.inputs), 0.0))
+            logits.append(model.decode(z[-1], batch.present))
+        return {"z": torch.cat(z), "logits": torch.cat(logits)}
+
+    def _trained(
+        self, modalities: Sequence[Modality], data: TrainingSplit, valid: TrainingSplit, number: int
+    ) -> FusionModel:
+        """Plain joint training of these modalities, at its best valid epoch."""
+        torch.manual_seed(self.recipe.train.seed + 1 + number)
+        model = fused_model(self.recipe, modalities, data.classes).to(data.device)
+        plain = Method().to(data.device)
+        plain.setup(model, data)
+        title = f"teacher {modalities[0].name}" if len(modalities) < len(self.modalities) else "teacher"
+        model.load_state_dict(fit(model, plain, data, valid, self.recipe.train, self.watcher, title=title))
+        return model
