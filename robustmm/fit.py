@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from robustmm import checkpoint, optimise
+from robustmm import checkpoint, optimise, ranks
 from robustmm.errors import UsageError
 from robustmm.methods import Method
 from robustmm.model import FusionModel
@@ -52,7 +52,9 @@ def fit(
     Every epoch draws from its own seed, so a fit resumed after epoch e is bit for bit the uninterrupted one.
     `keep` is called after each epoch with the state to checkpoint; best weights stand under "best.".
     """
+    ranks.synchronised(model), ranks.synchronised(method)
     optimiser = optimise.optimiser(settings, model, method)
+    learning = [p for group in optimiser.param_groups for p in group["params"]]
     progress, best = Progress(), {}
     if resumed:
         checkpoint.restore(resumed[0], model, method, optimiser)
@@ -76,9 +78,8 @@ def fit(
                 losses = method.losses(model, batch, embedding)
             optimiser.zero_grad(set_to_none=True)
             method.backward(model, losses)
-            norm = torch.nn.utils.clip_grad_norm_(
-                [p for g in optimiser.param_groups for p in g["params"]], settings.clip
-            )
+            ranks.average_gradients(learning)
+            norm = torch.nn.utils.clip_grad_norm_(learning, settings.clip)
             if not torch.isfinite(norm):
                 raise UsageError(
                     f"{title}: the gradient stopped being finite in epoch {epoch + 1}, step {step + 1}; "
@@ -86,7 +87,7 @@ def fit(
                 )
             optimiser.step()
             for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) / steps
+                sums[name] = sums.get(name, 0.0) + float(ranks.total(value.detach())) / ranks.world() / steps
             watcher.step()
         method.end_epoch(model, data)
         scores = validate(model, valid, frequencies)

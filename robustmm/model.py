@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from robustmm import ranks
 from robustmm.contribution import subsets
 from robustmm.encoders.base import Encoder
 from robustmm.errors import UsageError
@@ -117,7 +118,7 @@ class FusionModel(nn.Module):
             encoded: Tensor = projection(encoder(x))
             return encoded
         out = torch.zeros(len(x), self.width, device=x.device)
-        if bool(rows.any()):
+        if bool(rows.any()) or ranks.world() > 1:  # other ranks' batch statistics wait for this one's
             out = out.index_put((rows.nonzero()[:, 0],), projection(encoder(x[rows])).to(out.dtype))
         return out
 

@@ -4,20 +4,41 @@
 """
 
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def start() -> None:
-    """Joins the group torchrun describes; nothing in a single process."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not together():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+@contextmanager
+def group() -> Iterator[None]:
+    """Joins the group torchrun describes, and leaves it; nothing in a single process."""
+    if together() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def own_folder(root: Path) -> Iterator[Path]:
+    """`root` for the first rank; the others write what they write into a folder that goes when they are done."""
+    if rank() == 0:
+        yield root
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
 
 
 def together() -> bool:
@@ -30,6 +51,12 @@ def world() -> int:
 
 def rank() -> int:
     return dist.get_rank() if together() else 0
+
+
+def wait() -> None:
+    """Until every rank is here."""
+    if together():
+        dist.barrier()
 
 
 def total(x: Tensor) -> Tensor:
@@ -91,3 +118,61 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     flat /= world()
     for p, part in zip(held, flat.split([p.numel() for p in held]), strict=True):
         p.grad = part.view_as(p)
+
+
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """BatchNorm whose training statistics are those of the whole batch, on any device."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(input)
+        over = [d for d in range(input.ndim) if d != 1]
+        shape = [1, -1, *(1 for _ in over[1:])]
+        x = input.float()
+        n = total(torch.tensor(x.numel() / x.shape[1], device=x.device))
+        if n <= 1:  # no variance to learn from: the running statistics serve, as in encoders.base.BatchNorm
+            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        mean = summed(x.sum(over)) / n
+        centred = x - mean.view(shape)
+        var = summed(centred.square().sum(over)) / n
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            self.num_batches_tracked += 1
+            part = 0.1 if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean.detach().to(self.running_mean.dtype), part)
+            unbiased = var.detach() * n / (n - 1)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), part)
+        out = centred * (var + self.eps).rsqrt().view(shape)
+        return (out * self.weight.view(shape) + self.bias.view(shape)).to(input.dtype)
+
+
+def synchronised(model: nn.Module) -> nn.Module:
+    """The model, its BatchNorms replaced in place where there are several ranks; names and tensors stay the same."""
+    if world() > 1:
+        for parent in list(model.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, nn.modules.batchnorm._BatchNorm) and not isinstance(child, BatchNorm):
+                    new = BatchNorm(child.num_features, child.eps, child.momentum)
+                    new.weight, new.bias = child.weight, child.bias
+                    new.running_mean, new.running_var = child.running_mean, child.running_var
+                    new.num_batches_tracked = child.num_batches_tracked
+                    setattr(parent, name, new.train(child.training))
+    return model
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return total(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return total(gradients[0])
+
+
+def summed(x: Tensor) -> Tensor:
+    """The sum over ranks, with its gradient."""
+    whole: Tensor = _Sum.apply(x)
+    return whole

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 
-from robustmm import checkpoint, missing, runs
+from robustmm import checkpoint, missing, ranks, runs
 from robustmm.build import effective_recipe, fused_model
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.fit import Progress, Tensors, Watcher, fit
@@ -38,19 +39,23 @@ def train(
     """
     recipe = effective_recipe(recipe)  # refuses a wrong method or option before any data is read
     table = read(manifest)
-    prepared = prepare(recipe, table, watcher, on_bad)
-    model = drawn(recipe, prepared)
-    run = runs.new(root, recipe.name)
-    run.note(**runs.started(recipe.model_dump(), table.path.resolve()), on_bad=on_bad)
-    with resumable(run):
-        return _train(run, recipe, prepared, model, watcher, None, answers)
+    with ranks.group(), ranks.own_folder(root) as place:
+        prepared = prepare(recipe, table, watcher, on_bad)
+        model = drawn(recipe, prepared)
+        run = runs.new(place, recipe.name)
+        run.note(**runs.started(recipe.model_dump(), table.path.resolve()), on_bad=on_bad)
+        with resumable(run):
+            return _train(run, recipe, prepared, model, watcher, None, answers)
 
 
 def resume(run: Run, watcher: Watcher, answers: Path | None = None) -> Run:
     """Continues an interrupted run from its last whole epoch; the weights will be those of an uninterrupted run."""
     facts = run.facts()
     recipe = Recipe.model_validate(facts["recipe"])
-    with resumable(run):
+    with ranks.group(), ranks.own_folder(run.folder.parent) as place, resumable(run):
+        if place != run.folder.parent:
+            run = Run(Path(shutil.copytree(run.folder, place / run.folder.name)))
+        ranks.wait()
         prepared = prepare(recipe, read(Path(facts["manifest"])), watcher, facts["on_bad"])
         resumed = None
         if run.checkpoint.exists():
@@ -151,7 +156,6 @@ def _train(
     classes = len(prepared.classes)
     chosen = method(recipe.method_name, recipe.method_options)
     valid = TrainingSplit(prepared.valid, classes, device)
-
     taught = Teachers(recipe, prepared.modalities, valid, watcher, prepared.digests, answers)
     weights = settings.class_weights
     data = TrainingSplit(prepared.training, classes, device, weights, None if resumed else taught)
@@ -164,6 +168,7 @@ def _train(
         parameters=sum(p.numel() for p in model.parameters()),
         device=str(device),
         threads=torch.get_num_threads(),
+        ranks=ranks.world(),
         bad=prepared.training.bad + prepared.valid.bad,
     )
     runs.write(run.folder / "recipe.toml", to_toml(replayable(run)).encode(errors="replace"))

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robustmm import ranks
 from robustmm.methods import Batch
+from robustmm.methods.combinations import dropped
 from robustmm.reading import Split
 
 
@@ -64,7 +66,8 @@ class TrainingSplit:
         """One epoch in random order (with replacement under sample weights), drawn from torch's generator.
 
         `dropout` drops each present modality with that probability, but never the last one of a sample.
-        A last batch of one sample joins the one before it, since batch statistics need two.
+        A last batch of one sample joins the one before it, since batch statistics need two. Each of several ranks gets
+        its share of every batch.
         """
         count = len(self)
         order = torch.randperm(count) if weights is None else torch.multinomial(weights, count, replacement=True)
@@ -72,7 +75,7 @@ class TrainingSplit:
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]
         for rows in parts:
-            batch = self.batch(rows)
+            batch = self.batch(ranks.mine(rows))
             if dropout:
                 batch.present = dropped(batch.present, dropout)
             yield batch
@@ -88,12 +91,6 @@ class TrainingSplit:
     def steps(self, size: int) -> int:
         whole, rest = divmod(len(self), size)
         return max(1, whole + (rest > (1 if whole else 0)))
-
-
-def dropped(present: Tensor, rate: float) -> Tensor:
-    """`present` (batch, modality) with modality dropout; a sample that would lose everything keeps all it has."""
-    kept = present & (torch.rand(present.shape) >= rate).to(present.device)
-    return torch.where(kept.any(1, keepdim=True), kept, present)
 
 
 def balanced(target: Tensor, classes: int) -> Tensor:

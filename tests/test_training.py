@@ -225,7 +225,7 @@ def test_class_weights_balance(tmp_path: Path) -> None:
 def test_modality_dropout_never_takes_the_last(tmp_path: Path) -> None:
     import torch
 
-    from robustmm.training_data import dropped
+    from robustmm.methods.combinations import dropped
 
     torch.manual_seed(0)
     present = torch.rand(4000, 3) < 0.7

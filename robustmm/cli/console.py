@@ -1,6 +1,7 @@
 """Where things are printed: results to stdout, progress and notes to stderr; and options several commands share."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -16,8 +17,11 @@ from robustmm.errors import UsageError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-out = Console(highlight=False)
-notes = Console(stderr=True, highlight=False)
+FOLLOWS = os.environ.get("RANK", "0") != "0"
+"""One of several ranks under torchrun, and not the first: it works and keeps silent."""
+
+out = Console(highlight=False, quiet=FOLLOWS)
+notes = Console(stderr=True, highlight=False, quiet=FOLLOWS)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import Json, OnBadInput, Runs, needs_torch, show_json
+from robustmm.cli.console import FOLLOWS, Json, OnBadInput, Runs, needs_torch, show_json
 
 if TYPE_CHECKING:
     from robustmm.cli.live import Live
@@ -76,6 +76,8 @@ def train(
 
 def told(run: "Run", live: "Live", json: bool) -> None:
     """The run's result, to people or to machines."""
+    if FOLLOWS:
+        return
     if json:
         from robustmm.training import result
 

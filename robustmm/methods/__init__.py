@@ -1,6 +1,6 @@
 """Training methods: one file a paper. Importing this package fills the registry."""
 
-from robustmm.methods import cal, joint, mce  # noqa: F401
+from robustmm.methods import arl, cal, dgl, dropout, joint, mce, unimodal  # noqa: F401
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.methods.chain import Chain, hyperparameters, method
 

@@ -97,6 +97,17 @@ class Method(nn.Module):
         weight = torch.ones_like(target, dtype=logits.dtype) if self.class_weight is None else self.class_weight[target]
         return mean(F.cross_entropy(logits, target, reduction="none"), weight.to(logits.dtype))
 
+    def unimodal(self, alone: Tensor, batch: Batch) -> Tensor:
+        """(modality,) cross-entropies of each modality's own logits (modality, batch, class), where it is present."""
+        have = zip(alone, batch.present.T, strict=True)
+        return torch.stack([self.cross_entropy(logits[rows], batch.target[rows]) for logits, rows in have])
+
+
+def gate(embedding: Embedding, factor: Tensor) -> None:
+    """Multiplies the gradient that reaches each encoder by factor (modality,)."""
+    if embedding.encoded.requires_grad:
+        embedding.encoded.register_hook(lambda gradient: gradient * factor.unsqueeze(-1).to(gradient.dtype))
+
 
 def mean(x: Tensor, weight: Tensor) -> Tensor:
     """sum of x w / sum of w over the samples (batch, ..) of all ranks; 0 where all weights are.

@@ -36,6 +36,6 @@ class VariationalBottleneck(Bottleneck):
             said: Tensor = part(z)
             return said
         seen = rows.nonzero()[:, 0]
-        part.train(len(seen) > 1)
+        part.train(ranks.size(seen) > 1)
         said = part(z[seen])
         return said.new_zeros(len(z), said.shape[1]).index_put((seen,), said)

@@ -27,7 +27,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import ranks
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate, mean
 from robustmm.methods.bottleneck import VariationalBottleneck
 from robustmm.methods.coalitions import alone_and_fused, coalitions
 from robustmm.model import Coalitions, Embedding, FusionModel
@@ -91,14 +91,11 @@ class CAL(Method):
         alone, fused = alone_and_fused(model, embedding)
         self.measure(coalitions(model, embedding, self.orders), batch)
         warm = int(self.epoch) < self.warmup
-        if not warm and embedding.encoded.requires_grad:
-            factor = factors(self.contribution, self.temperature, self.eta, self.sign).unsqueeze(-1)
-            embedding.encoded.register_hook(lambda gradient: gradient * factor.to(gradient.dtype))
-        have = batch.present.T
-        unimodal = [self.cross_entropy(s[rows], batch.target[rows]) for s, rows in zip(alone, have, strict=True)]
+        if not warm:
+            gate(embedding, factors(self.contribution, self.temperature, self.eta, self.sign))
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "unimodal": (1.0 if warm else self.gamma) * torch.stack(unimodal).sum(),
+            "unimodal": (1.0 if warm else self.gamma) * self.unimodal(alone, batch).sum(),
             "bottleneck": self.compressed(embedding),
         }
 

@@ -99,7 +99,7 @@ def step(model: FusionModel, chosen: Method, batch: Batch, seed: int = 0) -> dic
 def train(
     model: FusionModel, chosen: Method, data: Toy, epochs: range, optimiser: torch.optim.Optimizer
 ) -> list[float]:
-    """Mean fused loss of each epoch."""
+    """Mean of the first loss term in each epoch."""
     curve = []
     for epoch in epochs:
         model.train()
@@ -109,7 +109,7 @@ def train(
             losses = step(model, chosen, data.batch(slice(start, start + 32)), seed=1000 * epoch + start)
             nn.utils.clip_grad_norm_([*model.parameters(), *chosen.parameters()], 1.0)
             optimiser.step()
-            fused.append(float(losses["fused"].detach()))
+            fused.append(float(losses[chosen.terms[0]].detach()))
         chosen.end_epoch(model, data)
         curve.append(sum(fused) / len(fused))
     return curve

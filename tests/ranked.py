@@ -1,0 +1,30 @@
+"""What each process of `torchrun --nproc-per-node 2 tests/ranked.py FOLDER METHOD...` does: see test_ranks.py."""
+
+import json
+import sys
+from pathlib import Path
+
+from worlds import Nobody, tables
+
+from robustmm import ranks, training
+from robustmm.recipe import build
+
+
+def losses(folder: Path, method: str) -> list[dict[str, float]]:
+    """The epochs' rows of a training without dropout layers: each rank draws those for its own rows."""
+    content = tables(folder / "manifest.csv") | {"train": {"epochs": 3, "batch": 16, "learning_rate": 0.02}}
+    for modality in content["modality"].values():  # type: ignore[attr-defined]
+        modality["encoder"]["dropout"] = 0.0
+    options = {"cal": {"warmup": 1}, "arl": {"warmup": 1}, "mce": {"hidden": 16, "dropout": 0.0}}
+    content["method"] = {"name": method, **options}
+    watcher = Nobody()
+    training.train(build(content, "ranked", "ranked"), folder / "manifest.csv", folder / "runs", watcher)
+    return watcher.rows[-3:]
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    with ranks.group():
+        found = {method: losses(place, method) for method in sys.argv[2:]}
+        if ranks.rank() == 0:
+            (place / "losses.json").write_text(json.dumps(found))
