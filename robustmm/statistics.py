@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtr, stdtrit
 
 CHUNK = 2**18  # resampled values held at once: bounded memory, and the cache is fast
 FEW = 64  # up to this many distinct values a resample is drawn as their counts, which costs nothing per sample
@@ -79,6 +79,22 @@ def paired_bootstrap(
     low, high = np.quantile(drawn, [_tail(confidence), 1 - _tail(confidence)])
     extreme = np.abs(swapped) >= abs(value) * (1 - 1e-9)  # equal up to the order of summation
     return Difference(float(value), float(low), float(high), float((1 + extreme.sum()) / (1 + resamples)))
+
+
+def paired_t(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Difference:
+    """mean(a - b) over pairs (pair,), such as seeds, with Student's interval and the two-sided paired t-test.
+
+    Where all differences are one number the interval is that number; p is then 0, or 1 if the number is 0.
+    """
+    x, y = _finite(a, "a"), _finite(b, "b")
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
+        raise ValueError(f"expected a and b of one shape (pair,), at least two, got {x.shape} and {y.shape}")
+    gap = x - y
+    mean, error = float(gap.mean()), float(gap.std(ddof=1)) / len(gap) ** 0.5
+    if error <= 1e-12:
+        return Difference(mean, mean, mean, 1.0 if abs(mean) <= 1e-12 else 0.0)
+    half = float(stdtrit(len(gap) - 1, 1 - _tail(confidence))) * error
+    return Difference(mean, mean - half, mean + half, float(2 * stdtr(len(gap) - 1, -abs(mean / error))))
 
 
 def bootstrap_mean(x: ArrayLike, *, seed: int, resamples: int = 2000, confidence: float = 0.95) -> Estimate:

@@ -70,7 +70,7 @@ class TrainingSplit:
         its share of every batch.
         """
         count = len(self)
-        order = torch.randperm(count) if weights is None else torch.multinomial(weights, count, replacement=True)
+        order = torch.randperm(count) if weights is None else torch.multinomial(weights.cpu(), count, replacement=True)
         parts = list(order.split(size))
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]

@@ -32,10 +32,10 @@ def trained(folder: Path, content: dict[str, object], path: Path) -> tuple[Run, 
 @pytest.mark.parametrize("name", [*METHODS, *CHAINS])
 def test_every_method_learns_exports_and_agrees(name: str, tmp_path: Path) -> None:
     path = manifest(tmp_path / "data", samples=192)
-    content = tables(path) | {"train": {"epochs": 8, "batch": 16, "learning_rate": 0.01}}
+    content = tables(path) | {"train": {"epochs": 16, "batch": 16, "learning_rate": 0.01}}
     content["method"] = {**content["method"], "name": name}  # type: ignore[dict-item]
     run, rows = trained(tmp_path, content, path)
-    own = rows[-8:]
+    own = rows[-16:]
     first = METHODS[name].terms[0] if name in METHODS else "fused"
     assert own[-1][first] < 0.8 * own[0][first]
     assert run.facts()["progress"]["best"]["valid_accuracy"] > 0.6

@@ -16,8 +16,8 @@ from robustmm import ranks
 from robustmm.runs import Run
 from robustmm.toml import to_toml
 
-STEERING = ["cal", "cal+mce", "arl", "dgl"]
-METHODS = ["joint", *STEERING, "dropout"]
+STEERING = ["cal", "cal+mce", "arl", "arm", "dgl", "agm", "ogm-ge", "balm"]
+METHODS = ["joint", *STEERING, "dropout", "redcore", "dmrnet", "mmanet", "pdf"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 

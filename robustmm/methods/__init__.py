@@ -1,6 +1,24 @@
 """Training methods: one file a paper. Importing this package fills the registry."""
 
-from robustmm.methods import arl, cal, dgl, dropout, joint, mce, unimodal  # noqa: F401
+from robustmm.methods import (  # noqa: F401
+    agm,
+    arl,
+    arm,
+    balm,
+    cal,
+    dgl,
+    dmrnet,
+    dropout,
+    joint,
+    mce,
+    mmanet,
+    ogm_ge,
+    one_stage,
+    pdf,
+    qmf,
+    redcore,
+    unimodal,
+)
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.methods.chain import Chain, hyperparameters, method
 

@@ -1,0 +1,172 @@
+"""arm: Asymmetric Reinforcing against Multi-modal Representation Bias (Gao et al., AAAI 2025, arXiv 2501.01240).
+
+Every modality is valued by what it says of the label, alone and given the others; the weak ones enter the fusion
+enlarged, the weakest one's error counts, and samples that are not learned are drawn more often.
+
+    nmi_m   = I(z_m; y) / log C,           I(z_m; y)        ~ log C - CE(m)
+    ncmi_m  = I(z_m; y | rest) / log C,    I(z_m; y | rest) ~ CE(all but m) - CE(all),      both cut to [0, 1]
+    pc_m    = p_f nmi_m + (mean over k != m of p_k) (nmi_m - ncmi_m),    at least 0.01;  EMA over steps
+    scale_m = (mean over k != m of pc_k) / pc_m, within 1/5 .. 5; 1 in the first `warmup` epochs
+    z~_m    = scale_m z_m, what the fusion sees
+    L       = CE(fused) + lambda CE(argmin_m C_m)  or  CE(fused) + lambda (max_m C_m - min_m C_m)
+    weight  = 1 + (3 if worth < 0.5, 2 if worth < 0.9, else 1),  worth = p_f(y) if the answer is right, else 0
+
+p_f, p_m = C_m: mean probability of the true class, from all and from m alone; CE(nothing) = log C. Means over the
+samples that have m; a modality nobody has keeps its value.
+
+What differs, and why. The published model scales by the labels of the very batch it predicts, at test time too; here
+the scales are running means from training, constants in the exported file. Valuation is measured before the scaling,
+as the published code values unscaled features: a scale must not read itself. Its histograms are replaced by variational
+bounds, which need no bins and serve any number of modalities; for two, pc is the code's. The min-max loss is not in the
+published code: both forms are this project's reconstruction. The code's worth of a sample is the mean of two Shapley
+values, at most 1/2, and never passes its own thresholds 0.5 and 0.9: here it is their sum, which by efficiency is what
+all modalities are worth together. It is taken from the training batches, so that no further pass is needed.
+"""
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from robustmm import ranks
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
+from robustmm.methods.coalitions import alone_and_fused
+from robustmm.model import Bottleneck, Embedding, FusionModel
+
+FLOOR, LIMIT = 0.01, 5.0
+
+
+class Scaling(Bottleneck):
+    """z~_m = scale_m z_m: constants that training moves."""
+
+    scale: Tensor
+
+    def __init__(self, modalities: int) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(modalities))
+
+    def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
+        return Embedding(encoded * self.scale.unsqueeze(-1), present, encoded)
+
+    def single(self, encoded: Tensor, modality: int) -> Tensor:
+        return encoded * self.scale[modality]
+
+
+@METHODS.register("arm")
+class ARM(Method):
+    """Weak modalities enter the fusion enlarged. The min-max term is a reconstruction: it is not in the published code.
+
+    `minmax`: the error of the "weakest" modality alone, or the "range" of how well they do; `weight` is its lambda.
+    """
+
+    terms = ("fused", "minmax")
+    contribution: Tensor
+    worth: Tensor
+
+    def __init__(
+        self,
+        *,
+        minmax: Literal["weakest", "range"] = "weakest",
+        weight: Annotated[float, Field(ge=0)] = 0.5,
+        ema: Annotated[float, Field(ge=0, le=1)] = 0.9,
+        warmup: Annotated[int, Field(ge=0)] = 5,
+        resample: bool = True,
+    ) -> None:
+        super().__init__()
+        self.minmax, self.weight, self.ema, self.warmup, self.resample = minmax, weight, ema, warmup, resample
+
+    def setup(self, model: FusionModel, data: TrainingData) -> None:
+        super().setup(model, data)
+        self.register_buffer("contribution", torch.ones(len(model.modalities), dtype=torch.float64))
+        self.register_buffer("worth", torch.zeros(len(data.target)))
+        model.place("bottleneck", Scaling(len(model.modalities)), by="arm")
+
+    def sample_weights(self, epoch: int) -> Tensor | None:
+        if not self.resample or epoch < max(1, self.warmup):  # every sample is seen once before
+            return None
+        return copies(self.worth)
+
+    def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
+        alone, fused = alone_and_fused(model, embedding)
+        self.value(model, batch, embedding)
+        self.keep_worth(fused.detach(), batch)
+        return {
+            "fused": self.cross_entropy(fused, batch.target),
+            "minmax": self.weight * self.imbalance(alone, batch),
+        }
+
+    def imbalance(self, alone: Tensor, batch: Batch) -> Tensor:
+        """CE of the weakest modality, or the range of C_m; 0 where there are no two to compare."""
+        C = truth(alone, batch.target).T  # (batch, modality)
+        weight = torch.ones_like(C) if self.class_weight is None else self.class_weight[batch.target].unsqueeze(-1)
+        C = mean(C, torch.where(batch.present, weight, 0.0).to(C.dtype))
+        seen = ranks.total(batch.present.sum(0)) > 0
+        if seen.sum() < 2:
+            return C.new_zeros(())
+        everyones = ranks.total(C.detach()) / ranks.world()
+        weakest = torch.where(seen, everyones, torch.inf).argmin()
+        if self.minmax == "weakest":
+            return self.unimodal(alone, batch)[weakest]
+        return C[torch.where(seen, everyones, -torch.inf).argmax()] - C[weakest]
+
+    @torch.no_grad()
+    def value(self, model: FusionModel, batch: Batch, embedding: Embedding) -> None:
+        """One step of pc; the next step scales by it. A modality that no sample of the batch has keeps its own."""
+        M = len(model.modalities)
+        each = torch.eye(M, dtype=torch.bool, device=embedding.z.device)
+        masks = torch.cat([each, ~each, torch.ones_like(each[:1])])[:, None] & embedding.present
+        p = truth(model.decode_subsets(embedding.encoded, masks).double(), batch.target)
+        error = torch.where(masks.any(-1), -p.clamp(min=1e-8).log(), math.log(model.fusion.classes))
+        p_all, error_all = p[-1:].expand(M, -1), error[-1:].expand(M, -1)
+        measured = torch.stack([p[:M], p_all, error[:M], error[M:-1], error_all])  # (5, modality, batch)
+        sums = torch.where(batch.present.T, measured, 0.0).sum(-1)
+        found = ranks.total(torch.cat([sums, batch.present.sum(0, keepdim=True)]))
+        count = found[-1]
+        seen = count > 0
+        now = contributions(found[:-1] / count.clamp(min=1), seen, model.fusion.classes)
+        moved = self.ema * self.contribution + (1 - self.ema) * now
+        self.contribution.copy_(torch.where(seen, moved, self.contribution))
+        if int(self.epoch) >= self.warmup and isinstance(model.bottleneck, Scaling):
+            # a new tensor: the backward pass still needs the one this step was scaled by
+            model.bottleneck.scale = scales(self.contribution).to(model.bottleneck.scale)
+
+    def keep_worth(self, fused: Tensor, batch: Batch) -> None:
+        right = fused.argmax(-1) == batch.target
+        worth = torch.where(right, truth(fused.float(), batch.target), 0.0)
+        # of a sample drawn twice, the lesser: whatever the order of writing
+        self.worth.scatter_reduce_(0, ranks.gathered(batch.index), ranks.gathered(worth), "amin", include_self=False)
+
+
+def truth(logits: Tensor, target: Tensor) -> Tensor:
+    """Probability of the true class (.., batch) of logits (.., batch, class)."""
+    return logits.softmax(-1).gather(-1, target.expand(logits.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+
+
+def contributions(means: Tensor, seen: Tensor, classes: int) -> Tensor:
+    """pc (modality,) among the modalities seen, of means (5, modality): p_m, p_f, CE(m), CE(all but m), CE(all)."""
+    p, p_all, ce, ce_rest, ce_all = means
+    nmi = ((math.log(classes) - ce) / math.log(classes)).clamp(0, 1)
+    ncmi = ((ce_rest - ce_all) / math.log(classes)).clamp(0, 1)
+    valued: Tensor = p_all * nmi + of_others(p, seen) * (nmi - ncmi)
+    return valued.clamp(min=FLOOR)
+
+
+def scales(contribution: Tensor) -> Tensor:
+    """What each modality's z is multiplied by (modality,): the others' mean contribution over its own; 1 if alone."""
+    if len(contribution) == 1:
+        return torch.ones_like(contribution)
+    others = of_others(contribution, torch.ones_like(contribution, dtype=torch.bool))
+    return (others / contribution).clamp(1 / LIMIT, LIMIT)
+
+
+def of_others(x: Tensor, seen: Tensor) -> Tensor:
+    """The mean of x (modality,) over the other modalities seen; 0 if there are none."""
+    held = torch.where(seen, x, 0.0)
+    return (held.sum() - held) / (seen.sum() - seen.long()).clamp(min=1)
+
+
+def copies(worth: Tensor) -> Tensor:
+    """How often a sample stands in an epoch's draw: itself and one to three more, the more the less it is worth."""
+    return 2.0 + (worth < 0.9) + (worth < 0.5)

@@ -1,0 +1,122 @@
+"""dmrnet: Decoupled Multimodal Representation Network (Wei, Luo, Luo; ECCV 2024, arXiv 2407.04458).
+
+    K      = a random non-empty combination of what the sample has
+    mu, logvar = BN(linear([z_1;..;z_M] less what K lacks));   r = mu + eps exp(logvar / 2) in training, mu otherwise
+    KL     = mean over samples of 1/2 sum_d (var + mu^2 - log(var + 1e-8) - 1)
+    L      = CE(head(r), y) + kl KL + hard 1/B sum over samples with a hard K of CE(head(mu), y)
+
+Every combination is a distribution instead of a point that is forced onto the full one. During the first `warmup`
+epochs the mean variance of each combination is gathered; afterwards those above the mean over all combinations met
+are hard.
+
+What differs: the published code lists its hard combinations by hand. Above five modalities combinations of one size
+share a verdict. Rows that have nothing take no part in batch statistics."""
+
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from robustmm import ranks
+from robustmm.fusion import Fusion
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
+from robustmm.methods.coalitions import EXACT
+from robustmm.methods.combinations import codes, kept_at_random
+from robustmm.model import Embedding, FusionModel
+
+Amount = Annotated[float, Field(ge=0)]
+
+
+class ProbabilisticFusion(Fusion):
+    """head(mu) of a combination's distribution; only m: the same layers on z_m and zeros."""
+
+    def __init__(self, modalities: int, width: int, classes: int) -> None:
+        super().__init__(modalities, width, classes)
+        self.moments = nn.Linear(modalities * width, 2 * width)
+        self.norm = nn.BatchNorm1d(2 * width)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, z: Tensor, present: Tensor) -> Tensor:
+        """The deterministic answer, mu's; batch statistics are the running ones."""
+        both = self.moments(z.flatten(1))
+        normed = F.batch_norm(both, self.norm.running_mean, self.norm.running_var, self.norm.weight, self.norm.bias)
+        logits: Tensor = self.head(normed.chunk(2, -1)[0])
+        return logits
+
+    def distribution(self, z: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and logvar (batch, width) in training; rows with nothing present are normalised as in evaluation."""
+        both = self.moments(z.flatten(1))
+        rows = present.any(1).nonzero()[:, 0]
+        self.norm.train(self.training and ranks.size(rows) > 1)
+        normed = self.norm(both[rows])
+        mu, logvar = both.new_zeros(both.shape).index_put((rows,), normed.to(both.dtype)).chunk(2, -1)
+        return mu, logvar
+
+
+@METHODS.register("dmrnet")
+class DMRNet(Method):
+    """Modality dropout over distributions, with a second loss on the combinations that stay uncertain."""
+
+    terms = ("fused", "divergence", "hard")
+    owns_fused = True
+    spread: Tensor
+    met: Tensor
+
+    def __init__(self, *, kl: Amount = 1e-3, hard: Amount = 0.2, warmup: Annotated[int, Field(ge=0)] = 5) -> None:
+        super().__init__()
+        self.kl, self.hard, self.warmup = kl, hard, warmup
+
+    def setup(self, model: FusionModel, data: TrainingData) -> None:
+        super().setup(model, data)
+        M = len(model.modalities)
+        model.place("fusion", ProbabilisticFusion(M, model.width, data.classes), by="dmrnet")
+        kinds = 2**M if M <= EXACT else M + 1
+        self.register_buffer("spread", torch.zeros(kinds, dtype=torch.float64))  # summed mean variances
+        self.register_buffer("met", torch.zeros(kinds, dtype=torch.float64))  # how many samples
+
+    def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
+        fusion = model.fusion
+        assert isinstance(fusion, ProbabilisticFusion)
+        kept = kept_at_random(batch.present)
+        mu, logvar = fusion.distribution(torch.where(kept.unsqueeze(-1), embedding.z, 0.0), kept)
+        noise = ranks.normal_like(mu) * (0.5 * logvar).exp() if self.training else 0.0
+        some = kept.any(1).to(mu.dtype)
+        kind = codes(kept) if len(kept[0]) <= EXACT else kept.sum(1)
+        if int(self.epoch) < self.warmup:
+            self.gather(kind, logvar.detach())
+            hard = torch.zeros_like(some)
+        else:
+            hard = hardest(self.spread, self.met)[kind].to(mu.dtype) * some
+        each = F.cross_entropy(fusion.head(mu), batch.target, reduction="none", weight=self.class_weight)
+        return {
+            "fused": self.cross_entropy(fusion.head(mu + noise), batch.target),
+            "divergence": self.kl * mean(divergence(mu, logvar), some),
+            "hard": self.hard * mean(each * hard, torch.ones_like(hard)),
+        }
+
+    @torch.no_grad()
+    def gather(self, kind: Tensor, logvar: Tensor) -> None:
+        """Adds the batch's variances to their combinations'."""
+        sums = torch.zeros(2, len(self.met), dtype=torch.float64, device=kind.device)
+        sums[0].index_add_(0, kind, logvar.double().exp().mean(-1))
+        sums[1] = kind.bincount(minlength=len(self.met))
+        sums = ranks.total(sums)
+        self.spread += sums[0]
+        self.met += sums[1]
+
+
+def divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp logvar) || N(0, 1)) summed over the last axis, with the paper's guard of the logarithm."""
+    var = logvar.exp()
+    return 0.5 * (var + mu.square() - (var + 1e-8).log() - 1).sum(-1)
+
+
+def hardest(spread: Tensor, met: Tensor) -> Tensor:
+    """Which combinations (kind,) have a mean variance above the mean over those met; "nothing" (0) never is."""
+    level = spread / met.clamp(min=1)
+    seen = met > 0
+    seen[0] = False
+    average = torch.where(seen, level, 0.0).sum() / seen.sum().clamp(min=1)
+    return seen & (level > average)

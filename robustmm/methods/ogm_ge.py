@@ -1,0 +1,115 @@
+"""ogm-ge: On-the-fly Gradient Modulation with Generalization Enhancement (Peng et al., CVPR 2022, arXiv 2203.15332).
+
+The modality that answers best lowers the loss by itself and leaves the others' encoders little to learn from. Its own
+encoder is slowed, and noise as large as the gradient gives back the randomness that slowing takes away.
+
+    s_m   = W_m z_m + b / M                 other than additive fusions: the fusion's logits from m alone
+    c_m   = mean over the samples that have m of softmax(s_m)[y]
+    rho_m = c_m / (mean over k != m of c_k)
+    k_m   = 1 - tanh(alpha rho_m) if rho_m > 1, else 1
+    g    <- k_m g + n,  n ~ N(0, std(g) + 1e-8),  for the gradient g of each weight of encoder m, in epochs begin .. end
+
+For two modalities this is the paper's ratio of sums over the batch. A modality that nobody in the batch has takes no
+part; with one modality nothing is modulated. Biases and norms are left alone.
+
+As published, only the kernels of two-dimensional convolutions (4-D tensors) count as an encoder's weights, wherever it
+has any; an encoder without them, and every encoder under `kernels = false`, counts all its weight matrices. Then its
+projection counts too: whatever one modality passes through before it meets the others is its encoder. A transformer
+that cuts an image into patches by one convolution wants `kernels = false`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from robustmm import ranks
+from robustmm.fusion import Additive
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData
+from robustmm.model import Embedding, FusionModel
+
+Epoch = Annotated[int, Field(ge=0)]
+
+
+@METHODS.register("ogm-ge")
+class OGMGE(Method):
+    """Encoders of modalities that outperform the others are slowed, and every encoder's gradient gets noise (`ge`)."""
+
+    scales_gradients = True
+    factor: Tensor
+
+    def __init__(
+        self,
+        *,
+        alpha: Annotated[float, Field(ge=0)] = 0.8,
+        ge: bool = True,
+        kernels: bool = True,
+        begin: Epoch = 0,
+        end: Epoch = 50,
+    ) -> None:
+        super().__init__()
+        self.alpha, self.ge, self.kernels, self.begin, self.end = alpha, ge, kernels, begin, end
+
+    def setup(self, model: FusionModel, data: TrainingData) -> None:
+        super().setup(model, data)
+        self.register_buffer("factor", torch.ones(len(model.modalities), dtype=torch.float64))
+
+    def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
+        if self.modulates():
+            self.factor.copy_(self.measured(unimodal_logits(model, embedding), batch))
+        return super().losses(model, batch, embedding)
+
+    def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None:
+        super().backward(model, losses)
+        if not self.modulates():
+            return
+        ranks.average_gradients(model.parameters())  # the noise is as large as the whole batch's gradient
+        for name, factor in zip(model.modalities, self.factor.tolist(), strict=True):
+            for weight in weights(model.encoders[name], model.projections[name], self.kernels):
+                if weight.grad is not None and weight.grad.any():  # nobody has m: None, or zeros from other ranks
+                    weight.grad = modulated(weight.grad, factor, self.ge)
+
+    def modulates(self) -> bool:
+        return len(self.factor) > 1 and self.begin <= int(self.epoch) <= self.end
+
+    def measured(self, alone: Tensor, batch: Batch) -> Tensor:
+        """k (modality,) of logits (modality, batch, class)."""
+        have = batch.present.T
+        truth = batch.target.expand(have.shape).unsqueeze(-1)
+        p = alone.double().softmax(-1).gather(-1, truth).squeeze(-1)
+        score, count = ranks.total(torch.stack([torch.where(have, p, 0.0).sum(1), have.sum(1).double()]))
+        return factors(score / count.clamp(min=1), count > 0, self.alpha)
+
+
+@torch.no_grad()
+def unimodal_logits(model: FusionModel, embedding: Embedding) -> Tensor:
+    """(modality, batch, class): what the fusion says from each modality alone, with its share of an additive bias."""
+    M = len(model.modalities)
+    each = torch.eye(M, dtype=torch.bool, device=embedding.z.device)
+    alone = model.decode_subsets(embedding.z, each[:, None] & embedding.present)
+    return alone - (1 - 1 / M) * model.fusion.bias if isinstance(model.fusion, Additive) else alone
+
+
+def weights(encoder: nn.Module, projection: nn.Module, kernels: bool) -> list[nn.Parameter]:
+    """What of an encoder is modulated: its 4-D kernels where it has any, or all weight matrices."""
+    found = [p for p in [*encoder.parameters(), *projection.parameters()] if p.ndim >= 2]
+    convolutions = [p for p in found if p.ndim == 4]
+    return convolutions if kernels and convolutions else found
+
+
+def factors(score: Tensor, seen: Tensor, alpha: float) -> Tensor:
+    """k (modality,) of mean true-class probabilities (modality,), among the modalities seen; 1 for the others."""
+    score = torch.where(seen, score, 0.0)
+    rivals = seen.sum() - 1
+    rho = score / ((score.sum() - score) / rivals.clamp(min=1)).clamp(min=1e-8)
+    return torch.where((rivals > 0) & (rho > 1), 1 - torch.tanh(alpha * rho), 1.0)
+
+
+def modulated(gradient: Tensor, factor: float, ge: bool) -> Tensor:
+    """k g, plus noise of the size of g itself and not of k g."""
+    if not ge:
+        return factor * gradient
+    spread = gradient.std(correction=int(gradient.numel() > 1)) + 1e-8
+    return factor * gradient + spread * torch.randn_like(gradient)

@@ -1,0 +1,33 @@
+"""A trained model under the session's interface, so that a bench need not export every file it scores."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from robustmm.export import trained
+from robustmm.runs import Run
+from robustmm.session import Session, softmax
+
+
+class TorchSession(Session):
+    """A finished run in torch: `embed`, `decode`, `predict` as the exported file answers them, up to rounding."""
+
+    def __init__(self, run: Run) -> None:
+        self.facts = run.facts()
+        self.model, self.modalities = trained(run)
+        self.path = run.weights
+        self.names = [m.name for m in self.modalities]
+        self.classes = self.facts["classes"]
+        self.prior = np.array(self.facts["prior"])
+
+    @torch.no_grad()
+    def embed(self, name: str, x: NDArray[Any]) -> NDArray[np.float32]:
+        z: NDArray[np.float32] = self.model.embed_one(name, torch.from_numpy(np.ascontiguousarray(x))).numpy()
+        return z
+
+    @torch.no_grad()
+    def decode(self, z: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        logits = self.model.decode(torch.from_numpy(z), torch.from_numpy(np.ascontiguousarray(present)))
+        return softmax(logits.numpy())
