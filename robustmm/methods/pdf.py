@@ -88,5 +88,6 @@ def calibration(p: Tensor, present: Tensor) -> Tensor:
 
 def weights(belief: Tensor, present: Tensor) -> Tensor:
     """Softmax over the present (batch, modality); all 0 where nothing is."""
-    there = torch.where(present, belief - belief.amax(1, keepdim=True), 0.0).exp() * present
+    there = torch.where(present, belief, -1e4)
+    there = (there - there.amax(1, keepdim=True)).exp() * present
     return there / there.sum(1, keepdim=True).clamp(min=1e-8)
