@@ -59,11 +59,11 @@ def test_the_published_margin_forgives_what_the_papers_punishes() -> None:
 
 
 def test_difficulty_is_scaled_over_the_samples_that_have_the_modality() -> None:
-    history = torch.tensor([[2.0, 5.0], [4.0, 5.0], [100.0, 5.0], [3.0, 5.0]])
-    have = torch.tensor([[True, True], [True, True], [False, True], [True, True]])
-    expected = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.5, 0.0]])
+    history = torch.tensor([[2.0, 5.0], [4.0, 5.0], [100.0, 5.0], [3.0, 5.0], [0.0, 5.0]])
+    have = torch.tensor([[True, True], [True, True], [False, True], [True, True], [False, True]])
+    expected = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.5, 0.0], [0.0, 0.0]])
     torch.testing.assert_close(difficulty(history, have), expected)
-    assert difficulty(history, torch.zeros_like(have)).tolist() == [[0.0, 0.0]] * 4
+    assert difficulty(history, torch.zeros_like(have)).tolist() == [[0.0, 0.0]] * 5
 
 
 @pytest.mark.parametrize("margin", ["paper", "compat"])
