@@ -1,6 +1,6 @@
 """What each method's epoch costs over joint training, on ResNet-18 encoders: python benchmarks/training.py [METHOD ...]
 
-Synthetic images, 2 and 4 modalities, one fifth of the inputs missing, batches of 32 at 112 px, SGD. The methods take
+Synthetic images, 2 and 4 modalities, one fifth of the inputs missing, batches of 32 at 64 px, SGD. The methods take
 turns step by step, so that a busy machine slows them alike; the ratio is of the medians. Teachers are trained before
 the first epoch and only their answers are used later: they are not in an epoch's time. Budgets: cal 1.15, mce 1.5.
 """
@@ -19,7 +19,7 @@ from robustmm.methods import METHODS, Batch, Method, method
 from robustmm.modalities import Image
 from robustmm.model import FusionModel
 
-SIZE, BATCH, CLASSES, WIDTH, STEPS = 112, 32, 10, 128, 5
+SIZE, BATCH, CLASSES, WIDTH, STEPS = 64, 32, 10, 128, 4
 RESNET18 = {"model_type": "resnet", "depths": [2] * 4, "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"}
 SETTLED = 30  # epochs done: warm-ups are over, every term is paid
 

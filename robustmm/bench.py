@@ -1,263 +1,218 @@
-"""Methods x seeds: every cell trained in a process of its own and scored on the test split, resumable."""
+"""Methods x seeds: what is to be trained, by how many workers at once, and what of it is done already.
 
+Training sees the train and valid splits only; a worker reads the test split when its training has finished.
+"""
+
+import copy
 import hashlib
 import json
 import multiprocessing
-import resource
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from multiprocessing.process import BaseProcess
+import os
+import signal
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from queue import Empty
 from typing import Any, Protocol
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from robustmm import contribution, metrics, runs, training
 from robustmm.build import effective_recipe, fused_model
-from robustmm.comparison import CellResult
+from robustmm.cells import Cell, Setting, environment, subset_names, work
+from robustmm.comparison import CLEAN, MEAN, CellResult
 from robustmm.errors import InterruptedRun, RobustmmError, UsageError
-from robustmm.evaluate import Condition, evaluate
 from robustmm.export import Facts
-from robustmm.manifest import Manifest, class_names, read
+from robustmm.manifest import class_names, read
 from robustmm.methods import method
-from robustmm.reading import OnBad, fed, stream, targets
+from robustmm.reading import targets
 from robustmm.recipe import Recipe
-from robustmm.runs import Run
-from robustmm.torch_session import TorchSession
 
-CLEAN, MEAN = "clean", "mean over subsets"
-ALL_SUBSETS = 8
-"""Modalities up to which every subset is scored; above, each alone, all but each, and all."""
+PROTOCOL = 2
+"""Raised when the same cell would be trained or scored otherwise, so that old cells are not mixed with new ones."""
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One training of the bench. The key names everything its numbers depend on."""
-
-    method: str
-    seed: int
-    recipe: dict[str, Any]
-    key: str
+CONTINUE = "the same command continues with the rest"
 
 
 class Watcher(Protocol):
-    """Who follows the bench."""
+    """Who follows the bench: a cell is "kept" from before, "started", at a "begin" or an "epoch", or has "ended"."""
 
     def event(self, cell: Cell, what: str, value: Any) -> None: ...
 
 
-def plan(
-    recipe: Recipe, manifest: Path, methods: Sequence[str], seeds: Sequence[int], conditions: Sequence[Condition],
-    threads: int,
-) -> list[Cell]:  # fmt: skip
-    """The cells, seed by seed. Raises UsageError with every refusal at once, before anything is trained."""
-    table = read(manifest)
+def plan(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], setting: Setting) -> list[Cell]:
+    """The cells. Raises UsageError with every method's refusal at once, before anything is trained.
+
+    A method's seeds follow each other: workers then train teachers of different seeds, none twice.
+    """
+    table = read(setting.manifest)
     classes = class_names(table.split("train").labels)
-    table.split("valid"), table.split("test")
-    for condition in conditions:
+    for split in ("valid", "test"):
+        targets(table.split(split), classes)  # a label nobody knows is told now, not after the training
+    names = [m.name for m in recipe.modalities]
+    for condition in setting.conditions:
         condition.touched(recipe.modalities)
-    fixed = (hashlib.sha256(manifest.read_bytes()).hexdigest(), [asdict(c) for c in conditions], threads, PROTOCOL)
+        if condition.name in {CLEAN, MEAN, *subset_names(names)}:
+            raise UsageError(f'the bench has a column "{condition.name}" of its own; call the condition otherwise')
+    modalities = [m.fitted(["text"]) if m.kind == "text" else m for m in recipe.modalities]
+    blank = fused_model(recipe, modalities, len(classes))
+    shared: list[Any] = [PROTOCOL, environment(), hashlib.sha256(setting.manifest.read_bytes()).hexdigest()]
+    shared += [[asdict(c) for c in setting.conditions], setting.threads, setting.on_bad]
     refusals, cells = [], []
-    for seed in seeds:
-        for name in methods:
-            table_of = {**recipe.method, "name": name}
-            own = recipe.model_copy(
-                update={"method": table_of, "train": recipe.train.model_copy(update={"seed": seed})}
-            )
-            try:
+    for name in methods:
+        own = recipe.model_copy(update={"method": {**recipe.method, "name": name}})
+        try:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
                 own = effective_recipe(own)
-                model = fused_model(own, own.modalities, len(classes))
-                method(own.method_name, own.method_options).setup(
-                    model, Facts(own.modalities, {"classes": classes, "seed": seed})
-                )
-            except UsageError as error:
-                refusals += [f"{name}: {error}"] if seed == seeds[0] else []
-                continue
-            content = own.model_dump()
-            text = json.dumps([{**content, "name": ""}, fixed], sort_keys=True)
+            chosen = method(own.method_name, own.method_options)
+            chosen.setup(copy.deepcopy(blank), Facts(modalities, {"classes": classes}))
+        except UsageError as error:
+            refusals.append(f"{name}: {error}")
+            continue
+        for warning in told:
+            warnings.warn(f"{name}: {warning.message}", stacklevel=2)
+        for seed in seeds:
+            content = own.model_copy(update={"train": own.train.model_copy(update={"seed": seed})}).model_dump()
+            text = json.dumps([{**content, "name": ""}, name, *shared], sort_keys=True)
             cells.append(Cell(name, seed, content, hashlib.sha256(text.encode()).hexdigest()[:20]))
     if refusals:
         raise UsageError("\n".join(refusals))
     return cells
 
 
-PROTOCOL = 1
-"""Raised when the same recipe would give other numbers, so that kept cells are not mixed with new ones."""
+def kept(out: Path, cell: Cell) -> CellResult | None:
+    """A cell's result, if a whole one stands in `out`."""
+    try:
+        return CellResult.model_validate_json((out / "cells" / f"{cell.key}.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
-def bench(
-    cells: Sequence[Cell], manifest: Path, out: Path, conditions: Sequence[Condition], *,
-    workers: int, threads: int, on_bad: OnBad, watcher: Watcher,
-) -> list[CellResult]:  # fmt: skip
-    """Results of all cells; those that stand in `out` are not trained again. A cell that fails does not stop the
-    others; then the first error is raised. Ctrl-C raises InterruptedRun, and the same call goes on."""
+def bench(cells: Sequence[Cell], setting: Setting, out: Path, *, workers: int, watcher: Watcher) -> list[CellResult]:
+    """Results of all cells; those that stand in `out` are not trained again.
+
+    A cell that fails does not stop the others: afterwards its error is raised, with the first one's exit code. Ctrl-C
+    raises InterruptedRun. After both, and after a kill, the same call goes on from every cell's last whole epoch.
+    """
+    with alone(out):
+        waiting = [cell for cell in cells if kept(out, cell) is None]
+        for cell in cells:
+            if cell not in waiting:
+                watcher.event(cell, "kept", None)
+        running: dict[Connection, tuple[Cell, SpawnProcess]] = {}
+        errors: dict[str, RobustmmError] = {}
+        what: str
+        value: Any
+        try:
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    cell = waiting.pop(0)
+                    running.update([started(cell, setting, out)])
+                    watcher.event(cell, "started", None)
+                for pipe in wait(list(running)):
+                    assert isinstance(pipe, Connection)
+                    cell, process = running[pipe]
+                    try:
+                        what, value = pipe.recv()
+                    except (EOFError, OSError):  # it has ended, or was ended in the middle of a message
+                        process.join()
+                        del running[pipe]
+                        what, value = "ended", kept(out, cell) is not None
+                        if not value:
+                            errors.setdefault(cell.key, killed(cell, process.exitcode))
+                    if what == "broken":
+                        raise RuntimeError(f"{cell}:\n{value}")
+                    if what == "failed":
+                        errors[cell.key] = failure(cell, *value)
+                    else:
+                        watcher.event(cell, what, value)
+        except KeyboardInterrupt:
+            done = sum(kept(out, cell) is not None for cell in cells)
+            said = f"stopped with {done} of {len(cells)} trainings done; every whole epoch is kept, {CONTINUE}"
+            raise InterruptedRun(said) from None
+        finally:
+            for _, process in running.values():
+                process.terminate()
+                process.join()
+        results = [result for cell in cells if (result := kept(out, cell)) is not None]
+        if errors:
+            rest = f"{len(results)} of {len(cells)} trainings are done and kept; {CONTINUE}"
+            raise coded("\n".join([*map(str, errors.values()), rest]), next(iter(errors.values())).exit_code)
+        return results
+
+
+def started(cell: Cell, setting: Setting, out: Path) -> tuple[Connection, tuple[Cell, SpawnProcess]]:
+    """A worker at work on a cell, and the pipe it reports through.
+
+    A pipe each, not one queue: a worker that is killed must not take a lock with it. Workers are deaf to Ctrl-C, which
+    is the parent's to answer.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    kind = hashlib.sha256(json.dumps(environment()).encode()).hexdigest()[:8]
+    process = context.Process(target=work, args=(cell, setting, out, out / "answers" / kind, theirs), daemon=True)
+    threads = os.environ.get("OMP_NUM_THREADS")
+    resource_tracker.ensure_running()  # starting it would lift the mask below
+    with deaf():
+        os.environ["OMP_NUM_THREADS"] = str(setting.threads)
+        try:
+            process.start()
+        finally:
+            os.environ.pop("OMP_NUM_THREADS")
+            os.environ.update({} if threads is None else {"OMP_NUM_THREADS": threads})
+    theirs.close()
+    return ours, (cell, process)
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Ctrl-C waits until this is over; a process started meanwhile never hears it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """One bench at a time writes into a folder (where the system has file locks)."""
     try:
         (out / "cells").mkdir(parents=True, exist_ok=True)
+        file = (out / ".lock").open("w")
     except OSError as error:
-        raise UsageError(f"{out} cannot be made: {error.strerror}") from error
-    context = multiprocessing.get_context("spawn")
-    events: Any = context.Queue()
-    waiting = [cell for cell in cells if kept(out, cell) is None]
-    running: dict[BaseProcess, Cell] = {}
-    failed: list[RobustmmError] = []
-    for cell in cells:
-        if cell not in waiting:
-            watcher.event(cell, "kept", None)
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                cell = waiting.pop(0)
-                task = (cell, manifest, out, list(conditions), threads, on_bad, events)
-                process: BaseProcess = context.Process(target=work, args=task, daemon=True)
-                process.start()
-                running[process] = cell
-                watcher.event(cell, "started", None)
-            with suppress(Empty):
-                key, what, value = events.get(timeout=0.2)
-                if cell_of := next((c for c in running.values() if c.key == key), None):
-                    if what == "failed":
-                        failed.append(_error(cell_of, value))
-                    watcher.event(cell_of, what, value)
-                continue
-            for process in [p for p in running if not p.is_alive()]:
-                cell = running.pop(process)
-                if kept(out, cell) is None and not any(f"{cell.method}, seed {cell.seed}:" in str(e) for e in failed):
-                    failed.append(UsageError(f"{cell.method}, seed {cell.seed}: its process died ({process.exitcode})"))
-                watcher.event(cell, "ended", kept(out, cell) is not None)
-    except KeyboardInterrupt:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.join()
-        done = sum(kept(out, cell) is not None for cell in cells)
-        text = f"stopped with {done} of {len(cells)} trainings done; the same command continues with the rest"
-        raise InterruptedRun(text) from None
-    if failed:
-        raise type(failed[0])("\n".join(map(str, failed)))
-    return [result for cell in cells if (result := kept(out, cell)) is not None]
+        raise UsageError(f"{out} cannot be the folder of a bench: {error.strerror}") from error
+    with file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another bench is at work in {out}; wait for it, or give another --out") from None
+        except (ImportError, OSError):
+            pass
+        yield
 
 
-def _error(cell: Cell, told: tuple[type[RobustmmError], str]) -> RobustmmError:
-    return told[0](f"{cell.method}, seed {cell.seed}: {told[1]}")
+def failure(cell: Cell, sentences: str, code: int) -> RobustmmError:
+    """A worker's error, which names the cell."""
+    return coded("\n".join(f"{cell}: {sentence}" for sentence in sentences.splitlines()), code)
 
 
-def kept(out: Path, cell: Cell) -> CellResult | None:
-    """A cell's result, if it stands in `out`."""
-    path = out / "cells" / f"{cell.key}.json"
-    return CellResult.model_validate_json(path.read_bytes()) if path.is_file() else None
+def killed(cell: Cell, code: int | None) -> RobustmmError:
+    """A process that ended without a word: out of memory, most often."""
+    how = f"was ended by signal {-code} (out of memory?)" if code and code < 0 else f"ended with code {code}"
+    return coded(f"{cell}: its process {how}", InterruptedRun.exit_code)
 
 
-class Reporter:
-    """Training's watcher in a worker: tells the parent, and keeps the time."""
-
-    def __init__(self, key: str, events: Any) -> None:
-        self.key, self.events, self.seconds, self.title = key, events, {"teacher": 0.0, "training": 0.0}, ""
-        self.since = time.perf_counter()
-
-    def begin(self, title: str, epochs: int, done: int, steps: int) -> None:
-        self.close()
-        self.title = title
-        self.events.put((self.key, "begin", (title, epochs, done)))
-
-    def step(self, count: int = 1) -> None: ...
-
-    def epoch(self, row: Mapping[str, float]) -> None:
-        self.events.put((self.key, "epoch", (row["epoch"], row["valid_accuracy"])))
-
-    def close(self) -> None:
-        kind = self.title.split(" ")[0]
-        if kind in self.seconds:
-            self.seconds[kind] += time.perf_counter() - self.since
-        self.since, self.title = time.perf_counter(), ""
-
-
-def work(
-    cell: Cell, manifest: Path, out: Path, conditions: list[Condition], threads: int, on_bad: OnBad, events: Any
-) -> None:
-    """What a worker does: trains a cell, or goes on with it, and writes what it is worth."""
-    try:
-        torch.set_num_threads(threads)
-        reporter = Reporter(cell.key, events)
-        root = out / "runs" / cell.key
-        recipe = Recipe.model_validate({**cell.recipe, "name": f"{cell.method.replace(':', '.')}-s{cell.seed}"})
-        run = next((run for run in reversed(runs.every(root)) if _usable(run)), None)
-        if run is None:
-            run = training.train(recipe, manifest, root, reporter, on_bad, out / "answers")
-        elif not run.finished:
-            run = training.resume(run, reporter, out / "answers")
-        reporter.close()
-        result = scored(run, cell, read(manifest).split("test"), conditions, reporter.seconds, on_bad)
-        runs.write(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
-    except RobustmmError as error:
-        events.put((cell.key, "failed", (type(error), str(error))))
-    except KeyboardInterrupt:
-        pass
-
-
-def _usable(run: Run) -> bool:
-    return run.finished or run.checkpoint.is_file()
-
-
-def scored(
-    run: Run, cell: Cell, test: Manifest, conditions: list[Condition], seconds: Mapping[str, float], on_bad: OnBad
-) -> CellResult:
-    """A finished run on the test split: clean, under each condition, and from each subset of modalities."""
-    peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _resident()
-    session = TorchSession(run)
-    facts = run.facts()
-    target = targets(test, session.classes)
-    answers = subsets(session, test, on_bad)
-    found = {CLEAN: answers.pop("+".join(session.names))}
-    records, _ = evaluate(session, test, conditions, seed=cell.seed, on_bad=on_bad) if conditions else ([], [])
-    found |= {c.name: r.probabilities for c, r in zip(conditions, records, strict=True)}
-    found |= {f"only {name}" if name in session.names else name: p for name, p in answers.items()}
-    scores = {
-        "accuracy": {name: metrics.accuracy(p, target) for name, p in found.items()},
-        "nll": {name: metrics.nll(p, target) for name, p in found.items()},
-        "macro_f1": {name: metrics.macro_f1(p, target) for name, p in found.items()},
-    }
-    of_subsets = [CLEAN, *(name for name in found if name != CLEAN and name not in {c.name for c in conditions})]
-    for values in scores.values():
-        values[MEAN] = float(np.mean([values[name] for name in of_subsets]))
-    epochs = facts["progress"]["epoch"]
-    return CellResult(
-        method=cell.method,
-        seed=cell.seed,
-        **scores,
-        valid_accuracy=facts["progress"]["best"]["valid_accuracy"],
-        kept_epoch=facts["progress"]["best_epoch"],
-        optimiser=facts["recipe"]["train"]["optimiser"],
-        parameters=facts["parameters"],
-        seconds=seconds["training"],
-        teacher_seconds=seconds["teacher"],
-        seconds_per_epoch=seconds["training"] / epochs,
-        peak_mb=peak / 2**20,
-        samples=len(test),
-    )
-
-
-def subsets(session: TorchSession, test: Manifest, on_bad: OnBad) -> dict[str, NDArray[np.float64]]:
-    """Probabilities (samples, class) from every subset of modalities, "audio+image" all of them last."""
-    M = len(session.names)
-    if M <= ALL_SUBSETS:
-        masks = sorted(contribution.subsets(M)[1:].tolist(), key=sum)
-    else:
-        one = np.eye(M, dtype=bool)
-        masks = np.concatenate([one, ~one, np.ones((1, M), bool)]).tolist()
-    parts: list[list[NDArray[np.float64]]] = [[] for _ in masks]
-    for _, samples in stream(test, session.modalities, 64, on_bad):
-        z = session.embeddings({m.name: fed(m, samples.signals[m.name]) for m in session.modalities}, len(samples.ids))
-        for part, mask in zip(parts, masks, strict=True):
-            part.append(session.decode(z, samples.present() & np.array(mask)))
-    names = ["+".join(name for name, held in zip(session.names, mask, strict=True) if held) for mask in masks]
-    return {name: np.concatenate(part) for name, part in zip(names, parts, strict=True)}
-
-
-def _resident() -> int:
-    """This process's peak memory in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def coded(said: str, code: int) -> RobustmmError:
+    error = RobustmmError(said)
+    error.exit_code = code
+    return error

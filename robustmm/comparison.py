@@ -5,52 +5,74 @@ from statistics import fmean, stdev
 
 from pydantic import Field
 
+from robustmm import __version__
 from robustmm.results import Number, Result
 from robustmm.statistics import Difference, benjamini_hochberg, paired_t
+
+CLEAN, MEAN = "clean", "mean over subsets"
+"""Columns every bench has; with one modality there is no mean."""
 
 LEVEL = 0.05
 """Adjusted p-values below it are called significant."""
 
+ByColumn = dict[str, Number]
+
 
 class CellResult(Result):
-    """One training: a method and a seed, scored on the test split at its best valid epoch."""
+    """One training: a method and a seed, scored on the test split at its best valid epoch, by column: clean, each
+    condition of the suite, each subset of modalities, and the mean over all subsets, the full one included."""
 
     method: str
     seed: int
-    accuracy: dict[str, Number] = Field(description="by condition")
-    nll: dict[str, Number]
-    macro_f1: dict[str, Number]
+    accuracy: dict[str, float] = Field(description="unrounded: equal differences must stay equal")
+    nll: ByColumn
+    macro_f1: ByColumn
+    subsets: list[str] = Field(description="columns of several, but not all, modalities: kept, not printed")
     valid_accuracy: Number
     kept_epoch: int
     optimiser: str
     parameters: int
-    seconds: Number = Field(description="training, teachers not counted")
-    teacher_seconds: Number
-    seconds_per_epoch: Number
-    peak_mb: Number = Field(description="peak memory of the training process, or of the GPU where there is one")
+    seconds: Number = Field(description="of training, without reading, teachers and test")
+    teacher_seconds: Number = Field(description="0 where the answers of another cell's teachers were found")
+    seconds_per_epoch: Number = Field(description="validation and checkpoint included")
+    peak_mb: Number = Field(description="of the training process, on top of its imports; on a GPU torch's, there")
+    device: str
+    threads: int
     samples: int
 
 
 class Against(Result):
-    """Method minus baseline over the same seeds, in accuracy: 95 % t interval, paired t-test, adjusted p-value."""
+    """Method minus baseline over the same seeds, in accuracy: 95 % t interval and paired t-test over seeds.
+
+    `adjusted`: Benjamini-Hochberg over all methods and printed columns; null in a column that is not printed.
+    """
 
     value: Number
     low: Number
     high: Number
     p: Number
     adjusted: Number
+    verdict: str = Field(description="better or worse where adjusted < 0.05, else unclear")
 
 
 class Score(Result):
-    """Accuracy over seeds. `best`: the highest of its column, and significantly above the baseline."""
+    """Over seeds. `best`: the highest mean accuracy of its column, significant or not."""
 
     mean: Number
-    sd: Number
-    seeds: list[Number]
+    sd: Number = Field(description="of accuracy, with n - 1")
     nll: Number
     macro_f1: Number
-    against: Against | None
     best: bool
+    against: Against | None
+
+    @property
+    def verdict(self) -> str:
+        return self.against.verdict if self.against else "unclear"
+
+    @property
+    def bold(self) -> bool:
+        """The highest, and not by chance."""
+        return self.best and self.verdict == "better"
 
 
 class MethodResult(Result):
@@ -66,7 +88,7 @@ class MethodResult(Result):
 
 
 class BenchResult(Result):
-    """The result of `robustmm bench --json`, format 1: accuracies on the test split, at the best epoch on valid."""
+    """The result of `robustmm bench --json`, format 1: test accuracy of methods over seeds, at the best valid epoch."""
 
     format: int = 1
     robustmm: str
@@ -75,42 +97,38 @@ class BenchResult(Result):
     baseline: str
     seeds: list[int]
     samples: int
-    conditions: list[str]
+    device: str
+    threads: int
+    columns: list[str] = Field(description="as printed")
+    subsets: list[str] = Field(description="columns that are not printed")
+    comparisons: int = Field(description="how many p-values were adjusted together")
     methods: list[MethodResult]
     cells: list[CellResult]
 
 
 def compared(
-    cells: Sequence[CellResult], methods: Sequence[str], baseline: str, *, robustmm: str, recipe: str, manifest: str
+    cells: Sequence[CellResult], methods: Sequence[str], baseline: str, *, recipe: str = "", manifest: str = ""
 ) -> BenchResult:
-    """What the cells come to. Every method has the same seeds; p-values are adjusted over all that is compared."""
-    seeds = sorted({cell.seed for cell in cells})
-    conditions = list(cells[0].accuracy)
+    """What the cells come to. Every method has the same seeds."""
+    first, seeds = cells[0], sorted({cell.seed for cell in cells})
     by = {(cell.method, cell.seed): cell for cell in cells}
+    printed = [column for column in first.accuracy if column not in first.subsets]
+    values = {(m, c): [by[m, seed].accuracy[c] for seed in seeds] for m in methods for c in first.accuracy}
+    others = [method for method in methods if method != baseline] if len(seeds) > 1 else []
+    differences = {(m, c): paired_t(values[m, c], values[baseline, c]) for m in others for c in first.accuracy}
+    family = [(m, c) for m in others for c in printed]
+    adjusted = dict(zip(family, benjamini_hochberg([differences[pair].p for pair in family]), strict=True))
+    highest = {c: max(fmean(values[m, c]) for m in methods) for c in first.accuracy}
 
-    def values(method: str, condition: str) -> list[float]:
-        return [by[method, seed].accuracy[condition] for seed in seeds]
-
-    differences: dict[tuple[str, str], Difference] = {}
-    if len(seeds) > 1:
-        for method in methods:
-            for condition in conditions if method != baseline else []:
-                differences[method, condition] = paired_t(values(method, condition), values(baseline, condition))
-    adjusted = dict(zip(differences, benjamini_hochberg([d.p for d in differences.values()]), strict=True))
-    best = {c: max(methods, key=lambda m, c=c: fmean(values(m, c))) for c in conditions}  # type: ignore[misc]
-
-    def score(method: str, condition: str) -> Score:
-        found = values(method, condition)
-        difference = differences.get((method, condition))
-        p = float(adjusted.get((method, condition), float("nan")))
+    def score(method: str, column: str) -> Score:
+        found, pair = values[method, column], (method, column)
         return Score(
             mean=fmean(found),
             sd=stdev(found) if len(found) > 1 else float("nan"),
-            seeds=found,
-            nll=fmean(by[method, seed].nll[condition] for seed in seeds),
-            macro_f1=fmean(by[method, seed].macro_f1[condition] for seed in seeds),
-            against=None if difference is None else Against(**difference._asdict(), adjusted=p),
-            best=difference is not None and method == best[condition] and difference.value > 0 and p < LEVEL,
+            nll=fmean(by[method, seed].nll[column] for seed in seeds),
+            macro_f1=fmean(by[method, seed].macro_f1[column] for seed in seeds),
+            best=fmean(found) >= highest[column] - 1e-12,
+            against=against(differences[pair], adjusted.get(pair, float("nan"))) if pair in differences else None,
         )
 
     def summary(method: str) -> MethodResult:
@@ -120,18 +138,28 @@ def compared(
             method=method,
             optimiser=own[0].optimiser,
             parameters=own[0].parameters,
-            scores={condition: score(method, condition) for condition in conditions},
+            scores={column: score(method, column) for column in first.accuracy},
             **{name: fmean(getattr(cell, name) for cell in own) for name in measured},
         )
 
     return BenchResult(
-        robustmm=robustmm,
+        robustmm=__version__,
         recipe=recipe,
         manifest=manifest,
         baseline=baseline,
         seeds=seeds,
-        samples=cells[0].samples,
-        conditions=conditions,
+        samples=first.samples,
+        device=first.device,
+        threads=first.threads,
+        columns=printed,
+        subsets=first.subsets,
+        comparisons=len(family),
         methods=[summary(method) for method in methods],
         cells=sorted(cells, key=lambda cell: (methods.index(cell.method), cell.seed)),
     )
+
+
+def against(difference: Difference, adjusted: float) -> Against:
+    sure = adjusted < LEVEL and difference.value != 0
+    verdict = "unclear" if not sure else "better" if difference.value > 0 else "worse"
+    return Against(**difference._asdict(), adjusted=float(adjusted), verdict=verdict)

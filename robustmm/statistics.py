@@ -1,4 +1,4 @@
-"""How sure a measured number is: Wilson's interval, the seeded paired bootstrap, Benjamini-Hochberg."""
+"""How sure a measured number is: Wilson's interval, the seeded paired bootstrap, the paired t, Benjamini-Hochberg."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -84,17 +84,18 @@ def paired_bootstrap(
 def paired_t(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Difference:
     """mean(a - b) over pairs (pair,), such as seeds, with Student's interval and the two-sided paired t-test.
 
-    Where all differences are one number the interval is that number; p is then 0, or 1 if the number is 0.
+    Where all n differences are one number, Student's test has no scale, and no interval is given. p is then that of the
+    randomisation test, which gives every difference a random sign: 1 if the number is 0, else 2 / 2^n.
     """
     x, y = _finite(a, "a"), _finite(b, "b")
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
         raise ValueError(f"expected a and b of one shape (pair,), at least two, got {x.shape} and {y.shape}")
-    gap = x - y
-    mean, error = float(gap.mean()), float(gap.std(ddof=1)) / len(gap) ** 0.5
-    if error <= 1e-12:
-        return Difference(mean, mean, mean, 1.0 if abs(mean) <= 1e-12 else 0.0)
-    half = float(stdtrit(len(gap) - 1, 1 - _tail(confidence))) * error
-    return Difference(mean, mean - half, mean + half, float(2 * stdtr(len(gap) - 1, -abs(mean / error))))
+    n, gap = len(x), x - y
+    mean, error = float(gap.mean()), float(gap.std(ddof=1)) / n**0.5
+    if error <= 1e-12 * max(1.0, float(np.abs([x, y]).max())):
+        return Difference(mean, float("nan"), float("nan"), 1.0 if abs(mean) <= 1e-12 else 2.0 ** (1 - n))
+    half = float(stdtrit(n - 1, 1 - _tail(confidence))) * error
+    return Difference(mean, mean - half, mean + half, float(2 * stdtr(n - 1, -abs(mean / error))))
 
 
 def bootstrap_mean(x: ArrayLike, *, seed: int, resamples: int = 2000, confidence: float = 0.95) -> Estimate:

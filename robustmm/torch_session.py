@@ -14,9 +14,11 @@ from robustmm.session import Session, softmax
 class TorchSession(Session):
     """A finished run in torch: `embed`, `decode`, `predict` as the exported file answers them, up to rounding."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, device: str = "cpu") -> None:
         self.facts = run.facts()
+        self.device = torch.device(device)
         self.model, self.modalities = trained(run)
+        self.model.to(self.device)
         self.path = run.weights
         self.names = [m.name for m in self.modalities]
         self.classes = self.facts["classes"]
@@ -24,10 +26,12 @@ class TorchSession(Session):
 
     @torch.no_grad()
     def embed(self, name: str, x: NDArray[Any]) -> NDArray[np.float32]:
-        z: NDArray[np.float32] = self.model.embed_one(name, torch.from_numpy(np.ascontiguousarray(x))).numpy()
+        z: NDArray[np.float32] = self.model.embed_one(name, self._tensor(x)).cpu().numpy()
         return z
 
     @torch.no_grad()
     def decode(self, z: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        logits = self.model.decode(torch.from_numpy(z), torch.from_numpy(np.ascontiguousarray(present)))
-        return softmax(logits.numpy())
+        return softmax(self.model.decode(self._tensor(z), self._tensor(present)).cpu().numpy())
+
+    def _tensor(self, x: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(x)).to(self.device)

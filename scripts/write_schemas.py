@@ -5,6 +5,7 @@ from pathlib import Path
 
 from robustmm.attack import AttackResult
 from robustmm.check import ManifestFacts
+from robustmm.comparison import BenchResult
 from robustmm.parity import Proof
 from robustmm.predict import Prediction
 from robustmm.results import Result
@@ -12,6 +13,7 @@ from robustmm.training import TrainResult
 
 SCHEMAS: dict[str, type[Result]] = {
     "attack": AttackResult,
+    "bench": BenchResult,
     "data-check": ManifestFacts,
     "export": Proof,
     "predict": Prediction,

@@ -31,6 +31,8 @@ TORCH_SIDE = {
         "ranks",
         "teachers",
         "bench",
+        "cells",
+        "torch_session",
     ]
 }
 """Modules above the wall; `parity` stands on it, holding torch against onnxruntime."""

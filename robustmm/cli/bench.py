@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from robustmm.cli import app
 from robustmm.cli.console import Json, OnBadInput, needs_torch, note, notes, out, show_json
 
 if TYPE_CHECKING:
-    from robustmm.bench import Cell
+    from robustmm.cells import Cell
 
 
 @app.command()
@@ -21,17 +22,17 @@ def bench(
     methods: Annotated[
         str, typer.Option("--methods", help="Methods and chains, by commas.")
     ] = "joint,joint+unimodal,dropout,cal,mce",
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds 0 .. N-1.")] = 3,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many: seeds 0, 1, 2, ...")] = 3,
     suite: Annotated[
         str | None, typer.Option("--suite", help="Conditions to test under: a suite's name or file.")
     ] = None,
     missing: Annotated[
         list[str] | None,
-        typer.Option("--missing", help="MODALITY=RATE: that share of training samples lacks it (a fixed table)."),
+        typer.Option("--missing", help="MODALITY=RATE: that share of training samples lacks it (a table a seed)."),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Manifest instead of the recipe's.")] = None,
     baseline: Annotated[
-        str | None, typer.Option("--baseline", help="The method others are held against (default: the first).")
+        str | None, typer.Option("--baseline", help="What others are held against (default: joint, or the first).")
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE for any key of the recipe: train.epochs=10.")
@@ -46,19 +47,23 @@ def bench(
     on_bad_input: OnBadInput = "error",
     json: Json = False,
 ) -> None:
-    """Compare methods over seeds: test accuracy clean, under a suite and from every subset of modalities."""
+    """Compare methods over seeds: test accuracy clean, under a suite and from every subset of modalities.
+
+    What is done is kept in --out: the same command continues, and more methods or seeds add to it.
+    """
     needs_torch()
-    import os
+    import warnings
 
     import torch
 
-    from robustmm import __version__, runs, shelf, source
     from robustmm import bench as work
     from robustmm import missing as rates
     from robustmm import recipe as recipes
+    from robustmm import runs, shelf, source
     from robustmm import suite as suites
+    from robustmm.cells import Setting
     from robustmm.comparison import compared
-    from robustmm.errors import UsageError, known
+    from robustmm.errors import UsageError
     from robustmm.report import bench as report
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
@@ -66,9 +71,18 @@ def bench(
         raise UsageError("--methods should name at least one method, found none")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"--methods names {', '.join(twice)} twice")
-    base = baseline or names[0]
+    for setting in settings or []:
+        for key, option in (("train.seed", "--seeds"), ("method.name", "--methods")):
+            if setting.partition("=")[0].strip() == key:
+                raise UsageError(f"--set {key} has no say here: a bench has {option}")
+    files = [(table_csv, report.table_csv), (markdown, report.markdown), (latex, report.latex)]
+    for file, _ in files:
+        if file is not None and not file.absolute().parent.is_dir():
+            raise UsageError(f"{file} cannot be written: its folder does not exist")
+    base = baseline or ("joint" if "joint" in names else names[0])
     if base not in names:
-        raise UsageError(f'--baseline "{base}" is not among the methods{known(base, names)}')
+        names.insert(0, base)
+        note(f"{base} is trained as well: it is the baseline")
     path = shelf.find("models", recipe)
     laid = [*(settings or [])]
     if data is not None:
@@ -81,21 +95,24 @@ def bench(
     manifest = source.of_recipe(loaded, path, data)
     conditions = suites.load(shelf.find("attacks", suite)).conditions(list(loaded.modality)) if suite else []
     conditions = [c for c in conditions if c.noises or any(c.missing.values())]  # clean is always there
+    workers = workers or (1 if torch.cuda.is_available() else min(2, cores()))
     place = folder or Path("bench") / loaded.name
-    cores = os.cpu_count() or 1
-    workers = workers or (1 if torch.cuda.is_available() else min(2, cores))
-    threads = max(1, cores // workers)
-    cells = work.plan(loaded, manifest, names, range(seeds), conditions, threads)
-    note(f"bench {loaded.name} ({path}) on {manifest}: {len(cells)} trainings in {place}, {workers} at once")
+    shared = Setting(manifest, tuple(conditions), threads(workers), on_bad_input)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        cells = work.plan(loaded, names, range(seeds), shared)
+    for warning in told:
+        note(str(warning.message))
+    note(
+        f"bench {loaded.name} ({path}) on {manifest}: {len(cells)} trainings in {place}, {workers} at once, "
+        f"threads each: {shared.threads}"
+    )
     with Board(len(cells)).live() as board:
-        results = work.bench(
-            cells, manifest, place, conditions,
-            workers=workers, threads=threads, on_bad=on_bad_input, watcher=board,
-        )  # fmt: skip
-    result = compared(results, names, base, robustmm=__version__, recipe=loaded.name, manifest=str(manifest))
-    for file, text in ((table_csv, report.table_csv), (markdown, report.markdown), (latex, report.latex)):
+        results = work.bench(cells, shared, place, workers=workers, watcher=board)
+    result = compared(results, names, base, recipe=loaded.name, manifest=str(manifest))
+    for file, text in files:
         if file is not None:
-            runs.write(file, text(result).encode())
+            runs.write(file, text(result).encode(errors="replace"))
             note(f"written: {file}")
     if json:
         show_json(result)
@@ -103,25 +120,32 @@ def bench(
         out.print(report.bench(result, out.width))
 
 
+def cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads(workers: int) -> int:
+    """Threads of a worker: what OMP_NUM_THREADS says, else its part of the cores."""
+    import os
+
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdigit() and int(said) else max(1, cores() // workers)
+
+
 class Board:
-    """One line for the whole bench and one for each running training; a line an event where there is no screen."""
+    """A line for the whole bench and one for each running training; a line a training where there is no screen."""
 
     def __init__(self, total: int) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
         self.bar = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("eta"), TimeRemainingColumn(), console=notes, transient=True,
+            TextColumn("eta"), TimeRemainingColumn(), console=notes, transient=True, speed_estimate_period=3600,
         )  # fmt: skip
+        self.total, self.kept, self.ended = total, 0, 0
         self.whole = self.bar.add_task("trainings", total=total)
-        self.tasks: dict[str, Any] = {}
+        self.running: dict[str, Any] = {}
+        self.parts: dict[str, float] = {}
 
     @contextmanager
     def live(self) -> Iterator["Board"]:
@@ -132,19 +156,32 @@ class Board:
             yield self
 
     def event(self, cell: "Cell", what: str, value: Any) -> None:
-        name = f"{cell.method}, seed {cell.seed}"
-        if what in ("kept", "ended"):
-            if task := self.tasks.pop(cell.key, None):
-                self.bar.remove_task(task)
-            self.bar.advance(self.whole)
-            if not notes.is_terminal:
-                note(f"{name}: {'done before' if what == 'kept' else 'done' if value else 'failed'}")
+        if what == "kept":
+            self.kept += 1
+            self.bar.reset(self.whole, total=self.total, completed=self.kept)  # no part of the speed behind the ETA
         elif what == "started":
-            self.tasks[cell.key] = self.bar.add_task(name, total=None)
+            self.running[cell.key], self.parts[cell.key] = self.bar.add_task(f"{cell}: starting", total=None), 0.0
         elif what == "begin":
             title, epochs, done = value
-            self.bar.update(self.tasks[cell.key], description=f"{name}: {title}", total=epochs, completed=done)
+            counted = None if title == "reading" else epochs
+            self.bar.reset(self.running[cell.key], description=f"{cell}: {title}", total=counted, completed=done)
+            self._part(cell, done / epochs if title == "training" else 0.0)
         elif what == "epoch":
             epoch, accuracy = value
-            self.bar.update(self.tasks[cell.key], completed=epoch)
-            self.bar.update(self.tasks[cell.key], description=f"{name}: valid {accuracy:.1%}")
+            task = self.bar.tasks[self.bar.task_ids.index(self.running[cell.key])]
+            title = task.description.removeprefix(f"{cell}: ").split(",")[0]
+            self.bar.update(task.id, completed=epoch, description=f"{cell}: {title}, valid {accuracy:.1%}")
+            self._part(cell, epoch / (task.total or epoch) if title == "training" else 0.0)
+        elif what == "ended":
+            self.bar.remove_task(self.running.pop(cell.key))
+            self.ended += 1
+            del self.parts[cell.key]
+            self._part(None, 0.0)
+        if what in ("kept", "ended") and not notes.is_terminal:
+            note(f"{cell}: {'done before' if what == 'kept' else 'done' if value else 'failed'}")
+
+    def _part(self, cell: "Cell | None", done: float) -> None:
+        """The whole, to which a running training adds the part of its epochs that is done."""
+        if cell is not None:
+            self.parts[cell.key] = done
+        self.bar.update(self.whole, completed=self.kept + self.ended + sum(self.parts.values()))

@@ -10,7 +10,8 @@ epochs the mean variance of each combination is gathered; afterwards those above
 are hard.
 
 What differs: the published code lists its hard combinations by hand. Above five modalities combinations of one size
-share a verdict. Rows that have nothing take no part in batch statistics."""
+share a verdict. Rows that have nothing take no part in batch statistics, in the KL, or in what is hard.
+"""
 
 from typing import Annotated
 
@@ -40,18 +41,21 @@ class ProbabilisticFusion(Fusion):
 
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
         """The deterministic answer, mu's; batch statistics are the running ones."""
-        both = self.moments(z.flatten(1))
-        normed = F.batch_norm(both, self.norm.running_mean, self.norm.running_var, self.norm.weight, self.norm.bias)
-        logits: Tensor = self.head(normed.chunk(2, -1)[0])
+        logits: Tensor = self.head(self.settled(self.moments(z.flatten(1))).chunk(2, -1)[0])
         return logits
+
+    def settled(self, both: Tensor) -> Tensor:
+        """Normalised with the running statistics, in training too: chained methods decode subsets of a batch."""
+        norm = self.norm
+        return F.batch_norm(both, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
     def distribution(self, z: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """mu and logvar (batch, width) in training; rows with nothing present are normalised as in evaluation."""
         both = self.moments(z.flatten(1))
         rows = present.any(1).nonzero()[:, 0]
         self.norm.train(self.training and ranks.size(rows) > 1)
-        normed = self.norm(both[rows])
-        mu, logvar = both.new_zeros(both.shape).index_put((rows,), normed.to(both.dtype)).chunk(2, -1)
+        seen = self.norm(both[rows]).float()  # first: autograd forbids running statistics that move after use
+        mu, logvar = self.settled(both).float().index_put((rows,), seen).chunk(2, -1)
         return mu, logvar
 
 
@@ -99,12 +103,10 @@ class DMRNet(Method):
     @torch.no_grad()
     def gather(self, kind: Tensor, logvar: Tensor) -> None:
         """Adds the batch's variances to their combinations'."""
-        sums = torch.zeros(2, len(self.met), dtype=torch.float64, device=kind.device)
-        sums[0].index_add_(0, kind, logvar.double().exp().mean(-1))
-        sums[1] = kind.bincount(minlength=len(self.met))
-        sums = ranks.total(sums)
-        self.spread += sums[0]
-        self.met += sums[1]
+        each = F.one_hot(kind, len(self.met)).double()
+        spread, met = ranks.total(torch.stack([logvar.double().exp().mean(-1) @ each, each.sum(0)]))
+        self.spread += spread
+        self.met += met
 
 
 def divergence(mu: Tensor, logvar: Tensor) -> Tensor:

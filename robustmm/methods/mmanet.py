@@ -5,14 +5,17 @@
     MAD   = sum_ij (G(u)_ij - G(t)_ij)^2 H_j / sum_k H_k,   G(u) = u u' with rows scaled to length 1
 
 t and H are a frozen teacher's embeddings and the entropies of its answers; it was trained jointly on everything.
-Samples near its margin weigh most. The branch is a second fusion that dies with training. From epoch 2 to `begin` the
-classes that each combination predicts are counted; KL(full || combination) of the counts, summed over those epochs,
-names the weakest combination. It and all that it contains are weak, and the last two terms begin.
+Samples near its margin weigh most. The branch is a second fusion that dies with training. In epochs 2 to `begin` - 1
+the classes that each combination predicts are counted; KL(full || combination) of the counts, summed over those epochs,
+names the weakest combination. It and all that it contains are weak, and in epoch `begin` the last two terms set in.
 
 What differs: the paper ranks combinations on the validation set, we on training batches: a method here never sees any
-other. MAD is a sum over B x B pairs in the paper, so its weight depends on the batch; ours is the mean over rows i,
-scaled to a batch of 64, where `mad` = 30 is the paper's. Above five modalities only singletons and all-but-one are
-ranked. Of several ranks each compares the samples of its own share."""
+other; a combination is judged by the samples that have something of it. The published code takes a further softmax of
+the class shares, which all but levels them; we do not. MAD stays the paper's sum over B x B pairs: rows have length 1
+and the weights sum to 1, so a batch repeated twice has the same MAD, and `mad` = 30, set for batches of 64, keeps its
+meaning at others. Above five modalities only singletons and all-but-one are ranked. Of several ranks each compares the
+samples of its own share.
+"""
 
 import copy
 from typing import Annotated
@@ -24,7 +27,7 @@ from torch import Tensor
 
 from robustmm import ranks
 from robustmm.contribution import subsets
-from robustmm.fusion import masked
+from robustmm.fusion import Fusion, masked
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import EXACT
 from robustmm.methods.combinations import kept_at_random
@@ -45,55 +48,58 @@ class MMANet(Method):
     gap: Tensor
     masks: Tensor
 
-    def __init__(self, *, mad: Amount = 30.0, mar: Amount = 0.5, begin: Annotated[int, Field(ge=0)] = 5) -> None:
+    def __init__(self, *, mad: Amount = 30.0, mar: Amount = 0.5, begin: Annotated[int, Field(ge=3)] = 5) -> None:
         super().__init__()
         self.mad, self.mar, self.begin = mad, mar, begin
 
     def setup(self, model: FusionModel, data: TrainingData) -> None:
         super().setup(model, data)
         M = len(model.modalities)
-        self.branch = copy.deepcopy(model.fusion)
-        for module in self.branch.modules():
-            if callable(drawn_anew := getattr(module, "reset_parameters", None)):
-                drawn_anew()
+        self.branch = redrawn(model.fusion)
         z, logits = data.joint_answers(model.width)
-        said = logits.log_softmax(-1)
         self.register_buffer("features", masked(z, data.present).flatten(1))  # (samples, modality * width)
-        self.register_buffer("entropy", -(said.exp() * said).sum(-1))  # (samples,)
+        self.register_buffer("entropy", entropy(logits))  # (samples,)
         self.register_buffer("masks", combinations(M), persistent=False)  # (combination, modality), all of them last
         self.register_buffer("counts", torch.zeros(len(self.masks), data.classes, dtype=torch.float64))
         self.register_buffer("gap", torch.zeros(len(self.masks), dtype=torch.float64))
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        kept = kept_at_random(batch.present)
-        fused = self.cross_entropy(model.decode(embedding.z, kept), batch.target)
-        epoch, z = int(self.epoch), masked(embedding.z, kept)
-        if epoch < self.begin:
-            if epoch > 0:
-                self.count(model, batch, embedding)
-            nothing = z.new_zeros(())
-            return {"fused": fused, "distillation": nothing, "regularisation": nothing}
-        weak = weakest(self.gap, self.masks)
-        hard = (kept[:, None] == self.masks[weak]).all(-1).any(-1).to(z.dtype)
+        kept, now = kept_at_random(batch.present), int(self.epoch) + 1
+        z = masked(embedding.z, kept)
+        fused = self.cross_entropy(model.decode(z, kept), batch.target)
         each = F.cross_entropy(self.branch(z, kept), batch.target, reduction="none", weight=self.class_weight)
-        distance = margin_aware(z.flatten(1), self.features[batch.index], self.entropy[batch.index])
+        distance, weak = z.new_zeros(()), torch.zeros_like(kept[:, 0])
+        if now >= self.begin:
+            distance = margin_aware(z.flatten(1), self.features[batch.index], self.entropy[batch.index])
+            weak = kept.any(1) & (kept <= weakest(self.gap, self.masks)).all(1)
+        elif now > 1:
+            self.count(model, batch, embedding)
         return {
             "fused": fused,
             "distillation": self.mad * distance,
-            "regularisation": self.mar * mean(each * hard, torch.ones_like(hard)),
+            "regularisation": self.mar * mean(each * weak, torch.ones_like(each)),
         }
 
     @torch.no_grad()
     def count(self, model: FusionModel, batch: Batch, embedding: Embedding) -> None:
-        """Adds what each combination predicts for the batch."""
-        logits = model.decode_subsets(embedding.z, self.masks[:, None] & batch.present)
-        self.counts += ranks.total(F.one_hot(logits.argmax(-1), self.counts.shape[1]).double().sum(1))
+        """Adds what each combination predicts for the samples that have something of it."""
+        left = self.masks[:, None] & batch.present  # (combination, batch, modality)
+        said = model.decode_subsets(embedding.z, left).argmax(-1)
+        said = F.one_hot(said, self.counts.shape[1]).double() * left.any(-1, keepdim=True)
+        self.counts += ranks.total(said.sum(1))
 
     def end_epoch(self, model: FusionModel, data: TrainingData) -> None:
         super().end_epoch(model, data)
-        if self.counts.sum() > 0:
-            self.gap += divergence(self.counts)
-            self.counts.zero_()
+        self.gap += divergence(self.counts)
+        self.counts.zero_()
+
+
+def redrawn(fusion: Fusion) -> Fusion:
+    """A copy with fresh weights: each parameter's initial values in another order, so drawn alike in any fusion."""
+    own = copy.deepcopy(fusion)
+    for parameter in own.parameters():
+        parameter.data = parameter.data.flatten()[torch.randperm(parameter.numel())].view_as(parameter)
+    return own
 
 
 def combinations(M: int) -> Tensor:
@@ -105,21 +111,27 @@ def combinations(M: int) -> Tensor:
 
 
 def divergence(counts: Tensor) -> Tensor:
-    """KL(full || combination) (combination,) of predicted-class counts (combination, class), the full one last."""
+    """KL(full || combination) (combination,) of predicted-class counts (combination, class), the full one last; 0 for
+    what was never met."""
     p = (counts + 1e-8) / (counts + 1e-8).sum(1, keepdim=True)
-    return (p[-1] * (p[-1].log() - p.log())).sum(1)
+    return torch.where(counts.sum(1) > 0, (p[-1] * (p[-1].log() - p.log())).sum(1), 0.0)
 
 
 def weakest(gap: Tensor, masks: Tensor) -> Tensor:
-    """Whether each combination (combination,) lies within the one whose gap is largest; none where there is no gap."""
-    worst = masks[gap.argmax()]
-    return (masks <= worst).all(1) & (gap.max() > 0)
+    """The combination (modality,) whose gap is largest; nothing where there is no gap."""
+    return masks[gap.argmax()] & (gap.max() > 0)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """(samples,) in nats, finite for an answer as certain as one can be."""
+    p = logits.softmax(-1)
+    return -(p * (p + 1e-8).log()).sum(-1).clamp(max=0)
 
 
 def margin_aware(student: Tensor, teacher: Tensor, entropy: Tensor) -> Tensor:
-    """MAD of features (batch, d) and (batch, d') and the teacher's entropies (batch,), per row, times 64."""
+    """MAD of features (batch, d) and (batch, d') and the teacher's entropies (batch,)."""
     if len(student) == 0:
         return student.sum()
-    gram = [F.normalize(u @ u.T, dim=1, eps=1e-8) for u in (student, teacher)]
+    gram = [F.normalize(u.double() @ u.double().T, dim=1, eps=1e-8) for u in (student, teacher)]  # autocast leaves it
     weight = entropy / entropy.sum().clamp(min=1e-8)
-    return 64 * ((gram[0] - gram[1]).square() * weight).sum(1).mean()
+    return ((gram[0] - gram[1]).square() * weight).sum().to(student.dtype)

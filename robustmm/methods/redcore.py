@@ -1,17 +1,25 @@
-"""redcore: Relative advantage aware cross-modal representation (Sun, Zhang, Han, Ruan, Li; AAAI 2024).
+"""redcore: Relative Advantage Aware Cross-modal Representation Learning (Sun et al., AAAI 2024, arXiv 2312.10386).
 
-    z_m  ~ N(mu_m, var_m), a variational embedding a modality; KL_m of it from N(0, 1)
-    zhat_m = R_m([z_k; k != m]),  R_m a cascade of residual autoencoders          imputes m, where it is missing
-    L    = CE(head([z_m or zhat_m])) + sum_m CE(s_m) + kl sum_m KL_m + rec sum_m beta_m L_m
-    L_m  = squared error of zhat_m, summed over features, mean over the samples that have m and another modality
-    A_m <- rate A_m + (1 - rate) L_m;   r_m = (mean_k A_k - A_m) / mean_k A_k      relative advantage
-    beta <- beta - eta r, at least 0.1, scaled to length 1; every `every` steps;  eta times 1.5 every 500 steps
+    z_m  = mu_m + eps exp(logvar_m / 2) in training, mu_m otherwise        bottleneck; mu, logvar = BN(linear)
+    R_m  = what a cascade of residual autoencoders makes of m from [z_k; k != m], zeros where absent
+    x_m  = z_m, or R_m where m is missing
+    rec_m = mean over samples that have m and another modality of |R_m - z_m|^2, summed over features
+    KL_m  = mean over samples with m of KL(N(mu_m, exp logvar_m) || N(0, 1))
+    L    = CE(head([x_1;..;x_M])) + sum_m CE(g_m(x_m)) + kl sum_m KL_m + rec sum_m beta_m rec_m
 
-The modality whose imputation lags gets the larger weight. s_m: train-only linear heads on z_m. KL and CE_m count
-present modalities only.
+    A_m <- (1 - rate) A_m + rate rec_m                                     a modality nobody has keeps its A
+    r_m  = (mean_k A_k - A_m) / mean_k A_k                                 relative advantage
+    beta <- max(beta - eta r, 0.1), scaled to length 1                     every `every` steps, from the first
 
-What differs: the variational encoders' transformers are the recipe's encoders; means travel through the imputation, the
-target is taken without gradient, so that an embedding is not pulled towards what is easily imputed.
+so that the modality whose imputation lags is supervised more. eta is multiplied by `growth` every 500 steps.
+
+g_m are train-only linear classifiers. As in the authors' code they read x_m of every sample: the label supervises what
+was imputed too, which nothing else but the fused term does. Gradients of rec_m reach both its sides. Nothing is dropped
+in training: with complete data R_m is trained by rec_m alone (use the recipe's modality dropout for more).
+
+What differs: the recipe's encoders and two linear layers take the place of transformers; the autoencoders work at the
+width of one modality, not of all others; KL is averaged over samples that have m, and has its factor 1/2, which the
+authors' code leaves out (their 8e-4 is 1.6e-3 here); eta stops growing after 20 times, when beta jumps anyway.
 """
 
 from typing import Annotated
@@ -21,116 +29,145 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import ranks
-from robustmm.fusion import Fusion
+from robustmm.fusion import Fusion, masked
+from robustmm.methods import cal
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.bottleneck import VariationalBottleneck
-from robustmm.methods.cal import divergence
+from robustmm.methods.translation import others
 from robustmm.model import Embedding, FusionModel
-from robustmm.options import Positive, Rate
+from robustmm.options import Positive
 
 Amount = Annotated[float, Field(ge=0)]
-STEPS = 500
-"""Steps after which eta grows."""
+Share = Annotated[float, Field(ge=0, le=1)]
+FLOOR, PERIOD, GROWTHS = 0.1, 500, 20
 
 
 class Imputation(Fusion):
-    """A linear layer on all embeddings, absent ones imputed from the present; only m: from m and its imputations."""
+    """A linear layer on all modalities, what is absent imputed from what is there. Only m: z_m and what it imputes."""
 
-    def __init__(self, modalities: int, width: int, classes: int, blocks: int = 3) -> None:
+    def __init__(self, modalities: int, width: int, classes: int, *, blocks: Positive = 3) -> None:
         super().__init__(modalities, width, classes)
-        self.enter = nn.ModuleList(nn.Linear(modalities * width, width) for _ in range(modalities))
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(
-                nn.Sequential(nn.Linear(width, max(1, width // 2)), nn.ReLU(), nn.Linear(max(1, width // 2), width))
-                for _ in range(blocks)
-            )
-            for _ in range(modalities)
+        self.imputers = nn.ModuleList(
+            ResidualAutoencoders((modalities - 1) * width, width, blocks)
+            for _ in range(modalities if modalities > 1 else 0)
         )
         self.head = nn.Linear(modalities * width, classes)
 
-    def imputed(self, z: Tensor) -> Tensor:
-        """zhat (batch, modality, width) of z, zero where absent; zhat_m does not see z_m."""
-        others = ~torch.eye(self.modalities, dtype=torch.bool, device=z.device).unsqueeze(-1)
-        made = []
-        for m, (enter, blocks) in enumerate(zip(self.enter, self.blocks, strict=True)):
-            x = enter((z * others[m]).flatten(1))
-            assert isinstance(blocks, nn.ModuleList)
-            for block in blocks:
-                x = x + block(x)
-            made.append(x)
-        return torch.stack(made, dim=1)
-
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
-        logits: Tensor = self.head(torch.where(present.unsqueeze(-1), z, self.imputed(z)).flatten(1))
+        return self.decoded(self.completed(z, self.imputed(z), present))
+
+    def imputed(self, z: Tensor) -> Tensor:
+        """R (batch, modality, width) of z, which is zero where absent; zeros if there are no others."""
+        if self.modalities == 1:
+            return torch.zeros_like(z)
+        return torch.stack([imputer(others(z, m)) for m, imputer in enumerate(self.imputers)], dim=1)
+
+    def completed(self, z: Tensor, imputed: Tensor, present: Tensor) -> Tensor:
+        return torch.where(present.unsqueeze(-1), z, imputed)
+
+    def decoded(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(x.flatten(1))
         return logits
+
+
+class ResidualAutoencoders(nn.Module):
+    """x <- x + decode(encode(x)), `blocks` times, between a way in and a way out."""
+
+    def __init__(self, given: int, width: int, blocks: int) -> None:
+        super().__init__()
+        half = max(1, width // 2)
+        self.enter = nn.Linear(given, width)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, half), nn.ReLU(), nn.Linear(half, width)) for _ in range(blocks)
+        )
+        self.leave = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, given: Tensor) -> Tensor:
+        x = self.enter(given)
+        for block in self.blocks:
+            x = x + block(x)
+        made: Tensor = self.leave(x)
+        return made
 
 
 @METHODS.register("redcore")
 class RedCore(Method):
-    """Variational embeddings, and imputations that compete for weight."""
+    """Missing modalities are imputed; the one that is imputed worst is supervised most."""
 
     terms = ("fused", "unimodal", "bottleneck", "imputation")
-    weight: Tensor
     average: Tensor
-    steps: Tensor
+    beta: Tensor
+    step: Tensor
 
     def __init__(
         self,
         *,
         kl: Amount = 8e-4,
         rec: Amount = 0.15,
-        rate: Rate = 0.7,
+        rate: Share = 0.7,
         eta: Amount = 0.1,
-        growth: Annotated[float, Field(ge=1)] = 1.5,
+        growth: Annotated[float, Field(ge=1, le=10)] = 1.5,
         every: Positive = 3,
+        blocks: Positive = 3,
     ) -> None:
         super().__init__()
-        self.kl, self.rec, self.rate, self.eta, self.growth, self.every = kl, rec, rate, eta, growth, every
+        self.kl, self.rec, self.rate, self.eta, self.growth = kl, rec, rate, eta, growth
+        self.every, self.blocks = every, blocks
 
     def setup(self, model: FusionModel, data: TrainingData) -> None:
         super().setup(model, data)
         M = len(model.modalities)
         model.place("bottleneck", VariationalBottleneck(M, model.width), by="redcore")
-        model.place("fusion", Imputation(M, model.width, data.classes), by="redcore")
-        self.heads = nn.ModuleList(nn.Linear(model.width, data.classes) for _ in range(M))
-        self.register_buffer("weight", torch.full((M,), M**-0.5, dtype=torch.float64))
+        model.place("fusion", Imputation(M, model.width, data.classes, blocks=self.blocks), by="redcore")
+        self.classifiers = nn.ModuleList(nn.Linear(model.width, data.classes) for _ in range(M))
         self.register_buffer("average", torch.zeros(M, dtype=torch.float64))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("beta", torch.ones(M, dtype=torch.float64))
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         fusion = model.fusion
         assert isinstance(fusion, Imputation)
         assert embedding.mean is not None
         assert embedding.logvar is not None
-        z = torch.where(batch.present.unsqueeze(-1), embedding.z, 0.0)
-        zhat = fusion.imputed(z)
-        there = batch.present & (batch.present.sum(1, keepdim=True) > 1)
-        lost = mean((zhat - z.detach()).square().sum(-1), there.to(z.dtype))  # (modality,)
-        alone = torch.stack([head(z[:, m]) for m, head in enumerate(self.heads)])
-        kl = mean(divergence(embedding.mean.float(), embedding.logvar.float()), batch.present.float())
-        weighted = self.rec * (self.weight.to(lost.dtype) * lost).sum()
-        self.adjust(ranks.total(lost.detach().double()) / ranks.world())
+        z = masked(embedding.z, batch.present)
+        imputed = fusion.imputed(z)
+        x = fusion.completed(z, imputed, batch.present)
+        rec = self.reconstruction(imputed, z, batch.present)
+        kl = mean(cal.divergence(embedding.mean.float(), embedding.logvar.float()), batch.present.float())
+        alone = [self.cross_entropy(g(x[:, m]), batch.target) for m, g in enumerate(self.classifiers)]
         return {
-            "fused": self.cross_entropy(
-                fusion.head(torch.where(batch.present.unsqueeze(-1), z, zhat).flatten(1)), batch.target
-            ),
-            "unimodal": self.unimodal(alone, batch).sum(),
+            "fused": self.cross_entropy(fusion.decoded(x), batch.target),
+            "unimodal": torch.stack(alone).sum(),
             "bottleneck": self.kl * kl.sum(),
-            "imputation": weighted,
+            "imputation": self.rec * (self.beta.to(rec.dtype) * rec).sum(),
         }
 
-    def adjust(self, lost: Tensor) -> None:
-        """One step of the average and, every few, of the weights."""
-        self.average.copy_(lost if self.steps == 0 else self.rate * self.average + (1 - self.rate) * lost)
-        self.steps += 1
-        if int(self.steps) % self.every == 0:
-            eta = self.eta * self.growth ** (int(self.steps) // STEPS)
-            self.weight.copy_(adjusted(self.weight, self.average, eta))
+    def reconstruction(self, imputed: Tensor, z: Tensor, present: Tensor) -> Tensor:
+        """rec (modality,); the weights move by it before they are used, as in the authors' code."""
+        known = present & (present.sum(1, keepdim=True) > 1)
+        rec = mean((imputed - z).float().square().sum(-1), known.float())
+        self.move(ranks.total(rec.detach().double()) / ranks.world(), ranks.total(known.sum(0)) > 0)
+        return rec
+
+    @torch.no_grad()
+    def move(self, rec: Tensor, seen: Tensor) -> None:
+        """One step of A and, when it is time, of beta."""
+        self.average.copy_(torch.where(seen, (1 - self.rate) * self.average + self.rate * rec, self.average))
+        if int(self.step) % self.every == 0:
+            eta = self.eta * self.growth ** min(int(self.step) // PERIOD, GROWTHS)
+            self.beta.copy_(balanced(self.beta, relative_advantage(self.average), eta))
+        self.step += 1
 
 
-def adjusted(weight: Tensor, average: Tensor, eta: float) -> Tensor:
-    """The weights (modality,) after one step away from the relative advantages of the averages (modality,)."""
-    level = average.mean().clamp(min=1e-8)
-    moved = (weight - eta * (level - average) / level).clamp(min=0.1)
+def relative_advantage(average: Tensor) -> Tensor:
+    """r (modality,) of A (modality,), among the modalities that have been imputed; 0 for the others."""
+    known = average > 0
+    level = average.sum() / known.sum().clamp(min=1)
+    return torch.where(known, (level - average) / level.clamp(min=1e-8), 0.0)
+
+
+def balanced(beta: Tensor, advantage: Tensor, eta: float) -> Tensor:
+    """beta (modality,) after one step."""
+    moved = (beta - eta * advantage).clamp(min=FLOOR)
     scaled: Tensor = moved / moved.norm()
     return scaled

@@ -1,143 +1,194 @@
-"""A bench as rich tables, CSV, Markdown and LaTeX."""
+"""A bench as rich tables of any width, CSV, Markdown and LaTeX."""
 
 import csv
 import io
 import re
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from robustmm.comparison import LEVEL, BenchResult, MethodResult, Score
 from robustmm.report.tables import grid, signed
 
-NAME, COLUMN, PAIR = 16, 14, 24
-"""Width in cells of a method's name, of an accuracy, and of a difference with its interval."""
+NAME, HEADING = 20, 12
+"""Widths in cells from which a method's name and a heading take more than one line."""
+MARKS = {"better": "↑", "worse": "↓", "unclear": " "}
 
 
-def shown(result: BenchResult) -> list[str]:
-    """The conditions a table has room for: all but the subsets of several modalities."""
-    return [c for c in result.conditions if "+" not in c]
+class Column(NamedTuple):
+    heading: str
+    cells: list[Text]
 
 
 def bench(result: BenchResult, width: int) -> Group:
     """Accuracies, differences to the baseline and costs, in tables no wider than `width`."""
-    parts: list[RenderableType] = []
-    for number, columns in enumerate(chunks(shown(result), (width - NAME) // COLUMN)):
-        table = grid("accuracy, %" + ("" if number == 0 else " (continued)"), "method", *columns)
-        for method in result.methods:
-            table.add_row(Text(method.method), *(cell(method.scores[c]) for c in columns))
-        parts.append(table)
-    if len(result.seeds) > 1 and len(result.methods) > 1:
-        for number, columns in enumerate(chunks(shown(result), (width - NAME) // PAIR)):
-            title = f"points over {result.baseline} [95 %]" + ("" if number == 0 else " (continued)")
-            table = grid(title, "method", *columns)
-            for method in result.methods:
-                if method.method != result.baseline:
-                    table.add_row(Text(method.method), *(difference(method.scores[c]) for c in columns))
-            parts.append(table)
-    costs = grid(
-        "cost", "method", "optimiser", "s an epoch", "training s", "teachers s", "peak MB", "parameters", left=(0, 1)
-    )
-    for method in result.methods:
-        costs.add_row(Text(method.method), *cost(method))
-    return Group(*parts, costs, footer(result))
+    names = [m.method for m in result.methods]
+    scores = [Column(c, [cell(m.scores[c]) for m in result.methods]) for c in result.columns]
+    parts: list[RenderableType] = [*split("test accuracy, %", names, scores, width)]
+    others = [m for m in result.methods if m.method != result.baseline]
+    if result.comparisons:
+        pairs = [Column(c, [difference(m.scores[c]) for m in others]) for c in result.columns]
+        title = f"points over {result.baseline} [95 %], adjusted p"
+        parts += split(title, [m.method for m in others], pairs, width)
+    parts += split("cost", names, costs(result.methods), width)
+    return Group(*parts, *(Text(sentence, style="dim") for sentence in footer(result)))
 
 
-def chunks(columns: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(columns), max(1, size)):
-        yield columns[start : start + max(1, size)]
+def split(title: str, names: Sequence[str], columns: Sequence[Column], width: int) -> Iterator[Table]:
+    """As few tables as fit, the names in each."""
+    left = list(columns)
+    while left:
+        room, here = width - 2 - min(NAME, max(map(cell_len, ("method", *names)))), 0
+        for column in left:
+            room -= 3 + wide(column)
+            if room < 0 and here:
+                break
+            here += 1
+        table = grid(title, "method", *("" for _ in left[:here]))
+        table.columns[0].max_width = NAME
+        for shown, column in zip(table.columns[1:], left[:here], strict=True):
+            shown.header = Text("\n".join(lines(column)), justify="right")
+        for row, name in enumerate(names):
+            table.add_row(Text(name), *(column.cells[row] for column in left[:here]))
+        yield table
+        title, left = title.removesuffix(" (continued)") + " (continued)", left[here:]
+
+
+def wide(column: Column) -> int:
+    return max(cell_len(text) for text in [*lines(column), *(cell.plain for cell in column.cells)])
+
+
+def lines(column: Column) -> list[str]:
+    """A heading over lines no wider than need be."""
+    return textwrap.wrap(column.heading, max(HEADING, *(len(cell.plain) for cell in column.cells)))
 
 
 def cell(score: Score) -> Text:
-    return Text(value(score), style="bold" if score.best else "")
+    mark = "" if score.sd != score.sd else f" {MARKS[score.verdict]}"
+    return Text(value(score) + mark, style="bold" if score.bold else "")
 
 
 def value(score: Score) -> str:
-    spread = "" if score.sd != score.sd else f" ± {100 * score.sd:.1f}"
-    return f"{100 * score.mean:.1f}{spread}"
+    return f"{100 * score.mean:.1f}" + ("" if score.sd != score.sd else f" ± {100 * score.sd:.1f}")
 
 
 def difference(score: Score) -> Text:
     d = score.against
-    if d is None:
-        return Text("–")
-    sure = d.adjusted < LEVEL
-    said = f"{signed(100 * d.value, 1)} [{signed(100 * d.low, 1)}, {signed(100 * d.high, 1)}]{'*' if sure else ' '}"
-    return Text(said, style=("green" if d.value > 0 else "red") if sure else "dim")
+    assert d is not None
+    bounds = "–" if d.low != d.low else f"{signed(100 * d.low, 1)}, {signed(100 * d.high, 1)}"
+    p = "<.001" if d.adjusted < 0.001 else f"{d.adjusted:.3f}".removeprefix("0")
+    style = {"better": "green", "worse": "red", "unclear": "dim"}[d.verdict]
+    return Text(f"{signed(100 * d.value, 1)} [{bounds}] {p} {MARKS[d.verdict]}", style=style)
 
 
-def cost(method: MethodResult) -> list[str]:
+def costs(methods: Sequence[MethodResult]) -> list[Column]:
     return [
-        method.optimiser,
-        f"{method.seconds_per_epoch:.2f}",
-        f"{method.seconds:.1f}",
-        f"{method.teacher_seconds:.1f}" if method.teacher_seconds else "–",
-        f"{method.peak_mb:.0f}",
-        f"{method.parameters:,}",
+        Column("seconds an epoch", [Text(f"{m.seconds_per_epoch:.2f}") for m in methods]),
+        Column("peak MB", [Text(f"{m.peak_mb:.0f}") for m in methods]),
+        Column("parameters", [Text(f"{m.parameters:,}") for m in methods]),
+        Column("teachers, seconds", [Text(f"{m.teacher_seconds:.1f}" if m.teacher_seconds else "–") for m in methods]),
     ]
 
 
-def footer(result: BenchResult) -> Text:
+def footer(result: BenchResult) -> list[str]:
+    """What the numbers are of, one thing a sentence."""
     n = len(result.seeds)
-    said = f"{n} seeds, {result.samples} test samples; the epoch is chosen on valid. " if n > 1 else (
-        f"1 seed, {result.samples} test samples: no interval and no p-value; the epoch is chosen on valid. "
-    )  # fmt: skip
+    threads = f"{result.threads} thread{'s' * (result.threads > 1)} each"
+    told = [f"{n} seed{'s' * (n > 1)}, {result.samples} test samples, {result.device}, {threads}."]
+    told += ["The epoch is chosen on valid; test is read after training."]
     if n > 1:
-        said += (
-            "± is the standard deviation over seeds; intervals and tests are Student's, paired by seed: they are about "
-            f"training again, not about other test data. * p < {LEVEL} after Benjamini-Hochberg over all comparisons; "
-            "bold: the highest, and above the baseline with a *. "
-        )
-    if len({method.optimiser for method in result.methods}) > 1:
-        said += "Methods that scale gradients have SGD, the others AdamW; one for all: --set train.optimiser=sgd"
-    return Text(said.strip(), style="dim")
+        told += ["±: standard deviation over training seeds, which also draw missing modalities; one test split."]
+    else:
+        told += ["One seed: no interval and no p-value."]
+    if result.comparisons:
+        told += ["[ ]: t interval of the difference paired by seed; – where all differences are equal."]
+        told += [
+            f"↑ ↓: above or below {result.baseline} with p < {LEVEL}, paired t-test, Benjamini-Hochberg over "
+            f"{result.comparisons} comparisons; bold: ↑ and the highest of the column."
+        ]
+    optimisers = sorted({m.optimiser for m in result.methods})
+    by = [f"{o} ({', '.join(m.method for m in result.methods if m.optimiser == o)})" for o in optimisers]
+    if len(by) > 1:
+        told += [f"Optimisers differ: {'; '.join(by)}; the same for all: --set train.optimiser={optimisers[-1]}."]
+    else:
+        told += [f"Optimiser: {optimisers[0]}."]
+    where = "what torch allocated on the GPU" if result.device.startswith("cuda") else "memory on top of the imports"
+    told += [f"Peak MB: {where}. Teachers are shared: the first cell that needs them pays."]
+    return told
 
 
-def header(result: BenchResult) -> list[str]:
-    return ["method", *shown(result)]
-
-
-def rows(result: BenchResult) -> list[list[tuple[str, bool]]]:
-    """Accuracies as (text, bold) by method and shown condition."""
-    return [
-        [(m.method, False), *((value(m.scores[c]), m.scores[c].best) for c in shown(result))] for m in result.methods
-    ]
+def table(result: BenchResult) -> list[list[tuple[str, str, bool]]]:
+    """Heading and rows of what is handed on, each cell a text, a mark and whether it is bold."""
+    heading = ["method", *result.columns, "seconds an epoch", "peak MB"]
+    rows = [[(text, "", False) for text in heading]]
+    for m in result.methods:
+        scores = [(value(s), MARKS[s.verdict].strip(), s.bold) for s in (m.scores[c] for c in result.columns)]
+        rows.append([(m.method, "", False), *scores, (f"{m.seconds_per_epoch:.2f}", "", False)])
+        rows[-1].append((f"{m.peak_mb:.0f}", "", False))
+    return rows
 
 
 def markdown(result: BenchResult) -> str:
-    """The table a README takes."""
+    """The table a README takes, and what its numbers are of."""
 
     def escaped(text: str) -> str:
-        return re.sub(r"([|\\*_`<])", r"\\\1", " ".join(text.split()))
+        return re.sub(r"([|\\*_`<>~&\[\]])", r"\\\1", " ".join(text.split()))
 
-    lines = [header(result), ["---", *("--:" for _ in shown(result))]]
-    lines = [[escaped(text) if row else text for text in line] for row, line in zip((1, 0), lines, strict=True)]
-    lines += [[f"**{escaped(t)}**" if bold else escaped(t) for t, bold in row] for row in rows(result)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    rows = [
+        [
+            f"**{escaped(text)}** {mark}".rstrip() if bold else f"{escaped(text)} {mark}".rstrip()
+            for text, mark, bold in row
+        ]
+        for row in table(result)
+    ]
+    rows.insert(1, ["---", *("--:" for _ in rows[0][1:])])
+    shown = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"{shown}\n\n{escaped(' '.join(['Test accuracy, %.', *footer(result)]))}\n"
+
+
+LATEX = {
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "[": "{[}",
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+}
+"""What TeX would take for more than a character; "[" after a line's end would be its option."""
 
 
 def latex(result: BenchResult) -> str:
-    """A booktabs table."""
+    """A booktabs table, and what its numbers are of in comments."""
 
     def escaped(text: str) -> str:
-        named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-        return "".join(named.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in " ".join(text.split()))
+        return "".join(LATEX.get(c, c) for c in " ".join(text.split()))
 
-    lines = [r"\begin{tabular}{l" + "r" * len(shown(result)) + "}", r"\toprule"]
-    lines += [" & ".join(map(escaped, header(result))) + r" \\", r"\midrule"]
-    for row in rows(result):
-        lines.append(" & ".join(rf"\textbf{{{escaped(t)}}}" if bold else escaped(t) for t, bold in row) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    def shown(text: str, mark: str, bold: bool) -> str:
+        return (rf"\textbf{{{escaped(text)}}}" if bold else escaped(text)) + (f" {escaped(mark)}" if mark else "")
+
+    rows = [" & ".join(shown(*cell) for cell in row) + r" \\" for row in table(result)]
+    said = [f"% {' '.join(sentence.split())}" for sentence in ("Test accuracy, %.", *footer(result))]
+    head = [r"\begin{tabular}{l" + "r" * (len(table(result)[0]) - 1) + "}", r"\toprule", rows[0], r"\midrule"]
+    return "\n".join([*said, *head, *rows[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def table_csv(result: BenchResult) -> str:
-    """One row per method, seed and condition: what a plot takes."""
+    """One row per method, seed and column: what a plot takes."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["method", "seed", "condition", "accuracy", "nll", "macro_f1"])
     for one in result.cells:
-        for condition in result.conditions:
-            numbers = (scores[condition] for scores in (one.accuracy, one.nll, one.macro_f1))
-            writer.writerow([one.method, one.seed, condition, *(f"{x:.6g}" for x in numbers)])
+        for column in one.accuracy:
+            numbers = (scores[column] for scores in (one.accuracy, one.nll, one.macro_f1))
+            writer.writerow([one.method, one.seed, column, *(f"{x:.6g}" for x in numbers)])
     return out.getvalue()

@@ -75,6 +75,8 @@ def test_encoder_gradients_are_multiplied_and_heads_do_not_reach_encoders() -> N
 def test_alignment_is_the_mean_cosine_of_head_and_fusion_weights() -> None:
     model, method = balm(2)
     method.coefficient.copy_(torch.tensor([0.5, 1.5]))
+    with torch.no_grad():
+        method.heads[1].weight.copy_(-model.fusion.inner.weight[1])
     expected = 0.0
     for m, c in enumerate((0.5, 1.5)):
         a, b = (w.detach().flatten() for w in (method.heads[m].weight, model.fusion.inner.weight[m]))

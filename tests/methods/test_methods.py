@@ -27,7 +27,7 @@ def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
     assert "reconstruction: CAL's equations are not public" in (METHODS["cal"].__doc__ or "").replace("Recon", "recon")
 
 
-@pytest.mark.parametrize("M", [1, 2, 3, 6])
+@pytest.mark.parametrize("M", [1, 2, 3, 6, 10])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fusion", ["concat", "attention"])
 def test_one_step_returns_the_named_terms_and_reaches_every_encoder(name: str, M: int, fusion: str) -> None:
@@ -94,6 +94,18 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(name: str) -> None:
     train(again, resumed, data, range(2, 4), steps)
     torch.testing.assert_close(again.state_dict(), model.state_dict(), rtol=0, atol=0)
     torch.testing.assert_close(resumed.state_dict(), chosen.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_depends_on_no_batch_mate_and_on_no_label(name: str) -> None:
+    data = toy(3, missing=0.3)
+    model, chosen = ready(name, data, options={"arm": {"warmup": 0}})
+    train(model, chosen, data, range(2), optimiser(model, chosen))
+    model.eval()
+    whole = model.decode(model.embed(data.inputs), data.present)
+    for rows in (slice(0, 1), slice(5, 8)):
+        part = {m: x[rows] for m, x in data.inputs.items()}
+        torch.testing.assert_close(model.decode(model.embed(part), data.present[rows]), whole[rows])
 
 
 @pytest.mark.parametrize("name", ["cal", "mce", "cal+mce"])

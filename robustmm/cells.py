@@ -1,0 +1,214 @@
+"""One cell of a bench, a method and a seed: trained or resumed, and scored, in a process of its own."""
+
+import json
+import multiprocessing
+import os
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from robustmm import __version__, contribution, metrics, runs, training
+from robustmm.comparison import CLEAN, MEAN, CellResult
+from robustmm.errors import RobustmmError
+from robustmm.evaluate import Condition, evaluate
+from robustmm.manifest import Manifest, read
+from robustmm.reading import OnBad, fed, stream, targets
+from robustmm.recipe import Recipe
+from robustmm.runs import Run
+from robustmm.session import Session
+from robustmm.torch_session import TorchSession
+
+ALL_SUBSETS = 8
+"""Modalities up to which every subset is scored; above, each alone, all but each, and all."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training. The key names everything its numbers depend on."""
+
+    method: str
+    seed: int
+    recipe: dict[str, Any]
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.method}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all cells share. Conditions are drawn once, with seed 0: every cell meets the same noise."""
+
+    manifest: Path
+    conditions: tuple[Condition, ...] = ()
+    threads: int = 1
+    on_bad: OnBad = "error"
+
+
+def environment() -> list[str]:
+    """What numbers depend on beside recipe and data."""
+    return [__version__, torch.__version__, "cuda" if torch.cuda.is_available() else "cpu"]
+
+
+def work(cell: Cell, setting: Setting, out: Path, answers: Path, parent: Connection) -> None:
+    """What a worker does. It tells `parent` how it goes, and ends with it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(setting.threads)
+    warnings.filterwarnings("ignore", message="this method scales gradients")  # the plan has said so
+    costs = Costs(out / "runs" / cell.key / "costs.json", parent)
+    try:
+        run = trained(cell, setting, out / "runs" / cell.key, answers, costs)
+        costs.note()
+        result = scored(run, cell, read(setting.manifest).split("test"), setting, costs)
+        runs.write(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
+    except RobustmmError as error:
+        parent.send(("failed", (str(error), error.exit_code)))
+    except Exception:
+        parent.send(("broken", traceback.format_exc()))
+
+
+def _end_with_parent() -> None:
+    """A bench that was killed leaves no worker behind, which would write where the next bench does."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def trained(cell: Cell, setting: Setting, root: Path, answers: Path, costs: "Costs") -> Run:
+    """The cell's finished run: found, continued from its last whole epoch, or new."""
+    for run in reversed(runs.every(root)):
+        if run.finished:
+            return run
+        if run.checkpoint.is_file():
+            return training.resume(run, costs, answers)
+    recipe = Recipe.model_validate({**cell.recipe, "name": f"{cell.method.replace(':', '.')}-s{cell.seed}"})
+    return training.train(recipe, setting.manifest, root, costs, setting.on_bad, answers)
+
+
+class Costs:
+    """Training's watcher in a worker: tells the parent, and keeps in a file what the training cost so far."""
+
+    def __init__(self, path: Path, parent: Connection) -> None:
+        self.path, self.parent, self.title, self.since = path, parent, "", time.perf_counter()
+        self.imports = resident("VmRSS")
+        self.epochs: dict[str, float] = {}
+        self.teachers, self.peak = 0.0, 0
+        if path.is_file():
+            known = json.loads(path.read_bytes())
+            self.epochs, self.teachers, self.peak = known["epochs"], known["teachers"], known["peak"]
+
+    def begin(self, title: str, epochs: int, done: int, steps: int) -> None:
+        if self.title.startswith("teacher"):
+            self.teachers += time.perf_counter() - self.since
+        self.title, self.since = title, time.perf_counter()
+        self.parent.send(("begin", (title, epochs, done)))
+
+    def step(self, count: int = 1) -> None: ...
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        if not self.title.startswith("teacher"):
+            now = time.perf_counter()
+            self.epochs[f"{row['epoch']:.0f}"] = now - self.since
+            self.since = now
+            self.note()
+        self.parent.send(("epoch", (int(row["epoch"]), row["valid_accuracy"])))
+
+    def note(self) -> None:
+        """Memory is what came on top of the imports; on a GPU, what torch had allocated there."""
+        cuda = torch.cuda.is_available()
+        held = torch.cuda.max_memory_allocated() if cuda else resident("VmHWM") - self.imports
+        self.peak = max(self.peak, held)
+        content = {"epochs": self.epochs, "teachers": self.teachers, "peak": self.peak}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        runs.write(self.path, json.dumps(content).encode())
+
+
+def resident(what: str) -> int:
+    """This process's memory in bytes, now (VmRSS) or at its highest (VmHWM); elsewhere than on Linux the highest.
+
+    Not getrusage on Linux: there a process starts from its parent's peak.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        found = next(line for line in status.read_text().splitlines() if line.startswith(what))
+        return 1024 * int(found.split()[1])
+    try:
+        import resource
+    except ImportError:  # Windows keeps no such count
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def scored(run: Run, cell: Cell, test: Manifest, setting: Setting, costs: Costs) -> CellResult:
+    """A finished run on the test split: clean, under each condition, and from each subset of modalities."""
+    facts = run.facts()
+    session = TorchSession(run, facts["device"])
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        answers = subset_answers(session, test, setting.on_bad)
+        noisy = setting.conditions
+        records = evaluate(session, test, noisy, on_bad=setting.on_bad)[0] if noisy else []
+    found = {CLEAN: answers[-1][1]}
+    found |= {c.name: r.probabilities for c, r in zip(noisy, records, strict=True)}
+    found |= dict(answers[:-1])
+    target = targets(test, session.classes)
+    scores: dict[str, dict[str, float]] = {}
+    for name, score in (("accuracy", metrics.accuracy), ("nll", metrics.nll), ("macro_f1", metrics.macro_f1)):
+        scores[name] = {column: score(p, target) for column, p in found.items()}
+        if len(answers) > 1:
+            scores[name][MEAN] = float(np.mean([score(p, target) for _, p in answers]))
+    epochs = facts["progress"]["epoch"]
+    known = [costs.epochs[str(e)] for e in range(1, epochs + 1) if str(e) in costs.epochs]
+    an_epoch = float(np.mean(known)) if known else 0.0
+    return CellResult(
+        method=cell.method,
+        seed=cell.seed,
+        **scores,
+        subsets=[name for name, _ in answers[:-1] if not name.startswith("only ")],
+        valid_accuracy=facts["progress"]["best"]["valid_accuracy"],
+        kept_epoch=facts["progress"]["best_epoch"],
+        optimiser=facts["recipe"]["train"]["optimiser"],
+        parameters=facts["parameters"],
+        seconds=an_epoch * epochs,
+        teacher_seconds=costs.teachers,
+        seconds_per_epoch=an_epoch,
+        peak_mb=costs.peak / 2**20,
+        device=facts["device"],
+        threads=setting.threads,
+        samples=len(test),
+    )
+
+
+def subset_masks(modalities: int) -> list[list[bool]]:
+    """The subsets that are scored, small ones first, all modalities last."""
+    if modalities <= ALL_SUBSETS:
+        return sorted(contribution.subsets(modalities)[1:].tolist(), key=sum)
+    one = np.eye(modalities, dtype=bool)
+    return list(np.concatenate([one, ~one, np.ones((1, modalities), bool)]).tolist())
+
+
+def subset_names(names: list[str]) -> list[str]:
+    """What the subsets' columns are called: "only image", "image+audio"."""
+    held = [[name for name, kept in zip(names, mask, strict=True) if kept] for mask in subset_masks(len(names))]
+    return [f"only {some[0]}" if len(some) == 1 < len(names) else "+".join(some) for some in held]
+
+
+def subset_answers(session: Session, test: Manifest, on_bad: OnBad) -> list[tuple[str, NDArray[np.float64]]]:
+    """Probabilities (samples, class) by subset of modalities; encoders are paid once for all of them."""
+    masks = subset_masks(len(session.names))
+    parts: list[list[NDArray[np.float64]]] = [[] for _ in masks]
+    for _, samples in stream(test, session.modalities, 64, on_bad):
+        z = session.embeddings({m.name: fed(m, samples.signals[m.name]) for m in session.modalities}, len(samples.ids))
+        for part, mask in zip(parts, masks, strict=True):
+            part.append(session.decode(z, samples.present() & np.array(mask)))
+    return [(name, np.concatenate(part)) for name, part in zip(subset_names(session.names), parts, strict=True)]

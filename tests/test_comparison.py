@@ -1,0 +1,259 @@
+"""Comparisons over seeds against scipy and hand values; tables that fit, and files that hostile names cannot break."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from scipy.stats import t as student
+from scipy.stats import ttest_rel
+
+from robustmm.comparison import BenchResult, CellResult, compared
+from robustmm.report import bench as report
+from robustmm.statistics import benjamini_hochberg, paired_t
+
+RNG = np.random.default_rng(0)
+Accuracies = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+def cell(method: str, seed: int, accuracy: dict[str, float], **changed: Any) -> CellResult:
+    facts: dict[str, Any] = {
+        "method": method, "seed": seed, "accuracy": accuracy, "nll": accuracy, "macro_f1": accuracy, "subsets": [],
+        "valid_accuracy": 0.5, "kept_epoch": 1, "optimiser": "adamw", "parameters": 1000, "seconds": 2.0,
+        "teacher_seconds": 0.0, "seconds_per_epoch": 1.0, "peak_mb": 100.0, "device": "cpu", "threads": 1,
+        "samples": 72,
+    }  # fmt: skip
+    return CellResult(**{**facts, **changed})
+
+
+def result(accuracies: Accuracies, baseline: str = "joint", **changed: Any) -> BenchResult:
+    """accuracies[method][column] = one number a seed."""
+    cells = [
+        cell(method, seed, {column: values[seed] for column, values in columns.items()}, **changed)
+        for method, columns in accuracies.items()
+        for seed in range(len(next(iter(columns.values()))))
+    ]
+    return compared(cells, list(accuracies), baseline)
+
+
+def scores(found: BenchResult, method: str) -> Any:
+    return next(m.scores for m in found.methods if m.method == method)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 30])
+def test_the_paired_t_is_scipys(n: int) -> None:
+    a, b = RNG.random(n), RNG.random(n)
+    ours, theirs = paired_t(a, b), ttest_rel(a, b)
+    interval = theirs.confidence_interval(0.95)
+    assert ours == pytest.approx((float(np.mean(a - b)), interval.low, interval.high, theirs.pvalue), rel=1e-9)
+
+
+def test_the_paired_t_by_hand() -> None:
+    """Differences 1, 2, 3: mean 2, sd 1, error 1/sqrt(3); t = 2 sqrt(3) on 2 degrees; F has a closed form there."""
+    found = paired_t([2, 4, 6], [1, 2, 3])
+    t = 2 * math.sqrt(3)
+    assert found.value == 2
+    assert found.p == pytest.approx(1 - t / math.sqrt(2 + t * t))
+    assert found.high - 2 == pytest.approx(4.302652729911275 / math.sqrt(3))  # t table, 2 degrees, 97.5 %
+    assert found.low == pytest.approx(4 - found.high)
+    assert paired_t([2, 4, 6], [1, 2, 3], confidence=0.9).high == pytest.approx(2 + student.ppf(0.95, 2) / math.sqrt(3))
+
+
+@pytest.mark.parametrize(("n", "p"), [(2, 0.5), (3, 0.25), (5, 0.0625), (6, 0.03125)])
+def test_equal_differences_have_the_p_of_random_signs_and_no_interval(n: int, p: float) -> None:
+    base = RNG.random(n)
+    found = paired_t(base + 0.25, base)
+    assert found.p == p
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert paired_t(base, base).p == 1
+    assert paired_t(base, base).value == 0
+
+
+@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([1.0, float("nan")], [1.0, 2.0])])
+def test_what_cannot_be_paired_is_refused(a: list[float], b: list[float]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        paired_t(a, b)
+
+
+def test_equal_differences_of_counts_stay_equal_through_the_file() -> None:
+    """Two samples of 72 more in every seed: rounded to six digits they would differ, and be "significant"."""
+    base = [68 / 72, 67 / 72, 41 / 72]
+    found = result({"joint": {"clean": base}, "mce": {"clean": [x + 2 / 72 for x in base]}})
+    read = [CellResult.model_validate_json(one.model_dump_json()) for one in found.cells]
+    against = scores(compared(read, ["joint", "mce"], "joint"), "mce")["clean"].against
+    assert against.p == 0.25
+    assert against.verdict == "unclear"
+
+
+def test_means_deviations_and_the_family_that_is_adjusted() -> None:
+    accuracies = {
+        m: {c: RNG.random(4).tolist() for c in ("clean", "noisy", "a+b", "mean over subsets")}
+        for m in ("joint", "x", "y")
+    }
+    found = result(accuracies, subsets=["a+b"])
+    assert found.columns == ["clean", "noisy", "mean over subsets"]
+    assert found.comparisons == 6
+    raw = {(m, c): ttest_rel(accuracies[m][c], accuracies["joint"][c]).pvalue for m in "xy" for c in found.columns}
+    adjusted = dict(zip(raw, benjamini_hochberg(list(raw.values())), strict=True))
+    for method, columns in accuracies.items():
+        for column, values in columns.items():
+            score = scores(found, method)[column]
+            assert (score.mean, score.sd) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+            assert score.best == (np.mean(values) == max(np.mean(other[column]) for other in accuracies.values()))
+            if method == "joint":
+                assert score.against is None
+            elif column == "a+b":
+                assert math.isnan(score.against.adjusted)
+                assert score.verdict == "unclear"
+            else:
+                assert score.against.adjusted == pytest.approx(adjusted[method, column])
+
+
+SURE = {
+    "joint": {"clean": [0.50, 0.51, 0.52, 0.53], "noisy": [0.5, 0.6, 0.5, 0.6], "gone": [0.9, 0.91, 0.92, 0.93]},
+    "good": {"clean": [0.60, 0.612, 0.62, 0.631], "noisy": [0.6, 0.5, 0.6, 0.55], "gone": [0.8, 0.812, 0.82, 0.831]},
+    "best": {"clean": [0.70, 0.712, 0.72, 0.731], "noisy": [0.55, 0.6, 0.5, 0.58], "gone": [0.9, 0.92, 0.92, 0.92]},
+}
+
+
+def test_bold_is_the_highest_where_it_is_also_better_and_nothing_else() -> None:
+    found = result(SURE)
+    said = {
+        (m.method, c): (m.scores[c].best, m.scores[c].verdict, m.scores[c].bold)
+        for m in found.methods
+        for c in found.columns
+    }
+    assert said["best", "clean"] == (True, "better", True)
+    assert said["good", "clean"] == (False, "better", False), "better, and not the highest"
+    assert said["good", "noisy"] == (True, "unclear", False), "the highest, by chance"
+    assert said["good", "gone"] == (False, "worse", False)
+    assert [pair for pair, (_, _, bold) in said.items() if bold] == [("best", "clean")]
+    shown = {c: report.cell(scores(found, "good")[c]).plain[-1] for c in found.columns}
+    assert shown == {"clean": "↑", "noisy": " ", "gone": "↓"}
+    styles = {(m.method, c): str(report.cell(m.scores[c]).style) for m in found.methods for c in found.columns}
+    assert [pair for pair, style in styles.items() if style == "bold"] == [("best", "clean")]
+    assert report.markdown(found).count("**") == 2
+    assert "| **71.6 ± 1.3** ↑ |" in report.markdown(found)
+    assert (
+        report.latex(found).count(r"\textbf{71.6 $\pm$ 1.3} $\uparrow$") == report.latex(found).count(r"\textbf") == 1
+    )
+
+
+def test_one_seed_has_no_interval_and_no_p() -> None:
+    found = result({m: {c: v[:1] for c, v in columns.items()} for m, columns in SURE.items()})
+    assert found.comparisons == 0
+    for method in found.methods:
+        for score in method.scores.values():
+            assert score.against is None
+            assert not score.bold
+    shown = rendered(found, 80)
+    assert "One seed: no interval and no p-value." in shown
+    assert "points over" not in shown
+    assert "±" not in shown
+    json.loads(found.model_dump_json())
+
+
+def test_one_method_has_nothing_to_be_held_against() -> None:
+    assert "points over" not in rendered(result({"joint": SURE["joint"]}), 80)
+
+
+def rendered(found: BenchResult, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console.print(report.bench(found, width))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(cell_len(line) <= width for line in shown.splitlines())
+    assert "…" not in shown
+    assert "nan" not in shown
+    return str(shown)
+
+
+HOSTILE = ("a_b & 100 % of #1", "[red]x[/red] | *bold*", "[/]", "back\\slash ~ ^ {x} $y$ <z>", "猫 🐈 :cat:", "w" * 64)
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("columns", [HOSTILE, [f"condition number {i}" for i in range(15)], ["clean"]])
+def test_the_tables_fit_and_show_every_name_whole(width: int, columns: Sequence[str]) -> None:
+    methods = ("joint", "a+very_long+chain+of+methods", "cal+mce", "[bold]m[/bold]")
+    found = result({m: {c: RNG.random(3).tolist() for c in columns} for m in methods})
+    shown = rendered(found, width)
+    assert "points over joint [95 %], adjusted p" in shown
+    dense = "".join(shown.split())
+    for word in {word for name in (*columns, "[bold]m[/bold]") for word in name.split() if len(word) <= 12}:
+        assert word in dense
+    for method in found.methods:
+        for score in method.scores.values():
+            assert report.value(score) in shown
+            assert score.against is None or report.difference(score).plain.strip() in shown
+
+
+def test_the_footer_says_what_the_numbers_are_of() -> None:
+    shown = " ".join(rendered(result(SURE), 80).split())
+    for words in (
+        "4 seeds, 72 test samples, cpu, 1 thread each.",
+        "The epoch is chosen on valid; test is read after training.",
+        "over training seeds, which also draw missing modalities; one test split",
+        "Benjamini-Hochberg over 6 comparisons",
+        "Optimiser: adamw.",
+    ):
+        assert words in shown
+    mixed = [one.model_copy(update={"optimiser": "sgd"}) if one.method == "best" else one for one in result(SURE).cells]
+    shown = " ".join(rendered(compared(mixed, list(SURE), "joint"), 80).split())
+    assert "Optimisers differ: adamw (joint, good); sgd (best); the same for all: --set train.optimiser=sgd." in shown
+
+
+def test_equal_differences_are_shown_without_an_interval() -> None:
+    found = result({"joint": {"clean": [0.25, 0.5]}, "x": {"clean": [0.5, 0.75]}})
+    assert "+25.0 [–] .500" in rendered(found, 80)
+
+
+def test_latex_escapes_what_tex_would_take_for_more() -> None:
+    found = result({"a_b&c": {c: [0.1, 0.2] for c in HOSTILE}, "[x]": {c: [0.3, 0.1] for c in HOSTILE}}, "a_b&c")
+    text = report.latex(found)
+    assert r"a\_b\&c & 15.0 $\pm$ 7.1 &" in text
+    assert r"a\_b \& 100 \% of \#1" in text
+    assert (
+        r"back\textbackslash{}slash \textasciitilde{} \textasciicircum{} \{x\} \$y\$ \textless{}z\textgreater{}" in text
+    )
+    assert "\n{[}x]" in text, "a line's end followed by [ would take it for its option"
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {len(row.replace(r"\&", "").split("&")) for row in rows} == {len(HOSTILE) + 3}
+    assert rf"\begin{{tabular}}{{l{'r' * (len(HOSTILE) + 2)}}}" in text
+
+
+def test_markdown_escapes_what_would_end_a_cell() -> None:
+    found = result({"a|b": {c: [0.1, 0.2] for c in HOSTILE}}, "a|b")
+    table = [line for line in report.markdown(found).splitlines() if line.startswith("|")]
+    assert {len(line.replace("\\|", "").split("|")) for line in table} == {len(HOSTILE) + 5}
+    assert r"a\|b" in table[2]
+    assert r"\[red\]x\[/red\] \| \*bold\*" in table[0]
+
+
+def test_the_csv_holds_every_number() -> None:
+    found = result(SURE)
+    rows = list(csv.DictReader(io.StringIO(report.table_csv(found))))
+    assert len(rows) == 3 * 4 * 3
+    for method, columns in SURE.items():
+        for column, values in columns.items():
+            mine = [float(r["accuracy"]) for r in rows if (r["method"], r["condition"]) == (method, column)]
+            assert fmean(mine) == pytest.approx(fmean(values))
+
+
+def test_a_p_value_counts_only_as_adjusted() -> None:
+    """Under 0.05 on its own, over it among the comparisons that are printed."""
+    accuracies = {"joint": {"clean": [0.5, 0.52, 0.51, 0.53]}, "x": {"clean": [0.53, 0.54, 0.57, 0.56]}}
+    alone = scores(result(accuracies), "x")["clean"]
+    assert (alone.against.p < 0.05, alone.against.adjusted, alone.verdict) == (True, alone.against.p, "better")
+    for columns in accuracies.values():
+        columns.update({f"only {i}": [0.5, 0.6, 0.5, 0.6] for i in range(5)})
+    among = scores(result(accuracies), "x")["clean"]
+    assert among.against.p == alone.against.p
+    assert among.against.adjusted == pytest.approx(6 * alone.against.p)
+    assert (among.verdict, among.bold) == ("unclear", False)
