@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from robustmm.cli import app
 from robustmm.cli.console import Json, OnBadInput, needs_torch, note, notes, out, show_json
+from robustmm.cli.laid import laid
 
 if TYPE_CHECKING:
     from robustmm.cells import Cell
@@ -57,9 +57,7 @@ def bench(
     import torch
 
     from robustmm import bench as work
-    from robustmm import missing as rates
-    from robustmm import recipe as recipes
-    from robustmm import runs, shelf, source
+    from robustmm import runs, shelf
     from robustmm import suite as suites
     from robustmm.cells import Setting
     from robustmm.comparison import compared
@@ -83,16 +81,7 @@ def bench(
     if base not in names:
         names.insert(0, base)
         note(f"{base} is trained as well: it is the baseline")
-    path = shelf.find("models", recipe)
-    laid = [*(settings or [])]
-    if data is not None:
-        named = str(data) if str(data) == source.EMBEDDED else str(data.absolute())
-        laid += [f"data.manifest={dumps(named, ensure_ascii=False)}"]
-    loaded = recipes.load(path, laid)
-    if missing:
-        drawn = {f"data.missing.{m}={r}" for m, r in rates.rates(missing, list(loaded.modality)).items()}
-        loaded = recipes.load(path, [*laid, *sorted(drawn)])
-    manifest = source.of_recipe(loaded, path, data)
+    loaded, path, manifest = laid(recipe, settings or [], data, missing or [])
     conditions = suites.load(shelf.find("attacks", suite)).conditions(list(loaded.modality)) if suite else []
     conditions = [c for c in conditions if c.noises or any(c.missing.values())]  # clean is always there
     workers = workers or (1 if torch.cuda.is_available() else min(2, cores()))

@@ -1,6 +1,5 @@
 """`robustmm train`: a recipe to a run folder."""
 
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.console import FOLLOWS, Json, OnBadInput, Runs, needs_torch, show_json
+from robustmm.cli.laid import laid
 
 if TYPE_CHECKING:
     from robustmm.cli.live import Live
@@ -37,9 +37,6 @@ def train(
 ) -> None:
     """Train a recipe (default: digits) and keep the best epoch by valid accuracy."""
     needs_torch()
-    from robustmm import missing as rates
-    from robustmm import recipe as recipes
-    from robustmm import shelf, source
     from robustmm import training as work
     from robustmm.cli.live import Live
     from robustmm.errors import UsageError
@@ -57,19 +54,11 @@ def train(
         with Live(f"resuming {run.folder}") as live:
             told(work.resume(run, live), live, json)
         return
-    path = shelf.find("models", recipe or "digits")
-    laid = [*(settings or [])]
-    laid += [f"method.name={method}"] if method is not None else []
-    laid += [f"train.epochs={epochs}"] if epochs is not None else []
-    laid += [f"train.seed={seed}"] if seed is not None else []
-    if data is not None:  # the run's recipe names what it was really trained on
-        named = str(data) if str(data) == source.EMBEDDED else str(data.absolute())
-        laid += [f"data.manifest={dumps(named, ensure_ascii=False)}"]
-    loaded = recipes.load(path, laid)
-    if missing:
-        drawn = {f"data.missing.{m}={r}" for m, r in rates.rates(missing, list(loaded.modality)).items()}
-        loaded = recipes.load(path, [*laid, *sorted(drawn)])
-    manifest = source.of_recipe(loaded, path, data)
+    over = [*(settings or [])]
+    over += [f"method.name={method}"] if method is not None else []
+    over += [f"train.epochs={epochs}"] if epochs is not None else []
+    over += [f"train.seed={seed}"] if seed is not None else []
+    loaded, path, manifest = laid(recipe or "digits", over, data, missing or [])
     with Live(f"training {loaded.name} ({path}) with {loaded.method_name} on {manifest}") as live:
         told(work.train(loaded, manifest, runs, live, on_bad_input), live, json)
 

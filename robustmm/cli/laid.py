@@ -1,0 +1,32 @@
+"""A command's options laid over a recipe: what `train` and `bench` begin with."""
+
+from collections.abc import Sequence
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from robustmm.recipe import Recipe
+
+
+class Laid(NamedTuple):
+    recipe: "Recipe"
+    path: Path
+    manifest: Path
+
+
+def laid(name: str, settings: Sequence[str], data: Path | None, missing: Sequence[str]) -> Laid:
+    """The recipe called `name` under --set, --data and --missing, where it stands, and the manifest it is to read."""
+    from robustmm import missing as rates
+    from robustmm import recipe as recipes
+    from robustmm import shelf, source
+
+    path, over = shelf.find("models", name), list(settings)
+    if data is not None:  # the run's recipe names what it was really trained on
+        named = str(data) if str(data) == source.EMBEDDED else str(data.absolute())
+        over.append(f"data.manifest={dumps(named, ensure_ascii=False)}")
+    recipe = recipes.load(path, over)
+    if missing:
+        drawn = {f"data.missing.{m}={r}" for m, r in rates.rates(missing, list(recipe.modality)).items()}
+        recipe = recipes.load(path, [*over, *sorted(drawn)])
+    return Laid(recipe, path, source.of_recipe(recipe, path, data))
