@@ -92,7 +92,7 @@ class DMRNet(Method):
             self.gather(kind, logvar.detach())
             hard = torch.zeros_like(some)
         else:
-            hard = hardest(self.spread, self.met)[kind].to(mu.dtype) * some
+            hard = hardest(self.spread, self.met)[kind].to(mu.dtype)
         each = F.cross_entropy(fusion.head(mu), batch.target, reduction="none", weight=self.class_weight)
         return {
             "fused": self.cross_entropy(fusion.head(mu + noise), batch.target),

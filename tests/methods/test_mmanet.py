@@ -82,7 +82,8 @@ def test_the_weak_are_the_combination_that_predicts_other_classes_and_all_within
     assert gap[[0, 1, 3, 4, 5, 6]].abs().max() < 1e-9
     assert weakest(gap, masks).tolist() == [True, True, False]
     assert not weakest(torch.zeros(7), masks).any()
-    counts[4] = 0.0  # never met
+    counts[6], counts[4] = torch.tensor([19.0, 1.0]), 0.0  # all say another thing than one never met
+    assert divergence(counts)[3] > 0
     assert divergence(counts)[4] == 0
     assert not divergence(torch.zeros(7, 2)).any()
 
