@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 from pydantic import Field
 
 from robustmm import contribution, metrics, statistics
-from robustmm.corruptions import strength
 from robustmm.evaluate import Condition, Records, evaluate
 from robustmm.manifest import Manifest
 from robustmm.reading import OnBad
@@ -153,7 +152,7 @@ def attack(
                 name=m.name,
                 kind=m.kind,
                 noises=[
-                    Applied(name=c.name, level=level, strength=strength(level, c.table, c.zero), unit=c.unit)
+                    Applied(name=c.name, level=level, strength=c.strength(level), unit=c.unit)
                     for c, level in steps.get(m.name, [])
                 ],
                 missing=condition.missing.get(m.name, 0.0),

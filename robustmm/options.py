@@ -20,22 +20,35 @@ def constructed(role: str, name: str, constructor: Callable[..., T], /, *given: 
     TOML become tuples on the way."""
     if not callable(constructor):
         raise UsageError(f'{role} "{name}" should be a class or a function, found {type(constructor).__name__}')
-    parameters = list(inspect.signature(constructor).parameters.values())
-    named = {p.name: p for p in parameters[len(given) :] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return constructor(*given, **checked(role, name, constructor, len(given), options))
+
+
+def named(constructor: Callable[..., Any], skip: int = 0) -> list[inspect.Parameter]:
+    """The parameters that can be given by name, from the `skip`-th on."""
+    parameters = list(inspect.signature(constructor).parameters.values())[skip:]
+    return [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def checked(
+    role: str, name: str, constructor: Callable[..., Any], skip: int, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`options` held to the annotations of the parameters after the first `skip`, or a sentence."""
+    parameters = {p.name: p for p in named(constructor, skip)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(constructor).parameters.values())
     hints = get_type_hints(
         constructor.__init__ if inspect.isclass(constructor) else constructor,
         include_extras=True,
     )
+    found = dict(options)
     for option, value in options.items():
-        if option not in named and not takes_any:
-            raise UsageError(f'"{option}" is not an option of {role} "{name}"{known(option, named)}')
+        if option not in parameters and not takes_any:
+            raise UsageError(f'"{option}" is not an option of {role} "{name}"{known(option, parameters)}')
         if option in hints:
-            options[option] = _valid(f'{role} "{name}"', option, hints[option], value)
-    for option, parameter in named.items():
+            found[option] = _valid(f'{role} "{name}"', option, hints[option], value)
+    for option, parameter in parameters.items():
         if parameter.default is parameter.empty and option not in options:
             raise UsageError(f'{role} "{name}" needs the option "{option}"')
-    return constructor(*given, **options)
+    return found
 
 
 def _valid(owner: str, option: str, hint: Any, value: Any) -> Any:

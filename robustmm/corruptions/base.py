@@ -4,21 +4,30 @@ Level 0 is the signal itself, bit for bit; the five severities of the literature
 Noise is drawn first and scaled afterwards, and random sets are nested: the same noise grows with the level.
 """
 
-import math
+import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from robustmm.corruptions.draws import generator, strength
+from robustmm.corruptions.draws import Value, generator, headline, strength
 from robustmm.corruptions.signals import KINDS, Signal, apply, check
 from robustmm.errors import UsageError, known
+from robustmm.options import checked, named
 from robustmm.registry import Registry
 
-Physics: TypeAlias = Callable[[Any, float, np.random.Generator], Any]
+Physics: TypeAlias = Callable[..., Any]
 Statistics: TypeAlias = npt.ArrayLike | None
+SMALL = 84
+"""Images whose shorter side has at most this many pixels take a 32 px table: halfway to 224 on a log scale."""
+SCALES = ("224", "32")
+RATE = 16_000
+"""Audio's samples per second where the caller does not say."""
+ALIASES = {"gaussian-noise": "gaussian"}
+"""Names of the literature for what has a shorter one here. An underscore is a hyphen everywhere."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +36,29 @@ class Corruption:
 
     name: str
     kind: str
-    unit: str
-    table: tuple[float, ...]  # the physical strength at severities 1..5
-    zero: float  # the physical strength that level -> 0 starts from
+    units: tuple[str, ...]  # of each number in an entry of the table; the first is what "the strength" means
+    table: tuple[Value, ...]  # the physical strength at severities 1..5
+    zero: Value  # the physical strength that level -> 0 starts from
     source: str  # where the table comes from
     function: Physics = field(repr=False)
     doc: str = field(default="", repr=False)
     monotone: bool = True  # damage never falls as the level rises
+    small: tuple[Value, ...] | None = None  # the table for small images, where the literature has another
 
     def __call__(
-        self, x: Signal, level: float, rng: np.random.Generator, *, mean: Statistics = None, std: Statistics = None
+        self,
+        x: Signal,
+        level: float,
+        rng: np.random.Generator,
+        *,
+        mean: Statistics = None,
+        std: Statistics = None,
+        rate: int = RATE,
     ) -> Signal:
         """The corrupted signal, in the dtype, shape and range of `x`, which is never written to.
 
-        `mean` and `std` (D,) are the training statistics of series and features; other kinds ignore them.
+        `mean` and `std` (D,) are the training statistics of series and features, `rate` the samples per second of
+        audio; other kinds ignore them.
         """
         who = f'the corruption "{self.name}" on {self.kind}'
         if not 0 <= level <= 1:
@@ -48,9 +66,47 @@ class Corruption:
         check(x, self.kind, who)
         if level == 0 or 0 in (len(x), np.size(x)):  # an empty signal holds nothing to corrupt
             return x
-        value = strength(level, self.table, self.zero)
-        result: Signal = apply(lambda given: self.function(given, value, rng), x, self.kind, who, mean, std)
+        value = strength(level, self.sized(np.shape(x)).table, self.zero)
+        facts = {"rate": rate} if "rate" in inspect.signature(self.function).parameters else {}
+        result: Signal = apply(lambda given: self.function(given, value, rng, **facts), x, self.kind, who, mean, std)
         return result
+
+    @property
+    def unit(self) -> str:
+        return self.units[0]
+
+    def sized(self, shape: tuple[int, ...]) -> "Corruption":
+        """This corruption with the table for signals of this shape (..., height, width, channels)."""
+        if self.small is None:
+            return self
+        return replace(self, table=self.small if min(shape[-3:-1]) <= SMALL else self.table, small=None)
+
+    def strength(self, level: float) -> float:
+        """The physical strength at a level, the first number where there are several."""
+        return headline(strength(level, self.table, self.zero))
+
+    def options(self) -> dict[str, Any]:
+        """What `having` takes, with the defaults."""
+        found = {p.name: p.default for p in named(self.function, 3) if p.name != "rate"}
+        return found | ({"scale": "by size"} if self.small else {})
+
+    def having(self, **options: Any) -> "Corruption":
+        """This corruption with options of its function set, or with `scale`: whose constants, 224 or 32 px."""
+        made = self
+        if self.small is not None and "scale" in options:
+            scale = str(options.pop("scale"))
+            if scale not in SCALES:
+                raise UsageError(f'the scale of "{self.name}" should be {" or ".join(SCALES)}, found "{scale}"')
+            made = replace(self, table=self.table if scale == SCALES[0] else self.small, small=None)
+        if not options:
+            return made
+        if unknown := [option for option in options if option not in self.options()]:
+            raise UsageError(
+                f'"{unknown[0]}" is not an option of corruption "{self.name}"{known(unknown[0], self.options())}'
+            )
+        return replace(
+            made, function=partial(self.function, **checked("corruption", self.name, self.function, 3, options))
+        )
 
 
 _FAMILIES: Registry[dict[str, Corruption]] = Registry("corruption")  # name -> kind -> corruption
@@ -60,25 +116,35 @@ def corruption(
     name: str,
     *,
     kind: str,
-    unit: str,
-    table: Sequence[float],
-    zero: float = 0.0,
+    unit: str | tuple[str, ...],
+    table: Sequence[Value],
+    zero: Value = 0.0,
     source: str,
     doc: str = "",
     monotone: bool = True,
+    small: Sequence[Value] | None = None,
 ) -> Callable[[Physics], Corruption]:
-    """A decorator that turns `(x, strength, rng) -> x'` into the corruption `name` on `kind`, and files it."""
+    """A decorator that turns `(x, strength, rng) -> x'` into the corruption `name` on `kind`, and files it.
+
+    The physics may ask for `rate` (audio) and have further keywords with defaults: options of the user's. Where
+    `unit` has several entries, so has each entry of the tables, and `strength` is a tuple.
+    """
     if kind not in KINDS:
         raise ValueError(f'"{kind}" is not a kind{known(kind, KINDS)}')
-    if len(table) != 5 or not all(map(math.isfinite, (*table, zero))):
-        raise ValueError(f'the table of "{name}" on {kind} must be five finite numbers, found {tuple(table)}')
+    units = (unit,) if isinstance(unit, str) else unit
+    for given in (table, *([small] if small else [])):
+        rows = [np.atleast_1d(row) for row in (*given, zero)]
+        if len(given) != 5 or any(row.shape != (len(units),) or not np.isfinite(row).all() for row in rows):
+            each = "numbers" if len(units) == 1 else f"rows of {len(units)} numbers"
+            raise ValueError(f'the table of "{name}" on {kind} must be five finite {each}, found {tuple(given)}')
 
     def file(function: Physics) -> Corruption:
         family = _FAMILIES[name] if name in _FAMILIES else _FAMILIES.register(name)({})
         if kind in family:
             raise ValueError(f'corruption "{name}" is registered twice on {kind}')
         text = doc or function.__doc__ or ""
-        family[kind] = Corruption(name, kind, unit, tuple(table), zero, source, function, text, monotone)
+        tables = tuple(table), tuple(small) if small else None
+        family[kind] = Corruption(name, kind, units, tables[0], zero, source, function, text, monotone, tables[1])
         return family[kind]
 
     return file
@@ -105,6 +171,9 @@ def corruption_for(name: str, kind: str) -> Corruption:
 
 
 def _family(name: str) -> dict[str, Corruption]:
+    if ":" not in name and name not in _FAMILIES:
+        name = name.replace("_", "-")
+        name = ALIASES.get(name, name)
     found: object = _FAMILIES[name]
     if isinstance(found, Corruption):  # a user's own, imported: it serves the kind it was written for
         return {found.kind: found}
@@ -114,7 +183,7 @@ def _family(name: str) -> dict[str, Corruption]:
 
 
 def corrupted(
-    x: Signal, chosen: Corruption, level: float, *, seed: int, sample_id: str, modality: str, **statistics: Statistics
+    x: Signal, chosen: Corruption, level: float, *, seed: int, sample_id: str, modality: str, **facts: Any
 ) -> Signal:
-    """One sample's signal under one corruption, with the generator that is its own; `mean` and `std` as above."""
-    return chosen(x, level, generator(seed, sample_id, modality, chosen.name), **statistics)
+    """One sample's signal under one corruption, with the generator that is its own; `mean`, `std`, `rate` as above."""
+    return chosen(x, level, generator(seed, sample_id, modality, chosen.name), **facts)

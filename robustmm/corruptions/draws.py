@@ -3,14 +3,26 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+Value = float | tuple[float, ...]
+"""A physical strength; where it takes several numbers, the first is the one to quote."""
 
-def strength(level: float, table: Sequence[float], zero: float = 0.0) -> float:
+
+def strength(level: float, table: Sequence[Value], zero: Value = 0.0) -> Any:
     """The physical strength at a level: linear through `zero` and the five severities at 0.2, 0.4, ... 1."""
-    return float(np.interp(round(5 * level, 9), range(6), (zero, *table)))  # rounded: 3 * 0.2 is severity 3
+    severity = round(5 * level, 9)  # rounded: 3 * 0.2 is severity 3
+    if isinstance(zero, tuple):
+        return tuple(float(np.interp(severity, range(6), column)) for column in zip(zero, *table, strict=True))
+    return float(np.interp(severity, range(6), (zero, *table)))
+
+
+def headline(value: Value) -> float:
+    """The number to quote of a strength."""
+    return value[0] if isinstance(value, tuple) else value
 
 
 def generator(seed: int, sample_id: str, modality: str, name: str) -> np.random.Generator:

@@ -63,7 +63,7 @@ def corruption_table() -> RenderableType:
     for name in corruptions.names():
         for i, kind in enumerate(corruptions.kinds(name)):
             c = corruptions.corruption_for(name, kind)
-            table.add_row(name if i == 0 else "", kind, "  ".join(f"{v:.4g}" for v in c.table), c.unit)
+            table.add_row(name if i == 0 else "", kind, "  ".join(f"{c.strength(v):.4g}" for v in SEVERITIES), c.unit)
     return table
 
 
@@ -92,7 +92,7 @@ def one_corruption(name: str, kind: str) -> RenderableType:
     c = corruptions.corruption_for(name, kind)
     table = grid(f"{name} on {kind}", "level", c.unit, left=())
     for level in SEVERITIES:
-        table.add_row(f"{level:g}", f"{corruptions.strength(level, c.table, c.zero):.4g}")
+        table.add_row(f"{level:g}", f"{c.strength(level):.4g}")
     return Group(table, Text(f"{c.doc.strip()}\nsource: {c.source}\n", style="dim"))
 
 

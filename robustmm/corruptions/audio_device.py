@@ -1,0 +1,1 @@
+"""Recorders and links that fail: clipping, levels, drop-outs, packet loss, hum, clicks."""

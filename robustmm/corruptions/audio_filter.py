@@ -1,0 +1,1 @@
+"""Audio channels: filters, rooms, and what codecs leave."""

@@ -1,0 +1,1 @@
+"""Audio noise, by signal-to-noise ratio."""

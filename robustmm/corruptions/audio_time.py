@@ -1,0 +1,1 @@
+"""Audio in time: speed, pitch, shift."""

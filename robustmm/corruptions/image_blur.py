@@ -1,0 +1,1 @@
+"""Image blur: what lenses and movement take away."""

@@ -1,0 +1,1 @@
+"""Cameras that are set wrongly or worn: exposure, gain, colour, dead pixels."""

@@ -1,0 +1,1 @@
+"""Image processing: levels, compression, resampling and warping."""

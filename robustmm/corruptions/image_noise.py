@@ -1,0 +1,1 @@
+"""Image noise: what sensors and wires add to single pixels."""

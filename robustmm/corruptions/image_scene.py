@@ -1,0 +1,1 @@
+"""What stands between the camera and the scene, and how the camera stands."""

@@ -1,0 +1,1 @@
+"""Image weather: snow, frost, fog and spatter."""

@@ -1,0 +1,1 @@
+"""Text, character by character: slips of fingers, of scanners, of encodings."""

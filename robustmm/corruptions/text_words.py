@@ -1,0 +1,1 @@
+"""Text, word by word: what is lost, doubled, swapped, misheard."""
