@@ -1,110 +1,29 @@
-"""One condition against clean: every number `robustmm attack` prints, and its published JSON form."""
+"""One condition against clean: every number `robustmm attack` prints."""
 
 import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
-from pydantic import Field
+from numpy.typing import ArrayLike, NDArray
 
 from robustmm import contribution, metrics, statistics
-from robustmm.evaluate import Condition, Records, evaluate
+from robustmm.attack_result import (
+    Applied,
+    AttackResult,
+    Change,
+    ClassResult,
+    Estimate,
+    ModalityResult,
+    Ratio,
+    Reliance,
+    Scores,
+)
+from robustmm.conditions import Condition, Step
+from robustmm.evaluate import Records, evaluate
 from robustmm.manifest import Manifest
+from robustmm.plan import Plan
 from robustmm.reading import OnBad
-from robustmm.results import Number, Result
 from robustmm.session import Session
-
-
-class Estimate(Result):
-    """A value with its 95 % interval."""
-
-    value: Number
-    low: Number
-    high: Number
-
-
-class Change(Estimate):
-    """Attacked minus clean over the same samples: paired bootstrap interval, randomisation p-value."""
-
-    p: Number
-
-
-class Scores(Result):
-    """Accuracy with Wilson's interval; macro-F1; log-loss; equal-mass expected calibration error; Brier score."""
-
-    accuracy: Estimate
-    macro_f1: Number
-    nll: Number
-    ece: Number
-    brier: Number
-
-
-class Reliance(Result):
-    """How much of the answers rests on one modality under one condition.
-
-    `solo`: accuracy from it alone. `leave_one_out`: accuracy lost without it. `accuracy` and `log_probability`: exact
-    Shapley values (the empty set is worth the class prior) with bootstrap intervals; shares are of the positive part.
-    """
-
-    present: Number
-    solo: Estimate
-    leave_one_out: Estimate
-    accuracy: Estimate
-    accuracy_share: Number
-    log_probability: Estimate
-    log_probability_share: Number
-
-
-class Applied(Result):
-    """A corruption as it met one modality: the level and its physical strength."""
-
-    name: str
-    level: Number
-    strength: Number
-    unit: str
-
-
-class ModalityResult(Result):
-    name: str
-    kind: str
-    noises: list[Applied]
-    missing: Number
-    clean: Reliance
-    attacked: Reliance
-
-
-class ClassResult(Result):
-    label: str
-    support: int
-    clean_recall: Number
-    attacked_recall: Number
-    clean_f1: Number
-    attacked_f1: Number
-
-
-class AttackResult(Result):
-    """The result of `robustmm attack --json`, format 1."""
-
-    format: int = 1
-    robustmm: str
-    model: str
-    model_sha256: str
-    method: str
-    manifest: str
-    split: str
-    samples: int
-    seed: int
-    exact: bool = Field(description="false where contributions come from sampled orders")
-    efficiency_residual: Number = Field(description="largest |sum of contributions - (v(all) - v(empty))|, near 0")
-    untouched: int = Field(description="samples the corruptions left bit-identical (silent clips, empty texts)")
-    bad_inputs: list[str]
-    clean: Scores
-    attacked: Scores
-    accuracy_change: Change
-    nll_change: Change
-    flip_rate: Estimate
-    modalities: list[ModalityResult]
-    classes: list[ClassResult]
 
 
 def attack(
@@ -121,7 +40,7 @@ def attack(
     """Evaluates a file clean and under `condition` on the same samples."""
     from robustmm import __version__
 
-    steps = condition.touched(session.modalities)
+    plan = Plan(condition, session.modalities, manifest, seed, on_bad)
     (clean, attacked), bad = evaluate(
         session, manifest, [Condition("clean"), condition], seed=seed, on_bad=on_bad, batch=batch, advance=advance
     )
@@ -138,6 +57,7 @@ def attack(
         split=split,
         samples=len(manifest),
         seed=seed,
+        fill=condition.fill,
         exact=clean.exact,
         efficiency_residual=max(clean.residual, attacked.residual),
         untouched=attacked.untouched,
@@ -151,11 +71,11 @@ def attack(
             ModalityResult(
                 name=m.name,
                 kind=m.kind,
-                noises=[
-                    Applied(name=c.name, level=level, strength=c.strength(level), unit=c.unit)
-                    for c, level in steps.get(m.name, [])
-                ],
-                missing=condition.missing.get(m.name, 0.0),
+                noises=[applied(step, m.name) for step in plan.noises(m.name)],
+                missing=1 - plan.kept[:, i].mean(),
+                snr=ratio(attacked.snr[:, i], clean.present[:, i])
+                if m.kind == "audio" and plan.noises(m.name)
+                else None,
                 clean=before[i],
                 attacked=after[i],
             )
@@ -163,6 +83,20 @@ def attack(
         ],
         classes=by_class(session.classes, clean, attacked),
     )
+
+
+def applied(step: Step, modality: str) -> Applied:
+    strength, unit = step.strength(modality)
+    return Applied(name=step.name, level=step.level, strength=strength, unit=unit, probability=step.probability)
+
+
+def ratio(snr: NDArray[np.float64], here: NDArray[np.bool_]) -> Ratio:
+    """The ratios of one modality (samples,) where it is here."""
+    changed = snr[here & ~np.isnan(snr)]
+    median, low, high = (
+        np.quantile(changed, [0.5, 0.05, 0.95], method="nearest") if len(changed) else [float("nan")] * 3
+    )
+    return Ratio(median=median, low=low, high=high, changed=len(changed), unchanged=int(here.sum()) - len(changed))
 
 
 def scores(records: Records) -> Scores:

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from robustmm import __version__, contribution, metrics, runs, training
 from robustmm.comparison import CLEAN, MEAN, CellResult
+from robustmm.conditions import Condition
 from robustmm.errors import RobustmmError
-from robustmm.evaluate import Condition, evaluate
+from robustmm.evaluate import evaluate
 from robustmm.manifest import Manifest, read
 from robustmm.reading import OnBad, fed, stream, targets
 from robustmm.recipe import Recipe

@@ -32,10 +32,17 @@ class InterruptedRun(RobustmmError):
     exit_code = 5
 
 
+SHORT = 25
+"""Names that a sentence can list; of more it tells the near ones."""
+
+
 def known(name: str, names: Iterable[str]) -> str:
     """The tail of an "unknown name" sentence: `, did you mean "dgl"? (known: arl, dgl)`."""
     listed = sorted(names)
     lowered = {candidate.lower(): candidate for candidate in listed}
-    close = difflib.get_close_matches(name.lower(), list(lowered), n=1)
-    hint = f', did you mean "{lowered[close[0]]}"?' if close else ""
-    return f"{hint} (known: {', '.join(listed) or 'none'})"
+    close = [lowered[found] for found in difflib.get_close_matches(name.lower(), list(lowered), n=5)]
+    hint = f', did you mean "{close[0]}"?' if close else ""
+    if len(listed) <= SHORT:
+        return f"{hint} (known: {', '.join(listed) or 'none'})"
+    near = list(dict.fromkeys([*close, *(n for n in listed if name.lower()[:3] in n.lower())]))[:SHORT]
+    return f"{hint} ({', '.join([*near, '...'])}; {len(listed)} are known)"

@@ -1,19 +1,20 @@
 """Session x manifest x conditions -> records, streaming: each encoder is paid once per condition that touches it."""
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm import contribution, missing
-from robustmm.corruptions import Corruption, corrupted, corruption_for, kinds
-from robustmm.errors import UsageError, known
+from robustmm import contribution
+from robustmm.conditions import Condition
 from robustmm.manifest import Manifest
 from robustmm.metrics import FLOOR
-from robustmm.modalities import Modality, Signal
+from robustmm.modalities import Signal
+from robustmm.plan import Plan
 from robustmm.reading import OnBad, Samples, fed, stream, targets
 from robustmm.session import Session
 
@@ -23,53 +24,6 @@ DECODE = 16_384
 """Rows given to the decoder at once."""
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Noise:
-    """A corruption at a level, on some modalities; on all whose kind it serves when `on` is empty."""
-
-    name: str
-    level: float
-    on: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What happens to every sample: corruptions in order, then missing modalities at a rate."""
-
-    name: str
-    noises: tuple[Noise, ...] = ()
-    missing: dict[str, float] = field(default_factory=dict)
-
-    def touched(self, modalities: Sequence[Modality]) -> dict[str, list[tuple[Corruption, float]]]:
-        """What is done to each modality. Raises UsageError for a name, kind or level that does not fit."""
-        steps: dict[str, list[tuple[Corruption, float]]] = {}
-        by_name = {m.name: m for m in modalities}
-        for noise in self.noises:
-            if not 0 <= noise.level <= 1:
-                raise UsageError(f"the level of {noise.name} should be in [0, 1], found {noise.level:g}")
-            serves = kinds(noise.name)
-            for name in dict.fromkeys(noise.on) or [m.name for m in modalities if m.kind in serves]:
-                if name not in by_name:
-                    raise UsageError(f'there is no modality "{name}"{known(name, by_name)}')
-                steps.setdefault(name, []).append((corruption_for(noise.name, by_name[name].kind), noise.level))
-            if not noise.on and not any(m.kind in serves for m in modalities):
-                found = ", ".join(f"{m.name} ({m.kind})" for m in modalities)
-                raise UsageError(f'"{noise.name}" serves {", ".join(serves)}; the model has {found}')
-        return steps
-
-
-def condition(
-    name: str, noises: Sequence[str], levels: Sequence[float], on: Sequence[str], missing: dict[str, float]
-) -> Condition:
-    """A condition from a command line's options: one level for all corruptions, or one for each."""
-    if noises and len(levels) not in (1, len(noises)):
-        raise UsageError(f"--level should be given once or for each of the {len(noises)} --noise, found {len(levels)}")
-    if not noises and (levels or on):
-        raise UsageError("--level and --on go with a --noise, found none")
-    each = list(levels) * len(noises) if len(levels) == 1 else list(levels)
-    return Condition(name, tuple(Noise(n, x, tuple(on)) for n, x in zip(noises, each, strict=True)), missing)
 
 
 @dataclass
@@ -88,6 +42,7 @@ class Records:
     empty: Array  # (samples, 2): worth of the empty set in both games
     residual: float = 0.0  # largest |sum phi - (v(all) - v(empty))|
     untouched: int = 0  # samples that the condition's corruptions left bit-identical
+    snr: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (samples, modality), see `achieved`
     exact: bool = True
 
 
@@ -105,8 +60,7 @@ def evaluate(
 
     Results do not depend on `batch`, on the order of rows or on threads: noise belongs to (seed, id, modality, name).
     """
-    plans = [condition.touched(session.modalities) for condition in conditions]
-    tables = [missing.table(manifest.ids, session.names, c.missing, seed) for c in conditions]
+    plans = [Plan(condition, session.modalities, manifest, seed, on_bad) for condition in conditions]
     target = targets(manifest, session.classes)
     collected: list[list[Records]] = [[] for _ in conditions]
     bad: list[str] = []
@@ -116,34 +70,31 @@ def evaluate(
             inputs = {m.name: fed(m, samples.signals[m.name]) for m in session.modalities}
             clean, here = session.embeddings(inputs, len(samples.ids)), samples.present()
             for number, plan in enumerate(plans):
-                z, untouched = clean.copy(), np.full(len(samples.ids), bool(plan))
-                for name, steps in plan.items():
-                    modality, given = session.modality(name), samples.signals[name]
-                    noisy = list(pool.map(_apply(modality, steps, seed), samples.ids, given))
-                    untouched &= [same(a, b) for a, b in zip(noisy, given, strict=True)]
-                    z[:, session.names.index(name)] = session.embed(name, fed(modality, noisy))
-                present = here & tables[number][rows]
-                records = recorded(session, samples, z, present, target[rows])
-                records.untouched = int(untouched.sum())
+                z, untouched = clean.copy(), np.full(len(samples.ids), bool(plan.steps))
+                snr = np.full(here.shape, np.nan)
+                for m, modality in enumerate(session.modalities):
+                    if modality.name in plan.touched:
+                        given = samples.signals[modality.name]
+                        noisy = list(pool.map(plan.struck(modality, rows), samples.ids, given, count()))
+                        if plan.noises(modality.name):
+                            untouched &= [same(a, b) for a, b in zip(noisy, given, strict=True)]
+                        if modality.kind == "audio":
+                            snr[:, m] = [achieved(a, b) for a, b in zip(given, noisy, strict=True)]
+                        z[:, m] = session.embed(modality.name, fed(modality, noisy))
+                records = recorded(session, samples, z, plan.told(here, rows), target[rows])
+                records.untouched, records.snr = int(untouched.sum()), snr
                 collected[number].append(records)
                 advance(len(samples.ids))
     return [joined(parts) for parts in collected], bad
 
 
-def _apply(
-    modality: Modality, steps: list[tuple[Corruption, float]], seed: int
-) -> Callable[[str, Signal | None], Signal | None]:
-    statistics: dict[str, Any] = {key: getattr(modality, key, None) or None for key in ("mean", "std")}
-
-    def apply(sample: str, signal: Signal | None) -> Signal | None:
-        for chosen, level in steps:
-            if signal is not None:
-                signal = corrupted(
-                    signal, chosen, level, seed=seed, sample_id=sample, modality=modality.name, **statistics
-                )
-        return signal
-
-    return apply
+def achieved(clean: Signal | None, noisy: Signal | None) -> float:
+    """The signal-to-noise ratio of a clip in dB, what was changed counted as noise: NaN where nothing was, and minus
+    infinity for silence that is silent no more."""
+    if clean is None or noisy is None or same(clean, noisy):
+        return float("nan")
+    power, noise = (float(np.mean(np.square(x, dtype=np.float64))) for x in (clean, np.subtract(noisy, clean)))
+    return 10 * math.log10(power / noise) if power else -math.inf
 
 
 def same(a: Signal | None, b: Signal | None) -> bool:
@@ -194,13 +145,23 @@ def recorded(
     return Records(
         samples.ids, target, present, probabilities,
         phi[:, 0], phi[:, 1], np.where(present, solo, np.nan), np.where(present, without, np.nan),
-        ends[0], residual, 0, exact,
+        ends[0], residual, exact=exact,
     )  # fmt: skip
 
 
 def joined(parts: Sequence[Records]) -> Records:
     """Batches in order, as one."""
-    arrays = ("target", "present", "probabilities", "phi_log_probability", "phi_accuracy", "solo", "without", "empty")
+    arrays = (
+        "target",
+        "present",
+        "probabilities",
+        "phi_log_probability",
+        "phi_accuracy",
+        "solo",
+        "without",
+        "empty",
+        "snr",
+    )
     return Records(
         ids=[sample for part in parts for sample in part.ids],
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},

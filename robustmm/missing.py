@@ -1,12 +1,15 @@
 """Presence patterns. A missing modality is not a corruption: nothing of it reaches the model."""
 
+import csv
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.errors import UsageError, known
+from robustmm.errors import DataError, UsageError, known
 
 
 def rates(options: Sequence[str], modalities: Sequence[str]) -> dict[str, float]:
@@ -27,18 +30,56 @@ def rates(options: Sequence[str], modalities: Sequence[str]) -> dict[str, float]
     return found
 
 
-def table(ids: Sequence[str], modalities: Sequence[str], rates: Mapping[str, float], seed: int) -> NDArray[np.bool_]:
+def table(
+    ids: Sequence[str], modalities: Sequence[str], rates: Mapping[str, float], seed: int, burst: int = 1
+) -> NDArray[np.bool_]:
     """A fixed presence table (samples, modality): exactly int(N * rate) samples lose each modality, independently
     of each other (the protocol of MCE and RedCore; a sample may lose everything).
 
-    Who loses what depends on (seed, id, modality) alone, so tables are nested in the rate and ignore row order.
+    Who loses what depends on (seed, id, modality) alone, so tables are nested in the rate and ignore row order. With a
+    `burst`, outages last that many neighbouring rows (the last one may be cut), and the rows' order is time.
     """
     present = np.ones((len(ids), len(modalities)), dtype=bool)
     for column, modality in enumerate(modalities):
         count = int(len(ids) * rates.get(modality, 0.0) + 1e-9)
-        order = sorted(range(len(ids)), key=lambda row: _draw(seed, ids[row], modality))
+        starts = sorted(range(0, len(ids), burst), key=lambda row: _draw(seed, ids[row], modality))
+        order = [row for start in starts for row in range(start, min(start + burst, len(ids)))]
         present[order[:count], column] = False
     return present
+
+
+def stored(path: Path, ids: Sequence[str], modalities: Sequence[str]) -> NDArray[np.bool_]:
+    """The presence table (samples, modality) in a CSV with the column `id` and one of 0 and 1 for some modalities; a
+    modality without a column is complete. Raises DataError for an id that is not there or a cell that is neither."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"the table of missing inputs {path} cannot be read ({error})") from error
+    columns = list(rows[0]) if rows else []
+    if "id" not in columns:
+        raise DataError(f'the table of missing inputs {path} should have the columns "id" and modalities, found none')
+    if unknown := [c for c in columns if c not in ("id", *modalities)]:
+        raise DataError(f'{path} has a column "{unknown[0]}"{known(unknown[0], modalities)}')
+    by_id = {row["id"]: (line, row) for line, row in enumerate(rows, start=2)}
+    present = np.ones((len(ids), len(modalities)), dtype=bool)
+    for i, sample in enumerate(ids):
+        if sample not in by_id:
+            raise DataError(f'{path} has no row for the sample "{sample}"')
+        line, row = by_id[sample]
+        for m, modality in enumerate(modalities):
+            if (cell := row.get(modality, "1")) not in ("0", "1"):
+                raise DataError(f'{path} line {line}, {modality}: expected 0 or 1, found "{cell}"')
+            present[i, m] = cell == "1"
+    return present
+
+
+def written(ids: Sequence[str], modalities: Sequence[str], present: NDArray[np.bool_]) -> str:
+    """A presence table as the CSV that `stored` reads."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([["id", *modalities], *([s, *map(int, row)] for s, row in zip(ids, present, strict=True))])
+    return out.getvalue()
 
 
 def _draw(seed: int, sample: str, modality: str) -> bytes:

@@ -8,7 +8,8 @@ from sklearn.metrics import f1_score, log_loss
 
 from robustmm import attack, statistics
 from robustmm.check import ManifestFacts
-from robustmm.evaluate import Condition, Noise, evaluate
+from robustmm.conditions import Condition, Noise
+from robustmm.evaluate import evaluate
 from robustmm.manifest import Manifest
 from robustmm.parity import Proof
 from robustmm.predict import Prediction

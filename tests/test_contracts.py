@@ -11,8 +11,8 @@ from worlds import Nobody, manifest, tables
 
 from robustmm import attack, export, shelf, training
 from robustmm.build import effective_recipe, fused_model
+from robustmm.conditions import Condition, Noise
 from robustmm.corruptions import kinds, names
-from robustmm.evaluate import Condition, Noise
 from robustmm.fusion import FUSIONS
 from robustmm.manifest import read
 from robustmm.methods import METHODS

@@ -17,6 +17,10 @@ from robustmm.corruptions import KINDS, corrupted, corruption_for, generator, ki
 
 NESTED = {"gaussian", "salt-pepper", "blank"}
 """Corruptions whose every element is damaged no less at a higher level; of the others only the whole is."""
+DETERMINISTIC = {"delay", "qmf-gaussian-exact"}
+"""Corruptions that draw nothing: every sample meets the same."""
+MOVING = {"delay"}
+"""Corruptions that move a signal in time: their damage is how far (a mean square only knows that it moved)."""
 LITERATURE = {"elastic-transform", "saturate", "snow"}
 """Where ImageNet-C's own tables are not monotone (hendrycks/robustness#10)."""
 CORRUPTIONS = [corruption_for(name, kind) for name in names() for kind in kinds(name)]
@@ -130,9 +134,16 @@ def test_contract_on_any_signal(corruption):
     check()
 
 
-def distance(x, y):
-    """How far two signals are apart: mean square, for text the edit distance."""
-    return float(damage(x, y)) if isinstance(x, str) else float(np.mean(damage(x, y) ** 2))
+def distance(x, y, moves=False):
+    """How far two signals are apart: mean square, for text the edit distance; for what moves, how far the energy of the
+    one is to be carried along time to give the other's (Wasserstein)."""
+    if isinstance(x, str):
+        return float(damage(x, y))
+    if moves:
+        energy = [np.square(a - x[:1].mean(0), dtype=np.float64).reshape(len(a), -1).sum(1) for a in (x, y)]
+        first, second = (np.cumsum(e) / e.sum() for e in energy)
+        return float(np.abs(first - second).mean())
+    return float(np.mean(damage(x, y) ** 2))
 
 
 @every_corruption
@@ -140,7 +151,8 @@ def test_every_severity_does_damage_and_no_less_than_the_one_before(corruption):
     x = [natural(corruption.kind, seed) for seed in range(8)]
 
     def total(level):
-        return sum(distance(a, run(corruption, a, level, seed)) for seed, a in enumerate(x))
+        moves = corruption.name in MOVING
+        return sum(distance(a, run(corruption, a, level, seed), moves) for seed, a in enumerate(x))
 
     found = [total(severity / 5) for severity in range(6)]
     assert found[0] == 0
@@ -178,10 +190,10 @@ def test_samples_modalities_and_seeds_have_noise_of_their_own_in_any_order(corru
     keys = [(seed, sample, modality) for seed in (0, 1) for sample in ("a", "b") for modality in ("m", "n")]
 
     def bytes_of(order):
-        return {k: digest(corrupted(x, corruption, 1, seed=k[0], sample_id=k[1], modality=k[2])) for k in order}
+        return {k: digest(corrupted(x, corruption, 0.9, seed=k[0], sample_id=k[1], modality=k[2])) for k in order}
 
     assert bytes_of(keys) == bytes_of(keys[::-1])
-    assert len(set(bytes_of(keys).values())) == len(keys)
+    assert len(set(bytes_of(keys).values())) == (1 if corruption.name in DETERMINISTIC else len(keys))
 
 
 SCRIPT = """

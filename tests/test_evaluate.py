@@ -7,9 +7,10 @@ import onnxruntime
 import pytest
 
 from robustmm import contribution, evaluate
+from robustmm.conditions import Condition, Noise, condition
 from robustmm.corruptions import corrupted, corruption_for
 from robustmm.errors import DataError, UsageError
-from robustmm.evaluate import Condition, Noise, Records
+from robustmm.evaluate import Records
 from robustmm.manifest import Manifest
 from robustmm.missing import table
 from robustmm.runs import Run
@@ -81,8 +82,8 @@ def test_results_do_not_depend_on_batch_size_or_row_order(session: Session, rows
 
 def test_conditions_together_equal_conditions_apart(session: Session, rows: Manifest) -> None:
     together = run(session, rows, Condition("clean"), HALF, GONE)
-    for condition, records in zip((Condition("clean"), HALF, GONE), together, strict=True):
-        assert_equal(records, run(session, rows, condition)[0])
+    for alone, records in zip((Condition("clean"), HALF, GONE), together, strict=True):
+        assert_equal(records, run(session, rows, alone)[0])
 
 
 def test_level_zero_is_clean_and_noise_grows(session: Session, rows: Manifest) -> None:
@@ -169,9 +170,9 @@ def test_conditions_that_do_not_fit_are_sentences(session: Session, noise: Noise
 
 
 def test_levels_pair_with_noises() -> None:
-    made = evaluate.condition("c", ["gaussian", "blank"], [0.5], ["a"], {})
+    made = condition("c", ["gaussian", "blank"], [0.5], ["a"], {})
     assert [(n.name, n.level, n.on) for n in made.noises] == [("gaussian", 0.5, ("a",)), ("blank", 0.5, ("a",))]
-    assert [n.level for n in evaluate.condition("c", ["x", "y"], [0.1, 0.2], [], {}).noises] == [0.1, 0.2]
+    assert [n.level for n in condition("c", ["x", "y"], [0.1, 0.2], [], {}).noises] == [0.1, 0.2]
     for noises, levels, on in ((["x"], [], []), (["x", "y", "z"], [0.1, 0.2], []), ([], [0.5], []), ([], [], ["a"])):
         with pytest.raises(UsageError):
-            evaluate.condition("c", noises, levels, on, {})
+            condition("c", noises, levels, on, {})

@@ -3,18 +3,28 @@ from pathlib import Path
 import pytest
 
 from robustmm import shelf
+from robustmm.conditions import Condition, Noise
 from robustmm.errors import UsageError
 from robustmm.evaluate import evaluate
 from robustmm.manifest import read
+from robustmm.modalities import Audio, Image, Modality, Text
 from robustmm.runs import Run
 from robustmm.session import Session
 from robustmm.suite import load
+
+TWO = [Audio(name="audio", rate=8000, seconds=1), Image(name="image", size=(8, 8, 3))]
+THREE = [*TWO, Text(name="text")]
+
+
+def made(folder: Path, toml: str, modalities: list[Modality]) -> list[Condition]:
+    (folder / "s.toml").write_text(toml)
+    return load(folder / "s.toml").conditions(modalities)
 
 
 @pytest.mark.parametrize("name", shelf.names("attacks"))
 def test_every_shipped_suite_runs_on_four_samples(name: str, world: Run, world_manifest: Path) -> None:
     session = Session(world.model)
-    conditions = load(shelf.find("attacks", name)).conditions(session.names)
+    conditions = load(shelf.find("attacks", name)).conditions(session.modalities)
     records, _ = evaluate(session, read(world_manifest).split("test", 4), conditions)
     assert len(records) == len(conditions) > 0
     assert all(len(r.ids) == 4 for r in records)
@@ -23,7 +33,7 @@ def test_every_shipped_suite_runs_on_four_samples(name: str, world: Run, world_m
 def test_missing_star_means_every_modality_not_named(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text('[[condition]]\nname = "x"\nmissing = { "*" = 0.3, audio = 0.1 }\n')
-    (condition,) = load(path).conditions(["audio", "image"])
+    (condition,) = load(path).conditions(TWO)
     assert condition.missing == {"audio": 0.1, "image": 0.3}
 
 
@@ -37,7 +47,7 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
         load(path)
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
-    assert all(line.startswith(str(path)) for line in lines)
+    assert [line.split(": ")[0] for line in lines] == [f"{path}:{n}" for n in (3, 4, 5, 6)]
     assert any(("level" in line and line.endswith("found 2.0")) or line.endswith("found 2") for line in lines)
     assert any('"mising" is not a key' in line for line in lines)
     path.write_text(
@@ -50,5 +60,94 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
 def test_a_suite_without_conditions_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text("")
-    with pytest.raises(UsageError, match=r"condition is missing|at least once"):
+    with pytest.raises(UsageError, match=r"one of \[\[condition\]\], \[\[grid\]\] and \[\[missing\]\] should be given"):
         load(path)
+
+
+def test_a_grid_is_every_noise_at_every_level_on_each_modality_it_serves(tmp_path: Path) -> None:
+    toml = '[[grid]]\nnoise = ["gaussian", "salt-pepper", "blank"]\nlevel = [0.2, 1]\nprobability = 0.5\n'
+    found = made(tmp_path, toml, THREE)
+    assert [c.name for c in found] == [
+        *("gaussian 0.2 on audio", "gaussian 1 on audio", "gaussian 0.2 on image", "gaussian 1 on image"),
+        *("salt-pepper 0.2 on image", "salt-pepper 1 on image", "blank 0.2 on audio", "blank 1 on audio"),
+        *("blank 0.2 on image", "blank 1 on image", "blank 0.2 on text", "blank 1 on text"),
+    ]
+    assert found[1].noises == (Noise("gaussian", 1.0, ("audio",), 0.5),)
+    at_once = made(tmp_path, toml + 'on = "all"\n', THREE)
+    assert [(c.name, c.noises[0].on) for c in at_once if c.noises[0].level == 1] == [
+        ("gaussian 1", ("audio", "image")),
+        ("salt-pepper 1", ("image",)),
+        ("blank 1", ("audio", "image", "text")),
+    ]
+    only = made(tmp_path, toml + 'kind = ["image"]\n', THREE)
+    assert {c.noises[0].on for c in only} == {("image",)}
+
+
+def test_a_grid_has_five_levels_and_takes_whole_samples_once(tmp_path: Path) -> None:
+    found = made(tmp_path, '[[grid]]\nnoise = ["stale"]\n', TWO)
+    assert [(c.name, c.noises[0].on) for c in found] == [
+        (f"stale {level}", ("audio", "image")) for level in ("0.2", "0.4", "0.6", "0.8", "1")
+    ]
+
+
+def test_what_serves_no_modality_is_left_out_and_all_of_it_is_refused(tmp_path: Path) -> None:
+    toml = '[[grid]]\nnoise = ["salt-pepper", "gaussian"]\nlevel = [1]\n'
+    assert [c.name for c in made(tmp_path, toml, TWO[:1])] == ["gaussian 1 on audio"]
+    with pytest.raises(UsageError, match="none of the suite's conditions serves text"):
+        made(tmp_path, toml, THREE[2:])
+
+
+@pytest.mark.parametrize(
+    ("subsets", "kept"),
+    [
+        ("only", ["audio", "image", "text"]),
+        ("all-but", ["image+text", "audio+text", "audio+image"]),
+        ("all", ["audio", "image", "text", "audio+image", "audio+text", "image+text", "audio+image+text"]),
+    ],
+)
+def test_subsets(tmp_path: Path, subsets: str, kept: list[str]) -> None:
+    found = made(tmp_path, f'[[missing]]\nsubsets = "{subsets}"\n', THREE)
+    assert [c.name for c in found] == [f"with {some}" for some in kept]
+    assert ["+".join(c.present) for c in found] == kept
+
+
+def test_rates_shared_and_apart(tmp_path: Path) -> None:
+    toml = "[[missing]]\nrate = [0.3]\n"
+    assert [(c.name, c.missing) for c in made(tmp_path, toml, TWO)] == [("missing 0.3", {"audio": 0.3, "image": 0.3})]
+    found = made(tmp_path, toml + 'on = "each"\nburst = 5\nfill = "zero"\n', TWO)
+    assert [(c.name, c.missing, c.burst, c.fill) for c in found] == [
+        (f"missing {m} 0.3 in bursts of 5, zero stands in", {m: 0.3}, 5, "zero") for m in ("audio", "image")
+    ]
+
+
+def test_imbalanced_rates_in_every_order(tmp_path: Path) -> None:
+    toml = "[[missing]]\nimbalanced = [0.2, 0.5, 0.8]\n"
+    three = made(tmp_path, toml, THREE)
+    assert len({tuple(c.missing.values()) for c in three}) == len(three) == 6
+    assert all(sorted(c.missing.values()) == [0.2, 0.5, 0.8] for c in three)
+    assert [c.name for c in made(tmp_path, toml, TWO)] == ["missing 0.2/0.8", "missing 0.8/0.2"]
+    five = [Text(name=f"t{i}") for i in range(5)]
+    assert [tuple(c.missing.values()) for c in made(tmp_path, toml, five)][:2] == [
+        (0.2, 0.35, 0.5, 0.65, 0.8),
+        (0.35, 0.5, 0.65, 0.8, 0.2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("toml", "sentence"),
+    [
+        ('[[missing]]\nsubsets = "al"\n', r":2: \[missing\[0\]\] subsets: .*found 'al'"),
+        ("[[missing]]\n", "should hold one of subsets, rate and imbalanced"),
+        ('[[missing]]\nsubsets = "all"\nrate = [0.1]\n', "should hold one of"),
+        ("[[grid]]\nnoise = []\n", ":2: .*noise"),
+        ('[[grid]]\nnoise = ["gausian"]\n', ':2: "gausian" is not a corruption, did you mean "gaussian"'),
+        ('[[grid]]\nnoise = ["stalle"]\n', 'did you mean "stale"'),
+        ('[[grid]]\nnoise = ["blank"]\nkind = ["pictures"]\n', '"pictures" is not a kind'),
+        ('[[grid]]\nnoise = ["stale"]\noptions = { ages = 2 }\n', '"ages" is not an option of corruption "stale"'),
+        ('[[grid]]\nnoise = ["stale"]\noptions = { age = "x" }\n', "option age: .*found 'x'"),
+        ('# a\n[[condition]]\nname = "x"\nmissing = { audio = 2 }\n', ":4: .*found 2"),
+    ],
+)
+def test_each_error_has_its_line(tmp_path: Path, toml: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        made(tmp_path, toml, TWO)

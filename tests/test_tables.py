@@ -15,6 +15,7 @@ from robustmm.attack import (
     ClassResult,
     Estimate,
     ModalityResult,
+    Ratio,
     Reliance,
     Scores,
 )
@@ -62,11 +63,14 @@ def reliance(value: float) -> Reliance:
 
 def result(names: Sequence[str] = ("image", "audio"), labels: Sequence[str] = HOSTILE, **changed: Any) -> AttackResult:
     scores = Scores(accuracy=estimate(1.0), macro_f1=0.5, nll=12.345, ece=0.1, brier=0.2)
-    noise = Applied(name="gaussian", level=0.5, strength=0.75, unit="standard deviation of the noise, on a 0-1 scale")
+    unit = "standard deviation of the noise, on a 0-1 scale"
+    noise = Applied(name="gaussian", level=0.5, strength=0.75, unit=unit, probability=0.5)
+    ratio = Ratio(median=7.5, low=-3.0, high=20.0, changed=99_990, unchanged=10)
     modalities = [
         ModalityResult(
-            name=name, kind="image", noises=[noise], missing=0.25, clean=reliance(1.0), attacked=reliance(-1.0)
-        )
+            name=name, kind="audio", noises=[noise], missing=0.25, snr=ratio,
+            clean=reliance(1.0), attacked=reliance(-1.0),
+        )  # fmt: skip
         for name in names
     ]  # fmt: skip
     classes = [
@@ -77,7 +81,8 @@ def result(names: Sequence[str] = ("image", "audio"), labels: Sequence[str] = HO
     ]  # fmt: skip
     facts: dict[str, Any] = {
         "robustmm": "0", "model": "m", "model_sha256": "0", "method": "cal+mce", "manifest": "m", "split": "[/red]",
-        "samples": 100_000, "seed": 0, "exact": True, "efficiency_residual": 0.0, "untouched": 3, "bad_inputs": ["x"],
+        "samples": 100_000, "seed": 0, "fill": "zero",
+        "exact": True, "efficiency_residual": 0.0, "untouched": 3, "bad_inputs": ["x"],
         "clean": scores, "attacked": scores, "accuracy_change": estimate(-0.3, Change, p=0.01),
         "nll_change": estimate(0.3, Change, p=0.01), "flip_rate": estimate(1.0), "modalities": modalities,
         "classes": classes,
@@ -116,7 +121,7 @@ def test_a_modality_of_the_longest_name_is_folded(width: int) -> None:
 def test_what_has_no_number_is_a_dash(width: int) -> None:
     gone = [
         ModalityResult(
-            name="image", kind="image", noises=[], missing=1.0, clean=reliance(1.0), attacked=reliance(NAN)
+            name="image", kind="image", noises=[], missing=1.0, snr=None, clean=reliance(1.0), attacked=reliance(NAN)
         )
     ]  # fmt: skip
     empty = [ClassResult(label="a", support=0, clean_recall=0, attacked_recall=0, clean_f1=0, attacked_f1=0)]

@@ -1,7 +1,7 @@
 """`robustmm attack`: an exported file, clean and under one condition."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,7 +23,21 @@ def attack(
     ] = None,
     on: Annotated[list[str] | None, typer.Option("--on", help="Corrupt only this modality; may be repeated.")] = None,
     missing: Annotated[
-        list[str] | None, typer.Option("--missing", help="MODALITY=RATE: that share of samples lacks the modality.")
+        list[str] | None,
+        typer.Option(
+            "--missing", help="MODALITY=RATE: that share of samples lacks it; or a table.csv (robustmm data missing)."
+        ),
+    ] = None,
+    fill: Annotated[
+        Literal["masked", "zero", "stale"],
+        typer.Option("--fill", help="What stands for a missing input: masked tells the model, zero and stale do not."),
+    ] = "masked",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="NOISE.OPTION=VALUE: an option of a corruption; may be repeated.")
+    ] = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option("--preview", help="Draw samples at five levels into this .png or .html, and do not attack."),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="The manifest's split to attack.")] = "test",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, spread over the split.")] = None,
@@ -37,9 +51,10 @@ def attack(
     from robustmm import attack as work
     from robustmm import missing as rates
     from robustmm import source
-    from robustmm.evaluate import condition
+    from robustmm.conditions import condition
+    from robustmm.errors import UsageError
     from robustmm.manifest import read
-    from robustmm.report import tables
+    from robustmm.report import sheet, tables
     from robustmm.runs import newest_model
     from robustmm.session import Session
 
@@ -48,9 +63,18 @@ def attack(
     session = Session(path, provider)
     manifest = source.of_model(session, data)
     note(f"data: split {split} of {manifest}" + ("" if data else " (what the model was trained on)"))
-    chosen = condition("attacked", noise or [], level or [], on or [], rates.rates(missing or [], session.names))
-    chosen.touched(session.modalities)
+    stored = [m for m in missing or [] if m.endswith(".csv")]
+    if len(stored) > 1:
+        raise UsageError(f"--missing takes one table, found {len(stored)}")
+    lost = rates.rates([m for m in missing or [] if m not in stored], session.names)
+    levels = level or ([1.0] if preview and noise else [])
+    chosen = condition("attacked", noise or [], levels, on or [], lost, settings or [], "".join(stored), fill)
+    chosen.steps(session.modalities)
     rows = read(manifest).split(split, limit)
+    if preview:
+        sheet.write(preview, chosen, session.modalities, rows, seed, on_bad_input)
+        out.print(str(preview), markup=False, soft_wrap=True)
+        return
     with progress("attacking", 2 * len(rows)) as advance:
         result = work.attack(
             session, rows, chosen, split=split, seed=seed, on_bad=on_bad_input, advance=advance

@@ -82,8 +82,8 @@ def bench(
         names.insert(0, base)
         note(f"{base} is trained as well: it is the baseline")
     loaded, path, manifest = laid(recipe, settings or [], data, missing or [])
-    conditions = suites.load(shelf.find("attacks", suite)).conditions(list(loaded.modality)) if suite else []
-    conditions = [c for c in conditions if c.noises or any(c.missing.values())]  # clean is always there
+    conditions = suites.load(shelf.find("attacks", suite)).conditions(loaded.modalities) if suite else []
+    conditions = [c for c in conditions if not c.clean]  # clean is always there
     workers = workers or (1 if torch.cuda.is_available() else min(2, cores()))
     place = folder or Path("bench") / loaded.name
     shared = Setting(manifest, tuple(conditions), threads(workers), on_bad_input)

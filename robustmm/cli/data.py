@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import Json, note, out, progress, show_json
+from robustmm.cli.console import Json, Seed, note, out, progress, show_json
 
 data = typer.Typer(
     help="Look at data: check a manifest, draft its recipe, write the embedded data set.", no_args_is_help=True
@@ -66,3 +66,34 @@ def demo(directory: Annotated[Path, typer.Argument(help="A new or empty folder."
     path = digits.write(directory)
     out.print(str(path), markup=False, soft_wrap=True)
     note(f"look at it with: robustmm data check {directory}")
+
+
+@data.command()
+def missing(
+    manifest: ManifestPath,
+    rate: Annotated[list[str], typer.Option("--rate", help="COLUMN=RATE; may be repeated, one for each modality.")],
+    out_file: Annotated[Path, typer.Option("--out", help="The new .csv file; never overwritten.")],
+    split: Annotated[str, typer.Option("--split", help="The manifest's split.")] = "test",
+    burst: Annotated[int, typer.Option("--burst", min=1, help="Neighbouring rows that go missing together.")] = 1,
+    seed: Seed = 0,
+) -> None:
+    """Write a table of missing inputs, 0 where one is lost: a protocol that others can repeat exactly."""
+    from robustmm import missing as patterns
+    from robustmm import source
+    from robustmm.errors import UsageError
+    from robustmm.manifest import REQUIRED, read
+
+    rows = read(source.given(manifest)).split(split)
+    rates = patterns.rates(rate, [name for name in rows.columns if name not in REQUIRED])
+    if out_file.suffix != ".csv":
+        raise UsageError(f"the table's name should end in .csv, found {out_file}")
+    table = patterns.table(rows.ids, list(rates), rates, seed, burst)
+    try:
+        with out_file.open("x", encoding="utf-8") as file:
+            file.write(patterns.written(rows.ids, list(rates), table))
+    except FileExistsError as error:
+        raise UsageError(f"{out_file} exists already and is left as it is") from error
+    except OSError as error:
+        raise UsageError(f"{out_file} cannot be written ({error.strerror})") from error
+    out.print(str(out_file), markup=False, soft_wrap=True)
+    note(f"attack with it: robustmm attack --missing {out_file}")

@@ -150,6 +150,14 @@ def corruption(
     return file
 
 
+def canonical(name: str) -> str:
+    """The registered name behind one of the literature, `gaussian_noise` or `defocus_blur`."""
+    if ":" in name or name in _FAMILIES:
+        return name
+    name = name.replace("_", "-")
+    return ALIASES.get(name, name)
+
+
 def names() -> list[str]:
     """The registered corruptions, sorted."""
     return list(_FAMILIES)
@@ -171,9 +179,7 @@ def corruption_for(name: str, kind: str) -> Corruption:
 
 
 def _family(name: str) -> dict[str, Corruption]:
-    if ":" not in name and name not in _FAMILIES:
-        name = name.replace("_", "-")
-        name = ALIASES.get(name, name)
+    name = canonical(name)
     found: object = _FAMILIES[name]
     if isinstance(found, Corruption):  # a user's own, imported: it serves the kind it was written for
         return {found.kind: found}

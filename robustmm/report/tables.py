@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.attack import AttackResult, Change, Estimate, ModalityResult, Reliance
+from robustmm.attack_result import AttackResult, Change, Estimate, ModalityResult, Reliance
 from robustmm.predict import Prediction
 from robustmm.report.bars import COLOURS, bar, plain
 
@@ -65,8 +65,16 @@ def condition(result: AttackResult) -> Text:
     text = Text()
     text.append(f"{result.samples} samples, split {result.split}, seed {result.seed}\n")
     for m in result.modalities:
-        done = [f"{n.name} {n.level:g} ({n.unit.rstrip()}: {n.strength:.4g})" for n in m.noises]
+        done = [
+            f"{n.name} {n.level:g} ({n.unit}: {n.strength:.4g})"
+            + (f" with probability {n.probability:g}" if n.probability < 1 else "")
+            for n in m.noises
+        ]
+        if m.snr and m.snr.changed:
+            done[-1] += f"; achieved {m.snr.median:.1f} dB [{m.snr.low:.1f}, {m.snr.high:.1f}]"
+            done[-1] += f", {m.snr.unchanged} clips as they were" if m.snr.unchanged else ""
         done += [f"missing {m.missing:.0%}"] if m.missing else []
+        done += [f"{result.fill} stands in"] if m.missing and result.fill != "masked" else []
         if done:
             text.append(f"{m.name}: ", style="bold")
             text.append(", then ".join(done) + "\n")

@@ -16,7 +16,7 @@ import pytest
 
 from robustmm import attack
 from robustmm.cli import main
-from robustmm.evaluate import Condition, Noise
+from robustmm.conditions import Condition, Noise
 from robustmm.manifest import read
 from robustmm.runs import Run
 from robustmm.session import Session

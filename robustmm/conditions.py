@@ -1,0 +1,166 @@
+"""What happens to every sample of an evaluation: corruptions in order, then inputs that are missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm import missing
+from robustmm.corruptions import Corruption, corrupted, corruption_for, generator, pairs
+from robustmm.errors import UsageError, known
+from robustmm.manifest import Manifest
+from robustmm.modalities import Audio, Modality, Signal
+
+Fill = Literal["masked", "zero", "stale"]
+"""What stands for a missing input: nothing, and the model is told; or zeros, or the sample before's, and it is not."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A corruption at a level, on some modalities (on all whose kind it serves when `on` is empty), met by each sample
+    with a probability of its own. A corruption of whole samples strikes the modalities it names among `on`."""
+
+    name: str
+    level: float
+    on: tuple[str, ...] = ()
+    probability: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Corruptions in order, then missing modalities: at rates (`burst` neighbouring rows at a time), all but those
+    `present`, or as a stored `table` says."""
+
+    name: str
+    noises: tuple[Noise, ...] = ()
+    missing: dict[str, float] = field(default_factory=dict)
+    present: tuple[str, ...] = ()
+    burst: int = 1
+    table: str = ""
+    fill: Fill = "masked"
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing at all happens."""
+        return not (self.noises or any(self.missing.values()) or self.present or self.table)
+
+    def steps(self, modalities: Sequence[Modality]) -> list["Step"]:
+        """The corruptions as they meet these modalities. Raises UsageError for a name, kind or level that does not
+        fit."""
+        for name in (*self.present, *self.missing):
+            if name not in [m.name for m in modalities]:
+                raise UsageError(f'there is no modality "{name}"{known(name, [m.name for m in modalities])}')
+        return [_step(noise, modalities) for noise in self.noises]
+
+    def touched(self, modalities: Sequence[Modality]) -> list[str]:
+        """The modalities that must be encoded again under this condition."""
+        struck = {name for step in self.steps(modalities) for name in step.on}
+        if self.fill != "masked":
+            struck |= {m.name for m in modalities if self.loses(m.name)}
+        return [m.name for m in modalities if m.name in struck]
+
+    def loses(self, modality: str) -> bool:
+        """Whether a sample may lack this modality under the missing pattern."""
+        gone = bool(self.present) and modality not in self.present
+        return gone or bool(self.table) or self.missing.get(modality, 0) > 0
+
+    def kept(self, rows: Manifest, names: Sequence[str], seed: int) -> NDArray[np.bool_]:
+        """What is left by the missing pattern (samples, modality)."""
+        present = missing.table(rows.ids, names, self.missing, seed, self.burst)
+        if self.present:
+            present &= np.isin(list(names), self.present)
+        return present & missing.stored(Path(self.table), rows.ids, names) if self.table else present
+
+
+@dataclass(frozen=True)
+class Step:
+    """One noise of a condition, resolved: a corruption per modality, or one of whole samples."""
+
+    name: str
+    level: float
+    probability: float
+    on: dict[str, Corruption | None]
+    pair: pairs.Pair | None = None
+
+    def strength(self, modality: str) -> tuple[float, str]:
+        """The physical strength on a modality, and its unit."""
+        chosen = self.pair or self.on[modality]
+        assert chosen is not None
+        return chosen.strength(self.level), chosen.unit
+
+    def happens(self, seed: int, sample: str, modality: str) -> bool:
+        """Whether this sample meets the noise: a coin of its own, the same at every level."""
+        return self.probability >= 1 or bool(
+            generator(seed, sample, modality, f"{self.name} happens").random() < self.probability
+        )
+
+
+def _step(noise: Noise, modalities: Sequence[Modality]) -> Step:
+    if not 0 <= noise.level <= 1:
+        raise UsageError(f"the level of {noise.name} should be in [0, 1], found {noise.level:g}")
+    by_name = {m.name: m for m in modalities}
+    for name in noise.on:
+        if name not in by_name:
+            raise UsageError(f'there is no modality "{name}"{known(name, by_name)}')
+    serves = pairs.serves(noise.name)
+    pair = pairs.pair(noise.name).having(**noise.options) if pairs.is_pair(noise.name) else None
+    chosen = list(dict.fromkeys(noise.on)) or [m.name for m in modalities if m.kind in serves]
+    if not chosen:
+        found = ", ".join(f"{m.name} ({m.kind})" for m in modalities)
+        raise UsageError(f'"{noise.name}" serves {", ".join(serves)}; the model has {found}')
+    if pair:
+        for name in chosen:
+            if by_name[name].kind not in serves:
+                raise UsageError(
+                    f'the corruption "{noise.name}" does not serve {by_name[name].kind}, only {", ".join(serves)}'
+                )
+        nobody = pairs.Pool(("",), ("",), lambda modality, row: False)
+        pair(pairs.Sample(0, tuple(by_name[n] for n in chosen), nobody), noise.level, 0)  # refuses what cannot be
+        return Step(noise.name, noise.level, noise.probability, dict.fromkeys(chosen), pair)
+    on = {n: fitting(noise.name, by_name[n], noise.options) for n in chosen}
+    return Step(noise.name, noise.level, noise.probability, dict(on))
+
+
+def fitting(name: str, modality: Modality, options: dict[str, Any]) -> Corruption:
+    """The corruption of this name on a modality, with its options and the table for its size."""
+    return corruption_for(name, modality.kind).having(**options).sized(modality.shape)
+
+
+def struck(signal: Signal, chosen: Corruption, level: float, seed: int, sample: str, modality: Modality) -> Signal:
+    """One sample's signal of one modality under one corruption."""
+    facts: dict[str, Any] = {key: getattr(modality, key, None) or None for key in ("mean", "std")}
+    if isinstance(modality, Audio):
+        facts["rate"] = modality.rate
+    return corrupted(signal, chosen, level, seed=seed, sample_id=sample, modality=modality.name, **facts)
+
+
+def condition(
+    name: str,
+    noises: Sequence[str],
+    levels: Sequence[float],
+    on: Sequence[str],
+    missing: dict[str, float],
+    options: Sequence[str] = (),
+    table: str = "",
+    fill: Fill = "masked",
+) -> Condition:
+    """A condition from a command line's options: one level for all corruptions, or one for each; `options` like
+    `background.folder=noises`."""
+    if noises and len(levels) not in (1, len(noises)):
+        raise UsageError(f"--level should be given once or for each of the {len(noises)} --noise, found {len(levels)}")
+    if not noises and (levels or on):
+        raise UsageError("--level and --on go with a --noise, found none")
+    given: dict[str, dict[str, Any]] = {}
+    for option in options:
+        key, separator, value = option.partition("=")
+        owner, dot, key = key.rpartition(".")
+        if not separator or not dot or owner not in noises:
+            raise UsageError(f'--set is NOISE.OPTION=VALUE with a NOISE that is given, found "{option}"')
+        given.setdefault(owner, {})[key] = value
+    each = list(levels) * len(noises) if len(levels) == 1 else list(levels)
+    made = (Noise(n, x, tuple(on), options=given.get(n, {})) for n, x in zip(noises, each, strict=True))
+    return Condition(name, tuple(made), missing, table=table, fill=fill)

@@ -1,0 +1,81 @@
+"""A condition as it meets the rows of a manifest: which signal each sample carries, and what the model is told."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm.conditions import Condition, Step, fitting, struck
+from robustmm.corruptions import pairs
+from robustmm.manifest import Manifest
+from robustmm.modalities import Modality, Signal
+from robustmm.reading import OnBad, read
+
+
+class Plan:
+    """One condition on a manifest: drawn by (seed, id), whatever the batches."""
+
+    def __init__(
+        self, condition: Condition, modalities: Sequence[Modality], manifest: Manifest, seed: int, on_bad: OnBad
+    ) -> None:
+        self.condition, self.manifest, self.seed, self.on_bad = condition, manifest, seed, on_bad
+        self.modalities = {m.name: m for m in modalities}
+        self.steps = condition.steps(modalities)
+        self.touched = condition.touched(modalities)
+        self.kept = condition.kept(manifest, list(self.modalities), seed)
+        self.pool = pairs.Pool(manifest.ids, manifest.labels, self._has)
+
+    def _has(self, modality: str, row: int) -> bool:
+        return bool(self.manifest.column(self.modalities[modality].heading)[row])
+
+    def noises(self, modality: str) -> list[Step]:
+        """The corruptions that may meet a modality."""
+        return [step for step in self.steps if modality in step.on]
+
+    def told(self, here: NDArray[np.bool_], rows: slice) -> NDArray[np.bool_]:
+        """What the model is told to be present (batch, modality), of what is here."""
+        return here & self.kept[rows] if self.condition.fill == "masked" else here
+
+    def struck(self, modality: Modality, rows: slice) -> Callable[[str, Signal | None, int], Signal | None]:
+        """A function of (id, signal, place in the batch) that gives the signal under this condition."""
+        m = list(self.modalities).index(modality.name)
+
+        def apply(sample: str, signal: Signal | None, place: int) -> Signal | None:
+            row = rows.start + place
+            if signal is not None:
+                signal = self._noisy(sample, signal, row, modality)
+                if self.condition.fill != "masked" and not self.kept[row, m]:
+                    signal = self._filled(modality, m, row)
+            return signal
+
+        return apply
+
+    def _noisy(self, sample: str, signal: Signal, row: int, modality: Modality) -> Signal:
+        for step in self.noises(modality.name):
+            chosen = step.on.get(modality.name)
+            if chosen and step.happens(self.seed, sample, modality.name):
+                signal = struck(signal, chosen, step.level, self.seed, sample, modality)
+            elif step.pair and step.happens(self.seed, sample, ""):
+                able = tuple(self.modalities[name] for name in step.on if self._has(name, row))
+                fault = step.pair(pairs.Sample(row, able, self.pool), step.level, self.seed).get(modality.name)
+                if isinstance(fault, int):
+                    found = self._carried(modality, fault)
+                    signal = signal if found is None else found
+                elif fault:
+                    name, level = fault
+                    signal = struck(signal, fitting(name, modality, {}), level, self.seed, sample, modality)
+        return signal
+
+    def _carried(self, modality: Modality, row: int) -> Signal | None:
+        """Another row's signal."""
+        return read(self.manifest.take([row]), [modality], self.on_bad).signals[modality.name][0]
+
+    def _filled(self, modality: Modality, m: int, row: int) -> Signal:
+        """What stands for a missing input that the model is not told of."""
+        if self.condition.fill == "stale":
+            for earlier in range(row - 1, -1, -1):
+                if self.kept[earlier, m] and self._has(modality.name, earlier):
+                    found = self._carried(modality, earlier)
+                    if found is not None:
+                        return found
+        return "" if modality.kind == "text" else np.zeros(modality.shape, modality.dtype)

@@ -1,0 +1,116 @@
+"""Missing inputs as a plan has them: patterns, stored tables, bursts, and what stands in for what is lost."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robustmm import missing
+from robustmm.conditions import Condition, Noise
+from robustmm.errors import DataError, UsageError
+from robustmm.evaluate import evaluate
+from robustmm.manifest import Manifest
+from robustmm.plan import Plan
+from robustmm.session import Session
+
+
+def plan_of(session: Session, rows: Manifest, condition: Condition) -> Plan:
+    return Plan(condition, session.modalities, rows, 0, "error")
+
+
+def test_present_keeps_those_and_no_other(session: Session, rows: Manifest) -> None:
+    kept = plan_of(session, rows, Condition("c", present=("series",))).kept
+    assert kept[:, 1].all()
+    assert not kept[:, 0].any()
+    with pytest.raises(UsageError, match='no modality "seris", did you mean "series"'):
+        plan_of(session, rows, Condition("c", present=("seris",)))
+
+
+def test_a_stored_table_is_what_was_written(session: Session, rows: Manifest, tmp_path: Path) -> None:
+    present = missing.table(rows.ids, ["series"], {"series": 0.4}, 7)
+    path = tmp_path / "mask.csv"
+    path.write_text(missing.written(rows.ids, ["series"], present))
+    kept = plan_of(session, rows, Condition("c", table=str(path))).kept
+    assert kept[:, 0].all()
+    assert np.array_equal(kept[:, 1], present[:, 0])
+    (records,), _ = evaluate(session, rows, [Condition("c", table=str(path))])
+    assert np.array_equal(records.present, kept)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", 'should have the columns "id"'),
+        ("name,series\ns1,1\n", 'should have the columns "id"'),
+        ("id,serie\ns1,1\n", 'has a column "serie", did you mean "series"'),
+        ("id,series\nnobody,1\n", "has no row for the sample"),
+        ("id,series\n{first},2\n", 'line 2, series: expected 0 or 1, found "2"'),
+        ("id,series\n{first}\n", "line 2, series: expected 0 or 1"),
+    ],
+)
+def test_a_stored_table_that_cannot_be_used(
+    session: Session, rows: Manifest, tmp_path: Path, content: str, sentence: str
+) -> None:
+    path = tmp_path / "mask.csv"
+    path.write_text(content.format(first=rows.ids[0]))
+    with pytest.raises(DataError, match=sentence):
+        plan_of(session, rows, Condition("c", table=str(path)))
+    with pytest.raises(DataError, match=r"none\.csv cannot be read"):
+        missing.stored(tmp_path / "none.csv", rows.ids, session.names)
+
+
+def test_bursts_are_neighbours_and_the_count_is_exact() -> None:
+    ids = [f"r{i}" for i in range(100)]
+    lost = ~missing.table(ids, ["a"], {"a": 0.3}, 0, burst=10)[:, 0]
+    assert lost.sum() == 30
+    assert np.flatnonzero(np.diff(np.concatenate([[0], lost, [0]]))).size <= 6, "at most three runs"
+    more = ~missing.table(ids, ["a"], {"a": 0.5}, 0, burst=10)[:, 0]
+    assert (more | ~lost).all()
+
+
+def signals(session: Session, rows: Manifest, name: str) -> list[np.ndarray]:
+    m = session.modality(name)
+    return [np.asarray(m.read(cell, rows.folder)) for cell in rows.column(name)]
+
+
+def test_masked_tells_the_model_and_the_others_do_not(session: Session, rows: Manifest) -> None:
+    here = np.ones((len(rows), 2), bool)
+    for fill in ("masked", "zero", "stale"):
+        condition = Condition("c", missing={"series": 0.5}, fill=fill)  # type: ignore[arg-type]
+        plan = plan_of(session, rows, condition)
+        told = plan.told(here, slice(0, len(rows)))
+        assert np.array_equal(told, plan.kept if fill == "masked" else here)
+        assert plan.touched == ([] if fill == "masked" else ["series"])
+
+
+def test_zeros_stand_in_or_the_last_sample_that_was_there(session: Session, rows: Manifest) -> None:
+    own, m = signals(session, rows, "series"), session.modality("series")
+    zero = plan_of(session, rows, Condition("c", missing={"series": 0.5}, fill="zero"))
+    stale = plan_of(session, rows, Condition("c", missing={"series": 0.5}, fill="stale"))
+    everything = slice(0, len(rows))
+    last: np.ndarray = np.zeros(m.shape, np.float32)
+    lost = 0
+    for row, sample in enumerate(rows.ids):
+        zeroed = np.asarray(zero.struck(m, everything)(sample, own[row], row))
+        held = np.asarray(stale.struck(m, everything)(sample, own[row], row))
+        if zero.kept[row, 1]:
+            assert np.array_equal(zeroed, own[row])
+            assert np.array_equal(held, own[row])
+            last = own[row]
+        else:
+            assert not zeroed.any()
+            assert np.array_equal(held, last)
+            lost += 1
+    assert lost == len(rows) // 2
+
+
+def test_a_noise_met_by_half_of_the_samples_leaves_the_other_half_as_it_was(session: Session, rows: Manifest) -> None:
+    half = Condition("c", (Noise("gaussian", 1.0, ("series",), probability=0.5),))
+    (records,), _ = evaluate(session, rows, [half])
+    own, m = signals(session, rows, "series"), session.modality("series")
+    apply = plan_of(session, rows, half).struck(m, slice(0, len(rows)))
+    same = sum(
+        np.array_equal(np.asarray(apply(s, x, i)), x) for i, (s, x) in enumerate(zip(rows.ids, own, strict=True))
+    )
+    assert records.untouched == same
+    assert 0.3 * len(rows) < same < 0.7 * len(rows)
