@@ -45,4 +45,5 @@ def known(name: str, names: Iterable[str]) -> str:
     if len(listed) <= SHORT:
         return f"{hint} (known: {', '.join(listed) or 'none'})"
     near = list(dict.fromkeys([*close, *(n for n in listed if name.lower()[:3] in n.lower())]))[:SHORT]
-    return f"{hint} ({', '.join([*near, '...'])}; {len(listed)} are known)"
+    told = [*near, f"{len(listed)} are known"]
+    return f"{hint} ({', '.join(told)})"

@@ -30,6 +30,7 @@ class NoiseTable(Section):
     on: tuple[str, ...] = ()
     probability: Rate = 1.0
     options: dict[str, Any] = {}
+    kind: tuple[str, ...] = KINDS
     optional: bool = False
     """Left out on a model without a modality that it serves, and with it a condition that holds nothing else."""
 
@@ -55,12 +56,15 @@ class ConditionTable(Table):
     def conditions(self, modalities: Sequence[Modality]) -> Iterator[Condition]:
         rates = {m.name: self.missing.get(m.name, self.missing.get("*", 0.0)) for m in modalities}
         rates |= {name: rate for name, rate in self.missing.items() if name != "*"}  # a name nobody has is refused
-        kinds = {m.kind for m in modalities}
-        served = [n for n in self.noise if not n.optional or kinds.intersection(pairs.serves(n.name))]
-        noises = tuple(Noise(n.name, n.level, n.on, n.probability, n.options) for n in served)
-        if served or not self.noise:
+        noises = []
+        for n in self.noise:
+            able = tuple(m.name for m in modalities if m.kind in n.kind and m.kind in pairs.serves(n.name))
+            if able or not n.optional:
+                on = n.on or (able if n.kind != KINDS else ())
+                noises.append(Noise(n.name, n.level, on, n.probability, n.options))
+        if noises or not self.noise:
             rates = rates if self.missing else {}
-            yield Condition(self.name, noises, rates, self.present, self.burst, self.table, self.fill)
+            yield Condition(self.name, tuple(noises), rates, self.present, self.burst, self.table, self.fill)
 
 
 class GridTable(Table):
@@ -154,6 +158,14 @@ class Suite(Section):
         if not found:
             raise UsageError(f"none of the suite's conditions serves {', '.join(m.kind for m in modalities)}")
         return list(found.values())
+
+
+def is_suite(path: Path) -> bool:
+    """Whether a TOML file is a suite and not a recipe."""
+    try:
+        return not parsed(path).keys().isdisjoint(Suite.model_fields)
+    except UsageError:
+        return False
 
 
 def load(path: Path) -> Suite:

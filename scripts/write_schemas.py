@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from robustmm.attack import AttackResult
+from robustmm.attack_result import AttackResult
 from robustmm.check import ManifestFacts
 from robustmm.comparison import BenchResult
 from robustmm.parity import Proof

@@ -17,8 +17,53 @@ from robustmm.corruptions import KINDS, corrupted, corruption_for, generator, ki
 
 NESTED = {"gaussian", "salt-pepper", "blank"}
 """Corruptions whose every element is damaged no less at a higher level; of the others only the whole is."""
-DETERMINISTIC = {"delay", "qmf-gaussian-exact"}
+DETERMINISTIC = {
+    "band-pass",
+    "bit-depth",
+    "brightness",
+    "chromatic-aberration",
+    "clipping",
+    "contrast",
+    "dc-offset",
+    "defocus-blur",
+    "delay",
+    "downscale",
+    "echo",
+    "frame-rate-loss",
+    "freeze",
+    "gain-loss",
+    "gaussian-blur",
+    "high-pass",
+    "jpeg-compression",
+    "long-exposure",
+    "low-pass",
+    "mp3",
+    "offset",
+    "opus",
+    "over-exposure",
+    "overdrive",
+    "pixelate",
+    "posterize",
+    "pumping",
+    "qmf-gaussian-exact",
+    "quantisation",
+    "resample",
+    "resampling",
+    "saturate",
+    "smoothing",
+    "tilt",
+    "truncation-text",
+    "under-exposure",
+    "video-compression",
+    "vignetting",
+    "vorbis",
+    "white-balance",
+    "wrong-scale",
+    "zoom-blur",
+}
 """Corruptions that draw nothing: every sample meets the same."""
+FEW = {"numbers-to-words"}
+"""Corruptions with few places to strike, so that two samples may meet the same."""
 MOVING = {"delay"}
 """Corruptions that move a signal in time: their damage is how far (a mean square only knows that it moved)."""
 LITERATURE = {"elastic-transform", "saturate", "snow"}
@@ -93,12 +138,13 @@ def damage(x, y):
     if not isinstance(x, str):
         finite = np.isfinite(x)
         return np.abs(y[finite].astype(np.float64) - x[finite].astype(np.float64))
-    row = list(range(len(y) + 1))
-    for i, a in enumerate(x, start=1):
-        diagonal, row[0] = row[0], i
-        for j, b in enumerate(y, start=1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
-    return np.array(row[-1])
+    places = np.arange(len(y) + 1)
+    other, row = np.array([ord(c) for c in y], np.int64), places.copy()
+    for i, a in enumerate(x, start=1):  # Levenshtein's recurrence; insertions are a running minimum
+        row[1:] = np.minimum(row[1:] + 1, row[:-1] + (other != ord(a)))
+        row[0] = i
+        row = np.minimum.accumulate(row - places) + places
+    return row[-1]
 
 
 def hold_the_contract(corruption, x, low, high, seed):
@@ -193,7 +239,12 @@ def test_samples_modalities_and_seeds_have_noise_of_their_own_in_any_order(corru
         return {k: digest(corrupted(x, corruption, 0.9, seed=k[0], sample_id=k[1], modality=k[2])) for k in order}
 
     assert bytes_of(keys) == bytes_of(keys[::-1])
-    assert len(set(bytes_of(keys).values())) == (1 if corruption.name in DETERMINISTIC else len(keys))
+    found = len(set(bytes_of(keys).values()))
+    if corruption.name in FEW:
+        assert found > len(keys) / 2
+    else:
+        alike = {corruption.name, f"{corruption.name}-{corruption.kind}"} & DETERMINISTIC
+        assert found == (1 if alike else len(keys))
 
 
 SCRIPT = """

@@ -32,7 +32,7 @@ def test_severities_are_the_fifths_of_the_level_exactly(name):
     for kind in kinds(name):
         entry, seen = corruption_for(name, kind), []
         spy = replace(entry, function=lambda x, value, rng, seen=seen: (seen.append(value), x)[1])
-        x = {"text": "a", "image": np.ones((2, 2, 3), np.uint8), "video": np.ones((1, 2, 2, 3), np.uint8)}.get(kind)
+        x = {"text": "a", "image": np.ones((90, 90, 3), np.uint8), "video": np.ones((1, 90, 90, 3), np.uint8)}.get(kind)
         x = np.ones((4, 2) if kind == "series" else 4, np.float32) if x is None else x
         for level in (0.2, 0.4, 0.6, 0.8, 1.0, 3 * 0.2, 1 - 0.8):
             spy(x, level, np.random.default_rng(0))

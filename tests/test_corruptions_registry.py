@@ -24,7 +24,7 @@ def test_names_and_kinds_are_sorted():
     assert names() == sorted(names())
     assert {"blank", "gaussian", "salt-pepper"} <= set(names())
     assert kinds("gaussian") == ["audio", "features", "image", "series", "video"]
-    assert kinds("salt-pepper") == ["image", "video"]
+    assert kinds("fog") == ["image", "video"]
     assert kinds("blank") == ["audio", "features", "image", "series", "text", "video"]
 
 
@@ -39,8 +39,8 @@ def test_a_corruption_knows_what_it_is():
 @pytest.mark.parametrize(
     ("name", "kind", "sentence"),
     [
-        ("gausian", "image", '"gausian" is not a corruption, did you mean "gaussian"? (known: blank, gaussian, '),
-        ("salt-pepper", "text", 'the corruption "salt-pepper" does not serve text, only image, video'),
+        ("gausian", "image", '"gausian" is not a corruption, did you mean "gaussian"? (gaussian, '),
+        ("fog", "text", 'the corruption "fog" does not serve text, only image, video'),
         ("gaussian", "imag", '"imag" is not a kind, did you mean "image"? (known: audio, features, '),
         ("no_such_module:Fog", "image", 'the corruption "no_such_module:Fog" cannot be imported: '),
         ("sys:modules", "image", '"sys:modules" is of type dict, expected a function under @corruption'),

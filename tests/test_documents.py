@@ -1,5 +1,6 @@
 """Every command in the README and in CONTRIBUTING runs, in order, as it is written there."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -67,3 +68,17 @@ def test_links_lead_somewhere() -> None:
     for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text(encoding="utf-8")):
             assert (ROOT / target).exists(), f"{document} links to {target}"
+
+
+def test_the_page_of_corruptions_is_what_the_registry_says() -> None:
+    """To renew it and its sheets: python scripts/write_corruptions.py."""
+    spec = importlib.util.spec_from_file_location("write_corruptions", ROOT / "scripts" / "write_corruptions.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    page = (ROOT / "docs" / "corruptions.md").read_text(encoding="utf-8")
+    assert page == script.text()
+    sheets = re.findall(r"\((corruptions/[\w-]+\.jpg)\)", page)
+    assert len(sheets) > 5
+    assert all((ROOT / "docs" / sheet).is_file() for sheet in sheets)

@@ -160,8 +160,8 @@ def test_unreadable_inputs_are_errors_or_counted(session: Session, rows: Manifes
         (Noise("gaussian", 1.5), r"in \[0, 1\], found 1.5"),
         (Noise("gaussian", float("nan")), "found nan"),
         (Noise("gaussian", 0.5, ("serie",)), 'no modality "serie", did you mean "series"'),
-        (Noise("salt-pepper", 0.5), '"salt-pepper" serves image, video; the model has vector'),
-        (Noise("salt-pepper", 0.5, ("series",)), "does not serve series"),
+        (Noise("fog", 0.5), '"fog" serves image, video; the model has vector'),
+        (Noise("fog", 0.5, ("series",)), "does not serve series"),
     ],
 )
 def test_conditions_that_do_not_fit_are_sentences(session: Session, noise: Noise, sentence: str) -> None:

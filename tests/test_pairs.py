@@ -87,7 +87,7 @@ def test_one_fault_travels() -> None:
     struck = [next(iter(sample)) for sample in found]
     assert {m: struck.count(m) / N for m in set(struck)} == pytest.approx({m.name: 1 / 3 for m in MODALITIES}, abs=0.08)
     assert {f for sample in found for f in sample.values()} == {("blank", 0.6)}
-    only = faults("travelling", fault="salt-pepper")
+    only = faults("travelling", fault="fog")
     assert {name for sample in only for name in sample} == {"image"}
 
 

@@ -1,15 +1,18 @@
+import re
+from itertools import permutations
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from worlds import SIX, MeanSession, everything
 
 from robustmm import shelf
 from robustmm.conditions import Condition, Noise
 from robustmm.errors import UsageError
 from robustmm.evaluate import evaluate
-from robustmm.manifest import read
+from robustmm.manifest import Manifest
 from robustmm.modalities import Audio, Image, Modality, Text
-from robustmm.runs import Run
-from robustmm.session import Session
 from robustmm.suite import load
 
 TWO = [Audio(name="audio", rate=8000, seconds=1), Image(name="image", size=(8, 8, 3))]
@@ -21,13 +24,76 @@ def made(folder: Path, toml: str, modalities: list[Modality]) -> list[Condition]
     return load(folder / "s.toml").conditions(modalities)
 
 
+@pytest.fixture(scope="module")
+def six(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return everything(tmp_path_factory.mktemp("six"))
+
+
 @pytest.mark.parametrize("name", shelf.names("attacks"))
-def test_every_shipped_suite_runs_on_four_samples(name: str, world: Run, world_manifest: Path) -> None:
-    session = Session(world.model)
+def test_every_shipped_suite_runs_on_every_kind(name: str, six: Manifest) -> None:
+    """Each condition changes what it says it touches, or what is present; none changes the clean records."""
+    session: Any = MeanSession()
     conditions = load(shelf.find("attacks", name)).conditions(session.modalities)
-    records, _ = evaluate(session, read(world_manifest).split("test", 4), conditions)
+    (clean, *records), _ = evaluate(session, six, [Condition("clean"), *conditions])
     assert len(records) == len(conditions) > 0
-    assert all(len(r.ids) == 4 for r in records)
+    for condition, found in zip(conditions, records, strict=True):
+        assert np.isfinite(found.probabilities).all()
+        struck = condition.noises and all(n.probability == 1 for n in condition.noises)
+        if struck and not {"stale", "swap-other-class", "delay"} & {n.name for n in condition.noises}:
+            assert found.untouched < len(six), condition.name
+        lost = condition.present and len(condition.present) < 6
+        assert bool(lost) == (not np.array_equal(found.present, clean.present)) or condition.missing
+
+
+@pytest.mark.parametrize("name", shelf.names("attacks"))
+def test_a_shipped_suite_names_its_source(name: str) -> None:
+    first = shelf.text(shelf.find("attacks", name)).splitlines()[0]
+    assert re.match(r"# \S.{40,}", first)
+
+
+def test_the_named_suites_are_there() -> None:
+    assert set(shelf.names("attacks")) >= {
+        *("quick", "common", "imagenet-c", "speech", "text", "sensors", "missing", "imbalanced-missing"),
+        *("qmf", "qmf-exact", "rgbd-missing", "deployment"),
+    }
+
+
+def test_imagenet_c_is_fifteen_at_five_levels_on_images_only() -> None:
+    found = load(shelf.find("attacks", "imagenet-c")).conditions(SIX)
+    assert len(found) == 75
+    assert {c.noises[0].on for c in found} == {("image",)}
+    assert len({c.noises[0].name for c in found}) == 15
+    assert {c.noises[0].level for c in found} == {0.2, 0.4, 0.6, 0.8, 1.0}
+
+
+def test_qmf_strikes_each_modality_with_a_half_and_its_epsilons_are_the_papers() -> None:
+    found = {c.name: c for c in load(shelf.find("attacks", "qmf")).conditions([TWO[1], THREE[2]])}
+    modalities = [TWO[1], THREE[2]]
+    for epsilon in (5, 10):
+        image, text = found[f"gaussian, epsilon {epsilon}"].steps(modalities)
+        assert image.strength("image")[0] == 10 * epsilon
+        assert text.strength("text")[0] == epsilon / 10
+        assert (image.probability, text.probability) == (0.5, 0.5)
+        salt = found[f"salt and pepper, epsilon {epsilon}"].steps(modalities)[0]
+        assert salt.strength("image")[0] == pytest.approx(0.1)
+        assert salt.probability == 0.5 * epsilon / 10
+        assert found[f"gaussian on NYUD2, epsilon {epsilon}"].steps(modalities)[0].strength("image")[0] == epsilon
+    exact = {c.name: c for c in load(shelf.find("attacks", "qmf-exact")).conditions(modalities)}
+    for epsilon in (5, 10):
+        salt = exact[f"salt and pepper, epsilon {epsilon}"].steps(modalities)[0]
+        assert salt.probability == pytest.approx(0.5 * epsilon / 100)
+        assert exact[f"gaussian, epsilon {epsilon}"].noises[0].name == "qmf-gaussian-exact"
+
+
+def test_the_missing_suites_hold_what_the_papers_report() -> None:
+    three = SIX[:3]
+    seven = load(shelf.find("attacks", "rgbd-missing")).conditions(three)
+    assert len({c.present for c in seven}) == 7
+    imbalanced = load(shelf.find("attacks", "imbalanced-missing")).conditions(three)
+    rates = [tuple(c.missing.values()) for c in imbalanced if c.missing]
+    assert sorted(rates) == sorted(permutations((0.2, 0.5, 0.8)))
+    rising = [c for c in load(shelf.find("attacks", "missing")).conditions(three) if c.missing]
+    assert [set(c.missing.values()) for c in rising] == [{round(0.1 * i, 1)} for i in range(10)]
 
 
 def test_missing_star_means_every_modality_not_named(tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
 """Small manifests with a known truth, made of real files, for tests that train, export and attack."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from signals import WORDS, clip, course, picture, sentence, voice
 
+from robustmm.manifest import Manifest
+from robustmm.modalities import Audio, Features, Image, Modality, Series, Text, Video
 from robustmm.recipe import Recipe, build
 
 CLASSES = ("ant", "bee", "cat")
@@ -49,6 +55,63 @@ def tables(path: Path) -> dict[str, object]:
         "model": {"width": 8},
         "method": {"name": "cal+mce", "mce": {"hidden": 16}},
     }
+
+
+SIX = (
+    Image(name="image", size=(24, 24, 3)),
+    Video(name="video", frames=6, size=(16, 16, 3)),
+    Audio(name="audio", rate=16_000, seconds=0.5),
+    Text(name="text").fitted([" ".join(WORDS)]),
+    Series(name="series", steps=40, channels=3),
+    Features(name="features", length=20),
+)
+"""A modality of each kind."""
+
+
+def everything(folder: Path, samples: int = 4) -> Manifest:
+    """A manifest with a natural signal of each kind in every row."""
+    columns: dict[str, list[str]] = {
+        "id": [f"s{i}" for i in range(samples)],
+        "split": ["test"] * samples,
+        "label": [CLASSES[i % 2] for i in range(samples)],
+        "text": [sentence(20, i) for i in range(samples)],
+    }
+    made = {
+        "image": [picture((24, 24, 3), i) for i in range(samples)],
+        "video": [clip(6, (16, 16, 3), i) for i in range(samples)],
+        "audio": [voice(0.5, 16_000, i) for i in range(samples)],
+        "series": [course(40, 3, i) for i in range(samples)],
+        "features": [np.random.default_rng(i).standard_normal(20).astype(np.float32) for i in range(samples)],
+    }
+    for name, signals in made.items():
+        np.save(folder / f"{name}.npy", np.stack(signals))
+        columns[name] = [f"{name}.npy#{i}" for i in range(samples)]
+    return Manifest(folder / "manifest.csv", columns, list(range(2, samples + 2)))
+
+
+class MeanSession:
+    """A session without a network: an embedding is the input's mean, the answer that of the present ones."""
+
+    classes = list(CLASSES[:2])
+    prior = np.array([0.5, 0.5])
+
+    def __init__(self, modalities: Sequence[Modality] = SIX) -> None:
+        self.modalities = list(modalities)
+        self.names = [m.name for m in modalities]
+
+    def modality(self, name: str) -> Modality:
+        return self.modalities[self.names.index(name)]
+
+    def embed(self, name: str, x: NDArray[Any]) -> NDArray[np.float32]:
+        assert x.shape[1:] == self.modality(name).shape
+        return x.reshape(len(x), -1).mean(1, dtype=np.float64)[:, None].astype(np.float32)
+
+    def embeddings(self, inputs: Mapping[str, NDArray[Any]], batch: int) -> NDArray[np.float32]:
+        return np.stack([self.embed(name, x) for name, x in inputs.items()], 1)
+
+    def decode(self, z: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        score = np.where(present, np.tanh(z[..., 0].astype(np.float64)), 0).mean(1)
+        return np.stack([1 + score, 1 - score], 1) / 2
 
 
 class Nobody:

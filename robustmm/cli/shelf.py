@@ -12,20 +12,49 @@ What = Literal["recipes", "suites", "methods", "fusions", "encoders", "corruptio
 
 
 @app.command("list")
-def list_(what: Annotated[What | None, typer.Argument(help="One sort only (default: all).")] = None) -> None:
+def list_(
+    what: Annotated[What | None, typer.Argument(help="One sort only (default: all).")] = None,
+    on: Annotated[str, typer.Option("--on", help="Corruptions of this kind only: image, audio, ...")] = "",
+) -> None:
     """List what can be named: recipes, suites, corruptions with their physical levels; methods, fusions, encoders."""
+    from robustmm.errors import UsageError
     from robustmm.report import catalogue
 
+    if on and what != "corruptions":
+        raise UsageError(f"--on goes with corruptions: robustmm list corruptions --on {on}")
     for sort in [what] if what else What.__args__:  # type: ignore[attr-defined]
-        out.print(catalogue.listed(sort, alone=what is not None))
+        out.print(catalogue.corruption_table(on) if on else catalogue.listed(sort, alone=what is not None))
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A recipe, suite, corruption or method, or a .toml file.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A recipe, suite, corruption or method, or a .toml file.")],
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Tell what a suite costs on this exported file.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="The manifest's split.")] = "test",
+) -> None:
     """Print a recipe or suite, a corruption's levels and source, or a method's equations and options."""
     from robustmm.report import catalogue
 
-    out.print(catalogue.shown(name))
+    if model is None:
+        out.print(catalogue.shown(name))
+        return
+    from robustmm import source
+    from robustmm.cost import cost
+    from robustmm.manifest import read
+    from robustmm.session import Session
+    from robustmm.shelf import find
+    from robustmm.suite import load
+
+    path = find("attacks", name)
+    suite, session = load(path), Session(model)
+    rows = read(source.of_model(session, data)).split(split)
+    price = cost(session, rows, suite.conditions(session.modalities))
+    out.print(catalogue.suite(path, suite, f"{model} ({', '.join(session.names)})", price))
 
 
 @app.command()

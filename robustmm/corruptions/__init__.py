@@ -17,19 +17,22 @@ from robustmm.corruptions import (  # noqa: F401  (they fill the registry; video
     image_weather,
     qmf,
     series,
+    series_time,
     text,
     text_characters,
     text_words,
     video,
     video_time,
 )
-from robustmm.corruptions.base import Corruption, corrupted, corruption, corruption_for, kinds, names
+from robustmm.corruptions.base import SCALES, Corruption, canonical, corrupted, corruption, corruption_for, kinds, names
 from robustmm.corruptions.draws import generator, strength
 from robustmm.corruptions.signals import KINDS
 
 __all__ = [
     "KINDS",
+    "SCALES",
     "Corruption",
+    "canonical",
     "corrupted",
     "corruption",
     "corruption_for",

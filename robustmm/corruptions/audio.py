@@ -1,10 +1,23 @@
-"""Audio: float32 (T,) in [-1, 1]."""
+"""Audio: float32 (T,) in [-1, 1]. The plain corruptions, and what the modules of the others share."""
+
+import io
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from robustmm.corruptions.base import corruption
 from robustmm.corruptions.draws import spans
 from robustmm.corruptions.signals import Array
+from robustmm.errors import DataError, UsageError
+from robustmm.modalities.audio import UNREADABLE, header, resampled
+
+BLOCK = 1 << 16
+"""Samples handed to an encoder at a time: libsndfile's keep what they are given on the stack."""
+MP3_DELAY = 576 + 529
+"""Samples by which LAME and a decoder delay, where no tag in the file says so: at low rates there is no room for it."""
 
 
 @corruption(
@@ -17,13 +30,7 @@ from robustmm.corruptions.signals import Array
 )
 def gaussian(x: Array, snr: float, rng: np.random.Generator) -> Array:
     """White Gaussian noise at this ratio exactly, before clipping to [-1, 1]; silence has no ratio and stays."""
-    noise = rng.standard_normal(x.shape, dtype=np.float32)
-    noisy: Array = x + np.float32(_rms(x) / (_rms(noise) or 1) * 10 ** (-snr / 20)) * noise
-    return noisy
-
-
-def _rms(x: Array) -> float:
-    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+    return mixed(x, rng.standard_normal(x.shape, dtype=np.float32), snr)
 
 
 @corruption(
@@ -37,3 +44,123 @@ def blank(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Spans of silence."""
     x[spans(len(x), fraction, rng)] = 0
     return x
+
+
+@corruption(
+    "resample",
+    kind="audio",
+    unit="rate, Hz",
+    table=(12_000, 8000, 6000, 4000, 2000),
+    zero=16_000,
+    source="Speech Robust Bench: 3/4 to 1/8 of 16 kHz",
+)
+def resample(x: Array, lower: float, rng: np.random.Generator, *, rate: int) -> Array:
+    """Down to a lower rate, rounded to 100 Hz, and back, by polyphase filters; its own rate or more does nothing."""
+    lower = 100 * round(lower / 100)
+    return x if lower >= rate else resampled(resampled(x, rate, lower), lower, rate)[: len(x)]
+
+
+@corruption(
+    "bit-depth",
+    kind="audio",
+    unit="bits per sample",
+    table=(8, 6, 5, 4, 3),
+    zero=16,
+    source="ours; 8 bits are the least that files have",
+)
+def bit_depth(x: Array, bits: float, rng: np.random.Generator) -> Array:
+    """Samples rounded to a whole number of bits over [-1, 1], without dither: silence stays."""
+    step = np.float32(2.0 ** (1 - round(bits)))
+    return np.asarray(np.rint(x / step) * step)
+
+
+def mixed(x: Array, noise: Array, snr: float) -> Array:
+    """`x` and `noise` at this ratio in dB over the whole clip; silence has no ratio and stays as it is."""
+    added: Array = x + np.float32(rms(x) / (rms(noise) or 1) * 10 ** (-snr / 20)) * noise
+    return added
+
+
+def rms(x: Array) -> float:
+    """The root mean square."""
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+
+
+def shaped(x: Array, rate: int, gain: Callable[[Array], Array]) -> Array:
+    """`x` with every frequency scaled by `gain`, a function of Hz, and none delayed; 0.1 s of silence is taken to
+    follow it, so that its end does not ring into its beginning."""
+    from scipy import fft
+
+    size = fft.next_fast_len(len(x) + rate // 10, real=True)
+    frequencies = np.arange(size // 2 + 1, dtype=np.float32) * np.float32(rate / size)
+    return np.asarray(fft.irfft(fft.rfft(x, size) * gain(frequencies), size)[: len(x)])
+
+
+def excerpt(folder: Path, length: int, rate: int, which: float, place: float) -> Array:
+    """`length` samples of one of a folder's recordings, chosen and cut at two fractions in [0, 1); in a loop where the
+    recording is shorter, and never silent, which has no ratio."""
+    found = _recordings(folder.expanduser().resolve())
+    recording = _decoded(found[int(which * len(found))], rate)
+    room = len(recording) - length + 1
+    start = int(place * (room if room > 0 else len(recording)))
+    cut = np.take(recording, np.arange(start, start + length), mode="wrap")
+    if not cut.any():
+        cut = np.take(recording, np.argmax(recording != 0) + np.arange(length), mode="wrap")
+    return np.asarray(cut)
+
+
+def nearest(rate: int, rates: Sequence[int]) -> int:
+    """The lowest of a codec's rates that keeps everything, or its highest."""
+    return next((taken for taken in rates if taken >= rate), rates[-1])
+
+
+def coded(x: Array, rate: int, taken: int, kind: str, codec: str, **options: Any) -> Array:
+    """`x` through an encoder and its decoder at the rate `taken`, in memory, without the delay of either."""
+    import soundfile
+
+    if not soundfile.check_format(kind, codec):
+        raise UsageError(f"the libsndfile here cannot write {codec}; get one that can with: pip install -U soundfile")
+    sound = np.pad(resampled(x.astype(np.float32), rate, taken), (0, MP3_DELAY))
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", taken, 1, codec, format=kind, **options) as encoder:
+        for start in range(0, len(sound), BLOCK):
+            encoder.write(sound[start : start + BLOCK])
+    file.seek(0)
+    decoded = soundfile.read(file, dtype="float32")[0]
+    if len(decoded) > len(sound):
+        decoded = decoded[MP3_DELAY:]
+    return resampled(decoded, taken, rate)[: len(x)]
+
+
+@lru_cache(maxsize=8)
+def _recordings(folder: Path) -> list[Path]:
+    """The recordings in a folder and below it, in an order that is the same on every machine."""
+    if not folder.is_dir():
+        raise UsageError(f'the corruption "background" needs a folder of recordings, {folder} is none')
+    files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda p: p.relative_to(folder).parts)
+    if found := [path for path in files if _readable(path)]:
+        return found
+    raise UsageError(f'the corruption "background" found no recording that soundfile can read in {folder}')
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return header(path)[0] > 0
+    except DataError:
+        return False
+
+
+@lru_cache(maxsize=32)
+def _decoded(path: Path, rate: int) -> Array:
+    """A recording at `rate`, its channels averaged, its peak 1."""
+    import soundfile
+
+    try:
+        with path.open("rb") as file:
+            sound, own = soundfile.read(file, dtype="float32", always_2d=True)
+    except UNREADABLE as error:
+        raise UsageError(f'{path}, for the corruption "background", is not audio soundfile can decode') from error
+    mono = resampled(sound.mean(axis=1), own, rate) if own != rate else sound.mean(axis=1)
+    peak = float(np.abs(mono).max(initial=0))
+    if not 0 < peak < np.inf:  # NaN is neither
+        raise UsageError(f'{path}, for the corruption "background", is silent or holds NaN or infinite samples')
+    return np.asarray(mono / np.float32(peak))

@@ -1,1 +1,196 @@
 """Audio channels: filters, rooms, and what codecs leave."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from robustmm.corruptions.audio import coded, nearest, rms, shaped
+from robustmm.corruptions.base import RATE, corruption
+from robustmm.corruptions.signals import Array
+
+Positive = Annotated[float, Field(gt=0, lt=np.inf)]
+ORDER = 4
+"""Of the Butterworth gains: 24 dB per octave beyond the cut-off."""
+CRITICAL = 0.057**2 * 100
+"""The RT60 in s at which what a room of 100 m³ returns is as strong as the direct sound 1 m away: the critical distance
+is 0.057 √(V / RT60) metres."""
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+
+
+@corruption(
+    "low-pass",
+    kind="audio",
+    unit="cut-off (-3 dB), Hz",
+    table=(4000, 3000, 2000, 1000, 500),
+    zero=8000,
+    source="Speech Robust Bench: 4000 to 500 Hz; its steps are ours",
+)
+def low_pass(x: Array, cutoff: float, rng: np.random.Generator, *, rate: int) -> Array:
+    """The gain of a Butterworth filter of order 4, no delay; at half the clip's rate or above it does nothing."""
+    return _lower(x, cutoff, rate)
+
+
+@corruption(
+    "high-pass",
+    kind="audio",
+    unit="cut-off (-3 dB), Hz",
+    table=(100, 200, 500, 1000, 3000),
+    zero=20,
+    source="Speech Robust Bench: 500 to 3000 Hz from severity 3; the milder ones are ours",
+)
+def high_pass(x: Array, cutoff: float, rng: np.random.Generator, *, rate: int) -> Array:
+    """The gain of a Butterworth filter of order 4, no delay."""
+    return _upper(x, cutoff, rate)
+
+
+@corruption(
+    "band-pass",
+    kind="audio",
+    unit=("upper cut-off (-3 dB), Hz", "lower cut-off (-3 dB), Hz"),
+    table=((7000, 50), (5000, 150), (3400, 300), (2500, 500), (2000, 800)),
+    zero=(8000, 20),
+    source="severity 1 is the wideband of ITU-T G.722, severity 3 the telephone's of G.712; the others are ours",
+)
+def band_pass(x: Array, band: tuple[float, float], rng: np.random.Generator, *, rate: int) -> Array:
+    """The telephone's band and others: the gain of Butterworth filters of order 4 at both edges, no delay."""
+    return _lower(_upper(x, band[1], rate), band[0], rate)
+
+
+@corruption(
+    "tilt",
+    kind="audio",
+    unit="fall towards high frequencies, dB per octave",
+    table=(1.5, 3, 4.5, 6, 9),
+    source="ours; the treble gain of Speech Robust Bench as a slope",
+)
+def tilt(x: Array, slope: float, rng: np.random.Generator, *, rate: int) -> Array:
+    """A dull sound: a spectrum tilted about 1 kHz between 100 Hz and 10 kHz, no delay, as loud as before."""
+    return _as_loud(shaped(x, rate, lambda f: 10 ** (-slope / 20 * _octaves(np.clip(f, 100, 10_000), 1000))), x)
+
+
+@corruption(
+    "equaliser",
+    kind="audio",
+    unit="standard deviation of the gains of nine octave bands, dB",
+    table=(3, 6, 9, 12, 15),
+    source="ours; the bass and treble gains of Speech Robust Bench, 10 to 40 dB, drawn at random",
+)
+def equaliser(x: Array, spread: float, rng: np.random.Generator, *, rate: int) -> Array:
+    """Some microphone's or loudspeaker's response: random gains from 62.5 Hz to 16 kHz, no delay, as loud as before."""
+    gains = rng.standard_normal(9)
+    gains *= spread / np.std(gains)
+    return _as_loud(shaped(x, rate, lambda f: 10 ** (np.interp(_octaves(f, 62.5), np.arange(9), gains) / 20)), x)
+
+
+@corruption(
+    "tremolo",
+    kind="audio",
+    unit="depth, fraction of the amplitude",
+    table=(0.2, 0.4, 0.6, 0.8, 1),
+    source="Speech Robust Bench: depth .5 to 1; the milder ones are ours",
+)
+def tremolo(x: Array, depth: float, rng: np.random.Generator, *, rate: int = RATE, frequency: Positive = 5.0) -> Array:
+    """Loudness that falls by `depth` and rises again `frequency` times a second, from a random phase on."""
+    phase = rng.random() + np.arange(len(x)) * (frequency / rate)
+    return np.asarray(x * (1 - depth * np.sin(np.pi * phase) ** 2))
+
+
+@corruption(
+    "reverberation",
+    kind="audio",
+    unit="reverberation time RT60, s",
+    table=(0.2, 0.4, 0.8, 1.6, 3.2),
+    source="ours; Speech Robust Bench orders measured rooms by their RT60",
+)
+def reverberation(x: Array, seconds: float, rng: np.random.Generator, *, rate: int) -> Array:
+    """A talker 1 m away in a room of 100 m³: the direct sound, then decaying noise that is stronger where it lasts.
+
+    The response has unit energy, so that the loudness stays.
+    """
+    from scipy.signal import oaconvolve
+
+    noise = rng.standard_normal(len(x), dtype=np.float32)
+    length = max(seconds * rate, 1)
+    fall = 10 ** (-3 / length)  # of the amplitude in one sample: 60 dB over `length`
+    late = noise[: int(length)] * fall ** np.arange(1, 1 + min(len(x), int(length)))
+    energy = seconds / CRITICAL
+    late *= np.sqrt(energy * (1 / fall**2 - 1))  # the sum of fall^(2n), n = 1, 2, ... is 1 / (1 / fall^2 - 1)
+    return np.asarray(oaconvolve(x, np.append(1, late))[: len(x)] / np.sqrt(1 + energy))
+
+
+@corruption(
+    "echo",
+    kind="audio",
+    unit="level of the echo beside the direct sound, dB",
+    table=(-18, -12, -9, -6, -3),
+    zero=-40,
+    source="ours; Speech Robust Bench delays by 125 to 1000 ms",
+)
+def echo(x: Array, level: float, rng: np.random.Generator, *, rate: int = RATE, delay: Positive = 200.0) -> Array:
+    """One echo after `delay` milliseconds; where the clip is shorter, it has none."""
+    late = max(1, round(delay * rate / 1000))
+    y = x.copy()
+    y[late:] += x[:-late] * np.float32(10 ** (level / 20))
+    return y
+
+
+@corruption(
+    "mp3",
+    kind="audio",
+    unit="constant bit rate, kbit/s",
+    table=(64, 32, 24, 16, 8),
+    zero=128,
+    source="audiomentations: 64 to 8 kbit/s; its steps are ours",
+)
+def mp3(x: Array, speed: float, rng: np.random.Generator, *, rate: int) -> Array:
+    """LAME's MP3, at the nearest bit rate there is; below 40 kbit/s at no more than 24 kHz, as LAME itself would do."""
+    taken = nearest(rate, MP3_RATES if speed >= 40 else MP3_RATES[:6])
+    low, high = (32, 320) if taken >= 32_000 else (8, 160) if taken >= 16_000 else (8, 64)
+    compression = min(max(0, (high - speed) / (high - low)), 0.9999)  # libsndfile refuses 1
+    return coded(x, rate, taken, "MP3", "MPEG_LAYER_III", compression_level=compression, bitrate_mode="CONSTANT")
+
+
+@corruption(
+    "vorbis",
+    kind="audio",
+    unit="quality, 10 the best",
+    table=(8, 6, 4, 2, 0),
+    zero=10,
+    source="ours: the encoder's own scale",
+)
+def vorbis(x: Array, quality: float, rng: np.random.Generator, *, rate: int) -> Array:
+    """Ogg Vorbis at the clip's own rate."""
+    return coded(x, rate, rate, "OGG", "VORBIS", compression_level=1 - quality / 10)
+
+
+@corruption(
+    "opus",
+    kind="audio",
+    unit="bit rate, kbit/s",
+    table=(32, 24, 16, 12, 6),
+    zero=64,
+    source="ours: from what RFC 6716 advises for music in mono down to its least",
+)
+def opus(x: Array, speed: float, rng: np.random.Generator, *, rate: int) -> Array:
+    """Opus at a variable bit rate that aims at this average."""
+    return coded(x, rate, nearest(rate, OPUS_RATES), "OGG", "OPUS", compression_level=(256 - speed) / 250)
+
+
+def _octaves(frequency: Array, middle: float) -> Array:
+    """How many octaves above `middle`."""
+    return np.asarray(np.log2(np.maximum(frequency, 1) / middle))
+
+
+def _as_loud(y: Array, x: Array) -> Array:
+    return np.asarray(y * (rms(x) / (rms(y) or 1)))
+
+
+def _lower(x: Array, cutoff: float, rate: int) -> Array:
+    """What is below the cut-off; all of it where the clip holds nothing above."""
+    return x if cutoff >= rate / 2 else shaped(x, rate, lambda f: 1 / np.hypot(1, (f / cutoff) ** ORDER))
+
+
+def _upper(x: Array, cutoff: float, rate: int) -> Array:
+    return shaped(x, rate, lambda f: (f / cutoff) ** ORDER / np.hypot(1, (f / cutoff) ** ORDER))

@@ -67,7 +67,8 @@ class Corruption:
         if level == 0 or 0 in (len(x), np.size(x)):  # an empty signal holds nothing to corrupt
             return x
         value = strength(level, self.sized(np.shape(x)).table, self.zero)
-        facts = {"rate": rate} if "rate" in inspect.signature(self.function).parameters else {}
+        asked = inspect.signature(self.function).parameters.get("rate")
+        facts = {"rate": rate} if asked and asked.kind is asked.KEYWORD_ONLY else {}
         result: Signal = apply(lambda given: self.function(given, value, rng, **facts), x, self.kind, who, mean, std)
         return result
 

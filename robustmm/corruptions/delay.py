@@ -1,5 +1,6 @@
 """Delay: what comes late. Audio, video and series alike; the beginning shows what was there before the signal."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ _DELAY: dict[str, Any] = {
 
 def _late(x: Array, fraction: float, before: Any) -> Array:
     late = np.empty_like(x)
-    steps = round(fraction * len(x))
+    steps = math.ceil(round(fraction * len(x), 6))  # a clip of few frames is late by one at least
     late[:steps] = before
     late[steps:] = x[: len(x) - steps]
     return late

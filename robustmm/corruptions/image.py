@@ -14,7 +14,8 @@ GREY = 128
     kind="image",
     unit="standard deviation of the noise, on the 0-255 scale",
     table=(20.4, 30.6, 45.9, 66.3, 96.9),
-    source="ImageNet-C gaussian_noise: .08 .12 .18 .26 .38 of 255",
+    small=(10.2, 15.3, 20.4, 22.95, 25.5),
+    source="ImageNet-C gaussian_noise: .08 .12 .18 .26 .38 of 255, for small images .04 .06 .08 .09 .10",
 )
 def gaussian(x: Array, sigma: float, rng: np.random.Generator) -> Array:
     """White Gaussian noise, independent in every pixel and channel."""

@@ -1,1 +1,99 @@
 """Image noise: what sensors and wires add to single pixels."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from robustmm.corruptions.base import corruption
+from robustmm.corruptions.signals import Array
+
+GREYS = 256
+CELLS = 1024
+"""Equal parts of [0, 1), in each of which a Poisson count is the same, or unsure."""
+UNSURE = 256
+
+
+@corruption(
+    "shot-noise",
+    kind="image",
+    unit="photons that make full white",
+    table=(60, 25, 12, 5, 3),
+    small=(500, 250, 100, 75, 50),
+    zero=10_000,
+    source="ImageNet-C shot_noise",
+)
+def shot_noise(x: Array, photons: float, rng: np.random.Generator) -> Array:
+    """Too little light: every channel value is a Poisson count of photons; black stays black."""
+    first, rising, seen = _counts(photons)
+    draw = rng.integers(2**16, size=x.shape, dtype=np.uint16)
+    y = seen.take(x.astype(np.intp) * CELLS + draw // (2**16 // CELLS))
+    unsure = np.flatnonzero(y == UNSURE)
+    grey = x.ravel()[unsure].astype(np.intp)
+    uniform = (draw.ravel()[unsure] + 0.5) / 2**16
+    counts = np.searchsorted(rising.ravel(), grey + uniform, side="right") - grey * rising.shape[1] + first[grey]
+    y.ravel()[unsure] = _seen(counts, photons)
+    return y.astype(np.uint8)
+
+
+@corruption(
+    "impulse-noise",
+    kind="image",
+    unit="fraction of the channel values",
+    table=(0.03, 0.06, 0.09, 0.17, 0.27),
+    small=(0.01, 0.02, 0.03, 0.05, 0.07),
+    source="ImageNet-C impulse_noise",
+)
+def impulse_noise(x: Array, fraction: float, rng: np.random.Generator) -> Array:
+    """Bit errors: each channel value is struck by itself, half of them become 0 and half 255."""
+    place = rng.integers(2**16, size=x.shape, dtype=np.uint16)
+    half = round(fraction * 2**15)
+    x *= place >= half
+    white: Array = (place >= 2**16 - half) * np.uint8(255)
+    return np.maximum(x, white)
+
+
+@corruption(
+    "speckle-noise",
+    kind="image",
+    unit="standard deviation of the noise, as a share of the value it sits on",
+    table=(0.15, 0.2, 0.35, 0.45, 0.6),
+    small=(0.06, 0.1, 0.12, 0.16, 0.2),
+    source="ImageNet-C speckle_noise",
+)
+def speckle_noise(x: Array, sigma: float, rng: np.random.Generator) -> Array:
+    """Gaussian noise in proportion to each channel value, as in radar and ultrasound; black stays black."""
+    noise = rng.standard_normal(x.shape, dtype=np.float32)
+    noise *= np.float32(sigma)
+    noise += 1
+    noise *= x
+    return noise
+
+
+@lru_cache(maxsize=8)
+def _counts(photons: float) -> tuple[Array, Array, Array]:
+    """Poisson counts by inversion of a 16-bit draw: ten times as fast as `rng.poisson`, and of use at every strength.
+
+    The first count of each grey; grey + P(count <= first + i) for i = 0, 1, ...; and what the count in each of the
+    CELLS parts of [0, 1) is seen as, UNSURE where it changes within. Counts further than 9 standard deviations and 15
+    from the mean are left out.
+    """
+    grey = np.arange(GREYS)[:, None]
+    mean = grey * (photons / 255)
+    margin = 9 * np.sqrt(mean) + 15
+    first = np.maximum(mean - margin, 0).astype(np.intp)
+    k = first + np.arange(int(2 * margin[-1, 0]) + 1)
+    log_factorial = np.append(0, np.log(np.arange(1, k.max() + 1)).cumsum())
+    chance = np.exp(k * np.log(np.maximum(mean, 1e-300)) - mean - log_factorial[k])  # at black only 0 has any
+    rising = grey + chance.cumsum(axis=1) / chance.sum(axis=1, keepdims=True)
+    rising[:, -1] = grey[:, 0] + 1
+    edges = grey + np.arange(CELLS + 1) / CELLS
+    edges[:, -1] -= 1e-12
+    at_edges = np.searchsorted(rising.ravel(), edges, side="right") - grey * k.shape[1] + first
+    seen = _seen(at_edges[:, :-1], photons)
+    seen[at_edges[:, :-1] != at_edges[:, 1:]] = UNSURE
+    return first.ravel(), rising, seen
+
+
+def _seen(counts: Array, photons: float) -> Array:
+    """Counts on the 0-255 scale."""
+    return np.minimum(np.rint(counts * (255 / photons)), 255).astype(np.uint16)

@@ -1,1 +1,183 @@
 """Text, word by word: what is lost, doubled, swapped, misheard."""
+
+import re
+from collections.abc import Iterable
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from robustmm.corruptions.base import corruption
+from robustmm.corruptions.signals import Array
+from robustmm.corruptions.text import RATES, SOURCE, clusters, gap, pick, pieces, runs, strikes, visible
+from robustmm.corruptions.text_tables import COUNTED, EMOJI, ENDINGS, FILLERS, HOMOPHONES, NUMERALS, ONES, spelled
+
+_NUMBER = re.compile(
+    r"(?<![\w.,:/'’-])(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|[A-Za-z]+(?:-[A-Za-z]+)?)(?![\w:/'’-]|[.,][0-9])"
+)
+_ENGLISH = re.compile(r"\W*([A-Za-z]+(?:['’][A-Za-z]+)*)\W*")
+
+
+@corruption("drop-words", kind="text", unit="fraction of the words", table=RATES, source=SOURCE)
+def drop_words(x: str, fraction: float, rng: np.random.Generator) -> str:
+    """Words lost, each with the white space after it; the last one with that before it."""
+    parts = pieces(x)
+    for i, _ in strikes(visible(parts), fraction, rng):
+        parts[i] = ""
+        beside = i + 1 if i + 1 < len(parts) else i - 1
+        parts[beside] = "" if parts[beside].isspace() else parts[beside]
+    return "".join(parts)
+
+
+@corruption("repeat-words", kind="text", unit="fraction of the words", table=RATES, source="ours")
+def repeat_words(x: str, fraction: float, rng: np.random.Generator) -> str:
+    """Words written twice."""
+    parts = pieces(x)
+    for i, _ in strikes(visible(parts), fraction, rng):
+        parts[i] += gap(parts[i]) + parts[i]
+    return "".join(parts)
+
+
+@corruption("insert-words", kind="text", unit="fraction of the words", table=RATES, source=SOURCE)
+def insert_words(x: str, fraction: float, rng: np.random.Generator) -> str:
+    """Words of the same text put in where they do not belong, each after another."""
+    parts = pieces(x)
+    places = visible(parts)
+    words = [parts[i] for i in places]
+    for i, draw in strikes(places, fraction, rng):
+        parts[i] += gap(parts[i]) + pick(words, draw)
+    return "".join(parts)
+
+
+@corruption(
+    "swap-words",
+    kind="text",
+    unit="fraction of the pairs of neighbours, every word in one pair at most",
+    table=RATES,
+    source=SOURCE,
+)
+def swap_words(x: str, fraction: float, rng: np.random.Generator) -> str:
+    """Neighbouring words change places; pairs start at the first or second word by lot, white space stays."""
+    parts = pieces(x)
+    words = visible(parts)[int(rng.integers(2)) :]
+    pairs = {i: j for i, j in zip(words[::2], words[1::2], strict=False) if parts[i] != parts[j]}
+    for i, _ in strikes(list(pairs), fraction, rng):
+        parts[i], parts[pairs[i]] = parts[pairs[i]], parts[i]
+    return "".join(parts)
+
+
+@corruption(
+    "shuffle-words", kind="text", unit="fraction of the windows of neighbouring words", table=RATES, source="ours"
+)
+def shuffle_words(x: str, fraction: float, rng: np.random.Generator, window: Annotated[int, Field(ge=2)] = 5) -> str:
+    """Windows of five neighbouring words put in another order; white space stays."""
+    parts = pieces(x)
+    words = visible(parts)
+    groups = [words[start : start + window] for start in range(0, len(words), window)]
+    draws = rng.random((len(groups), window))
+    for k, _ in strikes([k for k, group in enumerate(groups) if _mixable(parts[i] for i in group)], fraction, rng):
+        mixed = _mixed([parts[i] for i in groups[k]], draws[k])
+        for i, word in zip(groups[k], mixed, strict=True):
+            parts[i] = word
+    return "".join(parts)
+
+
+@corruption(
+    "scramble-words",
+    kind="text",
+    unit="fraction of the words whose inner letters can change places",
+    table=RATES,
+    source="MultiBench's middle shuffle of words longer than three letters, at the rates of MM_Robustness",
+)
+def scramble_words(x: str, fraction: float, rng: np.random.Generator) -> str:
+    """Words of more than three letters between whose first and last letter the others change places."""
+    parts = clusters(x)
+    draws = rng.random(len(parts))
+    inner = [slice(word.start + 1, word.stop - 1) for word in runs(parts) if len(word) > 3]
+    for k, _ in strikes([k for k, middle in enumerate(inner) if _mixable(parts[middle])], fraction, rng):
+        parts[inner[k]] = _mixed(parts[inner[k]], draws[inner[k]])
+    return "".join(parts)
+
+
+@corruption(
+    "truncation",
+    kind="text",
+    unit="fraction of the characters, from the end",
+    table=(0.1, 0.2, 0.3, 0.4, 0.5),
+    source="ours",
+)
+def truncation(x: str, fraction: float, rng: np.random.Generator) -> str:
+    """The end of the text is cut off, between any two characters."""
+    parts = clusters(x)
+    return "".join(parts[: len(parts) - round(len(parts) * fraction)])
+
+
+@corruption(
+    "numbers-to-words",
+    kind="text",
+    unit="fraction of the numbers",
+    table=(0.2, 0.4, 0.6, 0.8, 1),
+    source="Giskard, which rewrites every number: severity 5",
+)
+def numbers_to_words(x: str, fraction: float, rng: np.random.Generator) -> str:
+    """Numbers in digits written in English words, and English words up to ninety-nine in digits.
+
+    Dates, times, and whatever else joins digits to letters or signs stays.
+    """
+    found = [m for m in _NUMBER.finditer(x) if m[0][0].isdigit() or m[0].lower() in NUMERALS]
+    out, end = [], 0
+    for k, _ in strikes(range(len(found)), fraction, rng):
+        out += [x[end : found[k].start()], _otherwise(found[k][0])]
+        end = found[k].end()
+    return "".join(out) + x[end:]
+
+
+@corruption("emoji", kind="text", unit="fraction of the words", table=RATES, source="ours")
+def emoji(x: str, fraction: float, rng: np.random.Generator) -> str:
+    """An emoji in the place of the punctuation after a word; after a bare word, or in its place, by lot."""
+    parts = pieces(x)
+    instead = rng.random(len(parts)) < 0.5
+    for i, draw in strikes(visible(parts), fraction, rng):
+        stem = parts[i].rstrip(ENDINGS)
+        if stem == parts[i] and instead[i]:
+            stem = ""
+        parts[i] = stem + (gap(stem) if stem else "") + pick(EMOJI, draw)
+    return "".join(parts)
+
+
+@corruption("speech", kind="text", unit="fraction of the English words", table=RATES, source=SOURCE)
+def speech(x: str, fraction: float, rng: np.random.Generator) -> str:
+    """Words as a recogniser of speech writes them: a homophone (their for there), without one a filler (um) before it.
+
+    A struck word also loses its capitals and punctuation.
+    """
+    parts = pieces(x)
+    spoken = {i: m[1].lower().replace("’", "'") for i, part in enumerate(parts) if (m := _ENGLISH.fullmatch(part))}
+    for i, draw in strikes(list(spoken), fraction, rng):
+        word = spoken[i]
+        parts[i] = pick(HOMOPHONES[word], draw) if word in HOMOPHONES else f"{pick(FILLERS, draw)} {word}"
+    return "".join(parts)
+
+
+def _mixable(items: Iterable[str]) -> bool:
+    return len(set(items)) > 1
+
+
+def _mixed(items: list[str], draws: Array) -> list[str]:
+    """The items in an order of chance, never the one they have: then they move up by one."""
+    mixed = [items[k] for k in draws[: len(items)].argsort()]
+    return mixed if mixed != items else items[1:] + items[:1]
+
+
+def _otherwise(number: str) -> str:
+    """A number in digits for one in words, and the reverse. Long numbers and leading zeros are read out by digit."""
+    if number.lower() in NUMERALS:
+        return NUMERALS[number.lower()]
+    whole, point, decimals = number.replace(",", "").partition(".")
+    counted = whole[0] != "0" and int(whole) < COUNTED
+    said = spelled(int(whole)) if counted else _digits(whole)
+    return f"{said} point {_digits(decimals)}" if point else said
+
+
+def _digits(number: str) -> str:
+    return " ".join(ONES[int(digit)] for digit in number)

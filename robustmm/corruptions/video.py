@@ -1,37 +1,159 @@
-"""Video: uint8 (F, H, W, C). The physics of images, with a decision on what the frames share."""
+"""Video: uint8 (F, H, W, C). Every corruption of images, frame by frame, with a decision on what the frames share;
+and what a codec loses between frames.
 
+What sits on the lens, in the camera or in the scene is STILL: every frame meets the same random draws, so that no
+other frame can fill in what one has lost. What is noise or falls is MOVING: drawn anew in every frame.
+"""
+
+from functools import wraps
+from itertools import product
+from typing import Any
+
+import cv2
 import numpy as np
 
-from robustmm.corruptions import image
-from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import patches
+from robustmm.corruptions.base import Corruption, Physics, corruption, corruption_for, kinds, names
 from robustmm.corruptions.signals import Array
 
-
-@corruption(
-    "gaussian", kind="video", unit=image.gaussian.unit, table=image.gaussian.table, source=image.gaussian.source
+MOVING = frozenset(
+    {
+        "gaussian",
+        "impulse-noise",
+        "iso-noise",
+        "light-flicker",
+        "low-light",
+        "qmf-gaussian",
+        "rain",
+        "salt-pepper",
+        "shot-noise",
+        "snow",
+        "speckle-noise",
+    }
 )
-def gaussian(x: Array, sigma: float, rng: np.random.Generator) -> Array:
-    """White Gaussian noise, independent in every frame, pixel and channel."""
-    noisy: Array = image.gaussian.function(x, sigma, rng)
-    return noisy
+"""Drawn anew in every frame; every other corruption of images is STILL."""
+MACROBLOCK = 16
+GROUP = 12
+"""Frames from one that is coded by itself to the next, as in MPEG."""
+DCT = cv2.dct(np.eye(8), flags=cv2.DCT_ROWS).T
+
+
+def lifted(image: Corruption) -> Corruption:
+    """The corruption of images `image`, filed for video with its own table, unit, options and words."""
+    moving = image.name in MOVING
+    shared = "Drawn anew in every frame." if moving else "The same in every frame."
+    return corruption(
+        image.name,
+        kind="video",
+        unit=image.units,
+        table=image.table,
+        zero=image.zero,
+        source=image.source,
+        doc=f"{image.doc.strip()} {shared}",
+        monotone=image.monotone,
+        small=image.small,
+    )(_frame_by_frame(image.function, moving))
+
+
+def _frame_by_frame(function: Physics, moving: bool) -> Physics:
+    @wraps(function)  # the options of the image's physics stay visible in the signature
+    def physics(x: Array, value: Any, rng: np.random.Generator, **options: Any) -> Array:
+        keys = rng.integers(2**64, size=(len(x) if moving else 1, 2), dtype=np.uint64)
+        draws = (np.random.Generator(np.random.Philox(key=key)) for key in np.broadcast_to(keys, (len(x), 2)))
+        return np.stack([function(frame, value, draw, **options) for frame, draw in zip(x, draws, strict=True)])
+
+    return physics
+
+
+for _name in names():
+    if "image" in kinds(_name) and "video" not in kinds(_name):
+        lifted(corruption_for(_name, "image"))
 
 
 @corruption(
-    "salt-pepper",
+    "video-compression",
     kind="video",
-    unit=image.salt_pepper.unit,
-    table=image.salt_pepper.table,
-    source=image.salt_pepper.source,
+    unit="quantiser of H.263 and MPEG-4 part 2: half the step between DCT coefficients, on the 0-255 scale",
+    table=(4, 8, 14, 22, 31),
+    zero=1,
+    source="ours, inside the 1 to 31 of the standard",
 )
-def salt_pepper(x: Array, fraction: float, rng: np.random.Generator) -> Array:
-    """Struck pixels, drawn anew in every frame, half of them black and half white in all channels."""
-    struck: Array = image.salt_pepper.function(x, fraction, rng)
-    return struck
+def video_compression(x: Array, quantiser: float, rng: np.random.Generator) -> Array:
+    """The losses of a codec between frames: 8 x 8 DCT of what motion compensation in 16 x 16 blocks leaves over,
+    quantised as H.263 does; colour at half the resolution; a frame coded by itself every 12. A fourth channel stays.
+    """
+    frames, height, width, channels = x.shape
+    below, right = -height % MACROBLOCK, -width % MACROBLOCK
+    padded = np.pad(x, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
+    planes = _planes(padded) if channels in (3, 4) else list(np.moveaxis(padded, -1, 0).astype(np.float64))
+    previous: list[Array] = []
+    for t in range(frames):
+        current = [plane[t] for plane in planes]
+        predicted = _compensated(current[0], previous) if t % GROUP else [np.zeros_like(plane) for plane in current]
+        previous = [
+            np.clip(np.rint(guess + _quantised(plane - guess, round(quantiser), t % GROUP == 0)), 0, 255)
+            for plane, guess in zip(current, predicted, strict=True)
+        ]
+        for plane, decoded in zip(planes, previous, strict=True):
+            plane[t] = decoded
+    if channels in (3, 4):
+        x[..., :3] = _colours(planes)[:, :height, :width]
+        return x
+    return np.stack(planes, axis=-1)[:, :height, :width]
 
 
-@corruption("blank", kind="video", unit=image.blank.unit, table=image.blank.table, source=image.blank.source)
-def blank(x: Array, fraction: float, rng: np.random.Generator) -> Array:
-    """The same square patches painted mid-grey in every frame: dirt on the lens, which no other frame can fill in."""
-    x[:, patches(x.shape[1], x.shape[2], fraction, rng), :] = image.GREY
-    return x
+def _planes(x: Array) -> list[Array]:
+    """Luma, and both chromas at half the resolution, float (F, h, w)."""
+    frames, height, width, _ = x.shape
+    flat = np.ascontiguousarray(x[..., :3]).reshape(-1, width, 3)
+    luma, *chromas = np.moveaxis(cv2.cvtColor(flat, cv2.COLOR_RGB2YCrCb).astype(np.float64), -1, 0)
+    small = [c.reshape(frames, height // 2, 2, width // 2, 2).mean(axis=(2, 4)) for c in chromas]
+    return [luma.reshape(frames, height, width), *small]
+
+
+def _colours(planes: list[Array]) -> Array:
+    luma, *small = planes
+    full = [luma, *(c.repeat(2, axis=1).repeat(2, axis=2) for c in small)]
+    flat = np.rint(np.stack(full, axis=-1)).astype(np.uint8).reshape(-1, luma.shape[2], 3)
+    colours: Array = cv2.cvtColor(flat, cv2.COLOR_YCrCb2RGB).reshape(*luma.shape, 3)
+    return colours
+
+
+def _compensated(luma: Array, previous: list[Array]) -> list[Array]:
+    """The planes before, each block moved to where the luma fits best: a three-step search, up to 7 px away."""
+    blocks = _blocks(luma, MACROBLOCK)
+    best = np.zeros((*blocks.shape[:2], 2), np.int64)
+    for step in (4, 2, 1):
+        tried = best + np.array([(0, 0), *product((-step, 0, step), repeat=2)]).reshape(-1, 1, 1, 2)
+        errors = [np.abs(_fetched(previous[0], motion, MACROBLOCK) - blocks).sum(axis=(2, 3)) for motion in tried]
+        best = np.take_along_axis(tried, np.argmin(errors, axis=0)[None, ..., None], axis=0)[0]
+    sides = [MACROBLOCK * plane.shape[0] // luma.shape[0] for plane in previous]
+    return [
+        _fetched(plane, best * side // MACROBLOCK, side).swapaxes(1, 2).reshape(plane.shape)
+        for plane, side in zip(previous, sides, strict=True)
+    ]
+
+
+def _fetched(plane: Array, motion: Array, side: int) -> Array:
+    """The blocks of a plane from where `motion` (rows, columns, 2) points, held to the plane's edge."""
+    place = motion + side * np.moveaxis(np.indices(motion.shape[:2]), 0, -1)
+    rows, columns = np.moveaxis(place[..., None] + np.arange(side), 2, 0)
+    rows, columns = rows.clip(0, plane.shape[0] - 1), columns.clip(0, plane.shape[1] - 1)
+    blocks: Array = plane[rows[..., :, None], columns[..., None, :]]
+    return blocks
+
+
+def _blocks(plane: Array, side: int) -> Array:
+    return plane.reshape(plane.shape[0] // side, side, plane.shape[1] // side, side).swapaxes(1, 2)
+
+
+def _quantised(plane: Array, quantiser: int, alone: bool) -> Array:
+    """What is left of a plane, a frame coded `alone` or a difference, when its DCT is rounded to whole steps."""
+    waves = (DCT @ _blocks(plane, 8) @ DCT.T).round(6)  # no tie hangs on the last bits, which machines disagree on
+    dead = 0 if alone else quantiser / 2
+    steps = np.floor((np.abs(waves) - dead).clip(0) / (2 * quantiser))
+    middle = quantiser * (2 * steps + 1) - (quantiser % 2 == 0)
+    kept = np.sign(waves) * np.where(steps > 0, middle, 0)
+    if alone:
+        kept[..., 0, 0] = 8 * np.rint(waves[..., 0, 0] / 8)
+    left: Array = (DCT.T @ kept @ DCT).round(6).swapaxes(1, 2).reshape(plane.shape)
+    return left

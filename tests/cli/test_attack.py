@@ -92,6 +92,48 @@ def test_one_level_serves_every_noise(robustmm: Cli, here: Path) -> None:
     assert [[n["name"], n["level"]] for n in found["modalities"][0]["noises"]] == [["gaussian", 0.4], ["blank", 0.4]]
 
 
+def test_options_of_a_corruption_and_what_stands_in(robustmm: Cli, here: Path) -> None:
+    words = ["--noise", "stale", "--level", "1", "--missing", "series=0.5", "--json", "--limit", "20"]
+    plain, older, told = (
+        json.loads(robustmm("attack", *words, *more, cwd=here).out)
+        for more in ([], ["--set", "stale.age=3"], ["--fill", "zero"])
+    )
+    assert plain["attacked"] != older["attacked"]
+    assert (plain["fill"], told["fill"]) == ("masked", "zero")
+    assert plain["modalities"][1]["attacked"]["present"] == 0.5
+    assert told["modalities"][1]["attacked"]["present"] == 1
+    assert told["modalities"][1]["missing"] == 0.5
+
+
+def test_a_stored_table_repeats_a_protocol(robustmm: Cli, here: Path, world_manifest: Path) -> None:
+    words = ["data", "missing", world_manifest, "--rate", "series=0.25", "--out", "mask.csv"]
+    result = robustmm(*words, cwd=here)
+    assert (result.code, result.out) == (0, "mask.csv\n")
+    assert "robustmm attack --missing mask.csv" in result.err
+    stored = json.loads(robustmm("attack", "--missing", "mask.csv", "--json", "--seed", "9", cwd=here).out)
+    drawn = json.loads(robustmm("attack", "--missing", "series=0.25", "--json", cwd=here).out)
+    assert stored["attacked"]["accuracy"] == drawn["attacked"]["accuracy"], "drawn with the same seed, 0"
+    assert stored["modalities"][1]["missing"] == 0.25
+    again = robustmm(*words, cwd=here)
+    assert (again.code, again.out) == (2, "")
+    assert "mask.csv exists already and is left as it is" in again.err
+    for more, sentence in (
+        (["--rate", "serie=0.1", "--out", "b.csv"], 'did you mean "series"'),
+        (["--rate", "series=0.1", "--out", "b.txt"], "should end in .csv, found b.txt"),
+        (["--rate", "series=0.1", "--out", "no/b.csv"], "cannot be written"),
+    ):
+        result = robustmm("data", "missing", world_manifest, *more, cwd=here)
+        assert result.code == 2
+        assert sentence in result.err
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "sheet.html"])
+def test_a_preview_is_drawn_and_nothing_is_attacked(robustmm: Cli, here: Path, name: str) -> None:
+    result = robustmm("attack", "--noise", "gaussian", "--preview", name, cwd=here)
+    assert (result.code, result.out) == (0, f"{name}\n")
+    assert (here / name).read_bytes()[:9] in (b"\x89PNG\r\n\x1a\n\x00", b"<!doctype")
+
+
 def test_the_seed_decides(robustmm: Cli, here: Path) -> None:
     words = ["attack", "--missing", "series=0.5", "--json", "--seed"]
     first, again, other = (json.loads(robustmm(*words, seed, cwd=here).out) for seed in (1, 1, 10**30))
@@ -118,9 +160,9 @@ def test_the_newest_model_is_taken(robustmm: Cli, here: Path, model: Path) -> No
         (["--noise", "gausian", "--level", "0.5"], 2, '"gausian" is not a corruption, did you mean "gaussian"?'),
         (["--noise", "[/red]", "--level", "0.5"], 2, '"[/red]" is not a corruption'),
         (
-            ["--noise", "salt-pepper", "--level", "0.5"],
+            ["--noise", "fog", "--level", "0.5"],
             2,
-            '"salt-pepper" serves image, video; the model has vector (features), series (series)',
+            '"fog" serves image, video; the model has vector (features), series (series)',
         ),
         (["--noise", "gaussian"], 2, "--level should be given once or for each of the 1 --noise, found 0"),
         (["--noise", "gaussian", "--level", "0", "--level", "1"], 2, "each of the 1 --noise, found 2"),
@@ -131,10 +173,18 @@ def test_the_newest_model_is_taken(robustmm: Cli, here: Path, model: Path) -> No
         (["--noise", "gaussian", "--level", "nan"], 2, "should be in [0, 1], found nan"),
         (["--noise", "gaussian", "--level", "high"], 2, "Invalid value for '--level'"),
         (["--noise", "gaussian", "--level", "1", "--on", "vectr"], 2, 'no modality "vectr", did you mean "vector"?'),
-        (["--noise", "salt-pepper", "--level", "1", "--on", "vector"], 2, "salt-pepper"),
+        (["--noise", "fog", "--level", "1", "--on", "vector"], 2, "fog"),
         (["--missing", "vectr=0.5"], 2, 'there is no modality "vectr", did you mean "vector"?'),
         (["--missing", "vector=2"], 2, "with a rate in [0, 1]"),
         (["--missing", "vector"], 2, "with a rate in [0, 1]"),
+        (["--missing", "none.csv"], 3, "none.csv cannot be read"),
+        (["--missing", "a.csv", "--missing", "b.csv"], 2, "--missing takes one table, found 2"),
+        (["--missing", "vector=0.1", "--fill", "zeros"], 2, "Invalid value for '--fill'"),
+        (["--noise", "stale", "--level", "1", "--set", "age=2"], 2, "--set is NOISE.OPTION=VALUE with a NOISE that is"),
+        (["--noise", "stale", "--level", "1", "--set", "stale.aged=2"], 2, 'did you mean "age"?'),
+        (["--noise", "stale", "--level", "1", "--set", "stale.age=x"], 2, "option age: "),
+        (["--noise", "gaussian", "--preview", "a.pdf"], 2, "draws a .png or a .html, found a.pdf"),
+        (["--missing", "vector=0.1", "--preview", "a.png"], 2, "--preview draws what a --noise does, found none"),
         (["--split", "tset"], 3, 'no rows in split "tset", did you mean "test"?'),
         (["--limit", "0"], 2, "Invalid value for '--limit'"),
         (["--limit", "-3"], 2, "Invalid value for '--limit'"),

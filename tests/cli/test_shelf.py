@@ -1,6 +1,7 @@
 """`robustmm list`, `show` and `copy`, rightly used and misused."""
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from robustmm import corruptions, shelf
+from robustmm.errors import UsageError
 from robustmm.report import catalogue
+from robustmm.session import Session
 from robustmm.suite import load
 
 Cli = Callable[..., Any]
@@ -79,9 +82,67 @@ def test_show_a_recipe_and_a_users_own(robustmm: Cli, tmp_path: Path) -> None:
 def test_show_a_suite(robustmm: Cli, name: str) -> None:
     result = robustmm("show", name)
     assert result.code == 0
-    for condition in load(shelf.find("attacks", name)).condition:
+    suite = load(shelf.find("attacks", name))
+    for condition in suite.condition:
         assert f'name = "{condition.name}"' in result.out
+    for kind, stand_in in catalogue.STAND_INS.items():
+        try:
+            made = len(suite.conditions([stand_in]))
+        except UsageError:
+            made = 0
+        assert re.search(rf"^ {kind} +{made} *$", result.out, re.MULTILINE)
     assert f" {name} " in robustmm("list", "suites").out
+
+
+def test_show_what_a_suite_costs_on_a_model(robustmm: Cli, world_model: Path) -> None:
+    result = robustmm("show", "missing", "--model", world_model)
+    assert result.code == 0
+    session = Session(world_model)
+    made = load(shelf.find("attacks", "missing")).conditions(session.modalities)
+    assert f"{len(made)} conditions on {world_model}" in flat(result.out).replace("- ", "")
+    assert "encodings per sample, clean included: 1 of vector, 1 of series" in flat(result.out), "no encoder runs again"
+    assert f"decodings per sample, contributions included: {4 * (1 + len(made))}" in result.out
+    assert re.search(r"72 samples: about \d+:\d\d:\d\d", result.out)
+    noisy = robustmm("show", "quick", "--model", world_model)
+    assert "clean included: 5 of vector, 5 of series" in flat(noisy.out)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["missing", "--model", "none.onnx"], 3, "none.onnx does not exist"),
+        (["imagenet-c", "--model", "MODEL"], 2, "none of the suite's conditions serves features, series"),
+        (["digits", "--model", "MODEL"], 2, '"digits" is not a suite'),
+        (["wrong.toml"], 2, 'wrong.toml:2: "gausian" is not a corruption, did you mean "gaussian"'),
+    ],
+)
+def test_show_a_suite_misused(
+    robustmm: Cli, tmp_path: Path, world_model: Path, words: list[str], code: int, sentence: str
+) -> None:
+    (tmp_path / "wrong.toml").write_text('[[grid]]\nnoise = ["gausian"]\n')
+    result = robustmm("show", *[str(world_model) if w == "MODEL" else w for w in words], cwd=tmp_path)
+    assert result.code == code
+    assert sentence in flat(result.err)
+
+
+@pytest.mark.parametrize("kind", corruptions.KINDS)
+def test_list_the_corruptions_of_a_kind(robustmm: Cli, kind: str) -> None:
+    result = robustmm("list", "corruptions", "--on", kind)
+    assert result.code == 0
+    for name in corruptions.names():
+        listed = re.search(rf"^ {re.escape(name)} ", result.out, re.MULTILINE) is not None
+        assert listed == (kind in corruptions.kinds(name)), name
+
+
+def test_show_a_corruption_of_whole_samples_and_one_with_two_tables(robustmm: Cli) -> None:
+    result = robustmm("show", "stale")
+    assert result.code == 0
+    assert "stale on whole samples" in result.out
+    assert "option age, default 1" in result.out
+    result = robustmm("show", "defocus_blur")
+    assert "defocus-blur on image, 224 px" in flat(result.out)
+    assert "defocus-blur on image, 32 px" in flat(result.out)
+    assert "option scale, default 'by size'" in flat(result.out)
 
 
 @pytest.mark.parametrize(("name", "sort"), [("cal", "methods"), ("concat", "fusions"), ("conv", "encoders")])
@@ -101,6 +162,8 @@ def test_show_what_is_registered(robustmm: Cli, name: str, sort: str) -> None:
         (["list", "recipe"], "'recipe' is not one of 'recipes', 'suites'"),
         (["list", "recipes", "suites"], "Got unexpected extra argument"),
         (["list", "--all"], "No such option"),
+        (["list", "suites", "--on", "image"], "--on goes with corruptions: robustmm list corruptions --on image"),
+        (["list", "corruptions", "--on", "imag"], '"imag" is not a kind, did you mean "image"?'),
         (["show"], "Missing argument"),
         (["show", "gausian"], 'nothing is called "gausian", did you mean "gaussian"?'),
         (["show", "dgits"], 'did you mean "digits"?'),
