@@ -176,7 +176,6 @@ def _bad(steps: int, fraction: float, mean: float, rng: np.random.Generator) -> 
     turns = fraction * (1 - stays) / (1 - fraction)  # a good step, into a bad one; never above `stays`
     draw = rng.random(steps)
     decided = (draw < turns) | (draw >= stays)  # whatever the step before was
-    decided[0] = True
     bad = draw < turns
     bad[0] = draw[0] < fraction
     return bad[np.maximum.accumulate(np.where(decided, np.arange(steps), 0))]

@@ -74,7 +74,7 @@ def glass_blur(x: Array, value: tuple[float, float, float], rng: np.random.Gener
     table=((10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
     small=((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)),
     zero=(0, 1),
-    source="ImageNet-C motion_blur",
+    source="ImageNet-C motion_blur; there each point of the trail is rounded to a pixel, here shared between two",
 )
 def motion_blur(x: Array, value: tuple[float, float], rng: np.random.Generator) -> Array:
     """A moving camera: a trail to one side, weighted by half a Gaussian, at a random angle of at most 45 degrees."""

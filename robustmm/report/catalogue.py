@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,5 +199,6 @@ def options(entry: Any) -> RenderableType:
 
 
 def comment(toml: str) -> str:
-    """The first comment of a file: what it is."""
-    return next((line.lstrip("# ").rstrip() for line in toml.splitlines() if line.startswith("#")), "")
+    """The comment that a file begins with: what it is."""
+    lines = takewhile(lambda line: line.startswith("#"), toml.splitlines())
+    return " ".join(line.lstrip("# ").rstrip() for line in lines)

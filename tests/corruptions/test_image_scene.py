@@ -295,6 +295,8 @@ def test_downscale_loses_what_is_finer_than_its_pixels(severity):
     assert kept(max(factor, 2)) < 0.35  # one period in one pixel
     x = picture((96, 144, 3))
     np.testing.assert_allclose(run("downscale", x, severity).mean(axis=(0, 1)), x.mean(axis=(0, 1)), atol=1)
+    slope = np.arange(0, 240, dtype=np.uint8)[None, :, None].repeat(60, axis=0)
+    assert np.diff(run("downscale", slope, severity)[30, :, 0].astype(int)).max() <= 2  # linear, no steps
 
 
 @pytest.mark.parametrize("severity", [3, 5])  # odd or even, whole factors

@@ -36,6 +36,7 @@ def test_snow_turns_this_share_of_the_picture_pale(severity, strength):
     assert (lighter - dark)[seen].mean() == pytest.approx(40 + 20 * strength, abs=0.3)
     red = run("snow", flat(224, 200, 0, 0), severity).astype(float)
     assert (red[..., 1] - dark[..., 1])[red[..., 1] < 255].mean() == pytest.approx(1.5 * 60 * strength, abs=0.3)
+    assert (run("snow", flat(224, 0, 0, 255), severity)[..., 2] == 255).all(), "what is brighter turned darker"
     if severity < 4:
         assert dark.min() == np.rint(127.5 * strength)
 
@@ -175,24 +176,35 @@ def test_black_pictures_have_no_fog():
     np.testing.assert_array_equal(run("fog", flat(90, 0, 0, 0), 5), 0)
 
 
+def octaves(field, steps):
+    """How far the middles and edges of squares of these steps lie from the means of their neighbours: variances."""
+    found = []
+    for step in steps:
+        corners, middles = field[::step, ::step], field[step // 2 :: step, step // 2 :: step]
+        rows = corners + np.roll(corners, -1, axis=0)
+        around = corners + np.roll(corners, -1, axis=1) + middles + np.roll(middles, 1, axis=0)
+        edges = field[::step, step // 2 :: step]
+        found.append(np.var(middles - (rows + np.roll(rows, -1, axis=1)) / 4) + np.var(edges - around / 4))
+    return found
+
+
 @pytest.mark.parametrize("decay", [2.0, 1.4, 3.0])
 def test_fog_loses_the_square_of_its_decay_from_octave_to_octave(decay):
-    """At every step, the middles of the squares lie this far from the mean of their corners."""
-    spread = np.zeros(4)
-    for seed in range(5):
-        field = _plasma(256, decay, np.random.default_rng(seed)).astype(float)
-        assert (field.min(), field.max()) == (0, 1)
-        for octave, step in enumerate((2, 4, 8, 16)):
-            corners, half = field[::step, ::step], step // 2
-            mean = (
-                corners + np.roll(corners, -1, 0) + np.roll(corners, -1, 1) + np.roll(corners, (-1, -1), (0, 1))
-            ) / 4
-            spread[octave] += np.var(field[half::step, half::step] - mean)
-            mean = (corners + np.roll(corners, -1, 1)) / 4
-            middles = field[half::step, half::step]
-            mean += (middles + np.roll(middles, 1, 0)) / 4
-            spread[octave] += np.var(field[::step, half::step] - mean)
-    np.testing.assert_allclose(np.sqrt(spread[1:] / spread[:-1]), decay**2, rtol=0.08)
+    fields = [_plasma(256, decay, np.random.default_rng(seed)) for seed in range(5)]
+    assert all((field.min(), field.max()) == (0, 1) for field in fields)
+    spread = np.sqrt(np.sum([octaves(field.astype(float), (2, 4, 8, 16)) for field in fields], axis=0))
+    np.testing.assert_allclose(spread[1:] / spread[:-1], decay**2, rtol=0.08)
+
+
+@pytest.mark.parametrize(
+    ("side", "severity", "decay"),
+    [(256, 1, 2), (256, 2, 2), (256, 3, 1.7), (256, 4, 1.5), (256, 5, 1.4), (64, 4, 2), (64, 5, 1.75)],
+)
+def test_every_severity_of_fog_has_its_decay(side, severity, decay):
+    grey = flat(side, 200)
+    fogs = [run("fog", grey, severity, sample)[..., 0].astype(float) for sample in range(60)]
+    fine, coarse = np.sqrt(np.sum([octaves(fog, (side // 8, side // 4)) for fog in fogs], axis=0))
+    assert coarse / fine == pytest.approx(decay**2, rel=0.12)
 
 
 def test_fog_of_large_pictures_is_that_of_256_px_enlarged():
