@@ -1,7 +1,7 @@
 """Options from a recipe, checked against the constructor they are meant for."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -30,10 +30,16 @@ def named(constructor: Callable[..., Any], skip: int = 0) -> list[inspect.Parame
 
 
 def checked(
-    role: str, name: str, constructor: Callable[..., Any], skip: int, options: Mapping[str, Any]
+    role: str,
+    name: str,
+    constructor: Callable[..., Any],
+    skip: int,
+    options: Mapping[str, Any],
+    reserved: Collection[str] = (),
 ) -> dict[str, Any]:
-    """`options` held to the annotations of the parameters after the first `skip`, or a sentence."""
-    parameters = {p.name: p for p in named(constructor, skip)}
+    """`options` held to the annotations of the parameters after the first `skip`, or a sentence; `reserved` ones are
+    not for options."""
+    parameters = {p.name: p for p in named(constructor, skip) if p.name not in reserved}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(constructor).parameters.values())
     hints = get_type_hints(
         constructor.__init__ if inspect.isclass(constructor) else constructor,

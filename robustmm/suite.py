@@ -197,10 +197,17 @@ def load(path: Path) -> Suite:
     for i, grid in enumerate(suite.grid):
         wrongs = [refusal(name, grid.options) for name in grid.noise]
         wrongs += [f'"{kind}" is not a kind{known(kind, KINDS)}' for kind in grid.kind if kind not in KINDS]
+        wrongs += [unserved(name, grid.kind) for name in grid.noise] if not any(wrongs) else []
         errors += [told(("grid", i, "noise"), wrong) for wrong in wrongs if wrong]
     if errors:
         raise UsageError("\n".join(errors))
     return suite
+
+
+def unserved(name: str, wanted: Sequence[str]) -> str:
+    """Why a corruption can never be met on these kinds; empty where it can."""
+    serves = pairs.serves(name)
+    return "" if set(serves).intersection(wanted) else f'"{name}" serves {", ".join(serves)}, not {", ".join(wanted)}'
 
 
 def refusal(name: str, options: dict[str, Any]) -> str:

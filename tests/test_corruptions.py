@@ -48,7 +48,6 @@ DETERMINISTIC = {
     "pumping",
     "qmf-gaussian-exact",
     "quantisation",
-    "resample",
     "resampling",
     "saturate",
     "smoothing",

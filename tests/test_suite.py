@@ -209,6 +209,7 @@ def test_imbalanced_rates_in_every_order(tmp_path: Path) -> None:
         ('[[grid]]\nnoise = ["gausian"]\n', ':2: "gausian" is not a corruption, did you mean "gaussian"'),
         ('[[grid]]\nnoise = ["stalle"]\n', 'did you mean "stale"'),
         ('[[grid]]\nnoise = ["blank"]\nkind = ["pictures"]\n', '"pictures" is not a kind'),
+        ('[[grid]]\nnoise = ["low-pass"]\nkind = ["image"]\n', ':2: "low-pass" serves audio, not image'),
         ('[[grid]]\nnoise = ["stale"]\noptions = { ages = 2 }\n', '"ages" is not an option of corruption "stale"'),
         ('[[grid]]\nnoise = ["stale"]\noptions = { age = "x" }\n', "option age: .*found 'x'"),
         ('# a\n[[condition]]\nname = "x"\nmissing = { audio = 2 }\n', ":4: .*found 2"),

@@ -47,7 +47,7 @@ def blank(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 
 
 @corruption(
-    "resample",
+    "resampling",
     kind="audio",
     unit="rate, Hz",
     table=(12_000, 8000, 6000, 4000, 2000),
@@ -119,7 +119,7 @@ def coded(x: Array, rate: int, taken: int, kind: str, codec: str, **options: Any
 
     if not soundfile.check_format(kind, codec):
         raise UsageError(f"the libsndfile here cannot write {codec}; get one that can with: pip install -U soundfile")
-    sound = np.pad(resampled(x.astype(np.float32), rate, taken), (0, MP3_DELAY))
+    sound = resampled(x.astype(np.float32), rate, taken)
     file = io.BytesIO()
     with soundfile.SoundFile(file, "w", taken, 1, codec, format=kind, **options) as encoder:
         for start in range(0, len(sound), BLOCK):

@@ -101,13 +101,8 @@ class Corruption:
             made = replace(self, table=self.table if scale == SCALES[0] else self.small, small=None)
         if not options:
             return made
-        if unknown := [option for option in options if option not in self.options()]:
-            raise UsageError(
-                f'"{unknown[0]}" is not an option of corruption "{self.name}"{known(unknown[0], self.options())}'
-            )
-        return replace(
-            made, function=partial(self.function, **checked("corruption", self.name, self.function, 3, options))
-        )
+        given = checked("corruption", self.name, self.function, 3, options, reserved=("rate",))
+        return replace(made, function=partial(self.function, **given))
 
 
 _FAMILIES: Registry[dict[str, Corruption]] = Registry("corruption")  # name -> kind -> corruption

@@ -87,9 +87,10 @@ def pixelate(x: Array, scale: float, rng: np.random.Generator) -> Array:
     """The picture reduced to a coarser grid, each cell the mean of what it covers, and enlarged without smoothing."""
     height, width = x.shape[:2]
     coarse = max(1, round(width * scale)), max(1, round(height * scale))
-    reduced = [cv2.resize(plane, coarse, interpolation=cv2.INTER_AREA) for plane in cv2.split(x)]
-    planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST_EXACT) for plane in reduced]
-    return cv2.merge(planes).reshape(x.shape)
+    parts = [x] if x.shape[2] <= 4 else cv2.split(x)  # OpenCV resizes up to four channels at once
+    reduced = [cv2.resize(part, coarse, interpolation=cv2.INTER_AREA) for part in parts]
+    parts = [cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST_EXACT) for part in reduced]
+    return np.dstack(parts).reshape(x.shape) if len(parts) > 1 else parts[0].reshape(x.shape)
 
 
 @corruption(
@@ -105,7 +106,8 @@ def jpeg_compression(x: Array, quality: float, rng: np.random.Generator) -> Arra
     """Written and read as baseline JPEG, colour at half the resolution (4:2:0); transparency coded by itself."""
     count = len(colours(x))
     parts = [x[..., :count], *(x[..., c : c + 1] for c in range(count, x.shape[-1]))]
-    return np.concatenate([_recoded(part, round(quality)) for part in parts], axis=-1)
+    coded = [_recoded(part, round(quality)) for part in parts]
+    return coded[0] if len(coded) == 1 else np.concatenate(coded, axis=-1)
 
 
 @corruption(
@@ -185,6 +187,7 @@ def streaked(field: Array, length: int, spread: float, degrees: float) -> Array:
 def _recoded(x: Array, quality: int) -> Array:
     """One or three channels through JPEG."""
     halved = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
-    _, coded = cv2.imencode(".jpg", x[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality, *halved])
+    ordered = cv2.cvtColor(x, cv2.COLOR_RGB2BGR) if x.shape[-1] == 3 else x
+    _, coded = cv2.imencode(".jpg", ordered, [cv2.IMWRITE_JPEG_QUALITY, quality, *halved])
     decoded: Any = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)
-    return np.reshape(decoded, x.shape)[..., ::-1]
+    return np.reshape(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB) if x.shape[-1] == 3 else decoded, x.shape)
