@@ -39,11 +39,18 @@ SHORT = 25
 def known(name: str, names: Iterable[str]) -> str:
     """The tail of an "unknown name" sentence: `, did you mean "dgl"? (known: arl, dgl)`."""
     listed = sorted(names)
-    lowered = {candidate.lower(): candidate for candidate in listed}
-    close = [lowered[found] for found in difflib.get_close_matches(name.lower(), list(lowered), n=5)]
-    hint = f', did you mean "{close[0]}"?' if close else ""
     if len(listed) <= SHORT:
-        return f"{hint} (known: {', '.join(listed) or 'none'})"
-    near = list(dict.fromkeys([*close, *(n for n in listed if name.lower()[:3] in n.lower())]))[:SHORT]
-    told = [*near, f"{len(listed)} are known"]
-    return f"{hint} ({', '.join(told)})"
+        return f"{meant(name, listed)} (known: {', '.join(listed) or 'none'})"
+    alike = dict.fromkeys([*_near(name, listed), *(n for n in listed if name.lower()[:3] in n.lower())])
+    return f"{meant(name, listed)} ({', '.join([*list(alike)[:SHORT], f'{len(listed)} are known'])})"
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """`, did you mean "dgl"?` where a name is near, else nothing."""
+    near = _near(name, names)
+    return f', did you mean "{near[0]}"?' if near else ""
+
+
+def _near(name: str, names: Iterable[str]) -> list[str]:
+    lowered = {candidate.lower(): candidate for candidate in sorted(names)}
+    return [lowered[found] for found in difflib.get_close_matches(name.lower(), list(lowered), n=5)]

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from robustmm import checkpoint, optimise, ranks
 from robustmm.errors import UsageError
+from robustmm.frequencies import prior
 from robustmm.methods import Method
 from robustmm.model import FusionModel
 from robustmm.recipe import Train
-from robustmm.training_data import TrainingSplit, prior
+from robustmm.training_data import TrainingSplit
 from robustmm.validate import better, validate
 
 Tensors = dict[str, Tensor]

@@ -15,7 +15,8 @@ from robustmm.corruptions import KINDS, corruption_for, pairs
 from robustmm.errors import UsageError, known
 from robustmm.modalities import Modality
 from robustmm.shelf import text
-from robustmm.toml import Section, line_of, parsed, sentence
+from robustmm.toml import Section, parsed, sentence
+from robustmm.toml_lines import line_of
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Rates = Annotated[tuple[Rate, ...], Field(min_length=1)]

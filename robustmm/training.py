@@ -16,6 +16,7 @@ from robustmm import checkpoint, missing, ranks, runs
 from robustmm.build import effective_recipe, fused_model
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.fit import Progress, Tensors, Watcher, fit
+from robustmm.frequencies import prior
 from robustmm.manifest import Manifest, class_names, read
 from robustmm.methods import method
 from robustmm.modalities import Modality
@@ -27,7 +28,7 @@ from robustmm.runs import Run
 from robustmm.source import EMBEDDED
 from robustmm.teachers import Teachers
 from robustmm.toml import to_toml
-from robustmm.training_data import TrainingSplit, prior
+from robustmm.training_data import TrainingSplit
 
 
 def train(

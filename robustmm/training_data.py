@@ -4,11 +4,11 @@ import copy
 from collections.abc import Iterator
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from robustmm import ranks
+from robustmm.frequencies import balanced
 from robustmm.methods import Batch
 from robustmm.methods.combinations import dropped
 from robustmm.reading import Split
@@ -91,14 +91,3 @@ class TrainingSplit:
     def steps(self, size: int) -> int:
         whole, rest = divmod(len(self), size)
         return max(1, whole + (rest > (1 if whole else 0)))
-
-
-def balanced(target: Tensor, classes: int) -> Tensor:
-    """(class,) weights N / (C n_c), so that every class weighs the same; 0 for a class without samples."""
-    counts = torch.bincount(target, minlength=classes).float()
-    return torch.where(counts > 0, len(target) / (classes * counts.clamp(min=1)), 0.0)
-
-
-def prior(target: "np.typing.NDArray[np.int64]", classes: int) -> "np.typing.NDArray[np.float64]":
-    """(class,) the training split's class frequencies: what is known with every modality missing."""
-    return np.bincount(target, minlength=classes) / len(target)

@@ -4,8 +4,8 @@ import numpy as np
 
 RATE = 16_000
 TEXT = """the quick brown fox jumps over a lazy dog while 12 children watch them from that old bridge near our 3
-houses and nobody knows why they laugh so loudly for 47 minutes about such small things every 2 evenings after school has
-ended at 250 or 1900"""
+houses and nobody knows why they laugh so loudly for 47 minutes about such small things every 2 evenings after school
+has ended at 250 or 1900"""
 WORDS = TEXT.split()
 
 

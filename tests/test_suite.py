@@ -38,9 +38,8 @@ def test_every_shipped_suite_runs_on_every_kind(name: str, six: Manifest) -> Non
     assert len(records) == len(conditions) > 0
     for condition, found in zip(conditions, records, strict=True):
         assert np.isfinite(found.probabilities).all()
-        struck = condition.noises and all(n.probability == 1 for n in condition.noises)
-        if struck and not {"stale", "swap-other-class", "delay"} & {n.name for n in condition.noises}:
-            assert found.untouched < len(six), condition.name
+        if condition.noises and all(n.probability == 1 and n.level == 1 for n in condition.noises):
+            assert found.untouched < len(six), condition.name  # weak ones may strike none of so few and short signals
         lost = condition.present and len(condition.present) < 6
         assert bool(lost) == (not np.array_equal(found.present, clean.present)) or condition.missing
 

@@ -66,13 +66,10 @@ def result(names: Sequence[str] = ("image", "audio"), labels: Sequence[str] = HO
     unit = "standard deviation of the noise, on a 0-1 scale"
     noise = Applied(name="gaussian", level=0.5, strength=0.75, unit=unit, probability=0.5)
     ratio = Ratio(median=7.5, low=-3.0, high=20.0, changed=99_990, unchanged=10)
+    both = {"clean": reliance(1.0), "attacked": reliance(-1.0)}
     modalities = [
-        ModalityResult(
-            name=name, kind="audio", noises=[noise], missing=0.25, snr=ratio,
-            clean=reliance(1.0), attacked=reliance(-1.0),
-        )  # fmt: skip
-        for name in names
-    ]  # fmt: skip
+        ModalityResult(name=name, kind="audio", noises=[noise], missing=0.25, snr=ratio, **both) for name in names
+    ]
     classes = [
         ClassResult(
             label=label, support=10_000, clean_recall=1.0, attacked_recall=1.0, clean_f1=1.0, attacked_f1=1.0

@@ -217,7 +217,7 @@ def test_unreadable_inputs_can_count_as_missing(tmp_path: Path) -> None:
 def test_class_weights_balance(tmp_path: Path) -> None:
     import torch
 
-    from robustmm.training_data import balanced
+    from robustmm.frequencies import balanced
 
     torch.testing.assert_close(balanced(torch.tensor([0, 0, 0, 1]), 3), torch.tensor([4 / 9, 4 / 3, 0.0]))
 

@@ -3,7 +3,7 @@
 Their epsilon (0, 5, 10) is ten times the level: epsilon 5 is level 0.5. "Gaussian noise of epsilon" has a standard
 deviation of 10 epsilon on the 0-255 scale (it is called a variance there, and given to numpy as a scale); each
 modality of each sample meets it with probability 0.5, which is the suite's `probability`, not the corruption's. Their
-salt and pepper is `salt-pepper` on a tenth of the pixels, with a probability that the suites `qmf` and `qmf-exact` name.
+salt and pepper is `salt-pepper` on a tenth of the pixels, with a probability that the suites name.
 """
 
 import re

@@ -8,9 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from robustmm.corruptions.base import corruption
+from robustmm.corruptions.numerals import COUNTED, NUMERALS, ONES, spelled
 from robustmm.corruptions.signals import Array
 from robustmm.corruptions.text import RATES, SOURCE, clusters, gap, pick, pieces, runs, strikes, visible
-from robustmm.corruptions.text_tables import COUNTED, EMOJI, ENDINGS, FILLERS, HOMOPHONES, NUMERALS, ONES, spelled
+from robustmm.corruptions.text_tables import EMOJI, ENDINGS, FILLERS, HOMOPHONES
 
 _NUMBER = re.compile(
     r"(?<![\w.,:/'’-])(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|[A-Za-z]+(?:-[A-Za-z]+)?)(?![\w:/'’-]|[.,][0-9])"

@@ -1,11 +1,11 @@
 """Where a Hugging Face backbone comes from. `transformers` is imported here, when the first one is asked for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from robustmm.errors import UsageError, known
+from robustmm.errors import UsageError, meant
 
 
 def loaded(model: str, config: Mapping[str, Any], pretrained: bool, fits: Mapping[str, Any]) -> nn.Module:
@@ -47,7 +47,7 @@ def configuration(model: str, config: Mapping[str, Any], fits: Mapping[str, Any]
         )
     if not model and model_type not in CONFIG_MAPPING:
         raise UsageError(
-            f'model_type "{model_type}" is not one that transformers knows{hint(model_type, CONFIG_MAPPING)}'
+            f'model_type "{model_type}" is not one that transformers knows{meant(str(model_type), CONFIG_MAPPING)}'
         )
 
     def made(**settings: Any) -> Any:
@@ -64,13 +64,8 @@ def configuration(model: str, config: Mapping[str, Any], fits: Mapping[str, Any]
         ) from error
     for key in given:
         if not hasattr(plain, key):
-            raise UsageError(f'"{key}" is not a setting of a {plain.model_type} backbone{hint(key, plain.to_dict())}')
+            raise UsageError(f'"{key}" is not a setting of a {plain.model_type} backbone{meant(key, plain.to_dict())}')
     return made(**{**{key: value for key, value in fits.items() if hasattr(plain, key)}, **given})
-
-
-def hint(name: str, names: Iterable[str]) -> str:
-    """`, did you mean "resnet"?` where something is near; the known ones are too many to list."""
-    return known(str(name), names).rpartition(" (known")[0]
 
 
 def reason(error: Exception) -> str:

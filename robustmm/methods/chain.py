@@ -28,8 +28,7 @@ def hyperparameters(name: str, options: Mapping[str, Mapping[str, Any]]) -> dict
 
 
 def _built(name: str, options: Mapping[str, Any]) -> Method:
-    built = METHODS[name]
-    if not (isinstance(built, type) and issubclass(built, Method)):
+    if not (isinstance(built := METHODS[name], type) and issubclass(built, Method)):
         raise UsageError(f'the method "{name}" should be a subclass of robustmm.methods.Method, found {built!r}')
     return constructed("method", name, built, **options)
 

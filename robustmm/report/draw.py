@@ -84,9 +84,8 @@ def curves(x: NDArray[Any], clean: NDArray[Any], kind: str, paper: Picture) -> P
 
 
 def written(paper: Picture, lines: list[str], colour: tuple[int, int, int]) -> Picture:
-    """Lines of text on a panel; OpenCV's font has ASCII only."""
     for row, line in enumerate(lines):
-        plain = line.encode("ascii", "replace").decode()
+        plain = line.encode("ascii", "replace").decode()  # OpenCV's font has ASCII only
         cv2.putText(paper, plain, (4, 14 + 13 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.36, colour, 1, cv2.LINE_AA)
     return paper
 
