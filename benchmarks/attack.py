@@ -13,10 +13,10 @@ import numpy as np
 import onnxruntime
 
 from robustmm import source
-from robustmm.evaluate import recorded
 from robustmm.manifest import read
 from robustmm.reading import fed, stream, targets
 from robustmm.session import Session
+from robustmm.worth import recorded
 
 REPEATS = 5
 
@@ -37,7 +37,7 @@ def main(path: Path) -> None:
     def ours() -> None:
         for rows, samples, inputs in batches:
             z = session.embeddings(inputs, len(samples.ids))
-            recorded(session, samples, z, samples.present(), target[rows])
+            recorded(session, samples.ids, z, samples.present(), target[rows])
 
     times: dict[str, list[float]] = {"plain": [], "ours": []}
     for _ in range(REPEATS):

@@ -19,10 +19,11 @@ from robustmm.attack_result import (
     Scores,
 )
 from robustmm.conditions import Condition, Step
-from robustmm.evaluate import Records, evaluate
+from robustmm.evaluate import evaluate
 from robustmm.manifest import Manifest
 from robustmm.plan import Plan
 from robustmm.reading import OnBad
+from robustmm.records import Records
 from robustmm.session import Session
 
 

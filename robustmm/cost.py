@@ -1,18 +1,22 @@
 """What a suite's conditions cost on a model: encodings and decodings per sample, and seconds measured on a few."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from robustmm import contribution
 from robustmm.conditions import Condition
-from robustmm.evaluate import ORDERS
 from robustmm.manifest import Manifest
 from robustmm.plan import Plan
 from robustmm.reading import OnBad, fed, read
 from robustmm.session import Session
+from robustmm.worth import ORDERS
+
+T = TypeVar("T")
 
 PROBE = 16
 """Samples an encoder is timed on; each condition's corruption is timed on one."""
@@ -33,32 +37,29 @@ def cost(session: Session, manifest: Manifest, conditions: Sequence[Condition], 
     """The cost of `conditions` and the clean pass over the rows of `manifest`."""
     M = len(session.names)
     some = manifest.take(list(range(min(PROBE, len(manifest)))))
-    began = time.perf_counter()
-    samples = read(some, session.modalities, on_bad)
-    spent = time.perf_counter() - began
+    samples, spent = _timed(lambda: read(some, session.modalities, on_bad))
     inputs = {m.name: fed(m, samples.signals[m.name]) for m in session.modalities}
     z = session.embeddings(inputs, len(some))  # the first call allocates
-    encoding = {}
-    for name, x in inputs.items():
-        began = time.perf_counter()
-        session.embed(name, x)
-        encoding[name] = time.perf_counter() - began
-        spent += encoding[name]
-    began = time.perf_counter()
-    session.decode(z, np.ones((len(some), M), bool))
+    encoding = {name: _timed(partial(session.embed, name, x))[1] for name, x in inputs.items()}
+    decoding = _timed(lambda: session.decode(z, np.ones((len(some), M), bool)))[1]
     coalitions = 2**M if contribution.EXACT_LIMIT >= M else 2 * M + 2 + ORDERS * M
-    decoding = (time.perf_counter() - began) * coalitions
-    spent += decoding * (1 + len(conditions))
-    encodings = dict.fromkeys(session.names, 1)
+    parts = {(name, "") for name in session.names}
+    spent += sum(encoding.values())
     for condition in conditions:
         plan = Plan(condition, session.modalities, some, 0, on_bad)
         for m in session.modalities:
-            if m.name in plan.touched:
-                encodings[m.name] += 1
-                strike = plan.struck(m, slice(0, len(some)))
+            if (part := (m.name, plan.key(m.name))) not in parts:
+                parts.add(part)
+                strike = plan.struck(m)
                 for row in (0, len(some) - 1):  # the first call imports what few corruptions need
-                    began = time.perf_counter()
-                    strike(some.ids[row], samples.signals[m.name][row], row)
-                spent += (time.perf_counter() - began) * len(some) + encoding[m.name]
+                    seconds = _timed(partial(strike, row, some.ids[row], samples.signals[m.name][row]))[1]
+                spent += seconds * len(some) + encoding[m.name]
     decodings = coalitions * (1 + len(conditions))
+    encodings = {name: sum(part[0] == name for part in parts) for name in session.names}
+    spent += decoding * decodings
     return Cost(len(conditions), encodings, decodings, len(manifest), spent * len(manifest) / len(some))
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    began = time.perf_counter()
+    return work(), time.perf_counter() - began

@@ -42,6 +42,8 @@ def table(
     present = np.ones((len(ids), len(modalities)), dtype=bool)
     for column, modality in enumerate(modalities):
         count = int(len(ids) * rates.get(modality, 0.0) + 1e-9)
+        if not count:
+            continue
         starts = sorted(range(0, len(ids), burst), key=lambda row: _draw(seed, ids[row], modality))
         order = [row for start in starts for row in range(start, min(start + burst, len(ids)))]
         present[order[:count], column] = False
@@ -50,18 +52,9 @@ def table(
 
 def stored(path: Path, ids: Sequence[str], modalities: Sequence[str]) -> NDArray[np.bool_]:
     """The presence table (samples, modality) in a CSV with the column `id` and one of 0 and 1 for some modalities; a
-    modality without a column is complete. Raises DataError for an id that is not there or a cell that is neither."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"the table of missing inputs {path} cannot be read ({error})") from error
-    columns = list(rows[0]) if rows else []
-    if "id" not in columns:
-        raise DataError(f'the table of missing inputs {path} should have the columns "id" and modalities, found none')
-    if unknown := [c for c in columns if c not in ("id", *modalities)]:
-        raise DataError(f'{path} has a column "{unknown[0]}"{known(unknown[0], modalities)}')
-    by_id = {row["id"]: (line, row) for line, row in enumerate(rows, start=2)}
+    modality without a column is complete. Raises DataError for an id that has no row or two, or a cell that is neither.
+    """
+    by_id = _rows(path, modalities)
     present = np.ones((len(ids), len(modalities)), dtype=bool)
     for i, sample in enumerate(ids):
         if sample not in by_id:
@@ -72,6 +65,32 @@ def stored(path: Path, ids: Sequence[str], modalities: Sequence[str]) -> NDArray
                 raise DataError(f'{path} line {line}, {modality}: expected 0 or 1, found "{cell}"')
             present[i, m] = cell == "1"
     return present
+
+
+def _rows(path: Path, modalities: Sequence[str]) -> dict[str, tuple[int, dict[str, str]]]:
+    """The rows of a stored table by id, each with its line."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            columns = list(reader.fieldnames or [])
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"the table of missing inputs {path} cannot be read ({error})") from error
+    header = ", ".join(columns)
+    if "id" not in columns:
+        raise DataError(f'the table of missing {path} should have the columns "id" and modalities, found "{header}"')
+    if len(set(columns)) < len(columns):
+        raise DataError(f"{path}'s header has a column twice: {header}")
+    if unknown := [c for c in columns if c not in ("id", *modalities)]:
+        raise DataError(f'{path} has a column "{unknown[0]}"{known(unknown[0], modalities)}')
+    found: dict[str, tuple[int, dict[str, str]]] = {}
+    for line, row in rows:
+        if None in row:
+            raise DataError(f"{path} line {line}: expected {len(columns)} cells, found more")
+        if row["id"] in found:
+            raise DataError(f'{path} line {line}: a second row for the sample "{row["id"]}"')
+        found[row["id"]] = line, row
+    return found
 
 
 def written(ids: Sequence[str], modalities: Sequence[str], present: NDArray[np.bool_]) -> str:

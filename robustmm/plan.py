@@ -32,16 +32,27 @@ class Plan:
         """The corruptions that may meet a modality."""
         return [step for step in self.steps if modality in step.on]
 
-    def told(self, here: NDArray[np.bool_], rows: slice) -> NDArray[np.bool_]:
+    def told(self, here: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """What the model is told to be present (batch, modality), of what is here."""
         return here & self.kept[rows] if self.condition.fill == "masked" else here
 
-    def struck(self, modality: Modality, rows: slice) -> Callable[[str, Signal | None, int], Signal | None]:
-        """A function of (id, signal, place in the batch) that gives the signal under this condition."""
+    def key(self, modality: str) -> str:
+        """What happens to this modality's signals, nothing if empty: conditions that share it share embeddings."""
+        c = self.condition
+        found: list[object] = [
+            (n.name, n.level, n.probability, sorted(n.options.items()), sorted(step.on) if step.pair else ())
+            for n, step in zip(c.noises, self.steps, strict=True)
+            if modality in step.on
+        ]
+        if c.fill != "masked" and c.loses(modality):
+            found.append((c.fill, c.missing.get(modality), bool(c.present), c.burst, c.table))
+        return repr(found) if found else ""
+
+    def struck(self, modality: Modality) -> Callable[[int, str, Signal | None], Signal | None]:
+        """A function of (row, id, signal) that gives the signal under this condition."""
         m = list(self.modalities).index(modality.name)
 
-        def apply(sample: str, signal: Signal | None, place: int) -> Signal | None:
-            row = rows.start + place
+        def apply(row: int, sample: str, signal: Signal | None) -> Signal | None:
             if signal is not None:
                 signal = self._noisy(sample, signal, row, modality)
                 if self.condition.fill != "masked" and not self.kept[row, m]:

@@ -57,7 +57,7 @@ def predict(session: Session, cells: Mapping[str, str]) -> Prediction:
     present = np.array([name in cells for name in session.names])
     z = session.embeddings(inputs, 1)
     masks = subsets(M) & present
-    p = session.decode(np.repeat(z, len(masks), 0), masks)
+    p = session.decode({name: np.repeat(part, len(masks), 0) for name, part in z.items()}, masks)
     p = np.where(masks.any(1)[:, None], p, session.prior)
     answer = int(p[-1].argmax())
     phi = shapley(np.log(np.maximum(p[:, answer], FLOOR)))

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 Number = Annotated[
     float,
+    BeforeValidator(lambda x: float("nan") if x is None else x),
     PlainSerializer(lambda x: float(f"{x:.6g}") if abs(x) < float("inf") else None, return_type=float | None),
 ]
 """Six significant digits, since beyond them lies the order of floating-point sums; null where there is no number."""

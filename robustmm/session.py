@@ -1,23 +1,25 @@
 """A session: an exported file under onnxruntime, cut at its embeddings into encoders and one decoder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from robustmm.errors import DataError, UsageError
 from robustmm.modalities import AnyModality, Modality
+from robustmm.runner import REFUSALS, Runner, batches
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 METADATA = "robustmm"
 FORMAT = 1
 _MODALITIES = TypeAdapter(list[AnyModality])
+
+Embeddings = Mapping[str, NDArray[Any]]
+"""What the decoder reads, by modality: z (batch, width) where the graph was cut."""
 
 
 class Session:
@@ -25,9 +27,13 @@ class Session:
 
     The graph has inputs named like the modalities and `present` (batch, modality) bool, and outputs `logits`,
     `probabilities` and one `z.<modality>` (batch, width) each. Everything else an audit needs is in its metadata.
+    An encoder runs on `batch` rows at once; answers do not depend on it.
     """
 
-    def __init__(self, path: Path, provider: str = "cpu", threads: int = 0) -> None:
+    decodes = 16_384
+    """Rows given to the decoder at once."""
+
+    def __init__(self, path: Path, provider: str = "cpu", threads: int = 0, batch: int = 64) -> None:
         graph = opened(path)
         facts = metadata(graph, path)
         self.path = path
@@ -36,23 +42,15 @@ class Session:
         self.names = [m.name for m in self.modalities]
         self.classes: list[str] = facts["classes"]
         self.prior: NDArray[np.float64] = np.array(facts["prior"])
-        self._options = onnxruntime.SessionOptions()
-        self._options.intra_op_num_threads = threads
-        self._options.log_severity_level = 3
-        self._provider = usable(provider)
+        self.batch = batch
         try:
             cut = onnx.utils.Extractor(graph)
-            self._encoders = {n: self._run(cut.extract_model([n], [f"z.{n}"])) for n in self.names}
+            parts = {n: cut.extract_model([n], [f"z.{n}"]) for n in self.names}
+            self._encoders = {n: Runner(part, provider, threads) for n, part in parts.items()}
             z = [f"z.{name}" for name in self.names]
-            self._decoder = self._run(cut.extract_model([*z, "present"], ["logits"]))
-        except (ValueError, KeyError, onnxruntime.capi.onnxruntime_pybind11_state.Fail) as error:
+            self._decoder = Runner(cut.extract_model([*z, "present"], ["logits"]), provider, threads)
+        except (ValueError, KeyError, *REFUSALS) as error:
             raise DataError(f"{path} cannot be cut at its embeddings: {error}") from error
-
-    def _run(self, graph: onnx.ModelProto) -> onnxruntime.InferenceSession:
-        made = onnxruntime.InferenceSession(graph.SerializeToString(), self._options, providers=self._provider)
-        if self._provider[0] not in made.get_providers():  # its libraries are not here, onnxruntime has said which
-            raise UsageError(f"{self._provider[0]} is built in but cannot be used here; see: robustmm doctor")
-        return made
 
     def modality(self, name: str) -> Modality:
         return self.modalities[self.names.index(name)]
@@ -65,27 +63,26 @@ class Session:
                 f"the input {name} should be {modality.dtype} (batch, {', '.join(map(str, modality.shape))}), "
                 f"found {x.dtype} {x.shape}"
             )
-        z: NDArray[np.float32] = self._encoders[name].run(None, {name: x})[0]
-        return z
+        if not len(x):
+            return self.blank(name, 0)
+        return np.concatenate([self._encoders[name](**{name: part}) for part in batches(x, self.batch)])
 
-    def decode(self, z: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Probabilities (batch, class) from z (batch, modality, width) and what is present (batch, modality)."""
-        feed: dict[str, NDArray[Any]] = {f"z.{n}": np.ascontiguousarray(z[:, m]) for m, n in enumerate(self.names)}
-        logits = self._decoder.run(None, {**feed, "present": np.ascontiguousarray(present)})[0]
-        return softmax(logits)
+    def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Probabilities (batch, class) from embeddings and what is present (batch, modality)."""
+        feed = {f"z.{name}": z[name] for name in self.names}
+        return softmax(self._decoder(**feed, present=present))
+
+    def blank(self, name: str, batch: int) -> NDArray[np.float32]:
+        """An embedding for rows without this modality; what it holds does not matter."""
+        return np.zeros((batch, int(self.facts["width"])), np.float32)
 
     def predict(self, inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Probabilities (batch, class). A modality that no row has may be left out of `inputs`."""
         return self.decode(self.embeddings(inputs, len(present)), present)
 
-    def embeddings(self, inputs: Mapping[str, NDArray[Any]], batch: int) -> NDArray[np.float32]:
-        """z (batch, modality, width), zeros for modalities left out."""
-        parts = {name: self.embed(name, x) for name, x in inputs.items()}
-        width = next(iter(parts.values())).shape[1] if parts else int(self.facts["width"])
-        z = np.zeros((batch, len(self.names), width), np.float32)
-        for name, part in parts.items():
-            z[:, self.names.index(name)] = part
-        return z
+    def embeddings(self, inputs: Mapping[str, NDArray[Any]], batch: int) -> dict[str, NDArray[np.float32]]:
+        """The embedding of every modality; blank for those left out."""
+        return {n: self.embed(n, inputs[n]) if n in inputs else self.blank(n, batch) for n in self.names}
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
@@ -115,17 +112,11 @@ def metadata(graph: onnx.ModelProto, path: Path) -> dict[str, Any]:
     """What `robustmm export` wrote beside the graph."""
     stored = {entry.key: entry.value for entry in graph.metadata_props}
     if METADATA not in stored:
-        raise DataError(f"{path} was not exported by robustmm: it carries no {METADATA} metadata")
+        raise DataError(
+            f"{path} was not exported by robustmm; describe it with: robustmm describe {path} -o model.toml, "
+            f"then: robustmm attack {path} --describe model.toml --data MANIFEST"
+        )
     facts: dict[str, Any] = json.loads(stored[METADATA])
     if facts["format"] != FORMAT:
         raise DataError(f"{path} has format {facts['format']}, this robustmm reads {FORMAT}")
     return facts
-
-
-def usable(provider: str) -> Sequence[str]:
-    """onnxruntime's name of a provider that is here, with the CPU behind it."""
-    if provider not in PROVIDERS:
-        raise UsageError(f'"{provider}" is not a provider (known: {", ".join(PROVIDERS)})')
-    if provider != "cpu" and PROVIDERS[provider] not in onnxruntime.get_available_providers():
-        raise UsageError(f"the provider {provider} is not available here; see: robustmm doctor")
-    return list(dict.fromkeys([PROVIDERS[provider], PROVIDERS["cpu"]]))

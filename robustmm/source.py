@@ -41,6 +41,8 @@ def of_model(session: "Session", data: Path | None) -> Path:
     """What `attack` reads: --data, or what the run beside the model was trained on."""
     if data is not None:
         return given(data)
+    if session.facts["manifest"] is None:
+        raise UsageError(f"{session.path} was made by other tools, so its data is not known; give --data MANIFEST")
     if session.facts["manifest"] == EMBEDDED:
         return located(EMBEDDED, session.path)
     run = Run(session.path.parent)

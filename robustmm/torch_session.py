@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from robustmm.export import trained
 from robustmm.runs import Run
-from robustmm.session import Session, softmax
+from robustmm.session import Embeddings, Session, softmax
 
 
 class TorchSession(Session):
@@ -30,8 +30,9 @@ class TorchSession(Session):
         return z
 
     @torch.no_grad()
-    def decode(self, z: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return softmax(self.model.decode(self._tensor(z), self._tensor(present)).cpu().numpy())
+    def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        stacked = torch.stack([self._tensor(z[name]) for name in self.names], 1)
+        return softmax(self.model.decode(stacked, self._tensor(present)).cpu().numpy())
 
     def _tensor(self, x: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.device)

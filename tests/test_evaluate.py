@@ -10,9 +10,9 @@ from robustmm import contribution, evaluate
 from robustmm.conditions import Condition, Noise, condition
 from robustmm.corruptions import corrupted, corruption_for
 from robustmm.errors import DataError, UsageError
-from robustmm.evaluate import Records
 from robustmm.manifest import Manifest
 from robustmm.missing import table
+from robustmm.records import Records
 from robustmm.runs import Run
 from robustmm.session import Session
 

@@ -1,14 +1,15 @@
 """Presence tables: exact, nested, and a matter of (seed, id, modality) alone."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustmm.errors import UsageError
-from robustmm.missing import rates, table
+from robustmm.errors import DataError, UsageError
+from robustmm.missing import rates, stored, table, written
 
 IDS = [f"s{i}" for i in range(200)]
 NAMES = ("image", "audio", "text")
@@ -54,6 +55,26 @@ def test_seeds_and_modalities_draw_independently() -> None:
     assert (table(ids, ["a", "b"], {"a": 0.5, "b": 0.5}, 0) == both).all()
 
 
+def test_a_key_is_not_the_sum_of_its_parts() -> None:
+    """Seed 1 on "1a" is not seed 11 on "a": the parts of a draw's key are kept apart."""
+    ids, others = [f"{i}" for i in range(300)], [f"1{i}" for i in range(300)]
+    here, there = table(ids, ["1a"], {"1a": 0.5}, 1), table(ids, ["a"], {"a": 0.5}, 11)
+    assert not np.array_equal(here, there)
+    assert not np.array_equal(table(others, ["a"], {"a": 0.5}, 0), table(ids, ["a1"], {"a1": 0.5}, 0))
+
+
+@pytest.mark.parametrize("n", [1, 40, 43])
+@pytest.mark.parametrize("burst", [2, 5, 60])
+def test_a_burst_is_that_many_neighbours_from_a_fixed_grid(n: int, burst: int) -> None:
+    for rate in (0.1, 0.35, 0.8, 1.0):
+        lost = ~table(IDS[:n], ["a"], {"a": rate}, 0, burst)[:, 0]
+        assert lost.sum() == int(n * rate + 1e-9)
+        blocks = [lost[i : i + burst] for i in range(0, n, burst)]
+        cut = [block for block in blocks if block.any() and not block.all()]
+        assert len(cut) <= 1, "only the last outage may be cut"
+        assert all((np.diff(block.astype(int)) <= 0).all() for block in cut), "from its end"
+
+
 def test_strange_ids_and_no_ids() -> None:
     assert table(["", "a\0b", "🎈", "n" * 10_000], ["a"], {"a": 0.5}, 0).sum() == 2
     assert table([], NAMES, {"audio": 0.5}, 0).shape == (0, 3)
@@ -86,3 +107,51 @@ def test_unknown_modalities_are_met_with_a_guess(option: str) -> None:
         rates([option], NAMES)
     if option.startswith("adio"):
         assert 'did you mean "audio"?' in str(error.value)
+
+
+CSV = "id,audio,image\ns1,0,1\ns0,1,0\n"
+
+
+def test_a_stored_table_is_read_by_id_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for text in (CSV, "\ufeff" + CSV, CSV.replace("\n", "\r\n")):
+        path.write_text(text, encoding="utf-8", newline="")
+        found = stored(path, ["s0", "s1"], NAMES)
+        assert found.tolist() == [[False, True, True], [True, False, True]], "text has no column: it is complete"
+
+
+def test_what_is_written_is_read_again_to_the_byte(tmp_path: Path) -> None:
+    ids = ["plain", 'with "quotes", commas', "two\nlines", "🎈"]
+    present = table(ids, NAMES, dict.fromkeys(NAMES, 0.5), 0)
+    text = written(ids, NAMES, present)
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8", newline="")
+    assert (stored(tmp_path / "t.csv", ids, NAMES) == present).all()
+    assert written(["s1", "s0"], ["audio", "image"], np.array([[False, True], [True, False]])) == CSV
+    with pytest.raises(ValueError, match="shorter"):
+        written(ids, NAMES, present[:2])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", r't\.csv should have the columns "id" and modalities, found ""'),
+        ("name,audio\ns0,1\n", 'found "name, audio"'),
+        ("id,adio\ns0,1\n", r't\.csv has a column "adio", did you mean "audio"'),
+        ("id,audio,audio\ns0,1,0\n", "header has a column twice: id, audio, audio"),
+        ("id,audio\ns1,1\n", r't\.csv has no row for the sample "s0"'),
+        ("id,audio\n", r't\.csv has no row for the sample "s0"'),
+        ("id,audio\ns1,1\n\ns0,yes\n", 'line 4, audio: expected 0 or 1, found "yes"'),
+        ("id,audio\ns0\n", 'line 2, audio: expected 0 or 1, found ""'),
+        ("id,audio\ns0,\n", 'line 2, audio: expected 0 or 1, found ""'),
+        ("id,audio\ns0,1,0\n", "line 2: expected 2 cells, found more"),
+        ("id,audio\ns1,1\ns0,1\ns0,0\n", 'line 4: a second row for the sample "s0"'),
+        ("id,audio\ns0,\x00\udcff\n", r"t\.csv cannot be read"),
+    ],
+)
+def test_a_stored_table_that_cannot_be_used_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DataError, match=sentence):
+        stored(path, ["s0"], NAMES)
+    with pytest.raises(DataError, match=r"none\.csv cannot be read \(.*No such file"):
+        stored(tmp_path / "none.csv", ["s0"], NAMES)

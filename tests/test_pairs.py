@@ -48,6 +48,7 @@ def test_each_is_a_function_of_seed_and_sample_and_nothing_at_level_zero(name: s
     assert pair(name).doc
     assert pair(name).unit
     assert pair(name).source
+    assert pair(name)(Sample(0, (), POOL), 1.0, 0) == {}, "a sample that has nothing"
 
 
 @pytest.mark.parametrize("name", pairs.names())
@@ -68,15 +69,24 @@ def test_the_samples_struck_at_a_level_are_struck_at_a_higher_one(name: str) -> 
     assert np.mean([bool(a) for a in mild]) == pytest.approx(0.4, abs=0.06)
 
 
+def test_no_corruption_strikes_the_samples_that_another_does() -> None:
+    names = ("stale", "swap-same-class", "swap-other-class")
+    struck = np.array([[bool(sample) for sample in faults(name, 0.4)] for name in names], float)
+    assert (np.abs(np.corrcoef(struck) - np.eye(3)) < 0.2).all()
+
+
 @pytest.mark.parametrize("name", list(TOGETHER))
 def test_one_event_strikes_all_its_modalities_at_one_strength(name: str) -> None:
     parts = TOGETHER[name][1]
     reached = {m.name: parts[m.kind] for m in MODALITIES if m.kind in parts}
+    levels = []
     for sample in faults(name, 0.8):
         found = {m: f for m, f in sample.items() if not isinstance(f, int)}
         assert {m: part for m, (part, _) in found.items()} == reached
         (level,) = {level for _, level in found.values()}
         assert 0.4 <= level <= 0.8
+        levels.append(level)
+    np.testing.assert_allclose(np.quantile(levels, [0, 0.25, 0.5, 0.75, 1]), [0.4, 0.5, 0.6, 0.7, 0.8], atol=0.03)
     for kind, part in parts.items():
         assert kind in kinds(part)
 
@@ -89,12 +99,19 @@ def test_one_fault_travels() -> None:
     assert {f for sample in found for f in sample.values()} == {("blank", 0.6)}
     only = faults("travelling", fault="fog")
     assert {name for sample in only for name in sample} == {"image"}
+    deaf = Sample(0, MODALITIES[::2], POOL)
+    assert pair("travelling").having(fault="fog")(deaf, 1.0, 0) == {}, "nothing that fog could meet"
 
 
 def test_desynchronise_delays_one_modality_in_time_by_what_it_says() -> None:
     found = faults("desynchronise", 0.5)
     assert {name for sample in found for name in sample} == {"audio", "series"}
     assert pair("desynchronise").strength(0.5) == pytest.approx(0.075)
+    for level in (0.1, 0.2, 0.4, 0.55, 0.6, 0.8, 1.0):
+        (late,) = faults("desynchronise", level)[0].values()
+        for kind in ("audio", "series", "video"):
+            said = pair("desynchronise").strength(level)
+            assert corruption_for("delay", kind).strength(late[1]) == pytest.approx(said)  # type: ignore[index]
     (fault,) = found[0].values()
     assert not isinstance(fault, int)
     x = np.arange(1, 1001, dtype=np.float32) / 1000
@@ -129,6 +146,29 @@ def test_who_carries_whose_signal_does_not_depend_on_the_order_of_rows() -> None
         assert here == there
 
 
+@pytest.mark.parametrize("name", ["stale", "travelling", "swap-same-class", "swap-other-class"])
+def test_the_level_is_the_fraction_of_samples_or_the_faults_own(name: str) -> None:
+    assert [pair(name).strength(level) for level in (0.0, 0.1, 0.2, 0.5, 1.0)] == [0.0, 0.1, 0.2, 0.5, 1.0]
+
+
+def test_the_few_of_a_class_find_each_other() -> None:
+    rare = Pool(IDS, ["rare" if i in (7, 311) else "common" for i in range(N)], lambda modality, row: True)
+    found = faults("swap-same-class", pool=rare)
+    assert set(found[7].values()) == {311}
+    assert set(found[311].values()) == {7}
+
+
+@pytest.mark.parametrize("name", ["swap-same-class", "swap-other-class"])
+def test_only_who_has_the_modality_can_give_it(name: str) -> None:
+    def has(modality: str, row: int) -> bool:
+        return row % 8 < 4 if modality == "audio" else row % 8 > 3
+
+    donors = [(m, d) for f in faults(name, pool=Pool(IDS, LABELS, has)) for m, d in f.items() if isinstance(d, int)]
+    assert len(donors) == N
+    assert all(has(m, d) for m, d in donors)
+    assert all(has(m, d) for row in faults("stale", pool=Pool(IDS, LABELS, has)) for m, d in row.items())  # type: ignore[arg-type]
+
+
 def test_nobody_to_swap_with_leaves_the_sample_alone() -> None:
     alone = Pool(IDS[:3], ["a", "b", "c"], lambda modality, row: True)
     assert faults("swap-same-class", pool=alone) == [{}, {}, {}]
@@ -141,9 +181,9 @@ def test_a_plan_carries_the_other_rows_signal(session: Session, rows: Manifest) 
     changed = 0
     for m in session.modalities:
         own = [m.read(cell, rows.folder) for cell in rows.column(m.name)]
-        apply = plan.struck(m, slice(0, len(rows)))
+        apply = plan.struck(m)
         for row, sample in enumerate(rows.ids):
-            y = apply(sample, own[row], row)
+            y = apply(row, sample, own[row])
             if not np.array_equal(y, own[row]):
                 donors = [i for i, x in enumerate(own) if np.array_equal(x, y)]
                 assert len(donors) == 1
@@ -181,4 +221,13 @@ def test_what_cannot_be_is_a_sentence(noise: Noise, sentence: str) -> None:
 
 def test_underscores_are_hyphens() -> None:
     assert pair("swap_same_class") is pair("swap-same-class")
+    assert pairs.is_pair("swap_same_class")
+    assert pairs.serves("swap_same_class") == pair("swap-same-class").kinds
+    assert pairs.serves("gaussian_noise") == kinds("gaussian")
     assert corruption_for("gaussian_noise", "image") is corruption_for("gaussian", "image")
+
+
+def test_a_users_own_corruption_serves_its_kind() -> None:
+    assert pairs.serves("robustmm.corruptions.delay:video") == ["video"]
+    with pytest.raises(UsageError, match='no_such_module:Blur" cannot be imported'):
+        pairs.serves("no_such_module:Blur")

@@ -87,12 +87,11 @@ def test_zeros_stand_in_or_the_last_sample_that_was_there(session: Session, rows
     own, m = signals(session, rows, "series"), session.modality("series")
     zero = plan_of(session, rows, Condition("c", missing={"series": 0.5}, fill="zero"))
     stale = plan_of(session, rows, Condition("c", missing={"series": 0.5}, fill="stale"))
-    everything = slice(0, len(rows))
     last: np.ndarray = np.zeros(m.shape, np.float32)
     lost = 0
     for row, sample in enumerate(rows.ids):
-        zeroed = np.asarray(zero.struck(m, everything)(sample, own[row], row))
-        held = np.asarray(stale.struck(m, everything)(sample, own[row], row))
+        zeroed = np.asarray(zero.struck(m)(row, sample, own[row]))
+        held = np.asarray(stale.struck(m)(row, sample, own[row]))
         if zero.kept[row, 1]:
             assert np.array_equal(zeroed, own[row])
             assert np.array_equal(held, own[row])
@@ -108,9 +107,9 @@ def test_a_noise_met_by_half_of_the_samples_leaves_the_other_half_as_it_was(sess
     half = Condition("c", (Noise("gaussian", 1.0, ("series",), probability=0.5),))
     (records,), _ = evaluate(session, rows, [half])
     own, m = signals(session, rows, "series"), session.modality("series")
-    apply = plan_of(session, rows, half).struck(m, slice(0, len(rows)))
+    apply = plan_of(session, rows, half).struck(m)
     same = sum(
-        np.array_equal(np.asarray(apply(s, x, i)), x) for i, (s, x) in enumerate(zip(rows.ids, own, strict=True))
+        np.array_equal(np.asarray(apply(i, s, x)), x) for i, (s, x) in enumerate(zip(rows.ids, own, strict=True))
     )
     assert records.untouched == same
     assert 0.3 * len(rows) < same < 0.7 * len(rows)

@@ -93,6 +93,7 @@ class MeanSession:
     """A session without a network: an embedding is the input's mean, the answer that of the present ones."""
 
     classes = list(CLASSES[:2])
+    decodes = 16_384
     prior = np.array([0.5, 0.5])
 
     def __init__(self, modalities: Sequence[Modality] = SIX) -> None:
@@ -106,11 +107,12 @@ class MeanSession:
         assert x.shape[1:] == self.modality(name).shape
         return x.reshape(len(x), -1).mean(1, dtype=np.float64)[:, None].astype(np.float32)
 
-    def embeddings(self, inputs: Mapping[str, NDArray[Any]], batch: int) -> NDArray[np.float32]:
-        return np.stack([self.embed(name, x) for name, x in inputs.items()], 1)
+    def embeddings(self, inputs: Mapping[str, NDArray[Any]], batch: int) -> dict[str, NDArray[np.float32]]:
+        return {name: self.embed(name, x) for name, x in inputs.items()}
 
-    def decode(self, z: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        score = np.where(present, np.tanh(z[..., 0].astype(np.float64)), 0).mean(1)
+    def decode(self, z: Mapping[str, NDArray[np.float32]], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        stacked = np.stack([z[name] for name in self.names], 1)
+        score = np.where(present, np.tanh(stacked[..., 0].astype(np.float64)), 0).mean(1)
         return np.stack([1 + score, 1 - score], 1) / 2
 
 

@@ -15,6 +15,10 @@ def attack(
     data: Annotated[
         Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")
     ] = None,
+    describe: Annotated[
+        Path | None,
+        typer.Option("--describe", help="Of a model that other tools exported: a .toml of robustmm describe."),
+    ] = None,
     noise: Annotated[
         list[str] | None, typer.Option("--noise", help="A corruption; may be repeated. See: robustmm list corruptions.")
     ] = None,
@@ -53,14 +57,14 @@ def attack(
     from robustmm import source
     from robustmm.conditions import condition
     from robustmm.errors import UsageError
+    from robustmm.foreign import opened
     from robustmm.manifest import read
     from robustmm.report import sheet, tables
     from robustmm.runs import newest_model
-    from robustmm.session import Session
 
     path = model or newest_model(runs)
     note(f"model: {path}" + ("" if model else " (the newest exported)"))
-    session = Session(path, provider)
+    session = opened(path, describe, provider)
     manifest = source.of_model(session, data)
     note(f"data: split {split} of {manifest}" + ("" if data else " (what the model was trained on)"))
     stored = [m for m in missing or [] if m.endswith(".csv")]

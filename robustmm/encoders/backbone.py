@@ -98,5 +98,6 @@ class Pixels(nn.Module):
             self.register_buffer(name, values.view(1, -1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.fit(x.movedim(-1, 1).to(torch.float32) / 255)
+        # Of strided maps the exporter makes indices that tie every encoder to the first one's batch.
+        x = self.fit(x.movedim(-1, 1).contiguous().to(torch.float32) / 255)
         return (x - self.mean) / self.std

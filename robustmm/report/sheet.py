@@ -66,7 +66,7 @@ def rows(
         signals = read(manifest.take(chosen), [modality], on_bad).signals[modality.name]
         for row, clean in zip(chosen, signals, strict=True) if steps else ():
             sample = manifest.ids[row]
-            noisy = [plan.struck(modality, slice(row, row + 1))(sample, clean, 0) for plan in plans]
+            noisy = [plan.struck(modality)(row, sample, clean) for plan in plans]
             told = [f"{s.name} {', '.join(strengths(plans, i, modality.name))}" for i, s in enumerate(steps)]
             found.append(Row(f"{modality.name}, {sample}: {'; '.join(told)}", modality.kind, [clean, *noisy]))
     return found

@@ -189,7 +189,7 @@ def test_the_newest_model_is_taken(robustmm: Cli, here: Path, model: Path) -> No
         (["--limit", "0"], 2, "Invalid value for '--limit'"),
         (["--limit", "-3"], 2, "Invalid value for '--limit'"),
         (["--seed", "-1"], 2, "Invalid value for '--seed'"),
-        (["--provider", "gpu"], 2, '"gpu" is not a provider (known: cpu, cuda, tensorrt)'),
+        (["--provider", "gpu"], 2, '"gpu" is not a provider, did you mean "cpu"? (known: cpu, cuda, tensorrt)'),
         (["--on-bad-input", "skip"], 2, "'skip' is not one of 'error', 'missing'"),
         (["--data", "no.csv"], 3, "the manifest no.csv does not exist"),
         (["--data", "runs"], 3, "runs should hold one manifest.csv"),

@@ -21,6 +21,27 @@ def test_epsilon_is_a_tenth_of_the_standard_deviation(epsilon):
     assert (y == y[..., :1]).all(), "the same in all channels"
 
 
+def test_the_noise_is_normal_and_symmetrical():
+    y = run("qmf-gaussian", GREY, 2).astype(float)[..., 0] - 128
+    for z, below in ((-2, 0.02275), (-1, 0.15866), (1, 0.84134), (2, 0.97725)):
+        assert np.quantile(y, below) == pytest.approx(20 * z, abs=1.5)
+
+
+@pytest.mark.parametrize(("name", "x"), [("qmf-gaussian", GREY), ("qmf-blank", "to be or not to be " * 20)])
+def test_the_seed_and_the_sample_say_all(name, x):
+    first = run(name, x, 5)
+    np.random.seed(7)
+    assert np.array_equal(first, run(name, x, 5))
+    assert not np.array_equal(first, run(name, x, 5, seed=1))
+    assert not np.array_equal(first, run(name, x, 5, sample="t"))
+
+
+def test_the_same_words_go_at_a_higher_level_too():
+    text = " ".join(f"w{i}" for i in range(500))
+    mild, harsh = (run("qmf-blank", text, epsilon).split() for epsilon in (4, 8))
+    assert all(b == "_" for a, b in zip(mild, harsh, strict=True) if a == "_")
+
+
 def test_the_clean_version_clips_and_draws_for_each_sample():
     dark = run("qmf-gaussian", np.zeros_like(GREY), 10)
     assert (dark == 0).mean() == pytest.approx(0.5, abs=0.02)
@@ -49,3 +70,7 @@ def test_words_become_underscores(epsilon):
     assert len(words) == 3000
     assert np.mean([word == "_" for word in words]) == pytest.approx(epsilon / 10, abs=0.03)
     assert all(word == "_" or word == f"w{i}" for i, word in enumerate(words))
+
+
+def test_a_word_is_what_stands_between_white_space_which_stays():
+    assert run("qmf-blank", " don't  stop,\n\tnow!\u00a0ok ", 10) == " _  _\n\t_\u00a0_ "

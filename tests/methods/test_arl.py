@@ -68,6 +68,8 @@ def test_entropy_and_dependence_are_means_over_the_samples_that_have_the_modalit
     )
     spoilt = torch.where(present.T.unsqueeze(-1), alone, torch.nan)
     torch.testing.assert_close(method.boost(spoilt, present), expected)
+    alone_there = torch.tensor([[True, False]]).expand(5, 2)
+    assert method.boost(spoilt.nan_to_num(), alone_there).tolist() == [0.5, 0.0], "nobody has the second"
 
 
 @pytest.mark.parametrize(("options", "warm"), [({}, False), ({"uniform": True}, False), ({"warmup": 1}, True)])

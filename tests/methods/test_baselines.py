@@ -74,9 +74,20 @@ def test_every_combination_of_what_is_there_is_as_likely() -> None:
 
 def test_dropped_leaves_no_sample_empty() -> None:
     torch.manual_seed(0)
-    present = torch.ones(20_000, 2, dtype=torch.bool)
-    kept = dropped(present, 0.5)
+    present = torch.ones(40_000, 3, dtype=torch.bool)
+    kept = dropped(present, 0.3)
     assert kept.any(1).all()
-    counts = codes(kept).bincount(minlength=4) / 20_000
-    torch.testing.assert_close(counts[1:], torch.tensor([0.25, 0.25, 0.5]), rtol=0.05, atol=0)  # 1/4 lost all: kept all
+    counts = codes(kept).bincount(minlength=8) / len(kept)
+    one, two, three = 0.7 * 0.3**2, 0.7**2 * 0.3, 0.7**3 + 0.3**3  # 0.3^3 lost all: kept all
+    expected = torch.tensor([one, one, two, one, two, two, three])
+    torch.testing.assert_close(counts[1:], expected, rtol=0.1, atol=0)
     torch.testing.assert_close(dropped(present, 0.0), present)
+    torch.testing.assert_close(dropped(present, 1.0), present)
+
+
+def test_dropped_brings_nothing_back() -> None:
+    torch.manual_seed(0)
+    present = torch.rand(2000, 3) < 0.5
+    kept = dropped(present, 0.3)
+    assert not (kept & ~present).any()
+    torch.testing.assert_close(kept.any(1), present.any(1))

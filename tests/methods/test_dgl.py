@@ -42,3 +42,10 @@ def test_frozen_lets_gradients_through_and_thaws_what_was_learning_only() -> Non
     torch.testing.assert_close(x.grad, layer.weight)
     assert layer.weight.requires_grad
     assert not layer.bias.requires_grad
+
+
+def test_an_error_inside_leaves_nothing_frozen() -> None:
+    layer = torch.nn.Linear(2, 1)
+    with pytest.raises(ValueError, match="broke"), frozen(layer):
+        raise ValueError("broke")
+    assert all(p.requires_grad for p in layer.parameters())

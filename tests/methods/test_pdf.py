@@ -27,8 +27,8 @@ def test_holo_confidence_stays_a_share_and_is_zero_alone() -> None:
     whole = math.log(0.9 * 0.5 * 0.2)
     assert float(found[0, 2]) == pytest.approx(math.log(0.9 * 0.5) / whole / 2)
     assert found[1].tolist() == [0, 0, 0]
-    assert holo(torch.ones(1, 2), BOTH).isfinite().all()
-    assert holo(torch.zeros(1, 2), BOTH).isfinite().all()
+    for extreme in (torch.ones(1, 2), torch.zeros(1, 2)):
+        assert holo(extreme, BOTH).tolist() == [[0.5, 0.5]], "as sure as each other"
 
 
 def test_calibration_lowers_the_flatter_modality() -> None:
@@ -36,6 +36,15 @@ def test_calibration_lowers_the_flatter_modality() -> None:
     certainty = [sum(abs(x - 1 / 3) for x in row) / 3 for row in p[0].tolist()]
     torch.testing.assert_close(calibration(p, BOTH), torch.tensor([[1.0, certainty[1] / certainty[0]]]))
     assert calibration(p, torch.tensor([[False, True]])).tolist() == [[1.0, 1.0]]
+    flat = torch.full((1, 2, 3), 1 / 3)
+    assert calibration(flat, torch.tensor([[False, True]])).tolist() == [[1.0, 1.0]], "nobody to be flatter than"
+
+
+def test_calibration_compares_with_the_mean_of_the_others_that_are_there() -> None:
+    p = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [1.0, 0.0]]).expand(2, 4, 2)  # certainties .4 .1 .3 .5
+    present = torch.tensor([[True, True, True, True], [True, True, True, False]])
+    expected = torch.tensor([[1.0, 0.1 / 0.4, 0.3 / (1 / 3), 1.0], [1.0, 0.1 / 0.35, 1.0, 1.0]])
+    torch.testing.assert_close(calibration(p, present), expected)
 
 
 def test_weights_are_a_softmax_over_what_is_there() -> None:
@@ -57,6 +66,17 @@ def test_the_fused_answer_by_hand(training: bool) -> None:
         du = (s.softmax(-1) - 1 / CLASSES).abs().mean(-1)
         belief = belief * torch.stack([(du[:, 0] / du[:, 1]), (du[:, 1] / du[:, 0])], 1).clamp(max=1)
     torch.testing.assert_close(fusion(z, present), (belief.softmax(1).unsqueeze(-1) * s).sum(1))
+
+
+def test_the_fused_answer_of_what_is_left_of_three_is_that_of_the_pair() -> None:
+    torch.manual_seed(0)
+    fusion, z = PredictiveFusion(3, WIDTH, CLASSES).eval(), torch.randn(5, 3, WIDTH)
+    present = torch.tensor([[True, False, True]]).expand(5, 3)
+    s, t = fusion.unimodal(z)[:, ::2], fusion.mono(z)[:, ::2]
+    belief = t + t.flip(1).log() / t.log().sum(1, keepdim=True)
+    du = (s.softmax(-1) - 1 / CLASSES).abs().mean(-1)
+    w = (belief * (du / du.flip(1)).clamp(max=1)).softmax(1)
+    torch.testing.assert_close(fusion(z, present), (w.unsqueeze(-1) * s).sum(1))
 
 
 def test_the_terms_and_that_confidence_does_not_teach_the_encoders() -> None:

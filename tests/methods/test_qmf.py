@@ -37,6 +37,18 @@ def test_the_confidence_may_be_kept_from_learning(detach: bool) -> None:
     torch.testing.assert_close(found, by_hand)
 
 
+@pytest.mark.parametrize("detach", [False, True])
+def test_a_recipe_says_whether_it_is(detach: bool) -> None:
+    data = toy(2)
+    model, _ = ready("qmf", data, options={"qmf": {"detach_confidence": detach}})
+    z = model.embedding(data.inputs, data.present).z.detach().requires_grad_()
+    model.decode(z, data.present).sum().backward()
+    s = model.fusion.unimodal(z.detach())
+    c = s.logsumexp(-1, keepdim=True) / 10
+    by_s = c.expand_as(s) if detach else c + s.sum(-1, keepdim=True) * s.softmax(-1) / 10
+    torch.testing.assert_close(z.grad, torch.einsum("bmc,mcw->bmw", by_s, model.fusion.weight))
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_hinge_by_a_loop(sign: int) -> None:
     torch.manual_seed(1)

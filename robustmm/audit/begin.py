@@ -1,0 +1,102 @@
+"""From what a user asks to an audit that can run: its plans, its folder, what it will cost and who works on it."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from robustmm import shelf
+from robustmm.audit.compared import audited
+from robustmm.audit.passes import current
+from robustmm.audit.run import CLEAN, Audit, Plans, Stage
+from robustmm.audit.setting import Setting, hashed, work
+from robustmm.cost import Cost, cost
+from robustmm.errors import UsageError
+from robustmm.reading import fed
+from robustmm.session import Session
+from robustmm.suite import load
+
+BATCH = 64
+TRIED = (8, 16, 32, 64, 128, 256)
+"""Batch sizes that are measured where nobody chose one."""
+WORTH = 20.0
+"""Seconds of work from which several processes repay their start."""
+
+
+def plans(name: str, setting: Setting, groups: tuple[str, ...], share: float, reference: Path | None) -> Plans:
+    """Raises UsageError for a suite that is not there, is not valid or serves none of the model's modalities, DataError
+    for a reference that is no audit's result."""
+    if not 0 <= share <= 1:  # NaN, which passes every bound
+        raise UsageError(f"the share of clean accuracy should be in [0, 1], found {share:g}")
+    if reference:
+        audited(reference)
+    path = shelf.find("attacks", name)
+    suite = load(path)
+    conditions = suite.conditions(work(setting).session.modalities)
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Plans(path.stem, tuple(conditions), content, groups, share, reference, suite.search)
+
+
+def folder(setting: Setting, asked: Plans) -> Path:
+    """The same for the same question, so that the same command continues."""
+    model = setting.model.absolute().parent.name if setting.model.name == "model.onnx" else setting.model.stem
+    return Path("audits") / f"{model}-{asked.suite}-{hashed([work(setting).digest, asked.suite_sha256])[:6]}"
+
+
+def audit(
+    setting: Setting,
+    asked: Plans,
+    out: Path,
+    workers: int | None,
+    stage: Stage,
+    note: Callable[[str], None],
+    measure: bool = True,
+) -> Audit:
+    """Says what is left to do and what it costs before it starts."""
+    conditions = [CLEAN, *asked.conditions]
+    made = work(setting)
+    here = current(setting, conditions, out / "cells")
+    wanting = sum(len(here.wanting(chunk)) for chunk in range(len(made.chunks)))
+    cells = len(conditions) * len(made.chunks)
+    if not wanting:
+        note(f"audit: {len(conditions)} conditions, all measured already, in {out}")
+        return Audit(setting, asked, out, workers or 1, stage)
+    if measure:
+        setting = replace(setting, batch=fastest(made.session, len(made.chunks[0])))
+    price = cost(made.session, made.rows, asked.conditions, setting.on_bad)
+    left = price.seconds * wanting / cells
+    if workers is None:
+        workers = min(len(os.sched_getaffinity(0)), len(made.chunks)) if left > WORTH else 1
+    note(
+        told(price, left / workers, workers)
+        + (f"; {1 - wanting / cells:.0%} is measured already" if wanting < cells else "")
+    )
+    return Audit(setting, asked, out, workers, stage)
+
+
+def told(price: Cost, seconds: float, workers: int) -> str:
+    encodings = ", ".join(f"{name} {count}" for name, count in price.encodings.items())
+    took = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    return (
+        f"audit: {price.conditions} conditions and clean on {price.samples} samples; per sample {price.decodings} "
+        f"decodings and encodings {encodings}; about {took} with {workers} worker{'s' if workers > 1 else ''}, "
+        "breaking levels aside"
+    )
+
+
+def fastest(session: Session, most: int) -> int:
+    """The rows at once with which the encoders take the least time a row, of those a chunk can fill."""
+    times = {}
+    for size in [size for size in TRIED if size <= most] or [most]:
+        blanks = {m.name: fed(m, [None] * size) for m in session.modalities}
+        for name, x in blanks.items():
+            session.embed(name, x[:2])
+        began = time.perf_counter()
+        session.batch = size
+        for name, x in blanks.items():
+            session.embed(name, x)
+        times[size] = (time.perf_counter() - began) / size
+    session.batch = min(times, key=lambda size: times[size])
+    return session.batch

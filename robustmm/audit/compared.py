@@ -1,0 +1,69 @@
+"""Errors against a reference run: mean corruption error, where somebody names the reference."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from robustmm.audit.envelope import Ladder, ladders
+from robustmm.audit.result import AuditResult, ConditionResult, Reference
+from robustmm.conditions import Condition
+from robustmm.errors import DataError
+from robustmm.robustness import mean_corruption_error, relative_mean_corruption_error
+
+
+def audited(path: Path) -> AuditResult:
+    """Another audit's result. Raises DataError for a file that is none."""
+    try:
+        return AuditResult.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"the reference {path} should be the results.json of an audit, and cannot be read so"
+        ) from error
+
+
+def reference(
+    path: Path | None,
+    clean: ConditionResult,
+    found: Sequence[ConditionResult],
+    conditions: Sequence[Condition],
+    samples: str,
+) -> Reference | None:
+    """Raises DataError for a file that is no audit's result, or has not the same conditions, or `samples` of another
+    hash."""
+    if path is None:
+        return None
+    other = audited(path)
+    if other.data_sha256 != samples:
+        raise DataError(f"the reference {path} was measured on other samples (split {other.split} of {other.manifest})")
+    theirs = {c.name: 1 - c.accuracy.value for c in other.conditions}
+    ours = {c.name: 1 - c.accuracy.value for c in found}
+    climbed = ladders(conditions)
+    climbed = [ladder for ladder in climbed if len(ladder.grid) == max(len(each.grid) for each in climbed)]
+    names = [list(ladder.grid.values()) for ladder in climbed]
+    if lacking := [name for grid in names for name in grid if name not in theirs]:
+        raise DataError(f'the reference {path} has no condition "{lacking[0]}"')
+    if not names:
+        raise DataError("a reference is compared by corruptions at several levels, and the suite has none")
+    errors, base = ([[table[name] for name in grid] for grid in names] for table in (ours, theirs))
+    try:
+        whole = mean_corruption_error(errors, base)
+    except ValueError as error:
+        raise DataError(f"the reference {path} cannot be divided by: {error}") from error
+    try:
+        relative = relative_mean_corruption_error(
+            errors, 1 - clean.accuracy.value, base, 1 - other.clean.accuracy.value
+        ).mean
+    except ValueError:  # under some corruption the reference loses nothing
+        relative = math.nan
+    by = dict(zip(map(called, climbed), map(float, whole.by_corruption), strict=True))
+    return Reference(model=other.model, mean_corruption_error=whole.mean, relative=relative, by_corruption=by)
+
+
+def called(ladder: Ladder) -> str:
+    """A corruption and all that it is told apart by, but its level."""
+    (noise,) = ladder.condition.noises
+    said = [noise.name, f"on {'+'.join(noise.on)}" if noise.on else ""]
+    said += [f"with probability {noise.probability:g}" if noise.probability < 1 else ""]
+    said += [f"{key}={value}" for key, value in noise.options.items()]
+    return " ".join(filter(None, said))

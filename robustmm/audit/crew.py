@@ -1,0 +1,68 @@
+"""Who does the work: this process, or several that share nothing but the folder of cells."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, TypeVar
+
+from robustmm.errors import InterruptedRun
+
+T = TypeVar("T")
+TICK = 0.2
+"""Seconds between two looks at how far the others are."""
+
+
+class Crew:
+    """Runs a function on many arguments, in order of need; answers come in the arguments' order."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.pool:
+            if error:  # nobody waits for what nobody will read; cells are whole or not there
+                for process in list(self.pool._processes.values()):
+                    process.terminate()
+            self.pool.shutdown(cancel_futures=True)
+
+    def each(
+        self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], tick: Callable[[], None] = lambda: None
+    ) -> Iterator[T]:
+        """`function(*job)` of every job. `tick` is called while the answers are waited for."""
+        if self.workers == 1 or len(jobs) == 1:
+            for job in jobs:
+                yield function(*job)
+                tick()
+            return
+        if self.pool is None:
+            context = multiprocessing.get_context("spawn")  # a fork would copy onnxruntime's threads in mid-air
+            self.pool = ProcessPoolExecutor(self.workers, context, initializer=_quiet)
+        futures = [self.pool.submit(function, *job) for job in jobs]
+        waiting: set[Future[T]] = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
+            for future in done:
+                try:
+                    future.result()  # an error stops all at once
+                except BrokenProcessPool as error:
+                    raise InterruptedRun(
+                        "a worker was killed, most often for want of memory: what was made is kept; the same command "
+                        "continues, with fewer --workers in less memory"
+                    ) from error
+            tick()
+        for future in futures:
+            yield future.result()
+
+
+def _quiet() -> None:
+    """Ctrl-C reaches every process of a terminal; the one that was asked answers for all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,52 @@
+"""Accuracy over missing rates, and the condition that moves each modality's share the most."""
+
+from collections.abc import Sequence
+
+from robustmm.attack_result import Estimate
+from robustmm.audit.result import ConditionResult, Rates, Shift
+from robustmm.conditions import Condition
+from robustmm.robustness import area_under_rates
+
+
+def rates(conditions: Sequence[Condition], found: Sequence[ConditionResult], clean: Estimate) -> list[Rates]:
+    """A curve for every set of modalities that is missing at one rate, independently and told, with nothing else."""
+    curves: dict[tuple[str, ...], dict[float, ConditionResult]] = {}
+    for condition, result in zip(conditions, found, strict=True):
+        lost = {name: rate for name, rate in condition.missing.items() if rate > 0}
+        alone = not condition.noises and not condition.present and not condition.table
+        if alone and len(set(lost.values())) == 1 and condition.fill == "masked" and condition.burst == 1:
+            curves.setdefault(tuple(lost), {})[next(iter(lost.values()))] = result
+    made = []
+    for names, points in curves.items():
+        at = {0.0: clean, **{rate: points[rate].accuracy for rate in sorted(points)}}
+        made.append(
+            Rates(
+                modalities=list(names),
+                conditions=[points[rate].name for rate in sorted(points)],
+                rates=list(at),
+                accuracies=list(at.values()),
+                area=area_under_rates(list(at), [estimate.value for estimate in at.values()]),
+            )
+        )
+    return made
+
+
+def shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> list[Shift]:
+    """For each modality the certain effect that moves its share of the accuracy the most; none where there is none."""
+    made = []
+    certain = [result for result in found if result.effect != "none"]
+    for m, before in enumerate(clean.modalities if certain else []):
+
+        def moved(result: ConditionResult, m: int = m, share: float = before.accuracy_share) -> float:
+            return abs(result.modalities[m].accuracy_share - share)
+
+        most = max(certain, key=moved)
+        made.append(
+            Shift(
+                modality=before.name,
+                condition=most.name,
+                clean=before.accuracy_share,
+                share=most.modalities[m].accuracy_share,
+            )
+        )
+    return made

@@ -1,0 +1,24 @@
+"""The noise floor: what repeating the clean run changes by itself."""
+
+import numpy as np
+
+from robustmm.audit.result import Floor
+from robustmm.audit.setting import Work
+from robustmm.conditions import Condition
+
+REPEATS = 3
+
+
+def floor(work: Work) -> Floor:
+    """The clean run of the first chunk, several times over: read, encoded and decoded anew."""
+    evaluation = work.evaluation([Condition("clean")])
+    rows = work.chunks[0]
+    runs = [next(evaluation.records(rows, evaluation.read(rows), [0]))[1].probabilities for _ in range(REPEATS)]
+    spread = np.max(runs, axis=0) - np.min(runs, axis=0)
+    answers = np.argmax(runs, axis=-1)
+    return Floor(
+        samples=len(rows),
+        repeats=REPEATS,
+        probability=spread.max(),
+        accuracy=(answers != answers[0]).any(0).mean(),
+    )

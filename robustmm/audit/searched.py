@@ -1,0 +1,39 @@
+"""A suite's searches on the samples of an audit, each kept when it is done."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from robustmm import search
+from robustmm.audit.result import Searches, SearchResult
+from robustmm.audit.setting import Setting, work
+from robustmm.audit.store import whole
+from robustmm.corruptions import pairs
+from robustmm.suite_tables import MixTable, SearchTable
+
+
+def searched(setting: Setting, table: SearchTable, path: Path) -> None:
+    """Runs one search and writes its outcome."""
+    made = work(setting)
+    rows = made.rows
+    if table.samples is not None and table.samples < len(rows):
+        rows = rows.take([i * len(rows) // table.samples for i in range(table.samples)])
+    found: SearchResult
+    if isinstance(table, MixTable):
+        kinds = {m.kind for m in made.session.modalities}
+        able = [name for name in table.noise if kinds.intersection(pairs.serves(name))]
+        found = search.mix(
+            made.session, rows, able, budgets=table.budget, levels=table.level, seed=setting.seed,
+            batch=len(made.chunks[0]), on_bad=setting.on_bad,
+        )  # fmt: skip
+    else:
+        found = search.square(
+            made.session, rows, on=table.on, eps=table.eps, scales=table.scale, queries=table.queries,
+            seed=setting.seed, batch=len(made.chunks[0]), on_bad=setting.on_bad,
+        )  # fmt: skip
+    text = json.dumps(found.model_dump(mode="json"))
+    whole(path, lambda file: file.write(text.encode(errors="surrogatepass")))
+
+
+def read(paths: Sequence[Path]) -> list[SearchResult]:
+    return Searches.validate_python([json.loads(path.read_bytes().decode(errors="surrogatepass")) for path in paths])

@@ -1,0 +1,90 @@
+"""Cells on disk: one file each, complete or not there. Two audits may share a folder."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+from typing import IO, TypeVar
+
+from robustmm.records import Records, load
+
+T = TypeVar("T")
+
+DAMAGED = (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a cell raises where a byte of it has changed."""
+BESIDE = ("results.json", "records.parquet")
+"""Files that an audit writes beside its cells."""
+
+
+class Store:
+    """A folder of cells by key. A file takes its name only when it is whole, so that whoever is killed leaves no half
+    of one behind; what a dead process left under a temporary name is swept up by the next."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str, suffix: str = ".npz") -> Path:
+        return self.folder / key[:2] / f"{key}{suffix}"
+
+    def has(self, key: str, suffix: str = ".npz") -> bool:
+        return self.path(key, suffix).is_file()
+
+    def put(self, key: str, records: Records) -> None:
+        whole(self.path(key), records.write)
+
+    def get(self, key: str) -> Records | None:
+        """The records of a cell; None where there is none, or one that cannot be read, which is then removed."""
+        try:
+            with self.path(key).open("rb") as file:
+                return load(file)
+        except FileNotFoundError:
+            return None
+        except DAMAGED:
+            self.path(key).unlink(missing_ok=True)
+            return None
+
+    def sweep(self) -> None:
+        """Removes what processes that are no more left half written, here and beside this folder."""
+        beside = [self.folder.parent.glob(f".{name}.*.part") for name in BESIDE]
+        for path in chain(self.folder.glob("*/.*.part"), *beside):
+            process = path.name.removesuffix(".part").rpartition(".")[2]
+            if not process.isdecimal() or not _alive(int(process)):
+                path.unlink(missing_ok=True)
+
+
+def parsed(path: Path, parse: Callable[[str], T]) -> T | None:
+    """What a text file says; None where there is none, or one that cannot be parsed, which is then removed."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError):
+        path.unlink(missing_ok=True)
+        return None
+
+
+def whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Writes a file that is there only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            write(file)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _alive(process: int) -> bool:
+    if os.name != "posix":  # where os.kill(process, 0) is Ctrl-C
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

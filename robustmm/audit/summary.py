@@ -1,0 +1,151 @@
+"""One condition's records, against the clean ones, as numbers with intervals."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from robustmm import metrics, statistics
+from robustmm.attack import applied, mean, proportion, ratio, reliance
+from robustmm.attack_result import Change
+from robustmm.audit.result import ConditionResult, Group, Interaction, ModalityUnder, Projection, Single
+from robustmm.contribution import shares
+from robustmm.metrics import correct, surprise
+from robustmm.modalities import Modality
+from robustmm.plan import Plan
+from robustmm.power import minimum_detectable_effect
+from robustmm.records import Array, Records
+from robustmm.robustness import evenness
+from robustmm.selective import aurc
+
+Columns = dict[str, list[str]]
+"""What samples are grouped by: a column of the manifest, a value a sample."""
+
+
+def summary(plan: Plan, records: Records, clean: Records, groups: Columns, seed: int) -> ConditionResult:
+    """Everything but what needs the other conditions: `adjusted` and `effect` stay those of one test alone."""
+    p, y = records.probabilities, records.target
+    right, before = correct(p, y), correct(clean.probabilities, y)
+    change = statistics.paired_bootstrap(right, before, seed=seed)
+    nll_change = statistics.paired_bootstrap(surprise(p, y), surprise(clean.probabilities, y), seed=seed)
+    discordant = float((right != before).mean())
+    flips = int((p.argmax(1) != clean.probabilities.argmax(1)).sum())
+    modalities = list(plan.modalities.values())
+    lost = {m.name: float(1 - plan.kept[:, i].mean()) for i, m in enumerate(modalities) if not plan.kept[:, i].all()}
+    return ConditionResult(
+        name=plan.condition.name,
+        missing=lost,
+        fill=plan.condition.fill,
+        accuracy=proportion(int(right.sum()), len(y)),
+        change=Change(**change._asdict()),
+        adjusted=change.p,
+        effect="none",
+        detectable=minimum_detectable_effect(len(y), discordant or 1 / len(y)),
+        retention=right.mean() / before.mean() if before.any() else float("nan"),
+        macro_f1=metrics.macro_f1(p, y),
+        nll=metrics.nll(p, y),
+        nll_change=Change(**nll_change._asdict()),
+        ece=metrics.ece(p, y),
+        brier=metrics.brier(p, y),
+        aurc=aurc(p, y),
+        flip_rate=proportion(flips, len(y)),
+        untouched=records.untouched,
+        efficiency_residual=records.residual,
+        modalities=_modalities(plan, modalities, records, clean, seed),
+        interactions=_interactions([m.name for m in modalities], records, seed),
+        projection=_projection(right, records),
+        best_single=_best_single([m.name for m in modalities], right, records, seed),
+        evenness=_evenness(records),
+        groups=[_group(c, v, rows, right, records) for c, v, rows in grouped(groups)],
+    )
+
+
+def grouped(columns: Columns) -> list[tuple[str, str, Any]]:
+    """(column, value, rows) of every group, in order of column and value."""
+    return [
+        (column, value, np.array([v == value for v in values]))
+        for column, values in columns.items()
+        for value in sorted(set(values))
+    ]
+
+
+def _modalities(
+    plan: Plan, modalities: Sequence[Modality], records: Records, clean: Records, seed: int
+) -> list[ModalityUnder]:
+    weights = weighed(records)
+    return [
+        ModalityUnder(
+            **found.model_dump(),
+            name=m.name,
+            noises=[applied(step, m.name) for step in plan.noises(m.name)],
+            snr=ratio(records.snr[:, i], clean.present[:, i]) if m.kind == "audio" and plan.noises(m.name) else None,
+            weight=weights[i],
+        )
+        for i, (m, found) in enumerate(
+            zip(modalities, reliance([m.name for m in modalities], records, seed), strict=True)
+        )
+    ]
+
+
+def weighed(records: Records) -> Array:
+    """CAL's W (modality,) from what was recorded; see reliance.information_confidence."""
+    here = records.present
+    if not records.exact or not here.any():
+        return np.full(here.shape[1], np.nan)
+    seen, count = here.any(0), here.sum(0)
+    weight = np.zeros(here.shape[1])
+    for part in (records.information, records.certainty):
+        weight[seen] += 0.5 * shares(np.where(here, part, 0).sum(0)[seen] / count[seen])
+    return weight
+
+
+def _interactions(names: Sequence[str], records: Records, seed: int) -> list[Interaction]:
+    if not records.exact or len(names) < 2:
+        return []
+    values = mean(records.interaction, seed)
+    return [Interaction(modalities=pair, value=v) for pair, v in zip(combinations(names, 2), values, strict=True)]
+
+
+def _projection(right: Array, records: Records) -> Projection | None:
+    rows = ~np.isnan(records.additive)
+    if not rows.any():
+        return None
+    full, additive = float(right[rows].mean()), float(records.additive[rows].mean())
+    return Projection(samples=int(rows.sum()), accuracy=full, additive=additive, gap=full - additive)
+
+
+def _best_single(names: Sequence[str], right: Array, records: Records, seed: int) -> Single | None:
+    """Of the modalities alone, the one that is right most often among all samples."""
+    alone = np.nan_to_num(records.solo).mean(0)
+    best = int(alone.argmax())
+    rows = records.present[:, best]
+    if len(names) < 2 or not rows.any():
+        return None
+    solo = records.solo[rows, best]
+    change = statistics.paired_bootstrap(right[rows], solo, seed=seed)
+    return Single(
+        modality=names[best],
+        samples=int(rows.sum()),
+        accuracy=solo.mean(),
+        change=Change(**change._asdict()),
+        better=change.value < 0 and change.p < 0.05,
+    )
+
+
+def _evenness(records: Records) -> float:
+    """Over all configurations of missing modalities; NaN where there are none, or none is worth anything."""
+    if records.right.shape[1] < 4:
+        return float("nan")
+    found = evenness(records.right.mean(0))
+    return float("nan") if found is None else found
+
+
+def _group(column: str, value: str, rows: Any, right: Array, records: Records) -> Group:
+    return Group(
+        column=column,
+        value=value,
+        samples=int(rows.sum()),
+        accuracy=proportion(int(right[rows].sum()), int(rows.sum())),
+        contributions=list(records.phi_accuracy[rows].mean(0)),
+    )

@@ -1,0 +1,59 @@
+"""Records as one Parquet table: a row per condition and sample."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+import pyarrow
+import pyarrow.parquet
+
+from robustmm.audit.store import whole
+from robustmm.records import Records
+
+KEY = b"robustmm"
+
+
+def write(path: Path, made: Iterable[tuple[str, Records]], names: list[str], classes: list[str], key: str) -> None:
+    """One row group a condition, so that memory does not grow with their number. `key` says what the table is of: one
+    that is there with this key is left as it is."""
+    if written(path) == key:
+        return
+
+    def into(file: IO[bytes]) -> None:
+        writer: pyarrow.parquet.ParquetWriter | None = None
+        for condition, records in made:
+            table = rows(condition, records, names, classes).replace_schema_metadata({KEY: key.encode()})
+            writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema, compression="zstd")
+            writer.write_table(table, row_group_size=max(1, len(records)))
+        if writer:
+            writer.close()
+
+    whole(path, into)
+
+
+def written(path: Path) -> str:
+    """The key of a table; empty where there is none to be read."""
+    try:
+        found = pyarrow.parquet.read_schema(os.fspath(path)).metadata or {}
+    except (OSError, pyarrow.ArrowException):
+        return ""
+    key: bytes = found.get(KEY, b"")
+    return key.decode()
+
+
+def rows(condition: str, records: Records, names: list[str], classes: list[str]) -> pyarrow.Table:
+    columns = {
+        "condition": pyarrow.array([condition] * len(records)),
+        "id": pyarrow.array(records.ids),
+        "label": pyarrow.array([classes[c] for c in records.target]),
+        "answer": pyarrow.array([classes[c] for c in records.probabilities.argmax(1)]),
+    }
+    columns |= {f"p.{label}": pyarrow.array(records.probabilities[:, c]) for c, label in enumerate(classes)}
+    for m, name in enumerate(names):
+        columns |= {
+            f"present.{name}": pyarrow.array(records.present[:, m]),
+            f"accuracy.{name}": pyarrow.array(records.phi_accuracy[:, m]),
+            f"log_probability.{name}": pyarrow.array(records.phi_log_probability[:, m]),
+        }
+    return pyarrow.table(columns)

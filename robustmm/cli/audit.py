@@ -1,0 +1,84 @@
+"""`robustmm audit`: a suite on an exported file, kept as it goes."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from robustmm.cli import app
+from robustmm.cli.console import Json, OnBadInput, Runs, Seed, note, out, progress, show_json
+
+
+@app.command()
+def audit(
+    model: Annotated[Path | None, typer.Argument(help="An exported .onnx file (default: the newest).")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")
+    ] = None,
+    suite: Annotated[str, typer.Option("--suite", help="A suite, or a .toml file. See: robustmm list.")] = "deployment",
+    split: Annotated[str, typer.Option("--split", help="The manifest's split to audit.")] = "test",
+    to: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the audit (default: audits/, named by what is audited).")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes (default: all cores, where it is worth it).")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, spread over the split.")] = None,
+    seed: Seed = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was measured before, and measure again.")] = False,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", help="Also group samples by this column of the manifest; may be repeated."),
+    ] = None,
+    baseline: Annotated[
+        Literal["masked", "mean", "permuted"],
+        typer.Option("--baseline", help="What stands for a modality outside a subset, in contributions."),
+    ] = "masked",
+    share: Annotated[
+        float,
+        typer.Option("--share", min=0, max=1, help="A level breaks the model below this share of clean accuracy."),
+    ] = 0.9,
+    describe: Annotated[
+        Path | None, typer.Option("--describe", help="What a file of another tool holds. See: robustmm describe.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="Another audit's results.json: mean corruption error against it.")
+    ] = None,
+    provider: Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")] = "cpu",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="onnxruntime's threads in each worker.")] = 1,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Rows that an encoder takes at once (default: measured).")
+    ] = None,
+    on_bad_input: OnBadInput = "error",
+    json: Json = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Audit a model: every condition of a suite, where it breaks, and what each modality contributes."""
+    from robustmm.audit import begin
+    from robustmm.audit.setting import Setting
+    from robustmm.foreign import opened
+    from robustmm.report import audit as report
+    from robustmm.runs import newest_model
+    from robustmm.source import of_model
+
+    path = model or newest_model(runs)
+    note(f"model: {path}" + ("" if model else " (the newest exported)"))
+    manifest = of_model(opened(path, describe, provider, threads), data)
+    note(f"data: split {split} of {manifest}" + ("" if data else " (what the model was trained on)"))
+    setting = Setting(
+        model=path, manifest=manifest, describe=describe, split=split, limit=limit, seed=seed, on_bad=on_bad_input,
+        baseline=baseline, provider=provider, threads=threads, batch=batch or begin.BATCH,
+    )  # fmt: skip
+    plans = begin.plans(suite, setting, tuple(by or ()), share, reference)
+    folder = to or begin.folder(setting, plans)
+    if fresh:
+        shutil.rmtree(folder / "cells", ignore_errors=True)
+        (folder / "records.parquet").unlink(missing_ok=True)
+    made = begin.audit(setting, plans, folder, workers, progress, note, measure=batch is None)
+    result = made.run()
+    if json:
+        show_json(result)
+    else:
+        out.print(report.audit(result))
+    note(f"results: {folder / 'results.json'}, records: {folder / 'records.parquet'}")

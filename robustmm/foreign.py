@@ -1,0 +1,115 @@
+"""A classifier that other tools exported, under a session's interface: the graph runs whole for every question."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from robustmm import graph, session
+from robustmm.description import Description, load, refuse
+from robustmm.errors import DataError, RobustmmError
+from robustmm.port import feed
+from robustmm.runner import Runner, batches
+from robustmm.session import Embeddings, Session, softmax
+from robustmm.wiring import wired
+
+CLOSE = 1e-3
+"""How near to 1 probabilities sum, half precision included."""
+
+
+class ForeignSession(Session):
+    """`embed` scales and lays out: what it gives is the graph's own input (batch, ...) in the graph's dtype. `decode`
+    fills what is missing and runs the whole graph. Which input is what, the description says."""
+
+    decodes = 64
+
+    def __init__(self, path: Path, description: Path, provider: str = "cpu", threads: int = 0, batch: int = 64) -> None:
+        """Raises UsageError for a description that does not fit the graph, DataError for a graph that does not run."""
+        model, told = session.opened(path), load(description)
+        self.ports = wired(told, model)
+        self.path, self.batch = path, batch
+        self.modalities = told.modalities
+        self.names = [m.name for m in self.modalities]
+        self.classes = list(told.head.classes)
+        self.prior = np.array(told.head.prior) if told.head.prior else np.full(len(self.classes), 1 / len(self.classes))
+        self.activation = told.head.output.activation
+        self.facts = {
+            "manifest": None,
+            "recipe": {"method": {"name": "foreign"}},
+            "description": hashlib.sha256(told.source.encode()).hexdigest(),
+        }
+        self.tensors = {tensor.name: tensor for tensor in graph.inputs(model)}
+        self._encoders = {port.modality.name: port for port in self.ports}  # type: ignore[misc]
+        self._fillers = {port.modality.name: port.filler for port in self.ports}
+        fixed = told.head.batch or max(tensor.batch for tensor in self.tensors.values())
+        try:
+            self._whole = Runner(graph.cut(model, told.head.output.name), provider, threads, fixed)
+            answer = self._run({name: self.blank(name, 2) for name in self.names}, np.zeros((2, len(self.names)), bool))
+        except RobustmmError:
+            raise
+        except Exception as error:  # onnxruntime's errors share no base class
+            hint = "" if fixed else "; if it takes one number of rows only, say so in the description: batch = 1"
+            raise DataError(f"{path} cannot be run: {error}".splitlines()[0] + hint) from error
+        if wrong := unlike(answer, told):
+            refuse(told.path, [told.at(*wrong)])
+
+    def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Probabilities (batch, class) from the graph's inputs and what is present (batch, modality)."""
+        if len(present) == 0:
+            return np.zeros((0, len(self.classes)))
+        held = np.asarray(present.any(1))
+        row = np.where(held, np.arange(len(held)), held.argmin())  # all that hold nothing are filled alike: one is run
+        asked, answered = np.unique(row, return_inverse=True)
+        parts = [self._run({n: z[n][rows] for n in self.names}, present[rows]) for rows in batches(asked, self.decodes)]
+        return probabilities(np.concatenate(parts), self.activation, len(self.classes))[answered]
+
+    def blank(self, name: str, batch: int) -> NDArray[Any]:
+        """What the graph is fed where the modality is missing."""
+        return np.repeat(self._fillers[name], batch, 0)
+
+    def _run(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[Any]:
+        return self._whole(**feed(self.ports, z, present, self.tensors))
+
+
+def opened(
+    path: Path, description: Path | None = None, provider: str = "cpu", threads: int = 0, batch: int = 64
+) -> Session:
+    """A session on a file of ours, or on any other with its description."""
+    if description is None:
+        return Session(path, provider, threads, batch)
+    return ForeignSession(path, description, provider, threads, batch)
+
+
+def probabilities(answer: NDArray[Any], activation: str, classes: int) -> NDArray[np.float64]:
+    """(batch, class) of a graph's answer (batch, ...); the one column of two classes is of the second."""
+    columns = answer.reshape(len(answer), -1).astype(np.float64)
+    if activation == "softmax":
+        return softmax(columns)
+    p = expit(columns) if activation == "sigmoid" else columns
+    return np.concatenate([1 - p, p], 1) if p.shape[1] == 1 and classes == 2 else p
+
+
+def unlike(answer: NDArray[Any], told: Description) -> tuple[list[str], str] | None:
+    """Why the answer to two rows is not what the description says, and of which key; None where it is."""
+    name, activation, classes = told.head.output.name, told.head.output.activation, len(told.head.classes)
+    if len(answer) != 2:
+        return ["batch"], f'the output "{name}" answers {answer.shape} to 2 rows; say how many it takes, as batch = 1'
+    width = answer[0].size
+    one = width == 1 and classes == 2
+    if not (one if activation == "sigmoid" else width == classes or (one and activation == "none")):
+        wanted = "1 column for 2 classes" if activation == "sigmoid" else f"{classes} columns for {classes} classes"
+        return ["classes"], f'the output "{name}" should have {wanted} ({activation}), found {width}'
+    p = probabilities(answer, "none", classes)
+    if not np.isfinite(p).all():
+        return ["output", "name"], f'the output "{name}" is not finite where every input is missing; fill it otherwise'
+    sums, place = p.sum(1), ["output", "activation"]
+    shares = p.min() > -CLOSE and np.abs(sums - 1).max() < CLOSE
+    if activation == "none" and not shares:
+        found = f"{np.round(p[0], 4).tolist()}, which sum to {sums[0]:.4g}"
+        return place, f'[output] activation: "{name}" should hold probabilities, found {found}; softmax or sigmoid?'
+    if activation == "softmax" and shares:
+        return place, f'[output] activation: "{name}" holds probabilities already, expected "none"'
+    return None

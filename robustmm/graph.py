@@ -1,0 +1,105 @@
+"""The inputs and outputs of an ONNX graph, as tensors with names."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+
+from robustmm.errors import known
+
+
+class Tensor(NamedTuple):
+    """`dtype` is None for what is no array of numbers, a dimension is None where the graph leaves it open, and `dims`
+    (the batch first) is None where it says nothing of them."""
+
+    name: str
+    dtype: np.dtype[Any] | None
+    dims: tuple[int | None, ...] | None
+
+    @property
+    def batch(self) -> int:
+        """The batch that the graph is fixed to; 0 where it is not."""
+        return (self.dims[0] or 0) if self.dims else 0
+
+    def __str__(self) -> str:
+        shape = "" if self.dims is None else f" ({', '.join('?' if d is None else str(d) for d in self.dims)})"
+        return f'"{self.name}" {self.dtype or "(no numbers)"}{shape}'
+
+
+def inputs(model: onnx.ModelProto) -> list[Tensor]:
+    """What must be fed, in the graph's order."""
+    stored = {tensor.name for tensor in model.graph.initializer}  # old exporters list weights among the inputs
+    return [_tensor(value) for value in model.graph.input if value.name not in stored]
+
+
+def outputs(model: onnx.ModelProto) -> list[Tensor]:
+    return [_tensor(value) for value in model.graph.output]
+
+
+def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """The node that makes each tensor."""
+    return {name: node for node in model.graph.node for name in node.output}
+
+
+def answering(model: onnx.ModelProto) -> Tensor | None:
+    """The likeliest output: of probabilities before logits, and the tensor that a sequence of maps is made from."""
+    made, found = producers(model), []
+    for tensor in outputs(model):
+        if tensor.name in made and made[tensor.name].op_type == "ZipMap":
+            found.append(Tensor(made[tensor.name].input[0], None, None))
+        elif tensor.dtype and tensor.dtype.kind == "f":
+            found.append(tensor)
+    words = ("prob", "logit")
+    return max(found, key=lambda tensor: [word in tensor.name.lower() for word in words], default=None)
+
+
+def labels(model: onnx.ModelProto) -> list[str]:
+    """The labels that scikit-learn's converter wrote into the graph."""
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.name.startswith("classlabels"):
+                words = [word.decode("utf-8", "replace") for word in attribute.strings]
+                if labels := words or [str(number) for number in attribute.ints]:
+                    return labels
+    return []
+
+
+def unfit(model: onnx.ModelProto, output: str) -> str:
+    """Why a tensor cannot be the answer, nothing where it can; a sequence of maps is what scikit-learn's converter
+    makes by default."""
+    listed, made = [value.name for value in model.graph.output], producers(model)
+    if output not in listed and output not in made:
+        return f'the graph has no output "{output}"{known(output, listed)}'
+    if output in made and made[output].op_type == "ZipMap":
+        return (
+            f'"{output}" is a sequence of maps; name the tensor before it, "{made[output].input[0]}", or convert the '
+            "model again with zipmap=False"
+        )
+    return ""
+
+
+def cut(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
+    """The same model, left with one output, which may be any tensor in it."""
+    kept = [value for value in model.graph.output if value.name == output] or [onnx.ValueInfoProto(name=output)]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    return model
+
+
+def _tensor(value: onnx.ValueInfoProto) -> Tensor:
+    kind = value.type.tensor_type
+    dtype = _dtype(kind.elem_type) if value.type.HasField("tensor_type") else None
+    return Tensor(value.name, dtype, _dims(kind.shape.dim) if kind.HasField("shape") else None)
+
+
+def _dtype(number: int) -> np.dtype[Any] | None:
+    try:
+        found: np.dtype[Any] = onnx.helper.tensor_dtype_to_np_dtype(number)
+    except KeyError:
+        return None
+    return found if found.kind in "fiub" else None
+
+
+def _dims(dims: Iterable[Any]) -> tuple[int | None, ...]:
+    return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims)

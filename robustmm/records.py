@@ -1,0 +1,68 @@
+"""What is known of every sample under one condition."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class Records:
+    """One row per sample under one condition. Contributions are of two games: log p(true class) and correctness;
+    the empty set is worth what the class prior is. NaN stands where a modality is missing."""
+
+    ids: list[str]
+    target: NDArray[np.int64]
+    present: NDArray[np.bool_]  # (samples, modality)
+    probabilities: Array  # (samples, class)
+    phi_log_probability: Array  # (samples, modality)
+    phi_accuracy: Array  # (samples, modality)
+    solo: Array  # (samples, modality): 1 where right from this modality alone
+    without: Array  # (samples, modality): 1 where right without this modality
+    empty: Array  # (samples, 2): worth of the empty set in both games
+    right: NDArray[np.bool_]  # (samples, 2**modality): from each subset, the empty one first; no columns unless exact
+    interaction: Array  # (samples, pair): Shapley interaction of correctness, pairs as itertools.combinations has them
+    additive: Array  # (samples,): 1 where the additive projection is right, NaN where it was not asked for
+    information: Array  # (samples, modality): share of log p(true class), where nothing known is worth log 1/classes
+    certainty: Array  # (samples, modality): 1 - entropy / log(classes) of the answer from this modality alone
+    residual: float = 0.0  # largest |sum phi - (v(all) - v(empty))|
+    untouched: int = 0  # samples that the condition's corruptions left bit-identical
+    snr: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (samples, modality), see evaluate.achieved
+    exact: bool = True
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: NDArray[np.int64]) -> "Records":
+        """Some rows, or all in another order; what is said of the whole stays."""
+        arrays = {name: getattr(self, name)[rows] for name in ARRAYS}
+        return Records([self.ids[i] for i in rows], **arrays, **{name: getattr(self, name) for name in FACTS})
+
+    def write(self, file: IO[bytes]) -> None:
+        np.savez(file, ids=np.array(self.ids), **{name: getattr(self, name) for name in (*ARRAYS, *FACTS)})
+
+
+ARRAYS = tuple(f.name for f in fields(Records) if f.name not in ("ids", "residual", "untouched", "exact"))
+FACTS = ("residual", "untouched", "exact")
+
+
+def load(file: IO[bytes]) -> Records:
+    """What `Records.write` wrote. Raises ValueError, KeyError, OSError or zipfile.BadZipFile for anything else."""
+    with np.load(file, allow_pickle=False) as found:
+        facts = {name: found[name].item() for name in FACTS}
+        return Records(found["ids"].tolist(), **{name: found[name] for name in ARRAYS}, **facts)
+
+
+def joined(parts: Sequence[Records]) -> Records:
+    """Batches in order, as one."""
+    return Records(
+        ids=[sample for part in parts for sample in part.ids],
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS},
+        residual=max(part.residual for part in parts),
+        untouched=sum(part.untouched for part in parts),
+        exact=parts[0].exact,
+    )

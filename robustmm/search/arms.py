@@ -1,0 +1,99 @@
+"""What an attacker may do to each modality: a corruption at a level, or nothing; and every embedding of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm.conditions import Condition, Noise, struck
+from robustmm.corruptions import Corruption
+from robustmm.errors import UsageError
+from robustmm.manifest import Manifest
+from robustmm.modalities import Modality, Signal
+from robustmm.reading import OnBad, fed, stream, targets
+from robustmm.session import Session
+
+Noises = Sequence[str] | Mapping[str, Sequence[str]]
+"""Names of corruptions, for every modality that they serve; or by modality."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A corruption at a level; nothing where there is none."""
+
+    chosen: Corruption | None = None
+    level: float = 0.0
+
+    @property
+    def noise(self) -> str:
+        return self.chosen.name if self.chosen else ""
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Some samples under every arm of every modality."""
+
+    z: Mapping[str, NDArray[Any]]  # by modality, (arm, samples, width)
+    present: NDArray[np.bool_]  # (samples, modality)
+    target: NDArray[np.int64]
+    bad: list[str]
+
+    def take(self, rows: NDArray[np.int64]) -> "Bank":
+        z = {name: each[:, rows] for name, each in self.z.items()}
+        return replace(self, z=z, present=self.present[rows], target=self.target[rows])
+
+
+def corruptions(modalities: Sequence[Modality], noises: Noises) -> dict[str, list[Corruption]]:
+    """The attacker's corruptions by modality, in the order given. Raises UsageError for a name that is not known,
+    serves no modality of the model (or not the one it is given for), or is a fault of whole samples."""
+    wanted = {(): noises} if not isinstance(noises, Mapping) else {(name,): each for name, each in noises.items()}
+    steps = [
+        step
+        for on, names in wanted.items()
+        for step in Condition("", tuple(Noise(name, 1.0, on) for name in dict.fromkeys(names))).steps(modalities)
+    ]
+    for step in steps:
+        if step.pair:
+            raise UsageError(f'"{step.name}" is a fault of whole samples; a mix is made of faults of single modalities')
+    if not steps:
+        raise UsageError("a mix takes at least one corruption, found none")
+    return {m.name: [chosen for s in steps if (chosen := s.on.get(m.name))] for m in modalities}
+
+
+def arms(able: Mapping[str, Sequence[Corruption]], levels: Sequence[float]) -> dict[str, list[Arm]]:
+    """By modality: nothing, then every corruption at every level above 0."""
+    return {name: [Arm(), *(Arm(c, x) for c in each for x in levels if x > 0)] for name, each in able.items()}
+
+
+def encoded(
+    session: Session,
+    manifest: Manifest,
+    arms: Mapping[str, Sequence[Arm]],
+    *,
+    seed: int,
+    batch: int,
+    on_bad: OnBad,
+    advance: Callable[[int], None],
+) -> Bank:
+    """Every sample's embedding under every arm, a few rows at a time; noise belongs to (seed, id, modality, name)."""
+    z: dict[str, list[list[NDArray[Any]]]] = {name: [[] for _ in each] for name, each in arms.items()}
+    present, bad = [], []
+    for _, samples in stream(manifest, session.modalities, batch, on_bad):
+        present.append(samples.present())
+        bad += samples.bad
+        for modality in session.modalities:
+            given = samples.signals[modality.name]
+            for arm, parts in zip(arms[modality.name], z[modality.name], strict=True):
+                signals = [_struck(x, arm, seed, i, modality) for x, i in zip(given, samples.ids, strict=True)]
+                parts.append(session.embed(modality.name, fed(modality, signals)))
+                advance(len(given))
+    stacked = {name: np.stack([np.concatenate(parts) for parts in each]) for name, each in z.items()}
+    return Bank(stacked, np.concatenate(present), targets(manifest, session.classes), bad)
+
+
+def _struck(signal: Signal | None, arm: Arm, seed: int, sample: str, modality: Modality) -> Signal | None:
+    if signal is None or arm.chosen is None:
+        return signal
+    return struck(signal, arm.chosen, arm.level, seed, sample, modality)

@@ -1,0 +1,132 @@
+"""The worst mix: an attacker divides a budget of levels over the modalities, one mix for all samples.
+
+The mix is found on one half of the samples and reported on the other, so that the number is not optimistic. A level
+is what it is everywhere: a place in a corruption's own table, so equal levels of two corruptions are alike only as
+their tables are.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm import statistics
+from robustmm.attack import proportion
+from robustmm.attack_result import Change
+from robustmm.corruptions import generator
+from robustmm.errors import DataError, UsageError
+from robustmm.manifest import Manifest
+from robustmm.reading import OnBad
+from robustmm.search.arms import Noises, arms, corruptions, encoded
+from robustmm.search.mixes import Board, Mix, search
+from robustmm.search.outcome import MixOutcome, MixPoint, Spend
+from robustmm.session import Session
+
+LEVELS = tuple(i / 10 for i in range(11))
+
+
+def mix(
+    session: Session,
+    manifest: Manifest,
+    noises: Noises,
+    *,
+    budgets: Sequence[float] = (),
+    levels: Sequence[float] = LEVELS,
+    seed: int = 0,
+    batch: int = 64,
+    on_bad: OnBad = "error",
+    advance: Callable[[int], None] = lambda steps: None,
+) -> MixOutcome:
+    """The worst mix of `noises` for every budget (the sum of the levels), by default 0.25, 0.5, 1, 2, ... up to the
+    number of modalities that are attacked.
+
+    The attacker wants accuracy low, then mean log p(true) low, then to spend little. The control has the same
+    corruptions and budget, divided equally; its levels join the attacker's grid. Raises UsageError for budgets, levels
+    or corruptions that do not fit, and DataError for fewer than two samples.
+    """
+    able = corruptions(session.modalities, noises)
+    struck = sum(map(bool, able.values()))
+    grid, budgets = _levels(levels), _budgets(budgets, struck)
+    if len(manifest) < 2:
+        raise DataError(f"a mix is found on one half of the samples and reported on the other, found {len(manifest)}")
+    even = [round(min(1.0, budget / struck), 12) for budget in budgets]
+    chosen = arms(able, sorted({*grid, *even}))
+    bank = encoded(session, manifest, chosen, seed=seed, batch=batch, on_bad=on_bad, advance=advance)
+    first = half(manifest.ids, seed)
+    found, told = (Board(session, chosen, bank.take(np.flatnonzero(rows))) for rows in (first, ~first))
+    return MixOutcome(
+        seed=seed,
+        noises={name: [c.name for c in each] for name, each in able.items()},
+        levels=grid,
+        searched_samples=int(first.sum()),
+        reported_samples=int((~first).sum()),
+        curve=_curve(found, told, budgets, even, seed),
+        evaluated=len(found.keys),
+        clean=proportion(int(_right(told, _nothing(told)).sum()), int((~first).sum())),
+        bad_inputs=bank.bad,
+    )
+
+
+def half(ids: Sequence[str], seed: int) -> NDArray[np.bool_]:
+    """(sample,): whether a mix is searched on it: the half of the samples whose hash of (seed, id) comes first."""
+    draws = [generator(seed, sample, "", "half").random() for sample in ids]
+    order = sorted(range(len(ids)), key=lambda row: (draws[row], ids[row]))
+    return np.isin(np.arange(len(ids)), order[: len(ids) // 2])
+
+
+def _curve(found: Board, told: Board, budgets: Sequence[float], even: Sequence[float], seed: int) -> list[MixPoint]:
+    """A point for each budget, rising; the mix of the last one is where the next search starts."""
+    everything = [range(len(each)) for each in found.arms]
+    curve, last = [], _nothing(found)
+    for budget, level in zip(budgets, even, strict=True):
+        at = [[a for a, arm in enumerate(each) if arm.level == level] or [0] for each in found.arms]
+        uniform, _ = search(found, at, budget, [tuple(space[0] for space in at)], seed)
+        last, way = search(found, everything, budget, [last, uniform], seed)
+        right, control = _right(told, last), _right(told, uniform)
+        curve.append(
+            MixPoint(
+                budget=budget,
+                search=way,
+                spent=found.level(last),
+                spends=_spends(found, last),
+                searched=found.keys[last][0],
+                accuracy=proportion(int(right.sum()), len(right)),
+                uniform=_spends(found, uniform),
+                uniform_accuracy=proportion(int(control.sum()), len(control)),
+                change=Change(**statistics.paired_bootstrap(right, control, seed=seed)._asdict()),
+            )
+        )
+    return curve
+
+
+def _nothing(board: Board) -> Mix:
+    return (0,) * len(board.arms)
+
+
+def _right(board: Board, mix: Mix) -> NDArray[np.float64]:
+    """(sample,): 1 where the answer under a mix is right."""
+    return next(board.right([mix]))[0]
+
+
+def _spends(board: Board, mix: Mix) -> list[Spend]:
+    found = []
+    for name, each, number in zip(board.session.names, board.arms, mix, strict=True):
+        arm = each[number]
+        if arm.chosen:
+            strength, unit = arm.chosen.strength(arm.level), arm.chosen.unit
+            found.append(Spend(modality=name, noise=arm.noise, level=arm.level, strength=strength, unit=unit))
+    return found
+
+
+def _levels(levels: Sequence[float]) -> list[float]:
+    listed = list(levels)
+    if not any(listed) or not all(0 <= x <= 1 for x in listed) or listed != sorted(set(listed)):
+        raise UsageError(f"the levels of a mix should rise within [0, 1], found {listed}")
+    return [round(x, 12) for x in listed]
+
+
+def _budgets(budgets: Sequence[float], modalities: int) -> list[float]:
+    listed = sorted(budgets) or [0.25, 0.5, *map(float, range(1, modalities + 1))]
+    if not all(0 < budget < float("inf") for budget in listed):
+        raise UsageError(f"the budget of a mix should be a positive sum of levels, found {listed[0]:g}")
+    return listed

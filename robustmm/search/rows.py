@@ -1,0 +1,60 @@
+"""Some samples as the graph takes them, and what is known of them without an attack."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm.corruptions import generator
+from robustmm.reading import Samples, fed
+from robustmm.search.windows import bounds, signs
+from robustmm.session import Embeddings, Session
+
+Eps = Mapping[str, float]
+"""Norms by modality, in the kind's unit; the modalities that are attacked."""
+Inputs = dict[str, NDArray[Any]]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A batch: inputs (samples, *shape) and embeddings of every modality."""
+
+    ids: list[str]
+    inputs: Inputs
+    present: Bools  # (samples, modality)
+    target: NDArray[np.int64]
+    z: Embeddings
+
+    @classmethod
+    def of(cls, session: Session, samples: Samples, target: NDArray[np.int64]) -> "Rows":
+        inputs = {m.name: fed(m, samples.signals[m.name]) for m in session.modalities}
+        return cls(samples.ids, inputs, samples.present(), target, session.embeddings(inputs, len(target)))
+
+    def right(self, session: Session, z: Embeddings) -> Bools:
+        """(sample,): whether the answer from these embeddings is right."""
+        return np.asarray(session.decode(z, self.present).argmax(1) == self.target)
+
+    def able(self, session: Session, attacked: Eps) -> list[list[str]]:
+        """Of every sample, the attacked modalities that it has."""
+        numbers = {name: session.names.index(name) for name in attacked}
+        return [[name for name, m in numbers.items() if here[m]] for here in self.present]
+
+    def without(self, session: Session, attacked: Eps) -> Bools:
+        """(sample,): right when the model is told that the attacked modalities are missing; from the prior where
+        nothing is left."""
+        left = self.present & np.array([name not in attacked for name in session.names])
+        p = np.where(left.any(1)[:, None], session.decode(self.z, left), session.prior)
+        return np.asarray(p.argmax(1) == self.target)
+
+    def noised(self, session: Session, eps: Eps, seed: int) -> Bools:
+        """(sample,): right under random signs of the same norms on all entries, in one query: the control."""
+        z = dict(self.z)
+        for name in eps:
+            modality = session.modality(name)
+            low, high = bounds(modality, self.inputs[name], eps[name])
+            up = [signs(generator(seed, sample, name, "square noise"), *modality.shape) for sample in self.ids]
+            z[name] = session.embed(name, np.where(up, high, low))
+        return self.right(session, z)

@@ -1,0 +1,87 @@
+"""What must hold of an attack that works on a model that answers alike when it is asked again. A failed check means
+that the robust accuracy beside it cannot be trusted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm.search.climb import NEVER
+from robustmm.search.outcome import Check
+from robustmm.search.rows import Bools
+from robustmm.statistics import paired_bootstrap, wilson
+
+DISAGREE = 0.01
+"""Share of the samples that may answer otherwise when their adversarial inputs are run anew (kernels round)."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of the attack, sample by sample."""
+
+    label: str  # what was attacked, for sentences
+    broken: NDArray[np.int64]  # see Climb.run
+    replayed: Bools  # right on the adversarial inputs, through the whole model once more
+    noised: Bools  # right under random signs of the same norms
+
+    @property
+    def held(self) -> Bools:
+        return np.asarray(self.broken == NEVER)
+
+
+def above_clean(clean: Bools, runs: Sequence[Measured]) -> Check:
+    """Accuracy on the adversarial inputs is not above clean accuracy beyond its interval."""
+    run = max(runs, key=lambda r: r.replayed.mean())
+    found, limit = float(run.replayed.mean()), wilson(int(clean.sum()), len(clean)).high
+    return Check(
+        name="never above clean",
+        passed=found <= limit,
+        measured=found,
+        limit=limit,
+        sentence=f"accuracy on adversarial inputs is at most {found:.1%} ({run.label}); "
+        f"clean it is {clean.mean():.1%}, with its interval up to {limit:.1%}",
+    )
+
+
+def stronger_than_noise(clean: Bools, runs: Sequence[Measured], seed: int) -> Check:
+    """No run leaves more than random signs of its norms do, beyond chance (paired bootstrap, Bonferroni over runs).
+    Samples that are wrong when clean count as broken on both sides."""
+    sure = 1 - 0.05 / len(runs)
+    gaps = [paired_bootstrap(r.held, clean & r.noised, seed=seed, confidence=sure) for r in runs]
+    worst = max(range(len(runs)), key=lambda i: gaps[i].low)
+    attacked, noise = float(runs[worst].held.mean()), float((clean & runs[worst].noised).mean())
+    return Check(
+        name="at least as strong as noise",
+        passed=gaps[worst].low <= 0,
+        measured=attacked,
+        limit=noise,
+        sentence=f"the attack leaves {attacked:.1%}, random signs of the same norm {noise:.1%} ({runs[worst].label})",
+    )
+
+
+def reaches_chance(whole: Measured, without: Bools, classes: int) -> Check:
+    """With norms as wide as the signals, accuracy falls to chance, or to what the model knows without the attacked
+    modalities where others are left."""
+    found, limit = float(whole.held.mean()), max(1 / classes, float(without.mean()))
+    return Check(
+        name="whole range reaches chance",
+        passed=wilson(int(whole.held.sum()), len(without)).low <= limit,
+        measured=found,
+        limit=limit,
+        sentence=f"with norms as wide as the signals the attack leaves {found:.1%} ({whole.label}); chance, or what is "
+        f"right without the attacked modalities, is {limit:.1%}",
+    )
+
+
+def replays(runs: Sequence[Measured]) -> Check:
+    """The adversarial inputs, run anew, give the answers that the attack counted."""
+    run = max(runs, key=lambda r: (r.replayed != r.held).mean())
+    found = float((run.replayed != run.held).mean())
+    return Check(
+        name="adversarial inputs replay",
+        passed=found <= DISAGREE,
+        measured=found,
+        limit=DISAGREE,
+        sentence=f"run anew, at most {found:.1%} of the samples answer otherwise than counted ({run.label})",
+    )

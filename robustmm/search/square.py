@@ -1,0 +1,123 @@
+"""The Square attack on an exported model: random search within a norm by modality, with queries alone.
+
+Each modality is attacked alone and, where there are several, all together, at every scale of the norms. A norm is the
+largest change of an entry: a share of 255 (image, video), of full scale (audio), or training standard deviations
+(series, features). Accuracies count samples that are wrong when clean as broken.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm.attack import proportion
+from robustmm.manifest import Manifest
+from robustmm.reading import OnBad, stream, targets
+from robustmm.search import sanity
+from robustmm.search.aims import WHOLE, Aim, aims
+from robustmm.search.climb import NEVER, Climb
+from robustmm.search.outcome import First, Norm, Robust, SquareOutcome, SquareRun
+from robustmm.search.rows import Bools, Rows
+from robustmm.search.sanity import Measured
+from robustmm.search.windows import UNITS
+from robustmm.session import Session
+
+ENOUGH = 100
+"""Queries that the whole range is given at least: it fails for being unreachable, not for haste."""
+MARKS = (1, 10, 50, 100, 500, 1000, 5000)
+"""Query counts at which accuracy is told, below the last."""
+
+
+def square(
+    session: Session,
+    manifest: Manifest,
+    *,
+    on: Sequence[str] = (),
+    eps: Mapping[str, float] | None = None,
+    scales: Sequence[float] = (0.5, 1.0, 2.0),
+    queries: int = 200,
+    seed: int = 0,
+    batch: int = 64,
+    on_bad: OnBad = "error",
+    advance: Callable[[int], None] = lambda steps: None,
+) -> SquareOutcome:
+    """Robust accuracy under the Square attack on the modalities `on` (all but text when empty), whose norms are
+    `eps` times each of `scales`, with so many `queries` a sample; and the attack's sanity checks.
+
+    The window's schedule spans `queries`, so accuracy after fewer is not that of an attack that had only those.
+    `advance` is told rows, each once for each run (one more than the result has). Raises UsageError for what does not
+    fit.
+    """
+    goals = aims(session, on, eps or {}, scales, queries)
+    widest = {name: WHOLE[session.modality(name).kind] for name in goals[-1].eps}
+    whole = Aim(widest, float("inf"), max(queries, ENOUGH))
+    parts: list[list[Measured]] = []
+    clean, without, bad = [], [], []
+    target = targets(manifest, session.classes)
+    for where, samples in stream(manifest, session.modalities, batch, on_bad):
+        rows = Rows.of(session, samples, target[where])
+        clean.append(rows.right(session, rows.z))
+        without.append(rows.without(session, widest))
+        bad += samples.bad
+        parts.append([])
+        for aim in (*goals, whole):
+            parts[-1].append(_measured(session, rows, aim, seed))
+            advance(len(rows.ids))
+    *found, last = (_joined(each) for each in zip(*parts, strict=True))
+    right = np.concatenate(clean)
+    return SquareOutcome(
+        seed=seed,
+        samples=len(manifest),
+        queries=queries,
+        clean=proportion(int(right.sum()), len(right)),
+        runs=[_run(session, aim, each, right) for aim, each in zip(goals, found, strict=True)],
+        first=_first(goals, found),
+        checks=[
+            sanity.above_clean(right, found),
+            sanity.stronger_than_noise(right, found, seed),
+            sanity.reaches_chance(last, np.concatenate(without), len(session.classes)),
+            sanity.replays([*found, last]),
+        ],
+        bad_inputs=bad,
+    )
+
+
+def _measured(session: Session, rows: Rows, aim: Aim, seed: int) -> Measured:
+    climb = Climb(session, rows, aim.eps, seed)
+    broken = climb.run(aim.queries)
+    replayed = rows.right(session, session.embeddings(climb.inputs(), len(rows.ids)))
+    return Measured(aim.label, broken, replayed, rows.noised(session, aim.eps, seed))
+
+
+def _joined(parts: Sequence[Measured]) -> Measured:
+    arrays = (np.concatenate([getattr(p, name) for p in parts]) for name in ("broken", "replayed", "noised"))
+    return Measured(parts[0].label, *arrays)
+
+
+def _run(session: Session, aim: Aim, found: Measured, clean: Bools) -> SquareRun:
+    counts = [*(q for q in MARKS if q < aim.queries), aim.queries]
+    took = found.broken[(found.broken > 0) & (found.broken < NEVER)]
+    return SquareRun(
+        scale=aim.scale,
+        norms=[Norm(modality=n, eps=e, unit=UNITS[session.modality(n).kind]) for n, e in aim.eps.items()],
+        curve=[Robust(queries=q, accuracy=proportion(int((found.broken > q).sum()), len(clean))) for q in counts],
+        broken=len(took),
+        median_queries=np.median(took) if len(took) else float("nan"),
+        noise=proportion(int((clean & found.noised).sum()), len(clean)),
+    )
+
+
+def _first(goals: Sequence[Aim], found: Sequence[Measured]) -> list[First]:
+    """At every scale, over the runs on one modality; nothing where there is but one."""
+    alone: dict[float, dict[str, NDArray[np.int64]]] = {}
+    for aim, each in zip(goals, found, strict=True):
+        if len(aim.eps) == 1:
+            alone.setdefault(aim.scale, {})[next(iter(aim.eps))] = each.broken
+    told = []
+    for scale, runs in alone.items():
+        took = np.stack(list(runs.values()), 1)  # (sample, modality)
+        took = took[(took.min(1) > 0) & (took.min(1) < NEVER)]
+        first = took == took.min(1, keepdims=True)
+        shares = (first / first.sum(1, keepdims=True)).mean(0) if len(took) else [float("nan")] * len(runs)
+        told.append(First(scale=scale, samples=len(took), shares=dict(zip(runs, shares, strict=True))))
+    return told if len(goals[-1].eps) > 1 else []

@@ -1,0 +1,143 @@
+"""What every subset of the modalities is worth on some samples: contributions from decoder calls alone."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import entr
+
+from robustmm import contribution
+from robustmm.metrics import FLOOR
+from robustmm.records import Array, Records
+from robustmm.reliance import additive_projection
+from robustmm.session import Embeddings, Session
+
+ORDERS = 32
+"""Sampled orders (antithetic) where modalities are too many for exact contributions."""
+PARTNERS = 32
+"""Samples that are crossed with each other for the additive projection."""
+
+Baseline = Literal["masked", "mean", "permuted"]
+"""What stands for a modality outside a subset: nothing, and the model is told; or the mean embedding, or another
+sample's, and it is not. The last two are of the samples recorded together."""
+
+
+def recorded(
+    session: Session,
+    ids: list[str],
+    z: Embeddings,
+    present: NDArray[np.bool_],
+    target: NDArray[np.int64],
+    *,
+    baseline: Baseline = "masked",
+    crossed: bool = False,
+) -> Records:
+    """Full prediction and contributions of some samples; with `crossed`, also of their additive projection."""
+    M, n = len(session.names), len(target)
+    others = {} if baseline == "masked" else {m: stand_ins(z[m], present[:, i], baseline) for i, m in _named(session)}
+
+    def decode(masks: NDArray[np.bool_]) -> Array:
+        """(coalition, sample, class) for coalitions (coalition, M), each cut to what is present."""
+        rows = np.tile(np.arange(n), len(masks))
+        inside = np.repeat(masks, n, 0)
+        told = present[rows] & inside if baseline == "masked" else present[rows]
+        parts = []
+        for start in range(0, len(rows), session.decodes):
+            some = slice(start, start + session.decodes)
+            parts.append(session.decode(_mixed(session, z, others, rows[some], inside[some]), told[some]))
+        return np.concatenate(parts).reshape(len(masks), n, -1)
+
+    def informed(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(coalition, sample): whether anything is left to answer from."""
+        if baseline == "masked":
+            return np.asarray((masks[:, None] & present).any(-1))
+        return np.tile(present.any(-1), (len(masks), 1))
+
+    def games(masks: NDArray[np.bool_], p: Array) -> Array:
+        """(coalition, sample, 2): log p(true class) and correctness; the prior's where nothing is present."""
+        p = np.where(informed(masks)[..., None], p, session.prior)
+        true = np.take_along_axis(p, np.broadcast_to(target, p.shape[:2])[..., None], -1)[..., 0]
+        return np.stack([np.log(np.maximum(true, FLOOR)), p.argmax(-1) == target], -1)
+
+    exact = contribution.EXACT_LIMIT >= M
+    one = np.eye(M, dtype=bool)
+    if exact:
+        masks = contribution.subsets(M)
+        p = decode(masks)
+        worth = games(masks, p)  # (2**M, samples, 2)
+        phi = contribution.shapley(np.moveaxis(worth, 0, -1))  # (samples, 2, M)
+        right = worth[..., 1].T
+        first, second = np.triu_indices(M, 1)
+        interaction = contribution.interaction(right)[:, first, second]
+        uniform = np.where(informed(masks), worth[..., 0], -np.log(len(session.classes))).T
+        information = contribution.shapley(uniform)
+        alone = 1 << np.arange(M)
+        solo, without, ends = worth[alone, :, 1].T, worth[2**M - 1 - alone, :, 1].T, worth[[0, -1]]
+    else:
+        phi = contribution.shapley_sampled(lambda m: games(m, decode(m)), M, orders=ORDERS, seed=0)
+        masks, alone = np.concatenate([np.zeros((1, M), bool), one, ~one, np.ones((1, M), bool)]), 1 + np.arange(M)
+        p = decode(masks)
+        worth = games(masks, p)
+        interaction, information = np.full((n, M * (M - 1) // 2), np.nan), np.full((n, M), np.nan)
+        right = np.zeros((n, 0))
+        solo, without, ends = worth[alone, :, 1].T, worth[M + 1 : -1, :, 1].T, worth[[0, -1]]
+    additive = projected(session, z, present, target) if crossed and M > 1 else np.full(n, np.nan)
+    singly = p[alone].clip(min=0)  # (modality, sample, class)
+    certainty = np.where(present, 1 - entr(singly).sum(-1).T / np.log(max(2, len(session.classes))), np.nan)
+    residual = float(np.abs(phi.sum(-1) - (ends[1] - ends[0])).max())
+    return Records(
+        ids, target, present, p[-1],
+        phi[:, 0], phi[:, 1], np.where(present, solo, np.nan), np.where(present, without, np.nan),
+        ends[0], right.astype(bool), interaction, additive, information, certainty, residual, exact=exact,
+    )  # fmt: skip
+
+
+def stand_ins(z: NDArray[Any], here: NDArray[np.bool_], baseline: Baseline) -> NDArray[Any]:
+    """What stands for a modality outside a subset, sample by sample: the mean over the samples that have it, or that
+    of the next sample that has it."""
+    out = z.copy()
+    if here.any():
+        out[here] = z[here].mean(0) if baseline == "mean" else np.roll(z[here], -1, 0)
+    return out
+
+
+def projected(
+    session: Session, z: Embeddings, present: NDArray[np.bool_], target: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(sample,): 1 where the additive projection (EMAP) of the first `PARTNERS` complete samples is right, else 0; NaN
+    for the other samples."""
+    out = np.full(len(target), np.nan)
+    rows = np.flatnonzero(present.all(1))[:PARTNERS]
+    if not len(rows):
+        return out
+    own, other = np.repeat(rows, len(rows)), np.tile(rows, len(rows))
+    everything = np.ones((len(own), len(session.names)), bool)
+    cross = []
+    for name in session.names:
+        parts = []
+        for start in range(0, len(own), session.decodes):
+            some = slice(start, start + session.decodes)
+            mixed = {m: z[m][own[some] if m == name else other[some]] for m in session.names}
+            parts.append(np.log(np.maximum(session.decode(mixed, everything[some]), FLOOR)))
+        cross.append(np.concatenate(parts).reshape(len(rows), len(rows), -1))
+    out[rows] = additive_projection(np.stack(cross)).argmax(-1) == target[rows]
+    return out
+
+
+def _named(session: Session) -> list[tuple[int, str]]:
+    return list(enumerate(session.names))
+
+
+def _mixed(
+    session: Session, z: Embeddings, others: Mapping[str, NDArray[Any]], rows: NDArray[Any], inside: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """Every modality's embedding of these rows, replaced by its stand-in outside the coalition."""
+    mixed = {}
+    for m, name in _named(session):
+        own = z[name][rows]
+        if name in others:
+            held = inside[:, m].reshape(-1, *[1] * (own.ndim - 1))
+            own = np.where(held, own, others[name][rows])
+        mixed[name] = own
+    return mixed

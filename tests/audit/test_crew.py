@@ -1,0 +1,82 @@
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from jobs import ignores, killed, refused, slow, square
+
+from robustmm.audit import crew
+from robustmm.audit.crew import Crew
+from robustmm.errors import DataError, InterruptedRun
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_answers_come_in_the_order_of_the_questions(workers: int) -> None:
+    ticks: list[int] = []
+    with Crew(workers) as some:
+        found = list(some.each(square, [(x,) for x in range(7)], lambda: ticks.append(1)))
+        again = list(some.each(square, [(x,) for x in range(3)]))
+        assert list(some.each(square, [])) == []
+    assert [x for x, _ in found] == [x * x for x in range(7)]
+    here = {process for _, process in (*found, *again)}
+    assert (os.getpid() in here) == (workers == 1)
+    assert len(here) <= workers, "the second batch met the same workers"
+    assert ticks
+    if workers == 1:
+        assert len(ticks) == 7
+
+
+def test_a_single_job_starts_no_process() -> None:
+    with Crew(4) as some:
+        assert list(some.each(square, [(3,)])) == [(9, os.getpid())]
+        assert some.pool is None
+
+
+def test_one_worker_answers_as_it_goes(tmp_path: Path) -> None:
+    with Crew(1) as some:
+        answers = some.each(square, [(x, str(tmp_path)) for x in range(3)])
+        next(answers)
+        assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_is_told_as_it_was_raised(workers: int) -> None:
+    with pytest.raises(DataError, match=r"the cell \d cannot be made"), Crew(workers) as some:
+        list(some.each(refused, [(1,), (2,)]))
+
+
+def test_a_worker_that_is_killed_is_a_sentence() -> None:
+    with pytest.raises(InterruptedRun, match=r"a worker was killed.*the same command continues"), Crew(2) as some:
+        list(some.each(killed, [(x,) for x in range(4)]))
+
+
+def test_nobody_waits_for_what_nobody_will_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while two jobs of a minute each are at work, and more are waiting."""
+
+    def stop() -> None:
+        if len(list(tmp_path.iterdir())) == 2:
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Crew(2) as some:
+        list(some.each(slow, [(str(tmp_path), x) for x in range(5)], stop))
+    assert time.monotonic() - began < 50
+    assert len(list(tmp_path.iterdir())) == 2
+    for path in tmp_path.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.name.split()[1]), 0)
+
+
+def test_ctrl_c_is_for_the_one_that_was_asked() -> None:
+    with Crew(2) as some:
+        assert list(some.each(ignores, [(1,), (2,)])) == [True, True]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_others_progress_is_looked_at_while_they_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "TICK", 0.01)
+    ticks: list[float] = []
+    with Crew(2) as some:
+        list(some.each(time.sleep, [(0.3,), (0.3,)], lambda: ticks.append(time.monotonic())))
+    assert len(ticks) > 5

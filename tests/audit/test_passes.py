@@ -1,0 +1,197 @@
+import shutil
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from audits import forget
+
+from robustmm.audit import passes
+from robustmm.audit.crew import Crew
+from robustmm.audit.passes import Pass, current, made
+from robustmm.audit.setting import Setting, work
+from robustmm.conditions import Condition, Noise
+from robustmm.errors import DataError
+from robustmm.evaluate import evaluate
+from robustmm.records import Records
+from robustmm.session import Session
+
+CONDITIONS = (
+    Condition("clean"),
+    Condition("noisy", (Noise("gaussian", 0.5),)),
+    Condition("gone", (), {"series": 0.5}),
+    Condition("stale", (), {"vector": 0.3}, fill="stale", burst=2),
+)
+
+
+@pytest.fixture
+def asked(world_model: Path, world_manifest: Path) -> Setting:
+    forget()
+    return Setting(world_model, world_manifest, seed=3)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Every call of an encoder: the modality and the rows."""
+    calls: list[tuple[str, int]] = []
+    plain = Session.embed
+
+    def embed(self: Session, name: str, x: Any) -> Any:
+        calls.append((name, len(x)))
+        return plain(self, name, x)
+
+    monkeypatch.setattr(Session, "embed", embed)
+    return calls
+
+
+def whole(asked: Setting, folder: Path, **options: Any) -> Pass:
+    with Crew(1) as crew:
+        return made(crew, asked, CONDITIONS, folder, lambda steps: None, **options)
+
+
+def assert_same(a: Records, b: Records, *but: str) -> None:
+    for name in {f.name for f in fields(Records)} - {*but}:
+        x, y = getattr(a, name), getattr(b, name)
+        np.testing.assert_array_equal(x, y, err_msg=name)
+
+
+def test_the_records_are_the_evaluations_in_the_manifests_order(asked: Setting, tmp_path: Path) -> None:
+    found = whole(asked, tmp_path)
+    expected, _ = evaluate(work(asked).session, work(asked).rows, CONDITIONS, seed=3, batch=72)
+    for number, records in enumerate(expected):
+        got = found.records(number)
+        assert got.ids == work(asked).rows.ids
+        assert_same(got, records, "additive", "residual")
+        assert got.residual < 1e-12
+        assert not np.isnan(got.additive[got.present.all(1)]).any()
+        assert np.isnan(got.additive[~got.present.all(1)]).all()
+    assert found.clean() is found.clean()
+    assert_same(found.clean(), found.records(0))
+
+
+def test_an_uncrossed_pass_projects_nothing(asked: Setting, tmp_path: Path) -> None:
+    assert np.isnan(whole(asked, tmp_path, crossed=False).records(0).additive).all()
+    assert not np.isnan(whole(asked, tmp_path).records(0).additive).any(), "its cells are others"
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 31])
+def test_cells_do_not_depend_on_the_batch(asked: Setting, tmp_path: Path, batch: int) -> None:
+    one, other = whole(asked, tmp_path / "a"), whole(replace(asked, batch=batch), tmp_path / "b")
+    for keys, others in zip(one.keys, other.keys, strict=True):
+        assert keys == others
+        for key in keys:
+            assert one.store.path(key).read_bytes() == other.store.path(key).read_bytes()
+
+
+@pytest.mark.parametrize("baseline", ["mean", "permuted"])
+def test_baselines_are_of_a_chunk_whatever_the_batch(asked: Setting, tmp_path: Path, baseline: Any) -> None:
+    one = whole(replace(asked, baseline=baseline), tmp_path / "a")
+    other = whole(replace(asked, baseline=baseline, batch=5), tmp_path / "b")
+    for number in range(len(CONDITIONS)):
+        assert_same(one.records(number), other.records(number))
+    assert not np.array_equal(one.records(0).phi_accuracy, whole(asked, tmp_path / "c").records(0).phi_accuracy)
+
+
+def test_only_what_is_wanting_is_made(asked: Setting, tmp_path: Path, counted: list[tuple[str, int]]) -> None:
+    found = whole(asked, tmp_path)
+    everything = [found.records(k) for k in range(4)]
+    assert found.wanting(1) == []
+    first = len(counted)
+    assert sorted(set(counted)) == [(name, rows) for name in ("series", "vector") for rows in (8, 32)]
+    forget()
+    assert whole(asked, tmp_path).wanting(0) == []
+    assert len(counted) == first, "no encoder is called for what is there"
+    found.store.path(found.keys[1][2]).unlink()
+    found.store.path(found.keys[2][0]).unlink()
+    assert [found.wanting(chunk) for chunk in range(3)] == [[2], [], [1]]
+    counted.clear()
+    forget()
+    again = whole(asked, tmp_path)
+    assert sorted(counted) == [("series", 8), ("series", 32), ("vector", 8), ("vector", 32)]
+    for number, records in enumerate(everything):
+        assert_same(again.records(number), records)
+
+
+def test_a_cell_that_is_damaged_is_made_again(asked: Setting, tmp_path: Path) -> None:
+    found = whole(asked, tmp_path)
+    expected = found.records(1)
+    first, second, third = (found.store.path(key) for key in found.keys[1])
+    contents = [path.read_bytes() for path in (first, second, third)]
+    first.write_bytes(contents[0][:100])
+    second.write_bytes(contents[1].replace(b"PK", b"KP"))
+    third.unlink()
+    assert_same(found.records(1), expected)
+    assert [path.read_bytes() for path in (first, second, third)] == contents
+
+
+def test_progress_counts_every_cell_once(asked: Setting, tmp_path: Path) -> None:
+    for workers, gone in ((1, 0), (1, 3), (2, 5), (1, 12)):
+        steps: list[int] = []
+        forget()
+        paths = sorted(tmp_path.glob("*/*.npz"))
+        for path in paths[:gone]:
+            path.unlink()
+        with Crew(workers) as crew:
+            made(crew, asked, CONDITIONS, tmp_path, steps.append)
+        assert sum(steps) == 12
+        assert steps[0] == len(paths[gone:])
+    assert len(list(tmp_path.glob("*/*.npz"))) == 12
+
+
+def test_a_pass_is_opened_once(asked: Setting, tmp_path: Path) -> None:
+    one = current(asked, CONDITIONS, tmp_path)
+    assert current(asked, list(CONDITIONS), tmp_path) is not one, "it is known by what it is asked with"
+    one = current(asked, CONDITIONS, tmp_path)
+    assert current(asked, CONDITIONS, tmp_path) is one
+    for other in (
+        current(asked, CONDITIONS, tmp_path / "b"),
+        current(asked, CONDITIONS[:2], tmp_path),
+        current(asked, CONDITIONS, tmp_path, crossed=False),
+        current(replace(asked, seed=4), CONDITIONS, tmp_path),
+    ):
+        assert other is not one
+    assert len(passes._CURRENT) == 1, "two passes at once would hold two sets of plans"
+
+
+@pytest.fixture
+def torn(asked: Setting, tmp_path: Path) -> Setting:
+    """Rows 100 to 103 and 15 of a copy of the data cannot be read."""
+    shutil.copytree(asked.manifest.parent, tmp_path / "data")
+    path = tmp_path / "data" / "manifest.csv"
+    text = path.read_text()
+    for row, name in ((15, "vector"), (15, "series"), *((k, "series") for k in (112, 113, 114))):
+        old = f"{name}.npy#{row}" + (",s" if name == "vector" else "\n")
+        assert old in text
+        text = text.replace(old, old.replace(f"{name}.npy", "gone\x1c\x85\u2028.npy"))
+    path.write_text(text)
+    return replace(asked, manifest=path, on_bad="missing")
+
+
+def test_what_cannot_be_read_is_told_in_the_manifests_order(torn: Setting, tmp_path: Path) -> None:
+    found = whole(torn, tmp_path / "cells")
+    lines = [int(told.partition(" line ")[2].split()[0]) for told in found.bad()]
+    assert lines == [17, 17, 114, 115, 116]
+    assert ["vector" in told for told in found.bad()] == [True, False, False, False, False]
+    assert all("gone\x1c\x85\u2028.npy" in told for told in found.bad())
+    expected = evaluate(work(torn).session, work(torn).rows, CONDITIONS[:1], on_bad="missing")[1]
+    assert sorted(found.bad()) == sorted(expected)
+    assert not found.records(0).present[work(torn).rows.ids.index("s015")].any()
+
+
+def test_what_was_told_may_be_lost_too(torn: Setting, tmp_path: Path) -> None:
+    found = whole(torn, tmp_path / "cells")
+    expected, told = found.bad(), sorted((tmp_path / "cells").glob("*/*.bad.json"))
+    contents = [path.read_bytes() for path in told]
+    assert len(told) == 3
+    told[0].unlink()
+    told[1].write_text("[")
+    told[2].write_text("{}")
+    assert found.bad() == expected
+    assert [path.read_bytes() for path in told] == contents
+
+
+def test_an_input_that_cannot_be_read_stops_all(torn: Setting, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line \d+ \(id 's\d+', (series|vector)\)"):
+        whole(replace(torn, on_bad="error"), tmp_path / "cells")
+    assert list((tmp_path / "cells").rglob("*.part")) == []

@@ -1,0 +1,148 @@
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_records import assert_same, drawn
+
+from robustmm.audit.store import BESIDE, Store, parsed, whole
+
+KEY = "ab" + 62 * "0"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "audit" / "cells")
+
+
+def dead() -> int:
+    """The number of a process that is no more."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    return gone.pid
+
+
+def test_a_cell_comes_back_as_it_was_put(store: Store) -> None:
+    assert not store.has(KEY)
+    assert store.get(KEY) is None
+    store.put(KEY, drawn(5))
+    assert store.has(KEY)
+    found = store.get(KEY)
+    assert found is not None
+    assert_same(found, drawn(5))
+    assert [p.name for p in store.folder.rglob("*") if p.is_file()] == [f"{KEY}.npz"]
+
+
+def test_the_same_records_are_the_same_bytes(store: Store, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other")
+    store.put(KEY, drawn(5))
+    other.put(KEY, drawn(5))
+    assert store.path(KEY).read_bytes() == other.path(KEY).read_bytes()
+
+
+@settings(max_examples=80)
+@given(st.integers(0, 2**32 - 1))
+def test_a_damaged_cell_is_removed_and_no_other_is_read_from_it(seed: int) -> None:
+    """Cut anywhere, or with a byte changed anywhere: it is not there, or it says what it said."""
+    rng = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        store.put(KEY, drawn(3))
+        path = store.path(KEY)
+        content = bytearray(path.read_bytes())
+        if rng.random() < 0.3:
+            del content[rng.integers(len(content)) :]
+        else:
+            content[rng.integers(len(content))] ^= rng.integers(1, 256)
+        path.write_bytes(content)
+        found = store.get(KEY)
+        assert path.exists() == (found is not None)
+        if found is not None:
+            assert_same(found, drawn(3))
+
+
+@pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 8), (10, 99), (6, 200)])
+def test_whatever_the_archive_says_of_itself(store: Store, place: int, value: int) -> None:
+    """Encrypted, deflated, packed in an unknown way, of a later version: in the directory at the file's end."""
+    store.put(KEY, drawn(3))
+    content = bytearray(store.path(KEY).read_bytes())
+    content[content.index(b"PK\1\2") + place] = value
+    store.path(KEY).write_bytes(content)
+    assert store.get(KEY) is None
+    assert not store.has(KEY)
+
+
+def test_text_that_cannot_be_parsed_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "n.json"
+    assert parsed(path, int) is None
+    path.write_text("12", encoding="utf-8")
+    assert parsed(path, int) == 12
+    for content in (b"", b"x", b"\xff"):
+        path.write_bytes(content)
+        assert parsed(path, int) is None
+        assert not path.exists()
+
+
+def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+
+    def half(file: IO[bytes]) -> None:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        whole(path, half)
+    assert list(path.parent.iterdir()) == []
+    whole(path, lambda file: file.write(b"first"))
+    with pytest.raises(KeyboardInterrupt):
+        whole(path, half)
+    assert path.read_bytes() == b"first"
+    whole(path, lambda file: file.write(b"second"))
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+    assert path.read_bytes() == b"second"
+
+
+def test_several_may_write_one_file(tmp_path: Path) -> None:
+    """Processes that make the same cell at once, each under a temporary name of its own."""
+    code = (
+        "import sys; from pathlib import Path; from robustmm.audit.store import whole\n"
+        "for _ in range(200): whole(Path(sys.argv[1]), lambda file: file.write(b'x' * 1000))"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "file")]) for _ in range(2)]
+    assert [process.wait() for process in running] == [0, 0]
+    assert (tmp_path / "file").read_bytes() == b"x" * 1000
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_the_dead_left_half_written_is_swept_and_nothing_else(store: Store) -> None:
+    store.put(KEY, drawn(1))
+    folder, gone = store.path(KEY).parent, dead()
+    beside = store.folder.parent
+    swept = [folder / f".{KEY}.npz.{gone}.part", folder / f".{KEY}.npz.{10**30}.part", folder / f".{KEY}.npz.x.part"]
+    swept += [beside / f".{name}.{gone}.part" for name in BESIDE]
+    stays = [folder / f".{KEY}.npz.{os.getpid()}.part", folder / f".{KEY}.npz.1.part", beside / ".film.mp4.part"]
+    stays += [beside / "results.json", beside / f"notes.{gone}.part", beside / f".film.{gone}.part"]
+    for path in (*swept, *stays):
+        path.write_text("half")
+    store.sweep()
+    assert [path.name for path in swept if path.exists()] == []
+    assert [path.name for path in stays if not path.exists()] == []
+    assert store.has(KEY)
+
+
+def test_reading_while_another_writes(store: Store) -> None:
+    """A reader meets the old cell, the new one or none, never a part."""
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: [store.put(KEY, drawn(200)) for _ in range(40)])
+        while not writing.done():
+            found = store.get(KEY)
+            assert found is None or len(found) == 200
+        writing.result()
+    assert store.has(KEY)

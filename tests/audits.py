@@ -1,0 +1,97 @@
+"""Small audits, and results written by hand."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from robustmm.attack import proportion
+from robustmm.attack_result import Change, Estimate
+from robustmm.audit import passes, setting
+from robustmm.audit.result import AuditResult, ConditionResult, Floor, Group, ModalityUnder
+from robustmm.audit.run import Audit, Plans
+from robustmm.audit.setting import Setting
+from robustmm.conditions import Condition, Noise
+
+NOTHING = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
+FLOOR = Floor(samples=10, repeats=3, probability=0.0, accuracy=0.0)
+
+SERIES = Condition("gaussian 1 on series", (Noise("gaussian", 1.0, ("series",)),))
+VECTOR = Condition("blank 1 on vector", (Noise("blank", 1.0, ("vector",)),))
+RATE = Condition("missing 0.5", (), {"vector": 0.5, "series": 0.5})
+THREE = (SERIES, VECTOR, RATE)
+
+SUITE = """
+[[grid]]
+kind = ["series", "features"]
+level = [0.2, 1.0]
+noise = ["gaussian"]
+[[grid]]
+noise = ["swap-other-class"]
+level = [0.4]
+[[missing]]
+rate = [0.3, 0.6]
+[[missing]]
+rate = [0.3]
+fill = "stale"
+burst = 3
+"""
+"""A suite with a condition of every sort that takes a path of its own."""
+
+
+@contextmanager
+def silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda steps: None
+
+
+def forget() -> None:
+    """As in another process: nothing is opened yet."""
+    setting.work.cache_clear()
+    passes._CURRENT.clear()
+
+
+def made(
+    asked: Setting, folder: Path, conditions: Sequence[Condition] = THREE, workers: int = 1, **plans: Any
+) -> AuditResult:
+    """An audit by a process that knows of no other."""
+    forget()
+    return Audit(asked, Plans("small", tuple(conditions), **plans), folder, workers, silent).run()
+
+
+def modality(name: str = "a", share: float = 0.5) -> ModalityUnder:
+    return ModalityUnder(
+        name=name, noises=[], snr=None, weight=share, present=1, solo=NOTHING, leave_one_out=NOTHING, accuracy=NOTHING,
+        accuracy_share=share, log_probability=NOTHING, log_probability_share=share,
+    )  # fmt: skip
+
+
+def group(value: str, right: int, n: int, column: str = "label") -> Group:
+    return Group(column=column, value=value, samples=n, accuracy=proportion(right, n), contributions=[0.5, 0.5])
+
+
+def outcome(name: str = "clean", right: int = 80, n: int = 100, **more: Any) -> ConditionResult:
+    """One condition's result; its change is against 80 of 100."""
+    change = Change(value=right / n - 0.8, low=right / n - 0.9, high=right / n - 0.7, p=more.pop("p", 1.0))
+    fields: dict[str, Any] = {
+        "name": name, "missing": {}, "fill": "masked", "accuracy": proportion(right, n), "change": change,
+        "adjusted": change.p, "effect": "none", "detectable": 0.1, "retention": right / n / 0.8, "macro_f1": right / n,
+        "nll": 0.5, "nll_change": change, "ece": 0.1, "brier": 0.2, "aurc": 0.1, "flip_rate": proportion(0, n),
+        "untouched": 0, "efficiency_residual": 0.0, "modalities": [modality("a"), modality("b")], "interactions": [],
+        "projection": None, "best_single": None, "evenness": 0.9, "groups": [group("ant", right // 2, n // 2)],
+    }  # fmt: skip
+    return ConditionResult(**fields | more)
+
+
+def result(clean: ConditionResult, conditions: Sequence[ConditionResult] = (), **more: Any) -> AuditResult:
+    runtime = {
+        "robustmm": "0", "onnxruntime": "1", "provider": "cpu", "graph_optimisation": "ORT_ENABLE_ALL", "threads": 1
+    }  # fmt: skip
+    fields: dict[str, Any] = {
+        "model": "m.onnx", "model_sha256": "", "method": "joint", "manifest": "data.csv", "data_sha256": "d",
+        "split": "test", "samples": 100, "classes": ["ant", "bee"], "seed": 0, "suite": "s", "suite_sha256": "",
+        "baseline": "masked", "exact": True, "share": 0.9, "runtime": runtime, "floor": FLOOR, "clean": clean,
+        "conditions": list(conditions), "envelope": [], "retention": float("nan"), "rates": [], "shifts": [],
+        "worst": "", "worst_group": None, "worst_group_condition": "", "searches": [], "reference": None,
+        "bad_inputs": [],
+    }  # fmt: skip
+    return AuditResult(**fields | more)

@@ -1,0 +1,293 @@
+"""Descriptions that do not hold: every mistake is a sentence with its line, all at once."""
+
+from pathlib import Path
+
+import pytest
+from graphs import Inputs, linear
+from tokenizers import Tokenizer, models
+
+from robustmm.description import load
+from robustmm.errors import DataError, UsageError
+from robustmm.foreign import opened
+from robustmm.modalities import Text
+
+TEXT = """\
+classes = ["ant", "bee", "cat"]
+prior = [0.2, 0.3, 0.5]
+[output]
+name = "logits"
+activation = "softmax"
+[modality.picture]
+kind = "image"
+size = [4, 6, 3]
+input = "pixels"
+layout = "NCHW"
+subtract = [1, 2, 3]
+divide = 255
+missing = [0, 128, 255]
+[modality.near]
+kind = "features"
+length = 2
+mean = [1, 2]
+std = [1, 2]
+input = "flat"
+columns = [0, 2]
+missing = "mean"
+[modality.far]
+kind = "features"
+length = 3
+input = "flat"
+columns = [2, 5]
+present = "has_far"
+[modality.words]
+kind = "text"
+length = 7
+tokenizer = "tokenizer.json"
+input = "ids"
+mask = "attention"
+token_type = "types"
+missing = "empty"
+"""
+
+INPUTS: Inputs = {
+    "pixels": ("f", ["N", 3, 4, 6]),
+    "flat": ("f", [None, 5]),
+    "has_far": ("?", [None]),
+    "ids": ("q", [None, "length"]),
+    "attention": ("q", [None, 7]),
+    "types": ("i", [None, 7]),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A graph of all sorts of inputs, which cannot be run (its matrix takes ids to be of 2 tokens)."""
+    linear(tmp_path, INPUTS)
+    Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
+    return tmp_path
+
+
+def told(folder: Path, text: str, file: str = "theirs.onnx") -> list[str]:
+    """The sentences about a description, without its name."""
+    description = folder / "m.toml"
+    description.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as error:
+        opened(folder / file, description)
+    return [line.removeprefix(f"{description}:") for line in str(error.value).splitlines()]
+
+
+def test_a_description_is_read(folder: Path) -> None:
+    (folder / "m.toml").write_text(TEXT)
+    found = load(folder / "m.toml")
+    assert (found.head.classes, found.head.prior, found.head.batch) == (("ant", "bee", "cat"), (0.2, 0.3, 0.5), 0)
+    assert [(m.name, m.kind, m.shape) for m in found.modalities] == [
+        ("picture", "image", (4, 6, 3)),
+        ("near", "features", (2,)),
+        ("far", "features", (3,)),
+        ("words", "text", (7,)),
+    ]
+    picture, near, far, words = found.ways
+    assert (picture.subtract, picture.divide, picture.missing) == ((1, 2, 3), (255,), (0, 128, 255))
+    assert (near.layout, near.columns, near.missing, far.missing) == ("ND", (0, 2), "mean", "zero")
+    assert (words.mask, words.token_type, words.layout) == ("attention", "types", "NL")
+    text = found.modalities[3]
+    assert isinstance(text, Text)
+    assert text.padding == 0
+    with pytest.raises(DataError, match="cannot be run"):
+        opened(folder / "theirs.onnx", folder / "m.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"ant", "bee", "cat"', '"ant", "bee", "bee"', '1: "bee" is listed twice'),
+        ('["ant", "bee", "cat"]', '["ant"]', "1: classes: tuple should have at least 2 items"),
+        ("[0.2, 0.3, 0.5]", "[0.5, 0.5]", "2: prior should hold 3 numbers, found 2"),
+        ("[0.2, 0.3, 0.5]", "[0.2, 0.3, 0.4]", "2: prior should sum to 1, found 0.9"),
+        ("[0.2, 0.3, 0.5]", "[-0.2, 0.7, 0.5]", "2: prior[0]: should be greater than or equal to 0, found -0.2"),
+        ("prior", "priors", '2: "priors" is not a key here, did you mean "prior"?'),
+        ('name = "logits"', "", "3: [output] name is missing"),
+        ('"logits"', '"logit"', '4: [output] name: the graph has no output "logit", did you mean "logits"?'),
+        ('"softmax"', '"relu"', "5: [output] activation: should be 'softmax', 'sigmoid' or 'none', found 'relu'"),
+        ('"image"', '"picture"', '7: [modality.picture] "picture" is not a kind (known: audio, features, image'),
+        ('kind = "image"', "", "6: [modality.picture] kind is missing"),
+        ("size", "sise", '8: [modality.picture] "sise" is not a key here, did you mean "size"?'),
+        ("size = [4, 6, 3]", "", "6: [modality.picture] size is missing"),
+        ("[4, 6, 3]", "[4, 6, 2]", "8: [modality.picture] size[2]: should be 1 or 3, found 2"),
+        ("[4, 6, 3]", "[6, 4, 3]", "9: [modality.picture] input: should be (batch, 3, 6, 4) for image in the "
+         'layout NCHW, found "pixels" float32 (?, 3, 4, 6)'),
+        ('input = "pixels"', 'input = ""', "9: [modality.picture] input: string should have at least 1 character"),
+        ("[modality.picture]", "[modality.2]", "6: [modality.2] name: string should match pattern"),
+        ('"pixels"', '"pixel"', '9: [modality.picture] input: the graph has no input "pixel", did you mean "pixels"?'),
+        ("NCHW", "NHWC", "9: [modality.picture] input: should be (batch, 4, 6, 3) for image in the layout NHWC"),
+        ("NCHW", "NCWW", '10: [modality.picture] layout: should be N, then the axes of "NHWC" in its order'),
+        ("NCHW", "CHWN", '10: [modality.picture] layout: should be N, then the axes'),
+        ("NCHW", "NHW", '10: [modality.picture] layout: should be N, then the axes'),
+        ("NCHW", "NCHWL", '10: [modality.picture] layout: should be N, then the axes'),
+        ("[1, 2, 3]", "[1, 2]", "11: [modality.picture] subtract: should hold a number for each of 3 channels"),
+        ("[1, 2, 3]", '"mean"', "11: [modality.picture] subtract: should be a valid tuple, found 'mean'"),
+        ("divide = 255", "divide = [1, 0, 1]", "12: [modality.picture] divide: should be greater than 0, found [1.0"),
+        ("[0, 128, 255]", "[0, 1]", "13: [modality.picture] missing: should hold a number for each of 3 channels"),
+        ("[0, 128, 255]", '"empty"', '13: [modality.picture] missing: "empty" goes with text; or give a number'),
+        ("[0, 128, 255]", '"mean"', '13: [modality.picture] missing: "mean" needs mean = [...], which series'),
+        ("[0, 128, 255]", '"zeros"', '13: [modality.picture] missing: should be "zero", "mean", "empty", a number'),
+        ("[0, 128, 255]", "[]", '13: [modality.picture] missing: should be "zero"'),
+        ("[0, 128, 255]", "[true, 1, 2]", '13: [modality.picture] missing: should be "zero"'),
+        ("mean = [1, 2]", "mean = [1]", "17: [modality.near] mean: should hold a number for each of 2 channels"),
+        ("std = [1, 2]", "std = [1, 0]", "18: [modality.near] std: should be greater than 0, found [1.0, 0.0]"),
+        ("[0, 2]", "[0, 3]", "20: [modality.near] columns: should be the first and the one after the last of 2"),
+        ("[0, 2]", "[-1, 1]", "20: [modality.near] columns: should be the first and the one after the last"),
+        ("[2, 5]", "[1, 4]", '26: [modality.far] columns: 1 is fed twice of "flat"'),
+        ("[2, 5]", "[3, 6]", '26: [modality.far] columns: nobody feeds 2 to 2 of "flat"'),
+        ("length = 3", "length = 2", "26: [modality.far] columns: should be the first and the one after the last of 2"),
+        ("columns = [2, 5]\n", "", '25: [modality.far] the input "flat" is shared: columns should say which'),
+        ("has_far", "pixels", '27: [modality.far] the input "pixels" is fed twice'),
+        ("has_far", "attention", '33: [modality.words] the input "attention" is fed twice'),
+        ("length = 7", "length = 8", '33: [modality.words] mask: should be (batch, 8), found "attention" int64 (?, 7)'),
+        ('"tokenizer.json"', '"tokens.json"', '31: [modality.words] the tokenizer "'),
+        ('tokenizer = "tokenizer.json"', "", "28: [modality.words] tokenizer is missing: the tokenizer.json that"),
+        ('length = 7', "length = 7\nvocabulary = 9", '31: [modality.words] "vocabulary" is not a key here'),
+        ('token_type = "types"', "", '1: nobody feeds the graph\'s input "types" int32 (?, 7)'),
+        ('"types"', '"attention"', '34: [modality.words] the input "attention" is fed twice'),
+        ('missing = "empty"', 'missing = ""', '35: [modality.words] missing: should be "zero", "mean", "empty"'),
+        ('missing = "empty"', 'missing = 0', '35: [modality.words] missing: should be "zero" or "empty" for text'),
+        ('missing = "empty"', 'divide = 2', "35: [modality.words] token ids are not scaled"),
+        ('divide = 255', 'mask = "attention"', "12: [modality.picture] mask: goes with text"),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_one_sentence(folder: Path, old: str, new: str, sentence: str) -> None:
+    assert TEXT.count(old) >= 1
+    found = told(folder, TEXT.replace(old, new, 1))
+    assert [line for line in found if line.startswith(sentence)], found
+    others = [line for line in found if "nobody feeds the graph's input" in line]
+    assert len(found) - len(others) <= 2
+
+
+def test_all_mistakes_come_at_once_in_their_order(folder: Path) -> None:
+    text = TEXT.replace("[0.2, 0.3, 0.5]", "[1]").replace("NCHW", "X").replace("[0, 2]", "[2, 0]")
+    assert [line.partition(":")[0] for line in told(folder, text)] == ["2", "10", "20"]
+
+
+@pytest.mark.parametrize("text", ["", "classes = 3\nmodality = 4", "[modality]\npicture = 3"])
+def test_what_is_no_description(folder: Path, text: str) -> None:
+    found = told(folder, text)
+    assert any("classes" in line for line in found)
+    assert any(
+        "should describe at least one modality" in line or "should be a table, found 3" in line for line in found
+    )
+
+
+def test_what_cannot_be_read(folder: Path) -> None:
+    assert "is not valid TOML" in told(folder, "[")[0]
+    with pytest.raises(UsageError, match=r"none.toml cannot be read"):
+        opened(folder / "theirs.onnx", folder / "none.toml")
+
+
+TABLE = 'classes = [{}]\n[output]\nname = "logits"\nactivation = "{}"\n[modality.m]\nkind = "features"\nlength = 3\n'
+
+
+@pytest.mark.parametrize(
+    ("classes", "columns", "activation", "sentence"),
+    [
+        (2, 3, "softmax", '1: the output "logits" should have 2 columns for 2 classes (softmax), found 3'),
+        (2, 1, "softmax", '1: the output "logits" should have 2 columns for 2 classes (softmax), found 1'),
+        (2, 2, "sigmoid", '1: the output "logits" should have 1 column for 2 classes (sigmoid), found 2'),
+        (3, 1, "sigmoid", '1: the output "logits" should have 1 column for 2 classes (sigmoid), found 1'),
+        (3, 1, "none", '1: the output "logits" should have 3 columns for 3 classes (none), found 1'),
+        (3, 3, "none", '4: [output] activation: "logits" should hold probabilities, found ['),
+        (2, 1, "none", '4: [output] activation: "logits" should hold probabilities, found ['),
+    ],
+)
+def test_answers_unlike_what_is_described(
+    tmp_path: Path, classes: int, columns: int, activation: str, sentence: str
+) -> None:
+    linear(tmp_path, {"m": ("f", [None, 3])}, columns, ("logits", [None, "c"]))
+    labels = ", ".join(f'"{i}"' for i in range(classes))
+    (found,) = told(tmp_path, TABLE.format(labels, activation) + "missing = 9")
+    assert found.startswith(sentence)
+
+
+def test_probabilities_are_not_taken_for_logits_nor_nan_for_an_answer(tmp_path: Path) -> None:
+    from graphs import saved
+    from onnx import helper
+
+    saved(tmp_path, [helper.make_node("Softmax", ["m"], ["logits"])], {"m": ("f", [None, 3])}, ("logits", [None, 3]))
+    table = TABLE.format('"a", "b", "c"', "softmax")
+    assert told(tmp_path, table) == ['4: [output] activation: "logits" holds probabilities already, expected "none"']
+    sentence = '3: the output "logits" is not finite where every input is missing; fill it otherwise'
+    assert told(tmp_path, table + "missing = nan") == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("kind", "dims", "more", "sentence"),
+    [
+        (
+            "q",
+            [None, 3],
+            "missing = nan",
+            '8: [modality.m] missing: only floating-point inputs hold NaN, found "m" int64',
+        ),
+        ("s", [None, 3], "", '5: [modality.m] input: should be a tensor of numbers, found "m" (no numbers) (?, 3)'),
+        ("f", [None, 3, 1], "", "5: [modality.m] input: should be (batch, 3) for features in the layout ND"),
+        ("f", [None, 3], 'layout = "N"', '8: [modality.m] layout: should be N, then the axes of "ND"'),
+        ("f", [None], "", "5: [modality.m] input: should be (batch, 3) for features in the layout ND"),
+        ("f", [None, 5], "columns = [0, 3]", "5: [modality.m] input: should be (batch, 3) for features"),
+        ("f", [None, 5], "columns = [2, 5]", '8: [modality.m] columns: nobody feeds 0 to 1 of "m"'),
+    ],
+)
+def test_what_does_not_fit_the_input(tmp_path: Path, kind: str, dims: list[int], more: str, sentence: str) -> None:
+    linear(tmp_path, {"m": ("f", [None, 3])})
+    import onnx
+    from graphs import value
+
+    model = onnx.load(tmp_path / "theirs.onnx")
+    model.graph.input[0].CopyFrom(value("m", kind, dims))
+    onnx.save(model, tmp_path / "theirs.onnx")
+    (found,) = told(tmp_path, TABLE.format('"a", "b", "c"', "softmax") + more)
+    assert found.startswith(sentence)
+
+
+@pytest.mark.parametrize(("shape", "fits"), [([], False), ([1], False), ([2], True), ([None], True), ([2, 1], False)])
+def test_presence_of_two_modalities(tmp_path: Path, shape: list[int | None], fits: bool) -> None:
+    linear(tmp_path, {"a": ("f", [None, 1]), "b": ("f", [None, 1]), "present": ("?", [None, *shape])})
+    text = 'classes = ["x", "y", "z"]\n[output]\nname = "logits"\n'
+    text += "".join(f'[modality.{n}]\nkind = "features"\nlength = 1\npresent = "present"\n' for n in "ab")
+    if fits:
+        (tmp_path / "m.toml").write_text(text)
+        assert opened(tmp_path / "theirs.onnx", tmp_path / "m.toml").names == ["a", "b"]
+    else:
+        assert told(tmp_path, text)[0].startswith("11: [modality.b] present: should be (batch, 2), found")
+
+
+def test_a_graph_that_says_nothing_of_its_shapes(tmp_path: Path) -> None:
+    import onnx
+    from graphs import value
+
+    linear(tmp_path, {"m": ("f", [None, 3])})
+    model = onnx.load(tmp_path / "theirs.onnx")
+    model.graph.input[0].CopyFrom(value("m", "f", None))
+    onnx.save(model, tmp_path / "theirs.onnx")
+    (tmp_path / "m.toml").write_text(TABLE.format('"a", "b", "c"', "softmax"))
+    assert opened(tmp_path / "theirs.onnx", tmp_path / "m.toml").classes == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("table", ['kind = "audio"\nrate = 1000\nseconds = 0.003', 'kind = "image"\nsize = [3, 1, 1]'])
+def test_columns_need_channels(tmp_path: Path, table: str) -> None:
+    linear(tmp_path, {"m": ("f", [None, 3])})
+    text = TABLE.format('"a", "b", "c"', "softmax").partition("kind")[0] + table
+    layout = "NT" if "audio" in table else "NHW"
+    found = told(tmp_path, f'{text}\nlayout = "{layout}"\ncolumns = [0, 1]')
+    assert found == [f'{9 + (layout == "NT")}: [modality.m] columns: should go with a layout that has channels, '
+                     f'found "{layout}"']  # fmt: skip
+
+
+def test_every_modality_of_a_shared_input_fits_it(tmp_path: Path) -> None:
+    linear(tmp_path, {"rgbd": ("f", [None, 4, 5, 6])})
+    text = 'classes = ["x", "y", "z"]\n[output]\nname = "logits"\n'
+    for name, width, size, columns in (("colour", 3, 7, [0, 3]), ("depth", 1, 6, [3, 4])):
+        text += f'[modality.{name}]\nkind = "image"\nsize = [5, {size}, {width}]\nlayout = "NCHW"\n'
+        text += f'input = "rgbd"\ncolumns = {columns}\n'
+    (found,) = told(tmp_path, text)
+    assert found.startswith(
+        "8: [modality.colour] input: should be (batch, 4, 5, 7) for image in the layout NCHW, found"
+    )

@@ -1,0 +1,106 @@
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robustmm.audit.store import DAMAGED
+from robustmm.records import ARRAYS, FACTS, Records, joined, load
+
+
+def drawn(n: int, M: int = 2, C: int = 3, seed: int = 0, *, exact: bool = True) -> Records:
+    """Records of n samples that share no number."""
+    rng, prefix = np.random.default_rng(seed), f"s{seed}-"
+    widths = {"probabilities": C, "empty": 2, "interaction": M * (M - 1) // 2}
+    arrays = {
+        name: rng.normal(size=(n, widths.get(name, M)))
+        for name in ARRAYS
+        if name not in ("target", "present", "right", "additive")
+    }
+    arrays["solo"][: n // 2] = np.nan
+    return Records(
+        [f"{prefix}{i}" for i in range(n)],
+        target=rng.integers(C, size=n),
+        present=rng.random((n, M)) < 0.5,
+        right=rng.random((n, 2**M if exact else 0)) < 0.5,
+        additive=rng.normal(size=n),
+        **arrays,
+        residual=float(rng.random()),
+        untouched=int(rng.integers(100)),
+        exact=exact,
+    )
+
+
+def assert_same(a: Records, b: Records) -> None:
+    assert a.ids == b.ids
+    for name in FACTS:
+        assert getattr(a, name) == getattr(b, name), name
+        assert type(getattr(a, name)) is type(getattr(b, name)), name
+    for name in ARRAYS:
+        x, y = getattr(a, name), getattr(b, name)
+        assert (x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes()), name
+
+
+def kept(records: Records) -> Records:
+    file = BytesIO()
+    records.write(file)
+    file.seek(0)
+    return load(file)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("n", [1, 7])
+def test_what_is_written_is_read_bit_for_bit(n: int, exact: bool) -> None:
+    records = drawn(n, exact=exact)
+    records.snr[0] = [-np.inf, np.nan]
+    records.empty[0] = [-0.0, 5e-324]
+    assert_same(kept(records), records)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1), min_size=1))
+def test_ids_are_any_text(ids: list[str]) -> None:
+    records = drawn(len(ids))
+    records.ids = ids
+    assert kept(records).ids == ids
+
+
+def test_rows_in_another_order() -> None:
+    records = drawn(5)
+    rows = np.array([3, 0, 3])
+    some = records.take(rows)
+    assert some.ids == ["s0-3", "s0-0", "s0-3"]
+    assert len(some) == 3
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(some, name), getattr(records, name)[rows], err_msg=name)
+    assert [getattr(some, name) for name in FACTS] == [getattr(records, name) for name in FACTS]
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+def test_parts_in_order_are_the_whole(sizes: list[int]) -> None:
+    parts = [drawn(n, seed=seed) for seed, n in enumerate(sizes)]
+    whole = joined(parts)
+    assert len(whole) == sum(sizes)
+    for part, (start, end) in zip(parts, pairwise(np.cumsum([0, *sizes]).tolist()), strict=True):
+        found = whole.take(np.arange(start, end))
+        found.residual, found.untouched = part.residual, part.untouched
+        assert_same(found, part)
+    assert whole.residual == max(part.residual for part in parts)
+    assert whole.untouched == sum(part.untouched for part in parts)
+    assert joined([drawn(2, exact=False)]).exact is False
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "records"
+    with path.open("wb") as file:
+        drawn(3).write(file)
+    whole = path.read_bytes()
+    other, pickled = BytesIO(), BytesIO()
+    np.savez(other, ids=np.array(["a"]))
+    np.savez(pickled, ids=np.array([{}], dtype=object))
+    for content in (b"", b"text", whole[:200], whole[:-1], other.getvalue(), pickled.getvalue()):
+        path.write_bytes(content)
+        with path.open("rb") as file, pytest.raises(DAMAGED):
+            load(file)
