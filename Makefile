@@ -7,6 +7,7 @@ demo: .venv/installed
 	$(BIN)/robustmm train
 	$(BIN)/robustmm export
 	$(BIN)/robustmm attack --noise gaussian --level 0.5
+	$(BIN)/robustmm audit --suite quick
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2

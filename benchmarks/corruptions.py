@@ -75,7 +75,7 @@ REASONS = {
     "pitch": "a phase-locked vocoder in numpy; audiomentations has a compiled one",
     "bit-depth": "the checks that every corruption pays",
     "gain-loss": "the checks that every corruption pays",
-    "reversal": "the checks that every corruption pays",
+    "reversal": "segments of 50 ms are drawn and turned in their places; audiomentations returns a view, backwards",
     "time-shift": "the checks that every corruption pays",
     "reverberation": "the room is drawn for each sample; audiomentations convolves with one that is on disk",
     "mp3": "through the libsndfile that is installed anyway; audiomentations has a compiled codec of its own",

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from robustmm.attack_result import AttackResult
+from robustmm.audit.result import AuditResult
 from robustmm.check import ManifestFacts
 from robustmm.comparison import BenchResult
 from robustmm.parity import Proof
@@ -13,6 +14,7 @@ from robustmm.training import TrainResult
 
 SCHEMAS: dict[str, type[Result]] = {
     "attack": AttackResult,
+    "audit": AuditResult,
     "bench": BenchResult,
     "data-check": ManifestFacts,
     "export": Proof,

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import f1_score, log_loss
 
 from robustmm import attack, statistics
+from robustmm.audit.result import AuditResult
 from robustmm.check import ManifestFacts
 from robustmm.conditions import Condition, Noise
 from robustmm.evaluate import evaluate
@@ -109,6 +110,7 @@ def test_everything_missing_is_the_bias_and_has_no_solo(session: Session, rows: 
     ("name", "model"),
     [
         ("attack", attack.AttackResult),
+        ("audit", AuditResult),
         ("data-check", ManifestFacts),
         ("export", Proof),
         ("predict", Prediction),

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models
 
 from robustmm.description import load
 from robustmm.errors import DataError, UsageError
-from robustmm.foreign import opened
+from robustmm.foreign import ForeignSession, opened
 from robustmm.modalities import Text
 
 TEXT = """\
@@ -122,6 +122,7 @@ def test_a_description_is_read(folder: Path) -> None:
         ("NCHW", "NHWC", "9: [modality.picture] input: should be (batch, 4, 6, 3) for image in the layout NHWC"),
         ("NCHW", "NCWW", '10: [modality.picture] layout: should be N, then the axes of "NHWC" in its order'),
         ("NCHW", "CHWN", '10: [modality.picture] layout: should be N, then the axes'),
+        ("NCHW", "CHW", '10: [modality.picture] layout: should be N, then the axes'),
         ("NCHW", "NHW", '10: [modality.picture] layout: should be N, then the axes'),
         ("NCHW", "NCHWL", '10: [modality.picture] layout: should be N, then the axes'),
         ("[1, 2, 3]", "[1, 2]", "11: [modality.picture] subtract: should hold a number for each of 3 channels"),
@@ -268,7 +269,9 @@ def test_a_graph_that_says_nothing_of_its_shapes(tmp_path: Path) -> None:
     model.graph.input[0].CopyFrom(value("m", "f", None))
     onnx.save(model, tmp_path / "theirs.onnx")
     (tmp_path / "m.toml").write_text(TABLE.format('"a", "b", "c"', "softmax"))
-    assert opened(tmp_path / "theirs.onnx", tmp_path / "m.toml").classes == ["a", "b", "c"]
+    made = opened(tmp_path / "theirs.onnx", tmp_path / "m.toml")
+    assert isinstance(made, ForeignSession)
+    assert made._whole.batch == 0
 
 
 @pytest.mark.parametrize("table", ['kind = "audio"\nrate = 1000\nseconds = 0.003', 'kind = "image"\nsize = [3, 1, 1]'])

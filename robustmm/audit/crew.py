@@ -2,9 +2,11 @@
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -46,7 +48,8 @@ class Crew:
         if self.pool is None:
             context = multiprocessing.get_context("spawn")  # a fork would copy onnxruntime's threads in mid-air
             self.pool = ProcessPoolExecutor(self.workers, context, initializer=_quiet)
-        futures = [self.pool.submit(function, *job) for job in jobs]
+        with _undisturbed():
+            futures = [self.pool.submit(function, *job) for job in jobs]
         waiting: set[Future[T]] = set(futures)
         while waiting:
             done, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
@@ -66,3 +69,21 @@ class Crew:
 def _quiet() -> None:
     """Ctrl-C reaches every process of a terminal; the one that was asked answers for all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the workers are started, and they are born deaf to it, before they can be `_quiet`."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    heard: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if heard:
+        raise KeyboardInterrupt

@@ -32,9 +32,10 @@ def rates(conditions: Sequence[Condition], found: Sequence[ConditionResult], cle
 
 
 def shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> list[Shift]:
-    """For each modality the certain effect that moves its share of the accuracy the most; none where there is none."""
+    """For each modality the certain effect that moves its share of the accuracy the most, of conditions that leave all
+    modalities to the model; none where there is none."""
     made = []
-    certain = [result for result in found if result.effect != "none"]
+    certain = [result for result in found if result.effect != "none" and not result.missing]
     for m, before in enumerate(clean.modalities if certain else []):
 
         def moved(result: ConditionResult, m: int = m, share: float = before.accuracy_share) -> float:

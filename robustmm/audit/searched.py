@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from robustmm import search
 from robustmm.audit.result import Searches, SearchResult
 from robustmm.audit.setting import Setting, work
 from robustmm.audit.store import whole
 from robustmm.corruptions import pairs
+from robustmm.search.mix import mix
+from robustmm.search.square import square
 from robustmm.suite_tables import MixTable, SearchTable
 
 
@@ -22,12 +23,12 @@ def searched(setting: Setting, table: SearchTable, path: Path) -> None:
     if isinstance(table, MixTable):
         kinds = {m.kind for m in made.session.modalities}
         able = [name for name in table.noise if kinds.intersection(pairs.serves(name))]
-        found = search.mix(
+        found = mix(
             made.session, rows, able, budgets=table.budget, levels=table.level, seed=setting.seed,
             batch=len(made.chunks[0]), on_bad=setting.on_bad,
         )  # fmt: skip
     else:
-        found = search.square(
+        found = square(
             made.session, rows, on=table.on, eps=table.eps, scales=table.scale, queries=table.queries,
             seed=setting.seed, batch=len(made.chunks[0]), on_bad=setting.on_bad,
         )  # fmt: skip

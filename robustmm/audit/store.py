@@ -73,7 +73,9 @@ def whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         with part.open("wb") as file:
             write(file)
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say what it had no room for
+            error.filename = os.fspath(path)
         part.unlink(missing_ok=True)
         raise
 

@@ -22,12 +22,14 @@ def write(path: Path, made: Iterable[tuple[str, Records]], names: list[str], cla
 
     def into(file: IO[bytes]) -> None:
         writer: pyarrow.parquet.ParquetWriter | None = None
-        for condition, records in made:
-            table = rows(condition, records, names, classes).replace_schema_metadata({KEY: key.encode()})
-            writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema, compression="zstd")
-            writer.write_table(table, row_group_size=max(1, len(records)))
-        if writer:
-            writer.close()
+        try:
+            for condition, records in made:
+                table = rows(condition, records, names, classes).replace_schema_metadata({KEY: key.encode()})
+                writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema, compression="zstd")
+                writer.write_table(table, row_group_size=max(1, len(records)))
+        finally:
+            if writer:
+                writer.close()
 
     whole(path, into)
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from robustmm.audit.result import AuditResult, Breaking, ConditionResult
+from robustmm.report import search
 from robustmm.report.bars import COLOURS, plain
 from robustmm.report.tables import grid, interval, number, percent, points, signed
 
@@ -26,6 +27,7 @@ def audit(result: AuditResult) -> Group:
     if result.rates:
         parts.append(rates(result))
     parts += [reliance(result), groups(result)]
+    parts += [search.mix(s) if s.attack == "mix" else search.square(s) for s in result.searches]
     if result.reference:
         parts.append(reference(result))
     return Group(*parts, footer(result))
@@ -66,8 +68,9 @@ def headline(result: AuditResult) -> Panel:
         one = max(beaten, key=lambda c: -c.best_single.change.value if c.best_single else 0.0)
         assert one.best_single
         said.append(
-            f"Under {len(beaten)} conditions the fusion is certainly worse than its best modality alone, "
-            f"most under {one.name} ({one.best_single.modality} alone: {percent(one.best_single.accuracy)})."
+            f"Under {len(beaten)} of {1 + len(result.conditions)} conditions the fusion is certainly worse than its "
+            f"best modality alone, most under {one.name} ({one.best_single.modality} alone: "
+            f"{percent(one.best_single.accuracy)})."
         )
     return Panel(plain(" ".join(said)), border_style="red" if lost else "green", expand=True)
 

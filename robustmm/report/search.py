@@ -66,7 +66,7 @@ def square(result: SquareOutcome) -> Group:
         left = {r.queries: r.accuracy for r in run.curve}
         cells = [percent(left[q].value) for q in shown[:-1]] + [interval(left[shown[-1]])]
         took = "–" if run.median_queries != run.median_queries else f"{run.median_queries:.0f}"
-        on = " + ".join(n.modality for n in run.norms)
+        on = run.norms[0].modality if len(run.norms) == 1 else "all"
         table.add_row(f"{run.scale:g}", plain(on), *cells, took, percent(run.noise.value))
     legend = Text(
         f"{result.samples} samples, clean {interval(result.clean)}, seed {result.seed}. Norms at scale 1, the largest "

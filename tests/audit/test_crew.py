@@ -1,10 +1,11 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from jobs import ignores, killed, refused, slow, square
+from jobs import deaf, ignores, killed, refused, slow, square
 
 from robustmm.audit import crew
 from robustmm.audit.crew import Crew
@@ -80,3 +81,30 @@ def test_the_others_progress_is_looked_at_while_they_work(monkeypatch: pytest.Mo
     with Crew(2) as some:
         list(some.each(time.sleep, [(0.3,), (0.3,)], lambda: ticks.append(time.monotonic())))
     assert len(ticks) > 5
+
+
+def test_ctrl_c_while_workers_start_is_heard_when_they_have() -> None:
+    begun: list[int] = []
+    with pytest.raises(KeyboardInterrupt), crew._undisturbed():
+        os.kill(os.getpid(), signal.SIGINT)
+        begun.append(1)
+    assert begun == [1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with pytest.raises(ValueError, match="mine"), crew._undisturbed():
+        raise ValueError("mine")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with crew._undisturbed():
+        pass
+
+
+def test_workers_are_born_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before they can say so themselves."""
+    monkeypatch.setattr(crew, "_quiet", None)
+    with Crew(2) as some:
+        assert list(some.each(deaf, [(1,), (2,)])) == [True, True]
+
+
+def test_a_crew_in_a_thread_works_too() -> None:
+    with ThreadPoolExecutor(1) as pool, Crew(2) as some:
+        assert [x for x, _ in pool.submit(lambda: list(some.each(square, [(2,), (3,)]))).result()] == [4, 9]

@@ -216,13 +216,13 @@ def test_every_kind_that_is_not_text_is_attacked_within_its_norm(tmp_path: Path)
 
 
 def test_many_queries_come_close_to_the_exact_worst_case_and_never_below_it(tmp_path: Path) -> None:
-    session, table = linear(tmp_path, samples=150, a=6, b=4)
+    session, table = linear(tmp_path, samples=100, a=6, b=4)
     rows = rows_of(session, table)
     for eps in ({"a": 0.1, "b": 0.05}, {"a": 0.3}, {"a": 0.2, "b": 0.4}):
         exact = robust(session.weights, rows.inputs, rows.target, eps, 1.0)
-        held = Climb(session, rows, eps, 0).run(250) == NEVER  # type: ignore[arg-type]
+        held = Climb(session, rows, eps, 0).run(200) == NEVER  # type: ignore[arg-type]
         assert (held >= exact).all()
-        assert held.mean() <= exact.mean() + 0.02
+        assert held.mean() <= exact.mean() + 0.03
         assert 0.05 < exact.mean() < 0.85
 
 

@@ -18,9 +18,10 @@ from worlds import MeanSession, everything
 from robustmm.conditions import fitting, struck
 from robustmm.errors import DataError, UsageError
 from robustmm.manifest import Manifest
-from robustmm.search import mix, mixes
+from robustmm.search import mix as module
+from robustmm.search import mixes
 from robustmm.search.arms import Arm, Bank, arms, corruptions, encoded
-from robustmm.search.mix import half
+from robustmm.search.mix import half, mix
 from robustmm.search.mixes import Board
 from robustmm.search.outcome import MixOutcome
 from robustmm.session import Session
@@ -144,9 +145,9 @@ def test_coordinate_ascent_is_said_and_comes_to_what_all_mixes_come_to(
 ) -> None:
     session, rows, *_ = task(tmp_path, samples=60)
     noises = ["linear:fade", "linear:weak"]
-    whole = mix(session, rows, noises, levels=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    whole = mix(session, rows, noises, levels=[0, 0.25, 0.5, 0.75, 1.0])
     monkeypatch.setattr(mixes, "EXHAUSTIVE", 0)
-    some = mix(session, rows, noises, levels=[0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    some = mix(session, rows, noises, levels=[0, 0.25, 0.5, 0.75, 1.0])
     assert {p.search for p in whole.curve} == {"exhaustive"}
     assert {p.search for p in some.curve} == {"coordinate ascent"}
     assert some.evaluated < whole.evaluated / 2
@@ -169,6 +170,26 @@ def test_the_mix_is_never_weaker_than_the_uniform_split_where_it_was_searched(
         control, _ = truth(session, inputs, target, dict.fromkeys("abc", 2 * point.budget / 3))
         assert point.searched <= control[first].mean()
         assert [s.level for s in point.uniform] == pytest.approx([point.budget / 3] * 3)
+
+
+def test_a_search_starts_from_the_smaller_budget_s_mix_and_from_the_uniform_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, rows, *_ = task(tmp_path, samples=20)
+    calls: list[tuple[Any, Any]] = []
+    search = mixes.search
+
+    def recorded(board: Any, spaces: Any, budget: float, starts: Any, seed: int) -> Any:
+        found = search(board, spaces, budget, starts, seed)
+        calls.append((starts, found[0]))
+        return found
+
+    monkeypatch.setattr(module, "search", recorded)
+    mix(session, rows, ["linear:fade"], budgets=[0.5, 1.0, 2.0], levels=[0.5, 1.0])
+    last = (0, 0, 0)
+    for (_, uniform), (starts, found) in zip(calls[::2], calls[1::2], strict=True):
+        assert starts == [last, uniform]
+        last = found
 
 
 def test_halves_are_equal_and_do_not_depend_on_order() -> None:
@@ -248,7 +269,7 @@ def test_what_is_absent_does_not_vote(tmp_path: Path) -> None:
         def embed(self, name: str, x: NDArray[Any]) -> NDArray[np.float64]:
             return super().embed(name, x) + np.array([50.0, 0.0])
 
-    session: Any = Biased({"a": np.array([[1.0, -1.0]]), "b": np.array([[-60.0, 60.0]])})
+    session: Any = Biased({"a": np.array([[1.0, -1.0]]), "b": np.array([[-40.0, 40.0]])})
     x = np.ones((10, 1), np.float32)
     rows = manifest(tmp_path, {"a": x, "b": x}, np.ones(10, int), [(i, "a") for i in range(10)])
     assert mix(session, rows, ["linear:idle"], levels=[1.0]).clean.value == 1.0

@@ -10,8 +10,9 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from robustmm.report import search as report
-from robustmm.search import mix, square
+from robustmm.search.mix import mix
 from robustmm.search.outcome import Check, MixOutcome, Spend, SquareOutcome
+from robustmm.search.square import square
 
 LONG = "a-modality-with-a-name-of-sixty-four-letters-and-no-place-to-bre"
 
@@ -38,7 +39,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[MixOutcome, SquareO
     rng_weights = drawn(5, 3, 2, a=2, b=2)[0]
     session: Any = LinearSession({name: w.astype(float) for name, w in rng_weights.items()})
     rows = manifest(folder, inputs, scores(session.weights, inputs).argmax(1))
-    return mix(session, rows, ["linear:fade"]), square(session, rows, scales=(1.0, 3.0), queries=20)
+    return mix(session, rows, ["linear:fade"]), square(session, rows, scales=(0.01, 1.0, 3.0), queries=20)
 
 
 def changed(result: Any, **values: Any) -> Any:
@@ -53,8 +54,9 @@ def test_a_mix_tells_its_curve_and_what_was_bought(found: tuple[MixOutcome, Squa
         a, u = p.accuracy, p.uniform_accuracy
         assert f"{100 * a.value:.1f} % [{100 * a.low:.1f}, {100 * a.high:.1f}]" in text
         assert f"{100 * u.value:.1f} % [{100 * u.low:.1f}, {100 * u.high:.1f}]" in text
-        for s in p.spends:
-            assert f"{s.modality} fade {s.level:.3g} share taken away: {s.strength:.4g}" in text
+        lines = [f"{s.modality} fade {s.level:.3g} share taken away: {s.strength:.4g}" for s in p.spends]
+        assert f" {p.budget:g} {' '.join(lines)}" in text
+    assert max(len(p.spends) for p in result.curve) == 2
     assert "Mixes were found on 30 samples (exhaustive, " in text
     assert "reported on 30 others, seed 0" in text
     broken = next(p for p in result.curve if p.accuracy.high < result.clean.low)
@@ -84,7 +86,7 @@ def test_square_tells_every_run(found: tuple[MixOutcome, SquareOutcome], width: 
     text = words(shown(report.square(result), width))
     assert "scale on 1 query 10 queries 20 queries median noise" in text
     for run in result.runs:
-        on = " + ".join(n.modality for n in run.norms)
+        on = {1: run.norms[0].modality, 2: "all"}[len(run.norms)]
         one, ten, last = (r.accuracy for r in run.curve)
         took = "–" if run.broken == 0 else f"{run.median_queries:.0f}"
         line = f"{run.scale:g} {on} {100 * one.value:.1f} % {100 * ten.value:.1f} % {100 * last.value:.1f} % "
@@ -92,10 +94,11 @@ def test_square_tells_every_run(found: tuple[MixOutcome, SquareOutcome], width: 
         assert line in text
     assert "60 samples, clean 100.0 % [94.0, 100.0], seed 0." in text
     assert "a 0.1 training standard deviations, b 0.1 training standard deviations" in text
+    assert [run.broken == 0 for run in result.runs] == [True] * 3 + [False] * 6
     for f in result.first:
         ranked = sorted(f.shares, key=lambda name: -f.shares[name])
         said = ", ".join(f"{name} {100 * f.shares[name]:.0f} %" for name in ranked)
-        assert f"{f.scale:g} {f.samples} {said}" in text
+        assert f"{f.scale:g} {f.samples} {said if f.samples else 'none breaks'}" in text
 
 
 def test_checks_are_told_with_their_numbers_and_a_failed_one_is_not_hidden(

@@ -14,11 +14,12 @@ from robustmm import reading
 from robustmm.errors import UsageError
 from robustmm.manifest import Manifest
 from robustmm.modalities import Features, Text
-from robustmm.search import climb, square
+from robustmm.search import climb
 from robustmm.search.aims import WHOLE
 from robustmm.search.climb import NEVER, Climb
 from robustmm.search.outcome import SquareOutcome
 from robustmm.search.rows import Rows
+from robustmm.search.square import square
 from robustmm.session import Session
 from robustmm.statistics import wilson
 
@@ -30,7 +31,7 @@ def passed(found: SquareOutcome) -> dict[str, bool]:
 
 
 def task(
-    folder: Path, samples: int = 120, std: float = 1.0, kind: type[LinearSession] = LinearSession, **lengths: int
+    folder: Path, samples: int = 80, std: float = 1.0, kind: type[LinearSession] = LinearSession, **lengths: int
 ) -> tuple[Any, Manifest, dict[str, NDArray[Any]], NDArray[np.int64]]:
     """Three classes by a linear score that is right of about 9 in 10."""
     lengths = lengths or {"a": 5, "b": 3}
@@ -45,27 +46,27 @@ def task(
 def test_robust_accuracy_is_near_the_exact_worst_case(tmp_path: Path, std: float) -> None:
     session, rows, inputs, target = task(tmp_path, std=std)
     norms = {"a": 0.1 / std, "b": 0.2 / std}
-    found = square(session, rows, eps=norms, scales=(3.0, 1.0), queries=120)
+    found = square(session, rows, eps=norms, scales=(3.0, 1.0), queries=100)
     assert passed(found) == dict.fromkeys(CHECKS, True)
-    assert found.samples == 120
+    assert found.samples == 80
     subsets = [("a",), ("b",), ("a", "b")]
     assert [tuple(n.modality for n in run.norms) for run in found.runs] == subsets * 2
     assert [run.scale for run in found.runs] == [1.0] * 3 + [3.0] * 3
     clean = scores(session.weights, inputs).argmax(1) == target
     assert found.clean.value == clean.mean()
-    assert (found.clean.low, found.clean.high) == wilson(int(clean.sum()), 120)
+    assert (found.clean.low, found.clean.high) == wilson(int(clean.sum()), 80)
     for run in found.runs:
         eps = {n.modality: n.eps for n in run.norms}
         assert eps == {name: norms[name] * run.scale for name in eps}
         assert {n.unit for n in run.norms} == {"training standard deviations"}
         exact = robust(session.weights, inputs, target, eps, std).mean()
         left = run.curve[-1].accuracy
-        assert exact <= left.value <= exact + 0.03
-        assert [r.queries for r in run.curve] == [1, 10, 50, 100, 120]
+        assert exact <= left.value <= exact + 0.04
+        assert [r.queries for r in run.curve] == [1, 10, 50, 100]
         falling = [r.accuracy.value for r in run.curve]
         assert falling == sorted(falling, reverse=True)
-        assert run.broken == round((found.clean.value - left.value) * 120)
-        assert (left.low, left.high) == wilson(round(left.value * 120), 120)
+        assert run.broken == round((found.clean.value - left.value) * 80)
+        assert (left.low, left.high) == wilson(round(left.value * 80), 80)
         assert left.value <= run.noise.value <= found.clean.value
 
 
@@ -80,7 +81,7 @@ def test_curve_and_median_are_those_of_the_queries_that_broke(tmp_path: Path) ->
         broken = Climb(session, given, eps, 3).run(60)
         took["+".join(eps)] = broken
         for point in run.curve:
-            assert point.accuracy.value == sum(b > point.queries for b in broken.tolist()) / 120
+            assert point.accuracy.value == sum(b > point.queries for b in broken.tolist()) / 80
         listed = sorted(b for b in broken.tolist() if 0 < b < NEVER)
         assert len(listed) == run.broken > 5
         middle = listed[len(listed) // 2], listed[(len(listed) - 1) // 2]
@@ -192,8 +193,7 @@ def test_a_model_that_cannot_be_reached_fails_the_whole_range(tmp_path: Path) ->
     found = square(session, rows, on=["a"], scales=(1.0,), queries=10)
     assert passed(found) == dict(zip(CHECKS, (True, True, False, True), strict=True))
     check = found.checks[2]
-    assert check.measured == found.clean.value > 0.5
-    assert check.limit < 0.5
+    assert check.measured == found.clean.value > check.limit + 0.2
     assert "a over the whole range" in check.sentence
 
 

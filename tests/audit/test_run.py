@@ -1,0 +1,408 @@
+"""An audit from beginning to end, in this process."""
+
+import json
+import os
+import shutil
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pyarrow.parquet
+import pytest
+from audits import RATE, SERIES, THREE, VECTOR, forget, made
+
+from robustmm import attack
+from robustmm.attack_result import Estimate
+from robustmm.audit import floor
+from robustmm.audit.envelope import HALVINGS
+from robustmm.audit.result import AuditResult
+from robustmm.audit.run import runtime
+from robustmm.audit.setting import Setting, work
+from robustmm.audit.store import Store
+from robustmm.conditions import Condition, Noise
+from robustmm.errors import DataError, InterruptedRun
+from robustmm.evaluate import Evaluation
+from robustmm.manifest import read
+from robustmm.reading import Samples
+from robustmm.records import Records
+from robustmm.session import Session
+
+STEPS = tuple(Condition(f"gaussian {x:g} on series", (Noise("gaussian", x, ("series",)),)) for x in (0.5, 1.0))
+CONDITIONS = (*STEPS, VECTOR, RATE)
+ASKED: dict[str, Any] = {"groups": ("site",), "share": 0.6}
+"""At a share of 60 % these samples decide, and noise on the series breaks the model."""
+
+
+@pytest.fixture
+def asked(world_model: Path, world_manifest: Path) -> Setting:
+    return Setting(world_model, world_manifest, seed=1)
+
+
+@pytest.fixture(scope="module")
+def finished(world_model: Path, world_manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an audit that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("finished") / "audit"
+    made(Setting(world_model, world_manifest, seed=1), folder, CONDITIONS, **ASKED)
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every call of an encoder."""
+    calls: list[str] = []
+    plain = Session.embed
+    monkeypatch.setattr(Session, "embed", lambda self, name, x: calls.append(name) or plain(self, name, x))
+    return calls
+
+
+def result(folder: Path) -> bytes:
+    return (folder / "results.json").read_bytes()
+
+
+def cells(folder: Path) -> list[Path]:
+    """Everything that an audit keeps, cells first."""
+    return sorted((p for p in (folder / "cells").rglob("*") if p.is_file()), key=lambda p: (p.suffix, p.name))
+
+
+@pytest.mark.parametrize("batch", [2, 7, 64])
+def test_the_bytes_do_not_depend_on_the_batch(asked: Setting, finished: Path, tmp_path: Path, batch: int) -> None:
+    """64 is the first run's, made anew."""
+    made(replace(asked, batch=batch), tmp_path, CONDITIONS, **ASKED)
+    assert result(tmp_path) == result(finished)
+    assert (tmp_path / "records.parquet").read_bytes() == (finished / "records.parquet").read_bytes()
+    assert [path.read_bytes() for path in cells(tmp_path)] == [path.read_bytes() for path in cells(finished)]
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_workers(asked: Setting, finished: Path, tmp_path: Path) -> None:
+    made(asked, tmp_path, CONDITIONS, workers=2, **ASKED)
+    assert result(tmp_path) == result(finished)
+    assert [path.read_bytes() for path in cells(tmp_path)] == [path.read_bytes() for path in cells(finished)]
+
+
+def test_a_finished_audit_comes_back_without_an_encoder(
+    asked: Setting, copy: Path, embedded: list[str], finished: Path
+) -> None:
+    (copy / "results.json").unlink()
+    before = {path: path.stat().st_mtime_ns for path in cells(copy)}
+    made(asked, copy, CONDITIONS, **ASKED)
+    assert embedded == []
+    assert result(copy) == result(finished)
+    assert {path: path.stat().st_mtime_ns for path in cells(copy)} == before
+
+
+def test_a_finished_audit_needs_no_data(
+    asked: Setting, copy: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: object) -> Samples:
+        raise AssertionError("a row was read")
+
+    monkeypatch.setattr(Evaluation, "read", nothing)
+    made(asked, copy, CONDITIONS, **ASKED)
+    assert result(copy) == result(finished)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_lost_or_damaged_is_made_again(asked: Setting, copy: Path, finished: Path, seed: int) -> None:
+    """Some of the files are gone, cut, or hold something else: cells, summaries, the floor, what was unreadable."""
+    rng = np.random.default_rng(seed)
+    files = [*cells(copy), copy / "records.parquet", copy / "results.json"]
+    for path in files:
+        content, what = path.read_bytes(), rng.integers(10)
+        if what == 0:
+            path.unlink()
+        elif what == 1:
+            path.write_bytes(content[: rng.integers(len(content))])
+        elif what == 2:
+            path.write_bytes(b"\0\xffPK")
+    made(asked, copy, CONDITIONS, **ASKED)
+    assert result(copy) == result(finished)
+    assert (copy / "records.parquet").read_bytes() == (finished / "records.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json", ".bad.json"])
+def test_all_files_of_a_sort_damaged(asked: Setting, copy: Path, finished: Path, suffix: str) -> None:
+    damaged = [path for path in cells(copy) if path.name.endswith(suffix)]
+    assert damaged
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-3])
+    made(asked, copy, CONDITIONS, **ASKED)
+    assert result(copy) == result(finished)
+
+
+def test_a_stop_anywhere_keeps_what_was_made(
+    asked: Setting, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C at the first cell, the sixth, ...: five cells at a time, into the breaking levels."""
+    plain, left = Store.put, [0]
+
+    def put(self: Store, key: str, records: Records) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        plain(self, key, records)
+
+    monkeypatch.setattr(Store, "put", put)
+    for kept in range(0, 25, 5):
+        left[0] = 5 if kept else 0
+        with pytest.raises(InterruptedRun) as stopped:
+            made(asked, tmp_path, CONDITIONS, **ASKED)
+        assert len(list(tmp_path.rglob("*.npz"))) == kept
+        told = f"interrupted: {kept} cells are kept in {tmp_path}; the same command continues"
+        assert str(stopped.value) == told
+        assert not list(tmp_path.rglob("*.part"))
+        assert not (tmp_path / "results.json").exists()
+    left[0] = 100
+    made(asked, tmp_path, CONDITIONS, **ASKED)
+    assert 100 - left[0] == 27 - 20, "5 conditions and 4 levels of 3 cells each"
+    assert result(tmp_path) == result(finished)
+
+
+def test_conditions_may_be_renamed_reordered_and_added(asked: Setting, copy: Path, embedded: list[str]) -> None:
+    renamed = [replace(c, name=f"new {k}") for k, c in enumerate(CONDITIONS[::-1])]
+    found = made(asked, copy, renamed, **ASKED)
+    assert embedded == []
+    old = AuditResult.model_validate_json(result(copy))
+    assert [c.name for c in found.conditions] == ["new 0", "new 1", "new 2", "new 3"]
+    assert old.worst in {c.name for c in found.conditions}
+    table = pyarrow.parquet.read_table(copy / "records.parquet").to_pydict()
+    assert list(dict.fromkeys(table["condition"])) == ["clean", "new 0", "new 1", "new 2", "new 3"]
+    made(asked, copy, [*CONDITIONS, Condition("v", (Noise("gaussian", 0.5, ("vector",)),))], **ASKED)
+    assert embedded == ["vector", "series"] * 3, "each once a chunk, the series as it is"
+
+
+def test_what_is_only_reckoned_otherwise_needs_no_encoder(asked: Setting, copy: Path, embedded: list[str]) -> None:
+    made(asked, copy, CONDITIONS, share=0.2)
+    ungrouped = AuditResult.model_validate_json(result(copy))
+    assert {g.column for g in ungrouped.clean.groups} == {"label"}
+    assert ungrouped.share == 0.2
+    assert embedded == []
+
+
+def test_a_seed_has_cells_of_its_own(asked: Setting, copy: Path, finished: Path, embedded: list[str]) -> None:
+    before = len(cells(copy))
+    other = made(replace(asked, seed=2), copy, CONDITIONS, **ASKED)
+    assert other.seed == 2
+    assert embedded
+    assert len(cells(copy)) > 1.8 * before
+    made(asked, copy, CONDITIONS, **ASKED)
+    assert result(copy) == result(finished), "the first seed's are still there"
+
+
+def test_the_numbers_are_the_attacks(asked: Setting, finished: Path) -> None:
+    """`attack` measures one condition in memory, with code of its own around the same records."""
+    found = AuditResult.model_validate_json(result(finished))
+    session = Session(asked.model)
+    rows = read(asked.manifest).split("test")
+    for condition, one in zip(CONDITIONS, found.conditions, strict=True):
+        expected = attack.attack(session, rows, condition, split="test", seed=1)
+        close(one.accuracy, expected.attacked.accuracy)
+        for name in ("macro_f1", "nll", "ece", "brier"):
+            assert getattr(one, name) == pytest.approx(getattr(expected.attacked, name), rel=1e-5)
+            assert getattr(found.clean, name) == pytest.approx(getattr(expected.clean, name), rel=1e-5)
+        for name in ("accuracy_change", "nll_change"):
+            close(getattr(one, name.replace("accuracy_", "")), getattr(expected, name))
+        close(one.flip_rate, expected.flip_rate)
+        assert one.untouched == expected.untouched
+        for m, told in enumerate(expected.modalities):
+            for name in ("solo", "leave_one_out", "accuracy", "log_probability"):
+                close(getattr(one.modalities[m], name), getattr(told.attacked, name))
+                close(getattr(found.clean.modalities[m], name), getattr(told.clean, name))
+            assert one.modalities[m].noises == told.noises
+            assert one.missing.get(told.name, 0) == pytest.approx(told.missing)
+
+
+def close(a: Estimate, b: Estimate) -> None:
+    assert a.model_dump() == pytest.approx(b.model_dump(), rel=1e-5, abs=1e-9)
+
+
+def test_the_whole_says_what_its_parts_do(asked: Setting, finished: Path) -> None:
+    found = AuditResult.model_validate_json(result(finished))
+    assert [c.name for c in found.conditions] == [c.name for c in CONDITIONS]
+    assert found.worst == min(found.conditions, key=lambda c: c.accuracy.value).name == "gaussian 1 on series"
+    assert (found.clean.name, found.clean.change.value, found.clean.effect) == ("clean", 0, "none")
+    assert (found.samples, found.split, found.seed, found.suite) == (72, "test", 1, "small")
+    assert (found.method, found.classes, found.baseline) == ("cal+mce", ["ant", "bee", "cat"], "masked")
+    assert found.exact
+    assert found.retention == pytest.approx(np.mean([b.retention for b in found.envelope]), rel=1e-5)
+    assert [(b.noise, b.modalities) for b in found.envelope] == [("gaussian", ["series"]), ("blank", ["vector"])]
+    noisy = found.envelope[0]
+    assert not noisy.undecided
+    assert noisy.breaks - noisy.holds == pytest.approx(0.5 / 2**HALVINGS)
+    assert len(noisy.points) == len(STEPS) + HALVINGS
+    limit = 0.6 * found.clean.accuracy.value
+    low = {p.level: p.accuracy.low for p in noisy.points}
+    assert low[noisy.holds] >= limit > low[noisy.breaks]
+    (curve,) = found.rates
+    assert (curve.rates, curve.conditions) == ([0, 0.5], ["missing 0.5"])
+    assert {g.column for g in found.clean.groups} == {"label", "site"}
+    assert found.worst_group is not None
+    worst = min(g.accuracy.value for c in (found.clean, *found.conditions) for g in c.groups)
+    assert found.worst_group.accuracy.value == worst
+    (under,) = [c for c in found.conditions if c.name == found.worst_group_condition]
+    assert found.worst_group in under.groups
+    assert {s.condition for s in found.shifts} <= {c.name for c in found.conditions if c.effect != "none"}
+    assert all(c.projection and c.projection.samples > 0 for c in found.conditions if not c.missing)
+    assert found.floor.accuracy == found.floor.probability == 0
+    assert (found.floor.samples, found.floor.repeats) == (32, floor.REPEATS)
+    assert found.runtime == runtime(asked)
+    assert (found.searches, found.reference, found.bad_inputs) == ([], None, [])
+    assert max(c.efficiency_residual for c in found.conditions) < 1e-9
+
+
+def test_the_published_form(finished: Path) -> None:
+    found = json.loads(result(finished))
+    jsonschema.validate(found, AuditResult.model_json_schema(mode="serialization"))
+    assert result(finished).endswith(b"}\n")
+    assert b"NaN" not in result(finished)
+    read_again = AuditResult.model_validate_json(result(finished))
+    assert json.loads(json.dumps(read_again.model_dump(mode="json"))) == found
+
+
+def test_records_are_of_every_condition_and_sample(finished: Path, asked: Setting) -> None:
+    forget()
+    table = pyarrow.parquet.read_table(finished / "records.parquet").to_pydict()
+    names = ["clean", *(c.name for c in CONDITIONS)]
+    assert table["condition"] == [name for name in names for _ in range(72)]
+    assert table["id"] == 5 * work(asked).rows.ids
+    right = np.array([a == b for a, b in zip(table["answer"], table["label"], strict=True)]).reshape(5, 72).mean(1)
+    found = AuditResult.model_validate_json(result(finished))
+    told = [c.accuracy.value for c in (found.clean, *found.conditions)]
+    assert right.tolist() == pytest.approx(told, rel=1e-5)
+
+
+def test_a_reference_is_another_results_json(asked: Setting, copy: Path, finished: Path) -> None:
+    path = finished / "results.json"
+    found = made(asked, copy, CONDITIONS, **ASKED, reference=path).reference
+    assert found is not None
+    assert found.by_corruption == pytest.approx({"gaussian on series": 1})
+    assert found.mean_corruption_error == pytest.approx(1)
+    with pytest.raises(DataError, match="measured on other samples"):
+        made(replace(asked, limit=60), copy, CONDITIONS, **ASKED, reference=path)
+
+
+def test_a_column_that_is_not_there(asked: Setting, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match='no column "sit", did you mean "site"'):
+        made(asked, tmp_path, groups=("sit",))
+
+
+def test_a_suite_without_conditions_is_the_clean_run(asked: Setting, tmp_path: Path) -> None:
+    found = made(asked, tmp_path, ())
+    assert (found.conditions, found.envelope, found.rates, found.worst) == ([], [], [], "")
+    assert np.isnan(found.retention)
+    assert found.clean.accuracy.value > 0.7
+
+
+def test_a_suite_may_call_a_condition_clean(asked: Setting, tmp_path: Path) -> None:
+    found = made(asked, tmp_path, [replace(SERIES, name="clean")])
+    assert found.conditions[0].accuracy.value < found.clean.accuracy.value
+
+
+@pytest.fixture
+def jittery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that rounds anew each time, so much that near answers turn."""
+    rng, plain = np.random.default_rng(0), Session.decode
+
+    def decode(self: Session, z: Any, present: Any) -> Any:
+        p = plain(self, z, present)
+        p = p * np.exp(rng.normal(scale=1.0, size=p.shape))
+        return p / p.sum(1, keepdims=True)
+
+    monkeypatch.setattr(Session, "decode", decode)
+
+
+@pytest.mark.usefixtures("jittery")
+def test_what_repeating_changes_is_the_floor_of_what_is_called_an_effect(asked: Setting, tmp_path: Path) -> None:
+    found = made(asked, tmp_path, THREE)
+    assert found.floor.accuracy > 0
+    assert found.floor.probability > 0.01
+    for c in found.conditions:
+        if abs(c.change.value) <= found.floor.accuracy:
+            assert c.effect == "none"
+    path = next(p for p in (tmp_path / "cells").rglob("*.json") if "repeats" in p.read_text())
+    raised = json.loads(path.read_text()) | {"accuracy": 1.0}
+    path.write_text(json.dumps(raised))
+    assert {c.effect for c in made(asked, tmp_path, THREE).conditions} == {"none"}
+    path.write_text(json.dumps(raised | {"accuracy": 0.0}))
+    assert "loss" in {c.effect for c in made(asked, tmp_path, THREE).conditions}
+
+
+def test_the_floor_by_hand(asked: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three runs of the first chunk: in the second, two answers are others, one of them in the third too."""
+    forget()
+    opened, plain, runs = work(asked), Evaluation.records, [0]
+
+    def records(self: Evaluation, *given: Any) -> Iterator[tuple[int, Records]]:
+        ((number, found),) = plain(self, *given)
+        p = np.full((32, 3), [0.6, 0.3, 0.1])
+        p[0] = [[0.6, 0.3, 0.1], [0.3, 0.6, 0.1], [0.3, 0.6, 0.1]][runs[0]]
+        p[1] = [[0.6, 0.3, 0.1], [0.1, 0.3, 0.6], [0.6, 0.3, 0.1]][runs[0]]
+        runs[0] += 1
+        yield number, replace(found, probabilities=p)
+
+    monkeypatch.setattr(Evaluation, "records", records)
+    found = floor.floor(opened)
+    assert (found.samples, found.repeats, runs[0]) == (32, 3, 3)
+    assert found.accuracy == pytest.approx(2 / 32)
+    assert found.probability == pytest.approx(0.5)
+
+
+def test_records_are_held_one_condition_at_a_time(asked: Setting, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clean ones, those of a condition, and for a moment the parts that they are joined of."""
+    alive: list[weakref.ref[Records]] = []
+    most, plain = [0], Records.take
+
+    def take(self: Records, rows: Any) -> Records:
+        found = plain(self, rows)
+        alive.append(weakref.ref(found))
+        most[0] = max(most[0], sum(ref() is not None for ref in alive))
+        return found
+
+    monkeypatch.setattr(Records, "take", take)
+    for path in cells(copy):
+        if path.suffix == ".json":
+            path.unlink()
+    (copy / "records.parquet").unlink()
+    made(asked, copy, CONDITIONS, **ASKED)
+    assert len(alive) >= 2 * len(CONDITIONS)
+    assert most[0] <= 3
+
+
+def test_samples_are_read_a_chunk_at_a_time_and_once(
+    asked: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    plain = Evaluation.read
+    monkeypatch.setattr(Evaluation, "read", lambda self, rows: sizes.append(len(rows)) or plain(self, rows))
+    made(asked, tmp_path, THREE, share=0.0)
+    repeats = [32] * floor.REPEATS
+    assert sizes == [*repeats, 32, 32, 8]
+
+
+def test_unreadable_inputs_are_told(asked: Setting, tmp_path: Path) -> None:
+    shutil.copytree(asked.manifest.parent, tmp_path / "data")
+    path = tmp_path / "data" / "manifest.csv"
+    path.write_text(path.read_text().replace("series.npy#15\n", "[/red]é 🎈.npy\n"))
+    torn = replace(asked, manifest=path)
+    with pytest.raises(DataError, match=r"line 17 \(id 's015', series\)"):
+        made(torn, tmp_path / "a")
+    found = made(replace(torn, on_bad="missing"), tmp_path / "a")
+    assert ["[/red]é 🎈.npy does not exist" in told for told in found.bad_inputs] == [True]
+    assert found.clean.modalities[1].present == pytest.approx(71 / 72, rel=1e-5)
+    assert json.loads(result(tmp_path / "a"))["bad_inputs"] == found.bad_inputs
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are bytes on Linux only")
+def test_a_name_that_is_no_text_is_written_as_far_as_it_is_one(asked: Setting, tmp_path: Path) -> None:
+    model = tmp_path / b"\xff.onnx".decode(errors="surrogateescape")
+    shutil.copy(asked.model, model)
+    made(replace(asked, model=model), tmp_path / "a", [SERIES])
+    assert json.loads(result(tmp_path / "a"))["model"].endswith("\udcff.onnx")

@@ -1,0 +1,287 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from audits import FLOOR, group, outcome
+from linear import LinearSession, drawn, manifest
+from worlds import SIX, MeanSession, everything
+
+from robustmm import contribution, metrics, statistics
+from robustmm.audit import run
+from robustmm.audit.result import ConditionResult
+from robustmm.audit.run import judged, worst_group
+from robustmm.audit.summary import grouped, summary
+from robustmm.conditions import Condition, Noise
+from robustmm.evaluate import Evaluation, evaluate
+from robustmm.manifest import Manifest
+from robustmm.plan import Plan
+from robustmm.power import minimum_detectable_effect
+from robustmm.records import Records, joined
+from robustmm.reliance import cross_modal_gap
+from robustmm.robustness import evenness
+from robustmm.selective import aurc
+
+N = 60
+CLEAN = Condition("clean")
+BLANK = Condition("blank", (Noise("gaussian", 1.0, ("b",)),), {"a": 0.25})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[LinearSession, Manifest]:
+    inputs, target = drawn(0, N, 3, a=4, b=3)
+    for x in inputs.values():
+        x[np.arange(N), target] += 1.0
+    session = LinearSession({"a": np.eye(4)[:, :3], "b": 1.5 * np.eye(3)})
+    gone = [(0, "a"), (0, "b"), (1, "a"), (2, "b")]
+    return session, manifest(tmp_path_factory.mktemp("summary"), inputs, target, gone)
+
+
+def found(
+    world: tuple[LinearSession, Manifest], condition: Condition, groups: Mapping[str, list[str]] = {}, seed: int = 5
+) -> tuple[ConditionResult, Records, Records]:
+    session, rows = world
+    clean, records = (
+        joined([r for _, r in Evaluation(session, rows, [c], seed=seed).records(range(N), samples, [0], True)])  # type: ignore[arg-type]
+        for c in (CLEAN, condition)
+        if (samples := Evaluation(session, rows, [c]).read(range(N)))  # type: ignore[arg-type]
+    )
+    plan = Plan(condition, session.modalities, rows, seed, "error")
+    return summary(plan, records, clean, dict(groups), seed), records, clean
+
+
+def near(found: Any, expected: Any) -> None:
+    assert dict(found) == pytest.approx(dict(expected), nan_ok=True)
+
+
+def test_scores_are_the_metrics_of_the_records(world: Any) -> None:
+    result, records, clean = found(world, BLANK)
+    p, y = records.probabilities, records.target
+    right, before = (r.probabilities.argmax(1) == y for r in (records, clean))
+    low, high = statistics.wilson(int(right.sum()), N)
+    assert 0 < right.sum() < before.sum() < N, "or the test shows little"
+    near(result.accuracy, {"value": right.mean(), "low": low, "high": high})
+    for name in ("macro_f1", "nll", "ece", "brier"):
+        assert getattr(result, name) == pytest.approx(getattr(metrics, name)(p, y)), name
+    assert result.aurc == pytest.approx(aurc(p, y))
+    assert result.retention == pytest.approx(right.mean() / before.mean())
+    near(result.change, statistics.paired_bootstrap(right, before, seed=5)._asdict())
+    assert result.change.value < 0
+    surprises = [-np.log(r.probabilities[np.arange(N), y]) for r in (records, clean)]
+    near(result.nll_change, statistics.paired_bootstrap(*surprises, seed=5)._asdict())
+    flips = int((p.argmax(1) != clean.probabilities.argmax(1)).sum())
+    low, high = statistics.wilson(flips, N)
+    near(result.flip_rate, {"value": flips / N, "low": low, "high": high})
+    assert result.detectable == minimum_detectable_effect(N, float((right != before).mean()))
+    assert (result.name, result.fill, result.effect) == ("blank", "masked", "none")
+    assert result.adjusted == result.change.p
+    assert result.missing == {"a": 0.25}
+    assert result.untouched == records.untouched == 2, "two rows have no b"
+    assert result.efficiency_residual == records.residual
+
+
+def test_the_clean_run_against_itself(world: Any) -> None:
+    result, records, _ = found(world, CLEAN)
+    assert (result.change.value, result.change.p, result.retention, result.flip_rate.value) == (0, 1, 1, 0)
+    assert result.detectable == minimum_detectable_effect(N, 1 / N)
+    assert result.missing == {}
+    assert [m.noises for m in result.modalities] == [[], []]
+    assert records.untouched == 0
+
+
+def test_what_each_modality_is_under_a_condition(world: Any) -> None:
+    result, records, _ = found(world, BLANK)
+    shares = contribution.shares(records.phi_accuracy.mean(0))
+    for m, one in enumerate(result.modalities):
+        rows = records.present[:, m]
+        assert one.name == "ab"[m]
+        assert one.present == pytest.approx(rows.mean(), rel=1e-5)
+        assert one.solo.value == pytest.approx(records.solo[rows, m].mean(), rel=1e-5)
+        assert one.accuracy.value == pytest.approx(records.phi_accuracy[:, m].mean(), rel=1e-5)
+        assert one.accuracy_share == pytest.approx(shares[m], rel=1e-5)
+        assert one.snr is None, "only audio has one"
+    assert [len(m.noises) for m in result.modalities] == [0, 1]
+    (noise,) = result.modalities[1].noises
+    assert (noise.name, noise.level, noise.probability) == ("gaussian", 1.0, 1.0)
+    assert sum(m.weight for m in result.modalities) == pytest.approx(1)
+    (pair,) = result.interactions
+    low, value, high = (getattr(pair.value, name) for name in ("low", "value", "high"))
+    assert pair.modalities == ("a", "b")
+    assert value == pytest.approx(records.interaction[:, 0].mean())
+    assert low < value < high
+
+
+def test_the_projection_is_cross_modal_gap(world: Any) -> None:
+    session, rows = world
+    result, records, _ = found(world, CLEAN)
+    complete = np.flatnonzero(records.present.all(1))[:32]
+    z = {m.name: np.stack([m.read(rows.column(m.name)[i], rows.folder) for i in complete]) for m in session.modalities}
+    n, everything_ = len(complete), np.ones((len(complete) ** 2, 2), bool)
+    own, other = np.repeat(np.arange(n), n), np.tile(np.arange(n), n)
+    embedded = session.embeddings(z, n)
+    cross = [
+        np.log(session.decode({k: e[own if k == name else other] for k, e in embedded.items()}, everything_))
+        for name in session.names
+    ]
+    expected = cross_modal_gap(
+        records.probabilities[complete], np.stack(cross).reshape(2, n, n, 3), records.target[complete]
+    )
+    assert result.projection is not None
+    assert result.projection.samples == n == 32
+    assert (result.projection.accuracy, result.projection.additive, result.projection.gap) == pytest.approx(expected)
+    assert result.projection.gap == pytest.approx(0), "a linear model is additive"
+
+
+def test_no_projection_where_none_was_measured(world: Any) -> None:
+    session, rows = world
+    (records,), _ = evaluate(session, rows, [CLEAN])
+    assert summary(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0).projection is None
+
+
+def table(session: LinearSession, rows: Manifest, **changes: Any) -> tuple[ConditionResult, Records]:
+    """The summary of clean records in which something is written by hand."""
+    (records,), _ = evaluate(session, rows, [CLEAN])  # type: ignore[arg-type]
+    records = replace(records, without=np.zeros((N, 2)), **changes)
+    return summary(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0), records
+
+
+def test_the_best_single_is_paired_with_the_fusion_on_its_own_samples(world: Any) -> None:
+    session, rows = world
+    target = np.arange(N) % 3
+    right = np.arange(N) % 4 == 0
+    p = np.full((N, 3), 0.1)
+    p[np.arange(N), np.where(right, target, (target + 1) % 3)] = 0.8
+    present = np.ones((N, 2), bool)
+    present[:6, 1] = False
+    solo = np.where(present, 1.0, np.nan)
+    solo[30:, 0] = 0
+    solo[6:8, 1] = 0
+    result, _ = table(session, rows, target=target, probabilities=p, present=present, solo=solo)
+    single = result.best_single
+    assert single is not None
+    assert (single.modality, single.samples) == ("b", 54)
+    assert single.accuracy == pytest.approx(52 / 54)
+    expected = statistics.paired_bootstrap(right[6:], solo[6:, 1], seed=0)
+    near(single.change, expected._asdict())
+    assert expected.value < 0
+    assert single.better
+    better, _ = table(
+        session, rows, target=target, probabilities=p, present=present, solo=np.where(present, 0.0, np.nan)
+    )
+    assert better.best_single is not None
+    assert not better.best_single.better, "the fusion is certainly better"
+    few = solo.copy()
+    few[:, 1] = np.where(np.arange(N) % 4 == 0, 1.0, 0.0)
+    few[9, 1], few[:6, 1] = 1, np.nan
+    few[:, 0] = 0
+    chance, _ = table(session, rows, target=target, probabilities=p, present=present, solo=few)
+    assert chance.best_single is not None
+    assert chance.best_single.change.value < 0
+    assert not chance.best_single.better, "one sample is not certain"
+
+
+def test_a_modality_that_few_samples_have_is_not_the_best_alone(world: Any) -> None:
+    session, rows = world
+    present = np.ones((N, 2), bool)
+    present[3:, 1] = False
+    solo = np.where(present, [0.0, 1.0], np.nan)
+    solo[:20, 0] = 1
+    result, _ = table(session, rows, present=present, solo=solo)
+    assert result.best_single is not None
+    assert result.best_single.modality == "a", "20 of 60 against 3 of 60"
+    nobody, _ = table(session, rows, present=present & False, solo=solo * np.nan)
+    assert nobody.best_single is None
+
+
+def test_evenness_is_of_the_mean_worth_of_subsets(world: Any) -> None:
+    result, records, _ = found(world, BLANK)
+    assert result.evenness == pytest.approx(evenness(records.right.mean(0)))
+    session, rows = world
+    assert np.isnan(table(session, rows, right=np.zeros((N, 4), bool))[0].evenness), "nothing is worth anything"
+    assert np.isnan(table(session, rows, right=np.zeros((N, 0), bool), exact=False)[0].evenness), "not known"
+    assert table(session, rows, exact=False)[0].interactions == []
+
+
+def test_nothing_right_is_no_share_of_nothing(world: Any) -> None:
+    session, rows = world
+    p = np.eye(3)[(np.arange(N) + 1) % 3]
+    result, _ = table(session, rows, target=np.arange(N) % 3, probabilities=p)
+    assert result.accuracy.value == 0
+    assert np.isnan(result.retention)
+
+
+def test_groups_are_every_value_of_every_column(world: Any) -> None:
+    columns = {"label": ["x"] * 20 + ["b"] * 40, "site": ["", "z"] * 30}
+    result, records, _ = found(world, BLANK, columns)
+    right = records.probabilities.argmax(1) == records.target
+    assert [(g.column, g.value, g.samples) for g in result.groups] == [
+        ("label", "b", 40), ("label", "x", 20), ("site", "", 30), ("site", "z", 30)
+    ]  # fmt: skip
+    for one in result.groups:
+        rows = np.array(columns[one.column]) == one.value
+        low, high = statistics.wilson(int(right[rows].sum()), int(rows.sum()))
+        near(one.accuracy, {"value": right[rows].mean(), "low": low, "high": high})
+        assert one.contributions == pytest.approx(records.phi_accuracy[rows].mean(0).tolist())
+    assert [(c, v, r.tolist()) for c, v, r in grouped({"k": ["b", "a", "b"]})] == [
+        ("k", "a", [False, True, False]), ("k", "b", [True, False, True])
+    ]  # fmt: skip
+    assert grouped({}) == []
+
+
+def test_audio_tells_what_the_corruption_achieved(tmp_path: Path) -> None:
+    session, rows = MeanSession([SIX[2], SIX[5]]), everything(tmp_path)
+    loud = Condition("loud", (Noise("gaussian", 0.5, ("audio",)),))
+    clean, records = evaluate(session, rows, [CLEAN, loud])[0]  # type: ignore[arg-type]
+    result = summary(Plan(loud, session.modalities, rows, 0, "error"), records, clean, {}, 0)
+    assert result.modalities[0].snr is not None
+    assert result.modalities[0].snr.changed == 4
+    assert result.modalities[0].snr.median == pytest.approx(sorted(records.snr[:, 0])[1], abs=10)
+    assert result.modalities[1].snr is None
+    quiet = summary(Plan(CLEAN, session.modalities, rows, 0, "error"), clean, clean, {}, 0)
+    assert quiet.modalities[0].snr is None
+
+
+def test_a_single_modality_has_no_partner(tmp_path: Path) -> None:
+    session, rows = MeanSession([SIX[5]]), everything(tmp_path)
+    (records,), _ = evaluate(session, rows, [CLEAN])  # type: ignore[arg-type]
+    result = summary(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0)
+    assert (result.best_single, result.projection, result.interactions) == (None, None, [])
+    assert np.isnan(result.evenness)
+    assert result.modalities[0].weight == pytest.approx(1)
+
+
+def test_p_values_are_adjusted_over_all_conditions() -> None:
+    ps = [0.001, 0.02, 0.03, 0.8]
+    results = [outcome(str(p), 60, p=p) for p in ps]
+    certain = judged(results, FLOOR)
+    assert [c.adjusted for c in certain] == pytest.approx([0.004, 0.04, 0.04, 0.8])
+    assert [c.effect for c in certain] == ["loss", "loss", "loss", "none"]
+    assert [c.name for c in certain] == [c.name for c in results]
+    more = judged([*results[1:3], *(outcome(str(k), 60, p=0.9) for k in range(4))], FLOOR)
+    assert [c.effect for c in more] == ["none"] * 6, "two of six at 0.02 and 0.03 may be chance"
+    assert judged([], FLOOR) == []
+
+
+@pytest.mark.parametrize(("right", "effect"), [(60, "loss"), (95, "gain"), (80, "none")])
+def test_an_effect_has_a_direction(right: int, effect: str) -> None:
+    assert judged([outcome("c", right, p=0.001)], FLOOR)[0].effect == effect
+
+
+@pytest.mark.parametrize(("floor", "effect"), [(0.0, "loss"), (0.04, "loss"), (0.06, "none")])
+def test_an_effect_below_the_noise_floor_is_none(floor: float, effect: str) -> None:
+    (found,) = judged([outcome("c", 75, p=0.001)], FLOOR.model_copy(update={"accuracy": floor}))
+    assert found.effect == effect
+    assert found.adjusted == 0.001, "the p-value stays what it is"
+    (gained,) = judged([outcome("c", 85, p=0.001)], FLOOR.model_copy(update={"accuracy": floor}))
+    assert gained.effect == effect.replace("loss", "gain")
+
+
+def test_the_worst_group_is_of_ten_or_more() -> None:
+    few, many = group("few", 0, run.FEW - 1), group("many", 5, run.FEW)
+    clean = outcome(groups=[few, group("many", 9, 10)])
+    struck = outcome("struck", 60, groups=[few, many])
+    worst, under = worst_group([clean, struck])
+    assert (worst, under) == (many, "struck")
+    assert worst_group([outcome(groups=[few])]) == (None, "")

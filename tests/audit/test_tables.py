@@ -1,0 +1,106 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from test_records import drawn
+
+from robustmm.audit.tables import rows, write, written
+from robustmm.records import Records
+
+NAMES, CLASSES = ["a", "[/b]"], ["ant", "é 🎈", "[/red]"]
+
+
+def some(n: int = 5) -> list[tuple[str, Records]]:
+    return [("clean", drawn(n, seed=0)), ("[/red] é", drawn(n, seed=1)), ("gone", drawn(n, seed=2))]
+
+
+def made(path: Path, key: str = "k", n: int = 5) -> list[str]:
+    """Writes a table; the conditions whose records were asked for."""
+    asked: list[str] = []
+
+    def each() -> Iterator[tuple[str, Records]]:
+        for name, records in some(n):
+            asked.append(name)
+            yield name, records
+
+    write(path, each(), NAMES, CLASSES, key)
+    return asked
+
+
+def test_a_row_is_a_sample_under_a_condition(tmp_path: Path) -> None:
+    path = tmp_path / "records.parquet"
+    assert made(path) == ["clean", "[/red] é", "gone"]
+    table = pyarrow.parquet.read_table(path)
+    assert table.num_rows == 15
+    for k, (name, records) in enumerate(some()):
+        part = table.slice(5 * k, 5).to_pydict()
+        assert part["condition"] == [name] * 5
+        assert part["id"] == records.ids
+        assert part["label"] == [CLASSES[c] for c in records.target]
+        assert part["answer"] == [CLASSES[c] for c in records.probabilities.argmax(1)]
+        for c, label in enumerate(CLASSES):
+            assert part[f"p.{label}"] == records.probabilities[:, c].tolist()
+        for m, modality in enumerate(NAMES):
+            assert part[f"present.{modality}"] == records.present[:, m].tolist()
+            assert part[f"accuracy.{modality}"] == records.phi_accuracy[:, m].tolist()
+            assert part[f"log_probability.{modality}"] == records.phi_log_probability[:, m].tolist()
+    assert set(part) == {*("condition", "id", "label", "answer"), *(f"p.{c}" for c in CLASSES)} | {
+        f"{what}.{m}" for m in NAMES for what in ("present", "accuracy", "log_probability")
+    }
+
+
+def test_a_condition_is_a_row_group(tmp_path: Path) -> None:
+    path = tmp_path / "records.parquet"
+    made(path, n=7)
+    facts = pyarrow.parquet.read_metadata(path)
+    assert [facts.row_group(k).num_rows for k in range(facts.num_row_groups)] == [7, 7, 7]
+
+
+def test_a_table_of_the_same_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "records.parquet"
+    made(path)
+    before = path.stat().st_mtime_ns, path.read_bytes()
+    assert made(path) == []
+    assert (path.stat().st_mtime_ns, path.read_bytes()) == before
+    assert made(path, "other") == ["clean", "[/red] é", "gone"]
+    assert written(path) == "other"
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty", "foreign"])
+def test_a_damaged_table_is_made_again(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "records.parquet"
+    made(path)
+    whole = path.read_bytes()
+    if damage == "foreign":
+        pyarrow.parquet.write_table(pyarrow.table({"id": ["a"]}), path)
+    else:
+        path.write_bytes({"cut": whole[:-20], "text": b"hello", "empty": b""}[damage])
+    assert written(path) == ""
+    assert made(path)
+    assert path.read_bytes() == whole, "the same records are the same bytes"
+
+
+def test_a_table_that_is_not_there_has_no_key(tmp_path: Path) -> None:
+    assert written(tmp_path / "none.parquet") == ""
+    made(tmp_path / "é" / "records.parquet", "key é")
+    assert written(tmp_path / "é" / "records.parquet") == "key é"
+
+
+def test_a_stop_halfway_leaves_nothing(tmp_path: Path) -> None:
+    def stopped() -> Iterator[tuple[str, Records]]:
+        yield some()[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "records.parquet", stopped(), NAMES, CLASSES, "k")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_keep_what_is_no_number() -> None:
+    records = drawn(3)
+    records.probabilities[0, 1] = np.nan
+    found = rows("c", records, NAMES, CLASSES)
+    assert np.isnan(found["p.é 🎈"].to_pylist()[0])
+    assert [found.schema.field(i).name for i in range(4)] == ["condition", "id", "label", "answer"]
