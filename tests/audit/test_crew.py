@@ -84,11 +84,10 @@ def test_the_others_progress_is_looked_at_while_they_work(monkeypatch: pytest.Mo
 
 
 def test_ctrl_c_while_workers_start_is_heard_when_they_have() -> None:
-    begun: list[int] = []
+    begun: list[None] = []
     with pytest.raises(KeyboardInterrupt), crew._undisturbed():
-        os.kill(os.getpid(), signal.SIGINT)
-        begun.append(1)
-    assert begun == [1]
+        begun.append(os.kill(os.getpid(), signal.SIGINT))
+    assert begun == [None], "what was begun was ended"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with pytest.raises(ValueError, match="mine"), crew._undisturbed():
