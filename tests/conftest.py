@@ -45,3 +45,8 @@ def session(world_model: Path) -> Session:
 def rows(world_manifest: Path) -> Manifest:
     """The test split."""
     return read(world_manifest).split("test")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The documents' commands take longest: they go first, so that no worker waits for them at the end."""
+    items.sort(key=lambda item: "test_documents" not in item.nodeid)

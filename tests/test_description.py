@@ -93,6 +93,9 @@ def test_a_description_is_read(folder: Path) -> None:
     text = found.modalities[3]
     assert isinstance(text, Text)
     assert text.padding == 0
+    (folder / "m.toml").write_text(TEXT.replace('missing = "empty"', "").replace("missing = [0, 128, 255]", ""))
+    assert [way.missing for way in load(folder / "m.toml").ways] == ["zero", "mean", "zero", "empty"]
+    (folder / "m.toml").write_text(TEXT)
     with pytest.raises(DataError, match="cannot be run"):
         opened(folder / "theirs.onnx", folder / "m.toml")
 
@@ -176,6 +179,8 @@ def test_what_is_no_description(folder: Path, text: str) -> None:
     assert any(
         "should describe at least one modality" in line or "should be a table, found 3" in line for line in found
     )
+    head = 'classes = ["a", "b"]\n[output]\nname = "logits"\n[modality]'
+    assert told(folder, head) == ["1: [modality.NAME] should describe at least one modality, found none"]
 
 
 def test_what_cannot_be_read(folder: Path) -> None:

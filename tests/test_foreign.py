@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from worlds import CLASSES
 
 from robustmm import attack, source
@@ -268,8 +269,6 @@ class Dual(torch.nn.Module):
 @pytest.fixture(scope="session")
 def dual(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
     """An export as the transformers library's users make it, with its tokenizer beside it."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
     from robustmm.export import quiet
 
     folder = tmp_path_factory.mktemp("dual")
@@ -313,6 +312,22 @@ def test_a_transformers_export(dual: tuple[Path, torch.nn.Module], missing: str)
     found = made.predict({"caption": ids, "picture": x}, PRESENCE)
     np.testing.assert_allclose(found, expected, atol=2e-5)
     assert found.max() - found.min() > 0.2, "the answers differ"
+
+
+@pytest.mark.parametrize(("missing", "ids"), [("zero", [1, 1, 1]), ("empty", [2, 3, 1])])
+def test_padding_is_the_tokenizers_own(tmp_path: Path, missing: str, ids: list[int]) -> None:
+    """RoBERTa's is 1; no token that pads is in the mask."""
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "<pad>": 1, "<s>": 2, "</s>": 3, "a": 4}, unk_token="<unk>"))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
+    )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    path, theirs = linear(tmp_path, {"ids": ("i", [None, 3]), "mask": ("f", [None, 3])})
+    table = '[modality.m]\nkind = "text"\nlength = 3\ninput = "ids"\nmask = "mask"\ntokenizer = "tokenizer.json"\n'
+    made = session(path, f'{table}missing = "{missing}"')
+    x = np.array([[2, 4, 3], ids])
+    found = made.predict({"m": x}, np.array([[True], [False]]))
+    np.testing.assert_allclose(found, softmax(theirs(x, x != 1)), atol=1e-6)
 
 
 # --- every way into a graph

@@ -79,7 +79,7 @@ def test_a_graph_of_a_fixed_batch_gets_that_many(size: int, monkeypatch: pytest.
 
 def test_through_io_binding_the_answers_are_the_same() -> None:
     runner, turned = Runner(graph()), feed(40)
-    turned["x"] = np.asfortranarray(turned["x"])  # binding takes contiguous arrays only
+    turned["x"] = np.asfortranarray(turned["x"])  # memory in any order
     expected = runner(**turned)
     runner.bound = True
     for rows in (1, 2, 40):

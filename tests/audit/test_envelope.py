@@ -76,6 +76,7 @@ def test_what_holds_everywhere_has_no_breaking_level() -> None:
     assert (found.holds, found.undecided) == (1.0, False)
     assert found.unit
     assert found.retention == pytest.approx(0.95)
+    assert tried(lambda level: 0.95, levels=(0.4, 0.8))[0].holds == 0.8, "further nothing is known"
 
 
 def test_what_breaks_at_the_first_level_is_looked_for_from_clean() -> None:
@@ -140,6 +141,7 @@ def test_ladders_gather_conditions_by_everything_but_the_level() -> None:
         *grid(0.4, name="blank"),
         *grid(0.4, probability=0.5),
         *grid(0.4, name="stale", on=(), options={"age": 2}),
+        *grid(0.4, name="stale", on=(), options={"age": 3}),
         *grid(0.6),
     ]
     others = [
@@ -150,7 +152,7 @@ def test_ladders_gather_conditions_by_everything_but_the_level() -> None:
         Condition("missing", (), {"image": 0.5}),
     ]
     found = ladders([*several, *others])
-    assert [[*ladder.grid] for ladder in found] == [[1.0, 0.2, 0.6], [0.4], [0.4], [0.4], [0.4]]
+    assert [[*ladder.grid] for ladder in found] == [[1.0, 0.2, 0.6], [0.4], [0.4], [0.4], [0.4], [0.4]]
     assert found[0].grid[0.6] == "gaussian 0.6"
     assert ladders(others) == []
 

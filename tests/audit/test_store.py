@@ -74,6 +74,7 @@ def test_whatever_the_archive_says_of_itself(store: Store, place: int, value: in
     store.put(KEY, drawn(3))
     content = bytearray(store.path(KEY).read_bytes())
     content[content.index(b"PK\1\2") + place] = value
+    content[content.index(b"\x93NUMPY")] = 255  # no end of deflated data begins so
     store.path(KEY).write_bytes(content)
     assert store.get(KEY) is None
     assert not store.has(KEY)
@@ -104,7 +105,9 @@ def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         whole(path, half)
     assert path.read_bytes() == b"first"
-    whole(path, lambda file: file.write(b"second"))
+    with path.open("rb") as reader:
+        whole(path, lambda file: file.write(b"second"))
+        assert reader.read() == b"first", "who reads the old one reads it to its end"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
     assert path.read_bytes() == b"second"
 

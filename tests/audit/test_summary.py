@@ -134,6 +134,17 @@ def test_the_projection_is_cross_modal_gap(world: Any) -> None:
     assert result.projection.gap == pytest.approx(0), "a linear model is additive"
 
 
+def test_the_gap_is_what_combining_earns(world: Any) -> None:
+    additive = np.where(np.arange(N) < 40, np.arange(N) % 4 == 0, np.nan)
+    result, records = table(*world, additive=additive)
+    right = records.probabilities.argmax(1) == records.target
+    assert result.projection is not None
+    assert (result.projection.samples, result.projection.additive) == (40, 0.25)
+    assert result.projection.accuracy == pytest.approx(right[:40].mean())
+    assert result.projection.gap == pytest.approx(right[:40].mean() - 0.25)
+    assert result.projection.gap > 0
+
+
 def test_no_projection_where_none_was_measured(world: Any) -> None:
     session, rows = world
     (records,), _ = evaluate(session, rows, [CLEAN])
@@ -239,6 +250,10 @@ def test_audio_tells_what_the_corruption_achieved(tmp_path: Path) -> None:
     assert result.modalities[0].snr.changed == 4
     assert result.modalities[0].snr.median == pytest.approx(sorted(records.snr[:, 0])[1], abs=10)
     assert result.modalities[1].snr is None
+    lossy = replace(loud, missing={"audio": 0.5})
+    (records,), _ = evaluate(session, rows, [lossy])  # type: ignore[arg-type]
+    lost = summary(Plan(lossy, session.modalities, rows, 0, "error"), records, clean, {}, 0)
+    assert lost.modalities[0].snr == result.modalities[0].snr, "of all clips that there are"
     quiet = summary(Plan(CLEAN, session.modalities, rows, 0, "error"), clean, clean, {}, 0)
     assert quiet.modalities[0].snr is None
 
