@@ -199,6 +199,10 @@ def test_a_changed_table_of_missing_inputs_makes_new_cells(asked: Setting, tmp_p
     before = keys(asked, condition)
     touched(table)
     assert set(keys(asked, condition)).isdisjoint(before)
+    before, stat = keys(asked, condition), table.stat()
+    table.write_text(table.read_text().replace("s189,1,1", "s189,1,0"))
+    os.utime(table, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert keys(asked, condition) != before, "of the same size and age, it says something else"
     gone = Condition("gone", table=str(tmp_path / "none.csv"))
     with pytest.raises(DataError, match=r"none\.csv"):
         keys(asked, gone)
