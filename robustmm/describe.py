@@ -71,6 +71,7 @@ def modalities(model: onnx.ModelProto) -> tuple[list[Draft], list[str]]:
             for draft in found:
                 draft.table["present"] = tensor.name
                 draft.checks["present"] = "told which modalities are there, in the order of this file"
+            break  # a second one would be fed by nobody, and is told so
     return found, [tensor.name for tensor in tensors if tensor.name not in fed]
 
 

@@ -13,6 +13,7 @@ from robustmm import attack, export, shelf, training
 from robustmm.build import effective_recipe, fused_model
 from robustmm.conditions import Condition, Noise
 from robustmm.corruptions import kinds, names
+from robustmm.evaluate import evaluate
 from robustmm.fusion import FUSIONS
 from robustmm.manifest import read
 from robustmm.methods import METHODS
@@ -109,12 +110,14 @@ def test_every_kind_goes_from_files_to_an_attack(tmp_path: Path) -> None:
     assert export.export(run, run.model).failure() is None
     session = Session(run.model)
     rows = read(path).split("test")
-    for name in names():
-        result = attack.attack(session, rows, Condition("a", (Noise(name, 1.0),)), split="test", seed=0)
-        struck = {m.kind for m in result.modalities if m.noises}
-        assert struck == set(kinds(name))
-        assert result.efficiency_residual < 1e-9
-        assert result.attacked != result.clean or name in WITHOUT_A_TARGET, name
+    conditions = [Condition(name, (Noise(name, 1.0),)) for name in names()]
+    (clean, *found), _ = evaluate(session, rows, [Condition("clean"), *conditions])
+    for condition, records in zip(conditions, found, strict=True):
+        struck = {session.modality(name).kind for name in condition.touched(session.modalities)}
+        assert struck == set(kinds(condition.name))
+        assert records.residual < 1e-9
+        changed = not np.array_equal(records.probabilities, clean.probabilities)
+        assert changed or condition.name in WITHOUT_A_TARGET, condition.name
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from graphs import Inputs, linear, saved, softmax, value
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx import helper
 from test_foreign import Dual, dual, fitted  # noqa: F401
@@ -310,6 +310,7 @@ DIMS = st.lists(st.sampled_from([None, 1, 2, 3, 4, 7, 5000]), max_size=5)
 
 
 @given(st.dictionaries(NAMES, st.tuples(st.sampled_from("fdeBbqi?s"), DIMS), min_size=1, max_size=6), NAMES)
+@example({"0": ("f", [None]), "1": ("?", [None]), "00": ("?", [None])}, "y")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_draft_parses_and_names_the_graphs_own_inputs(tmp_path: Path, inputs: Inputs, output: str) -> None:
     """Whatever the graph is like; every input is in the draft once, or told as fed by nobody."""

@@ -167,6 +167,14 @@ def test_one_mistake_is_one_sentence(folder: Path, old: str, new: str, sentence:
     assert len(found) - len(others) <= 2
 
 
+def test_texts_have_masks_of_their_own(folder: Path) -> None:
+    """And ids are no flags."""
+    again = TEXT[TEXT.index("[modality.words]") :].replace("words", "more").replace('token_type = "types"\n', "")
+    assert '41: [modality.more] the input "attention" is fed twice' in told(folder, TEXT + again)
+    found = told(folder, TEXT.replace('input = "ids"', 'input = "has_far"'))
+    assert '32: [modality.words] input: should take token ids, found "has_far" bool (?)' in found
+
+
 def test_all_mistakes_come_at_once_in_their_order(folder: Path) -> None:
     text = TEXT.replace("[0.2, 0.3, 0.5]", "[1]").replace("NCHW", "X").replace("[0, 2]", "[2, 0]")
     assert [line.partition(":")[0] for line in told(folder, text)] == ["2", "10", "20"]

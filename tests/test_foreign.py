@@ -619,5 +619,9 @@ def test_a_graph_that_cannot_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"theirs.onnx cannot be run: ") as told:
         session(path, '[modality.m]\nkind = "features"\nlength = 3')
     assert len(str(told.value).splitlines()) == 1
+    saved(tmp_path, [node], {"m": ("f", [1, 3])}, ("logits", [1, 3]))
+    with pytest.raises(DataError) as told:
+        opened(path, path.with_suffix(".toml"))
+    assert "batch = 1" not in str(told.value), "the graph said so itself"
     with pytest.raises(UsageError, match='"gpu" is not a provider'):
         opened(path, path.with_suffix(".toml"), "gpu")

@@ -19,7 +19,7 @@ from robustmm.conditions import Condition
 from robustmm.contribution import shapley
 
 D = (1.1, 0.7, 0.3)
-SAMPLES, REPEATS = 400, 60
+SAMPLES, REPEATS = 400, 40
 NAMES = ("m0", "m1", "m2")
 DESCRIPTION = 'classes = ["no", "yes"]\n[output]\nname = "logits"\nactivation = "softmax"\n' + "".join(
     f'[modality.{name}]\nkind = "features"\nlength = 1\ninput = "{name}"\nmissing = "zero"\n' for name in NAMES
