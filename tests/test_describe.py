@@ -175,6 +175,10 @@ def test_two_texts_find_their_own_masks(tmp_path: Path) -> None:
         "answer_ids": "answer_mask",
     }
     assert not any("token_type" in table for table in found.values())
+    assert "nobody feeds" not in described(path)
+    path, _ = linear(tmp_path, {name: ("q", [None, 2]) for name in ("a_ids", "b_ids", "b_mask")})
+    masks = {name: table.get("mask") for name, table in drafted(path)["modality"].items()}
+    assert masks == {"a_ids": "b_mask", "b_ids": None}, "fed once, whoever takes it"
 
 
 def test_presence_is_told_to_graphs_that_ask(tmp_path: Path) -> None:

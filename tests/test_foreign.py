@@ -497,6 +497,16 @@ def test_a_graph_that_hides_its_batch(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, softmax(x.reshape(5, 6) @ w), atol=1e-6)
 
 
+def test_a_graph_that_answers_once_for_all_rows(tmp_path: Path) -> None:
+    nodes = [helper.make_node("ReduceMean", ["m", "axes"], ["logits"])]
+    path = saved(tmp_path, nodes, {"m": ("f", [None, 3])}, ("logits", [1, 3]), {"axes": np.array([0])})
+    with pytest.raises(UsageError, match=r'"logits" answers \(1, 3\) to 2 rows; say how many it takes, as batch = 1'):
+        session(path, '[modality.m]\nkind = "features"\nlength = 3')
+    made = session(path, 'batch = 1\n[modality.m]\nkind = "features"\nlength = 3')
+    x = np.array([[1, 2, 3], [3, 1, 0]], np.float32)
+    np.testing.assert_allclose(made.predict({"m": x}, np.ones((2, 1), bool)), softmax(x), atol=1e-6)
+
+
 def test_a_runner_by_blocks(tmp_path: Path) -> None:
     """The last block is filled up, and what filled it is not answered."""
     path, theirs = linear(tmp_path, {"self": ("f", [3, 2])}, answer=("logits", [3, 3]))
@@ -507,6 +517,11 @@ def test_a_runner_by_blocks(tmp_path: Path) -> None:
     runner.session = type("Watched", (), {"run": lambda _, o, g: (seen.append(len(g["self"])), run(o, g))[1]})()
     np.testing.assert_allclose(runner(self=x), theirs(x), rtol=1e-5)
     assert seen == [3, 3]
+    runner.batch = 0
+    seen.clear()
+    with pytest.raises(Exception, match="Got: 2 Expected: 3"):
+        runner(self=x[:1])
+    assert seen == [2], "a single row runs beside its double where the graph takes any number"
 
 
 def test_the_empty_subset_is_run_once(tmp_path: Path) -> None:
