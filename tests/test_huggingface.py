@@ -8,10 +8,14 @@ import torch
 from samples import PLAIN, agrees, built, drawn, exporting
 from torch import Tensor, nn
 
+from robustmm import export
+from robustmm.encoders import encoder
 from robustmm.encoders.backbone import Fit
 from robustmm.encoders.base import BatchNorm
 from robustmm.errors import UsageError
-from robustmm.modalities import Modality, Video
+from robustmm.fusion import FUSIONS
+from robustmm.modalities import Image, Modality, Video
+from robustmm.model import FusionModel
 
 RESNET = {"model_type": "resnet", "depths": [1, 1], "hidden_sizes": [8, 16], "layer_type": "basic", "embedding_size": 4}
 LAYER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -224,3 +228,20 @@ def test_frames_must_be_the_backbones_own(tmp_path: Path) -> None:
     saved(CLIP, VIDEOMAE, tmp_path)
     with pytest.raises(UsageError, match="the backbone takes 4 frames, found 6"):
         built("transformers", CLIP.model_copy(update={"frames": 6}), model=str(tmp_path))
+
+
+@pytest.mark.slow
+def test_each_encoder_of_a_graph_stands_on_its_own_input() -> None:
+    """A residual network on strided maps made the exporter tie every encoder to the first one's batch size."""
+    cameras: list[Modality] = [Image(name=name, size=(64, 64, 3)) for name in ("left", "right")]
+    encoders = {m.name: encoder(m, "transformers", pretrained=False, config=RESNET) for m in cameras}
+    graph = export.traced(FusionModel(encoders, FUSIONS["concat"](2, 8, 3), 8), cameras)
+    makers = {output: node for node in graph.graph.node for output in node.output}
+    for m in cameras:
+        reached, left = set(), [f"z.{m.name}"]
+        while left:
+            name = left.pop()
+            if name not in reached:
+                reached.add(name)
+                left += makers[name].input if name in makers else []
+        assert reached & {"left", "right", "present"} == {m.name}
