@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,9 +11,10 @@ from pathlib import Path
 from robustmm import shelf
 from robustmm.audit.compared import audited
 from robustmm.audit.passes import current
-from robustmm.audit.run import CLEAN, Audit, Plans, Stage
+from robustmm.audit.run import CLEAN, Audit, Plans, Stage, columns
 from robustmm.audit.setting import Setting, hashed, work
 from robustmm.cost import Cost, cost
+from robustmm.errors import UsageError
 from robustmm.reading import fed
 from robustmm.session import Session
 from robustmm.suite import load
@@ -26,9 +28,10 @@ WORTH = 20.0
 
 def plans(name: str, setting: Setting, groups: tuple[str, ...], share: float, reference: Path | None) -> Plans:
     """Raises UsageError for a suite that is not there, is not valid or serves none of the model's modalities, DataError
-    for a reference that is no audit's result."""
+    for a reference that is no audit's result or a column that the manifest lacks."""
     if reference:
         audited(reference)
+    columns(work(setting), groups)
     path = shelf.find("attacks", name)
     suite = load(path)
     conditions = suite.conditions(work(setting).session.modalities)
@@ -40,6 +43,18 @@ def folder(setting: Setting, asked: Plans) -> Path:
     """The same for the same question, so that the same command continues."""
     model = setting.model.absolute().parent.name if setting.model.name == "model.onnx" else setting.model.stem
     return Path("audits") / f"{model}-{asked.suite}-{hashed([work(setting).digest, asked.suite_sha256])[:6]}"
+
+
+def prepare(out: Path, fresh: bool) -> None:
+    """Makes the folder; `fresh` forgets what was measured there."""
+    cells = out / "cells"
+    try:
+        cells.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            shutil.rmtree(cells, ignore_errors=True)
+            (out / "records.parquet").unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be the folder of an audit: {error.strerror}") from error
 
 
 def audit(

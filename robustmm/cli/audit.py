@@ -1,6 +1,5 @@
 """`robustmm audit`: a suite on an exported file, kept as it goes."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -72,9 +71,7 @@ def audit(
     )  # fmt: skip
     plans = begin.plans(suite, setting, tuple(by or ()), share, reference)
     folder = to or begin.folder(setting, plans)
-    if fresh:
-        shutil.rmtree(folder / "cells", ignore_errors=True)
-        (folder / "records.parquet").unlink(missing_ok=True)
+    begin.prepare(folder, fresh)
     made = begin.audit(setting, plans, folder, workers, progress, note, measure=batch is None)
     result = made.run()
     if json:

@@ -206,8 +206,9 @@ def test_a_reference(robustmm: Cli, here: Path) -> None:
         (["--reference", "none.json"], 3, "the reference none.json should be the results.json of an audit"),
         (["--reference", "list.json"], 3, "the reference list.json should be the results.json of an audit"),
         (["--reference", "runs"], 3, "the reference runs should be the results.json of an audit"),
-        (["--out", "short.toml"], 3, "short.toml"),
-        (["--out", "short.toml/deep"], 3, "short.toml"),
+        (["--out", "short.toml"], 2, "short.toml cannot be the folder of an audit: Not a directory"),
+        (["--out", "short.toml", "--fresh"], 2, "short.toml cannot be the folder of an audit: Not a directory"),
+        (["--out", "short.toml/deep"], 2, "short.toml/deep cannot be the folder of an audit: Not a directory"),
         (["--describe", "none.toml"], 2, "none.toml"),
     ],
 )
@@ -228,7 +229,7 @@ def test_misused(robustmm: Cli, here: Path, words: list[str], code: int, sentenc
 def test_a_folder_that_cannot_be_written(robustmm: Cli, here: Path) -> None:
     (here / "locked").mkdir(mode=0o555)
     result = again(robustmm, *QUICK, "--out", "locked", cwd=here)
-    assert (result.code, result.out) == (3, "")
+    assert (result.code, result.out) == (2, "")
     assert "Permission denied" in result.err
 
 
