@@ -104,14 +104,12 @@ class Costs:
         self.path, self.parent, self.title, self.since = path, parent, "", time.perf_counter()
         self.imports = resident("VmRSS")
         self.epochs: dict[str, float] = {}
-        self.teachers, self.peak = 0.0, 0
+        self.peak = 0
         if path.is_file():
             known = json.loads(path.read_bytes())
-            self.epochs, self.teachers, self.peak = known["epochs"], known["teachers"], known["peak"]
+            self.epochs, self.peak = known["epochs"], known["peak"]
 
     def begin(self, title: str, epochs: int, done: int, steps: int) -> None:
-        if self.title.startswith("teacher"):
-            self.teachers += time.perf_counter() - self.since
         self.title, self.since = title, time.perf_counter()
         self.parent.send(("begin", (title, epochs, done)))
 
@@ -130,7 +128,7 @@ class Costs:
         cuda = torch.cuda.is_available()
         held = torch.cuda.max_memory_allocated() if cuda else resident("VmHWM") - self.imports
         self.peak = max(self.peak, held)
-        content = {"epochs": self.epochs, "teachers": self.teachers, "peak": self.peak}
+        content = {"epochs": self.epochs, "peak": self.peak}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         runs.write(self.path, json.dumps(content).encode())
 
@@ -181,7 +179,7 @@ def scored(run: Run, cell: Cell, test: Manifest, setting: Setting, costs: Costs)
         optimiser=facts["recipe"]["train"]["optimiser"],
         parameters=facts["parameters"],
         seconds=an_epoch * epochs,
-        teacher_seconds=costs.teachers,
+        teacher_seconds=facts["teacher_seconds"],
         seconds_per_epoch=an_epoch,
         peak_mb=costs.peak / 2**20,
         device=facts["device"],

@@ -33,7 +33,7 @@ class CellResult(Result):
     optimiser: str
     parameters: int
     seconds: Number = Field(description="of training, without reading, teachers and test")
-    teacher_seconds: Number = Field(description="0 where the answers of another cell's teachers were found")
+    teacher_seconds: Number = Field(description="of training the frozen models it asks, by whichever cell")
     seconds_per_epoch: Number = Field(description="validation and checkpoint included")
     peak_mb: Number = Field(description="of the training process, on top of its imports; on a GPU torch's, there")
     device: str

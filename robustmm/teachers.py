@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from robustmm.validate import subset_probabilities
 
 class Teachers:
     """Trained when a method first asks. Where `folder` is given, answers are kept there and found again by the next
-    run on the same data with the same recipe, whatever its method."""
+    run on the same data with the same recipe, whatever its method. `seconds` is what all that was asked for took to
+    train, by whichever run: what the method costs does not depend on who came first."""
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class Teachers:
     ) -> None:
         self.recipe, self.modalities, self.valid, self.watcher = recipe, modalities, valid, watcher
         self.digests, self.folder = digests, folder
+        self.seconds = 0.0
 
     def unimodal(self, data: TrainingSplit) -> Tensor:
         """(samples, modality, class): see TrainingData.unimodal_logits."""
@@ -49,14 +52,16 @@ class Teachers:
     def _kept(self, kind: str, data: TrainingSplit, teach: Callable[[TrainingSplit], dict[str, Tensor]]) -> Tensors:
         path = None if self.folder is None else self.folder / f"{kind}-{self._key()}.safetensors"
         if path is not None and path.exists():
-            said = checkpoint.load_tensors(path)[0]
+            said, facts = checkpoint.load_tensors(path)
         else:
-            random = torch.get_rng_state()
+            random, began = torch.get_rng_state(), time.perf_counter()
             said = teach(data)
+            facts = {"seconds": time.perf_counter() - began}
             torch.set_rng_state(random)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                checkpoint.save_tensors(path, said, {})
+                checkpoint.save_tensors(path, said, facts)
+        self.seconds += facts["seconds"]
         return {name: tensor.to(data.device) for name, tensor in said.items()}
 
     def _key(self) -> str:

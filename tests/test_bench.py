@@ -209,10 +209,21 @@ def test_a_killed_worker_goes_on_where_it_was(world_of_two: World, done: Done, t
     assert run.finished
     costs = Costs(tmp_path / "runs" / cell.key / "costs.json", parent)  # type: ignore[arg-type]
     assert list(costs.epochs) == ["1", "2"], "both parts are paid"
-    assert costs.teachers > 0
     result = kept(tmp_path, cell)
     assert result is not None
+    assert result.teacher_seconds > 0
     assert result.seconds == pytest.approx(sum(costs.epochs.values()), rel=1e-4)
+
+
+def test_teachers_are_trained_once_and_counted_for_all_who_ask(tmp_path: Path) -> None:
+    recipe, setting = a_world(tmp_path / "world", epochs=1, optimiser="sgd")
+    first, second = plan(recipe, ["mce", "cal+mce"], [0], setting)
+    paid = in_process(first, setting, tmp_path)
+    found = in_process(second, setting, tmp_path, parent := Parent())
+    assert paid is not None
+    assert found is not None
+    assert [title for what, (title, *_) in parent.events if what == "begin"] == ["reading", "training"]
+    assert found.teacher_seconds == paid.teacher_seconds > 0
 
 
 def test_a_run_without_a_whole_epoch_is_begun_anew(world_of_two: World, done: Done, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def footer(result: BenchResult) -> list[str]:
     else:
         told += [f"Optimiser: {optimisers[0]}."]
     where = "what torch allocated on the GPU" if result.device.startswith("cuda") else "memory on top of the imports"
-    told += [f"Peak MB: {where}. Teachers are shared: the first cell that needs them pays."]
+    told += [f"Peak MB: {where}. Teachers are shared, and counted for each method that needs them."]
     return told
 
 
