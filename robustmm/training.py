@@ -171,9 +171,8 @@ def _train(
         threads=torch.get_num_threads(),
         ranks=ranks.world(),
         bad=prepared.training.bad + prepared.valid.bad,
+        **({} if resumed else {"teacher_seconds": taught.seconds}),
     )
-    if not resumed:
-        run.note(teacher_seconds=taught.seconds)
     runs.write(run.folder / "recipe.toml", to_toml(replayable(run)).encode(errors="replace"))
     runs.write(run.folder / "missing.csv", missing_table(prepared.training).encode())
 

@@ -3,25 +3,21 @@
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from robustmm import shelf
+from robustmm.audit.batch import fastest
 from robustmm.audit.compared import audited
 from robustmm.audit.passes import current
 from robustmm.audit.run import CLEAN, Audit, Plans, Stage, columns
 from robustmm.audit.setting import Setting, hashed, work
 from robustmm.cost import Cost, cost
 from robustmm.errors import UsageError
-from robustmm.reading import fed
-from robustmm.session import Session
 from robustmm.suite import load
 
 BATCH = 64
-TRIED = (8, 16, 32, 64, 128, 256)
-"""Batch sizes that are measured where nobody chose one."""
 WORTH = 20.0
 """Seconds of work from which several processes repay their start."""
 
@@ -96,19 +92,3 @@ def told(price: Cost, seconds: float, workers: int) -> str:
         f"decodings and encodings {encodings}; about {took} with {workers} worker{'s' if workers > 1 else ''}, "
         "breaking levels aside"
     )
-
-
-def fastest(session: Session, most: int) -> int:
-    """The rows at once with which the encoders take the least time a row, of those a chunk can fill."""
-    times = {}
-    for size in [size for size in TRIED if size <= most] or [most]:
-        blanks = {m.name: fed(m, [None] * size) for m in session.modalities}
-        for name, x in blanks.items():
-            session.embed(name, x[:2])
-        began = time.perf_counter()
-        session.batch = size
-        for name, x in blanks.items():
-            session.embed(name, x)
-        times[size] = (time.perf_counter() - began) / size
-    session.batch = min(times, key=lambda size: times[size])
-    return session.batch
