@@ -27,7 +27,7 @@ def plans(name: str, setting: Setting, groups: tuple[str, ...], share: float, re
     for a reference that is no audit's result or a column that the manifest lacks."""
     if reference:
         audited(reference)
-    columns(work(setting), groups)
+    columns(work(setting), groups)  # asked here for its error alone, before anything is measured
     path = shelf.find("attacks", name)
     suite = load(path)
     conditions = suite.conditions(work(setting).session.modalities)
@@ -43,12 +43,11 @@ def folder(setting: Setting, asked: Plans) -> Path:
 
 def prepare(out: Path, fresh: bool) -> None:
     """Makes the folder; `fresh` forgets what was measured there."""
-    cells = out / "cells"
     try:
-        cells.mkdir(parents=True, exist_ok=True)
         if fresh:
-            shutil.rmtree(cells, ignore_errors=True)
+            shutil.rmtree(out / "cells", ignore_errors=True)
             (out / "records.parquet").unlink(missing_ok=True)
+        (out / "cells").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{out} cannot be the folder of an audit: {error.strerror}") from error
 
