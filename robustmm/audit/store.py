@@ -1,12 +1,15 @@
 """Cells on disk: one file each, complete or not there. Two audits may share a folder."""
 
+import fcntl
 import os
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import IO, TypeVar
+from uuid import uuid4
 
 from robustmm.records import Records, load
 
@@ -46,12 +49,14 @@ class Store:
             return None
 
     def sweep(self) -> None:
-        """Removes what processes that are no more left half written, here and beside this folder."""
+        """Removes what processes that are no more left half written, here and beside this folder: what nobody holds.
+        The number of a process would not say it: one that was killed keeps its number until its parent looks, another
+        machine has numbers of its own."""
         beside = [self.folder.parent.glob(f".{name}.*.part") for name in BESIDE]
         for path in chain(self.folder.glob("*/.*.part"), *beside):
-            process = path.name.removesuffix(".part").rpartition(".")[2]
-            if not process.isdecimal() or not _alive(int(process)):
-                path.unlink(missing_ok=True)
+            with suppress(OSError), path.open("r+b") as file:
+                if _held(file, wait=False):
+                    path.unlink()
 
 
 def parsed(path: Path, parse: Callable[[str], T]) -> T | None:
@@ -68,11 +73,12 @@ def parsed(path: Path, parse: Callable[[str], T]) -> T | None:
 def whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Writes a file that is there only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        with part.open("wb") as file:
+        with _own(part) as file:
             write(file)
-        part.replace(path)
+            file.flush()
+            part.replace(path)  # while it is held
     except BaseException as error:
         if isinstance(error, OSError) and error.filename is None:  # a full disk does not say what it had no room for
             error.filename = os.fspath(path)
@@ -80,13 +86,20 @@ def whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
-def _alive(process: int) -> bool:
-    if os.name != "posix":  # where os.kill(process, 0) is Ctrl-C
-        return True
+def _own(part: Path) -> IO[bytes]:
+    """A new file, held until it is closed, by its end or by its process's."""
+    while True:
+        file = part.open("wb")
+        _held(file, wait=True)
+        if part.exists():
+            return file
+        file.close()  # somebody swept it between the two
+
+
+def _held(file: IO[bytes], wait: bool) -> bool:
+    """Whether this process holds the file now; on a disk that knows no locks, nobody does and nothing is swept."""
     try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
         return False
-    except PermissionError:
-        return True
     return True

@@ -1,4 +1,6 @@
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,11 +24,19 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "audit" / "cells")
 
 
-def dead() -> int:
-    """The number of a process that is no more."""
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    return gone.pid
+WRITER = (
+    "import sys, time; from pathlib import Path; from robustmm.audit.store import whole\n"
+    "def slowly(file): file.write(b'half'); file.flush(); print('half', flush=True); time.sleep(60)\n"
+    "whole(Path(sys.argv[1]), slowly)"
+)
+
+
+def writing(path: Path) -> subprocess.Popen[str]:
+    """A process that has written half of the file."""
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "half\n"
+    return process
 
 
 def test_a_cell_comes_back_as_it_was_put(store: Store) -> None:
@@ -112,6 +122,18 @@ def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
     assert path.read_bytes() == b"second"
 
 
+def test_a_file_is_whole_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, seen = Path.replace, []
+
+    def looked(part: Path, path: Path) -> Path:
+        seen.append(part.read_bytes())
+        return replace(part, path)
+
+    monkeypatch.setattr(Path, "replace", looked)
+    whole(tmp_path / "file", lambda file: file.write(b"little"))
+    assert seen == [b"little"]
+
+
 def test_several_may_write_one_file(tmp_path: Path) -> None:
     """Processes that make the same cell at once, each under a temporary name of its own."""
     code = (
@@ -126,18 +148,60 @@ def test_several_may_write_one_file(tmp_path: Path) -> None:
 
 def test_what_the_dead_left_half_written_is_swept_and_nothing_else(store: Store) -> None:
     store.put(KEY, drawn(1))
-    folder, gone = store.path(KEY).parent, dead()
-    beside = store.folder.parent
-    swept = [folder / f".{KEY}.npz.{gone}.part", folder / f".{KEY}.npz.{10**30}.part", folder / f".{KEY}.npz.x.part"]
-    swept += [beside / f".{name}.{gone}.part" for name in BESIDE]
-    stays = [folder / f".{KEY}.npz.{os.getpid()}.part", folder / f".{KEY}.npz.1.part", beside / ".film.mp4.part"]
-    stays += [beside / "results.json", beside / f"notes.{gone}.part", beside / f".film.{gone}.part"]
+    folder, beside = store.path(KEY).parent, store.folder.parent
+    swept = [folder / f".{KEY}.npz.1f.part", *(beside / f".{name}.1f.part" for name in BESIDE)]
+    stays = [beside / "results.json", beside / ".film.mp4.part", beside / "notes.1f.part", beside / ".film.1f.part"]
     for path in (*swept, *stays):
         path.write_text("half")
     store.sweep()
     assert [path.name for path in swept if path.exists()] == []
     assert [path.name for path in stays if not path.exists()] == []
     assert store.has(KEY)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_what_is_being_written_stays_until_its_process_is_dead(store: Store, sent: signal.Signals) -> None:
+    """Also where nobody has asked how the process ended: its number is taken until then, its file is not."""
+    path = store.path(KEY)
+    process = writing(path)
+    store.sweep()
+    (part,) = path.parent.iterdir()
+    process.send_signal(sent)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, and not yet asked
+    os.kill(process.pid, 0)
+    assert part.exists()
+    store.sweep()
+    assert list(path.parent.iterdir()) == []
+    process.communicate()
+
+
+def test_a_file_swept_as_it_was_opened_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the opening and the lock, another may hold it for a dead one's."""
+    path, lock, taken = tmp_path / "file", fcntl.flock, []
+
+    def first_swept(file: IO[bytes], how: int) -> None:
+        if not taken:
+            taken.extend(tmp_path.iterdir())
+            taken[0].unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", first_swept)
+    whole(path, lambda file: file.write(b"whole"))
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"whole"]
+    assert len(taken) == 1
+
+
+def test_a_disk_that_knows_no_locks_is_written_and_not_swept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(file: IO[bytes], how: int) -> None:
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    store.put(KEY, drawn(1))
+    left = store.path(KEY).with_name(".cell.npz.1f.part")
+    left.write_text("half")
+    store.sweep()
+    assert store.has(KEY)
+    assert left.exists()
 
 
 def test_reading_while_another_writes(store: Store) -> None:
