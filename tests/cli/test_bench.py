@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -96,17 +97,22 @@ def test_a_single_seed_and_a_baseline_that_was_not_named(robustmm: Cli, here: Pa
     assert "points over" not in result.out
 
 
+def parent(pid: int) -> int | None:
+    """Of a process that still runs: one that has ended keeps its number until it is asked how."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[1])
+
+
 def children(pid: int) -> list[int]:
     """Processes that `pid` started and that still run, but for the one that cleans up after multiprocessing."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-            words = (path.parent / "cmdline").read_text()
-        except OSError:
-            continue
-        if int(fields[1]) == pid and fields[0] != "Z" and "spawn_main" in words:
-            found.append(int(path.parent.name))
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if "spawn_main" in path.read_text() and parent(int(path.parent.name)) == pid:
+                found.append(int(path.parent.name))
     return found
 
 
@@ -151,7 +157,7 @@ def test_stopped_then_killed_then_finished_by_the_same_command(
                 "the same command continues with the rest"
             )
         deadline = time.monotonic() + 20
-        while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        while any(parent(pid) is not None for pid in workers):
             assert time.monotonic() < deadline, "a worker outlives its bench"
             time.sleep(0.05)
     finished = robustmm(*words, cwd=tmp_path)
