@@ -30,6 +30,7 @@ from robustmm.manifest import class_names, read
 from robustmm.methods import method
 from robustmm.reading import targets
 from robustmm.recipe import Recipe
+from robustmm.system import locked
 
 PROTOCOL = 2
 """Raised when the same cell would be trained or scored otherwise, so that old cells are not mixed with new ones."""
@@ -190,14 +191,8 @@ def alone(out: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"{out} cannot be the folder of a bench: {error.strerror}") from error
     with file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"another bench is at work in {out}; wait for it, or give another --out") from None
-        except (ImportError, OSError):
-            pass
+        if locked(file) is False:
+            raise UsageError(f"another bench is at work in {out}; wait for it, or give another --out")
         yield
 
 

@@ -1,7 +1,6 @@
 """From what a user asks to an audit that can run: its plans, its folder, what it will cost and who works on it."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +15,7 @@ from robustmm.audit.setting import Setting, hashed, work
 from robustmm.cost import Cost, cost
 from robustmm.errors import UsageError
 from robustmm.suite import load
+from robustmm.system import cores
 
 BATCH = 64
 WORTH = 20.0
@@ -75,7 +75,7 @@ def audit(
     price = cost(made.session, made.rows, asked.conditions, setting.on_bad)
     left = price.seconds * wanting / cells
     if workers is None:
-        workers = min(len(os.sched_getaffinity(0)), len(made.chunks)) if left > WORTH else 1
+        workers = min(cores(), len(made.chunks)) if left > WORTH else 1
     note(
         told(price, left / workers, workers)
         + (f"; {1 - wanting / cells:.0%} is measured already" if wanting < cells else "")

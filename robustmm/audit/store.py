@@ -1,6 +1,5 @@
 """Cells on disk: one file each, complete or not there. Two audits may share a folder."""
 
-import fcntl
 import os
 import zipfile
 import zlib
@@ -12,6 +11,7 @@ from typing import IO, TypeVar
 from uuid import uuid4
 
 from robustmm.records import Records, load
+from robustmm.system import MOVES_OPEN_FILES, locked
 
 T = TypeVar("T")
 
@@ -49,13 +49,13 @@ class Store:
             return None
 
     def sweep(self) -> None:
-        """Removes what processes that are no more left half written, here and beside this folder: what nobody holds.
-        The number of a process would not say it: one that was killed keeps its number until its parent looks, another
-        machine has numbers of its own."""
+        """Removes what processes that are no more left half written, here and beside this folder: what nobody has
+        locked. The number of a process would not say it: one that was killed keeps its number until its parent looks,
+        another machine has numbers of its own."""
         beside = [self.folder.parent.glob(f".{name}.*.part") for name in BESIDE]
         for path in chain(self.folder.glob("*/.*.part"), *beside):
             with suppress(OSError), path.open("r+b") as file:
-                if _held(file, wait=False):
+                if locked(file):
                     path.unlink()
 
 
@@ -78,6 +78,8 @@ def whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         with _own(part) as file:
             write(file)
             file.flush()
+            if not MOVES_OPEN_FILES:
+                file.close()
             part.replace(path)  # while it is held
     except BaseException as error:
         if isinstance(error, OSError) and error.filename is None:  # a full disk does not say what it had no room for
@@ -87,19 +89,10 @@ def whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def _own(part: Path) -> IO[bytes]:
-    """A new file, held until it is closed, by its end or by its process's."""
+    """A new file, locked until it is closed."""
     while True:
         file = part.open("wb")
-        _held(file, wait=True)
+        locked(file, wait=True)
         if part.exists():
             return file
         file.close()  # somebody swept it between the two
-
-
-def _held(file: IO[bytes], wait: bool) -> bool:
-    """Whether this process holds the file now; on a disk that knows no locks, nobody does and nothing is swept."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

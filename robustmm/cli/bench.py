@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from robustmm.cli import app
 from robustmm.cli.console import Json, OnBadInput, needs_torch, note, notes, out, show_json
 from robustmm.cli.laid import laid
+from robustmm.system import cores
 
 if TYPE_CHECKING:
     from robustmm.cells import Cell
@@ -107,12 +108,6 @@ def bench(
         show_json(result)
     else:
         out.print(report.bench(result, out.width))
-
-
-def cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads(workers: int) -> int:

@@ -1,4 +1,3 @@
-import fcntl
 import os
 import signal
 import subprocess
@@ -14,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_records import assert_same, drawn
 
+from robustmm.audit import store as module
 from robustmm.audit.store import BESIDE, Store, parsed, whole
+from robustmm.system import locked
 
 KEY = "ab" + 62 * "0"
 
@@ -134,6 +135,23 @@ def test_a_file_is_whole_before_it_has_its_name(tmp_path: Path, monkeypatch: pyt
     assert seen == [b"little"]
 
 
+def test_a_file_is_closed_before_it_has_its_name_where_that_must_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: list[IO[bytes]] = []
+    replace = Path.replace
+
+    def looked(part: Path, path: Path) -> Path:
+        assert files[-1].closed is not module.MOVES_OPEN_FILES
+        return replace(part, path)
+
+    monkeypatch.setattr(Path, "replace", looked)
+    for moves in (True, False):
+        monkeypatch.setattr(module, "MOVES_OPEN_FILES", moves)
+        whole(tmp_path / "file", files.append)
+    assert len(files) == 2
+
+
 def test_several_may_write_one_file(tmp_path: Path) -> None:
     """Processes that make the same cell at once, each under a temporary name of its own."""
     code = (
@@ -177,25 +195,22 @@ def test_what_is_being_written_stays_until_its_process_is_dead(store: Store, sen
 
 def test_a_file_swept_as_it_was_opened_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the opening and the lock, another may hold it for a dead one's."""
-    path, lock, taken = tmp_path / "file", fcntl.flock, []
+    path, taken = tmp_path / "file", []
 
-    def first_swept(file: IO[bytes], how: int) -> None:
+    def first_swept(file: IO[bytes], wait: bool) -> bool | None:
         if not taken:
             taken.extend(tmp_path.iterdir())
             taken[0].unlink()
-        lock(file, how)
+        return locked(file, wait)
 
-    monkeypatch.setattr(fcntl, "flock", first_swept)
+    monkeypatch.setattr(module, "locked", first_swept)
     whole(path, lambda file: file.write(b"whole"))
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"whole"]
     assert len(taken) == 1
 
 
 def test_a_disk_that_knows_no_locks_is_written_and_not_swept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(file: IO[bytes], how: int) -> None:
-        raise OSError("no locks available")
-
-    monkeypatch.setattr(fcntl, "flock", refused)
+    monkeypatch.setattr(module, "locked", lambda file, wait=False: None)
     store.put(KEY, drawn(1))
     left = store.path(KEY).with_name(".cell.npz.1f.part")
     left.write_text("half")

@@ -1,0 +1,25 @@
+"""What operating systems do differently: which cores are ours, whether a file can be locked, or moved while open."""
+
+import os
+from typing import IO, Any
+
+MOVES_OPEN_FILES = os.name != "nt"
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def locked(file: IO[Any], wait: bool = False) -> bool | None:
+    """Takes the lock of an open file, which goes when the file is closed, by its end or its process's. False where
+    another holds it and is not waited for, None where the system or the disk knows no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
