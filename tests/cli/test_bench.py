@@ -120,7 +120,7 @@ def children(pid: int) -> list[int]:
 def test_stopped_then_killed_then_finished_by_the_same_command(
     robustmm: Cli, tmp_path: Path, world_manifest: Path
 ) -> None:
-    recipe(tmp_path, world_manifest, epochs=40)
+    recipe(tmp_path, world_manifest, epochs=120)  # enough to be stopped twice on a busy machine
     words = ["bench", "tiny.toml", "--methods", "joint", "--seeds", "1", "--workers", "1", "--json"]
     epochs = 0
 
