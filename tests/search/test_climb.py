@@ -263,3 +263,7 @@ def test_a_query_asks_once_for_all_that_still_hold(
         assert len(batches) == len(asked), "one batch of each modality, one of all the samples"
         assert batches.pop("decode") == 64
         assert sum(batches.values()) == (64 if query > 1 else sum(map(len, state.able)))
+
+
+def test_no_search_asks_so_many_queries() -> None:
+    assert NEVER > 10**9
