@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from robustmm.config.options import effective
+from robustmm.config.recipe import Recipe, named
 from robustmm.encoders import ENCODERS, default_encoder, encoder
 from robustmm.fusion import FUSIONS, fusion
 from robustmm.methods import hyperparameters, method
 from robustmm.modalities import Modality
 from robustmm.model import FusionModel
 from robustmm.optimise import DEFAULT_RATE, optimiser_name
-from robustmm.options import effective
-from robustmm.recipe import Recipe, named
 
 
 def fused_model(recipe: Recipe, modalities: Sequence[Modality], classes: int) -> FusionModel:

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from robustmm import __version__, contribution, metrics, runs, training
 from robustmm.comparison import CLEAN, MEAN, CellResult
 from robustmm.conditions import Condition
+from robustmm.config.recipe import Recipe
 from robustmm.errors import RobustmmError
 from robustmm.evaluate import evaluate
 from robustmm.manifest import Manifest, read
 from robustmm.reading import OnBad, fed, stream, targets
-from robustmm.recipe import Recipe
 from robustmm.runs import Run
 from robustmm.session import Session
 from robustmm.torch_session import TorchSession

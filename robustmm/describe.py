@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 
 from robustmm import graph, session
+from robustmm.config.toml import to_toml
 from robustmm.drafts import Draft, drafts
 from robustmm.errors import DataError
 from robustmm.graph import Tensor
 from robustmm.guess import named
-from robustmm.toml import to_toml
 
 PLAIN = {"Identity", "Cast", "Reshape", "Squeeze", "Flatten"}
 """Operations that leave an answer what it is."""

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from robustmm.config.shelf import text
+from robustmm.config.toml import Section, parsed, sentence
+from robustmm.config.toml_lines import line_of
 from robustmm.errors import UsageError, known
 from robustmm.modalities import KINDS, AnyModality, Modality, Text
-from robustmm.shelf import text
-from robustmm.toml import Section, parsed, sentence
-from robustmm.toml_lines import line_of
 from robustmm.ways import LETTERS, Way, wrongs
 
 _MODALITY: TypeAdapter[Modality] = TypeAdapter(AnyModality)

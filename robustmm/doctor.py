@@ -4,7 +4,8 @@ import os
 import platform
 from importlib.util import find_spec
 
-from robustmm import runs, shelf
+from robustmm import runs
+from robustmm.config import shelf
 from robustmm.corruptions import names
 
 TRAINING = ("torch", "onnxscript", "transformers", "safetensors")

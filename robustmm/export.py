@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from robustmm import checkpoint, runs
 from robustmm.build import fused_model
+from robustmm.config.recipe import Recipe
 from robustmm.errors import DataError
 from robustmm.manifest import read
 from robustmm.methods import method
@@ -24,7 +25,6 @@ from robustmm.model import FusionModel
 from robustmm.parity import Proof, proof
 from robustmm.precision import half, int8
 from robustmm.reading import loaded
-from robustmm.recipe import Recipe
 from robustmm.runs import Run
 from robustmm.session import FORMAT, METADATA
 from robustmm.source import EMBEDDED

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from robustmm import checkpoint, optimise, ranks
+from robustmm.config.recipe import Train
 from robustmm.errors import UsageError
 from robustmm.frequencies import prior
 from robustmm.methods import Method
 from robustmm.model import FusionModel
-from robustmm.recipe import Train
 from robustmm.training_data import TrainingSplit
 from robustmm.validate import better, validate
 

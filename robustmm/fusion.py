@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from robustmm.config.options import Positive, Rate, constructed
+from robustmm.config.registry import Registry
 from robustmm.errors import UsageError
-from robustmm.options import Positive, Rate, constructed
-from robustmm.registry import Registry
 
 FUSIONS: Registry[type["Fusion"]] = Registry("fusion")
 

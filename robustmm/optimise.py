@@ -6,8 +6,8 @@ import warnings
 import torch
 from torch import nn
 
+from robustmm.config.recipe import Train
 from robustmm.methods import Method
-from robustmm.recipe import Train
 
 DEFAULT_RATE = {"sgd": 0.01, "adamw": 1e-3}
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robustmm.config.recipe import Recipe
 from robustmm.errors import UsageError
-from robustmm.recipe import Recipe
 from robustmm.runs import Run
 
 if TYPE_CHECKING:

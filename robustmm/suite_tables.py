@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 
 from robustmm import contribution
 from robustmm.conditions import Condition, Fill, Noise
+from robustmm.config.toml import Section
 from robustmm.corruptions import KINDS, pairs
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
-from robustmm.toml import Section
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Rates = Annotated[tuple[Rate, ...], Field(min_length=1)]

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from robustmm import checkpoint
 from robustmm.build import fused_model
+from robustmm.config.recipe import Recipe
 from robustmm.fit import Tensors, Watcher, fit
 from robustmm.methods import Method
 from robustmm.metrics import FLOOR
 from robustmm.modalities import Modality
 from robustmm.model import FusionModel
-from robustmm.recipe import Recipe
 from robustmm.training_data import TrainingSplit
 from robustmm.validate import subset_probabilities
 

@@ -14,6 +14,8 @@ import torch
 
 from robustmm import checkpoint, missing, ranks, runs
 from robustmm.build import effective_recipe, fused_model
+from robustmm.config.recipe import Recipe
+from robustmm.config.toml import to_toml
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.fit import Progress, Tensors, Watcher, fit
 from robustmm.frequencies import prior
@@ -22,12 +24,10 @@ from robustmm.methods import method
 from robustmm.modalities import Modality
 from robustmm.model import FusionModel
 from robustmm.reading import OnBad, Split, loaded
-from robustmm.recipe import Recipe
 from robustmm.results import Number, Result
 from robustmm.runs import Run
 from robustmm.source import EMBEDDED
 from robustmm.teachers import Teachers
-from robustmm.toml import to_toml
 from robustmm.training_data import TrainingSplit
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
+from robustmm.config.toml import Section
 from robustmm.modalities import Modality
-from robustmm.toml import Section
 
 LETTERS = {"image": "HWC", "video": "FHWC", "audio": "T", "text": "L", "series": "TD", "features": "D"}
 """The axes of a signal by kind: height, width, channel, frame, time, token, dimension."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from worlds import Nobody, tables
 
 from robustmm import ranks, training
-from robustmm.recipe import build
+from robustmm.config.recipe import build
 
 
 def losses(folder: Path, method: str) -> list[dict[str, float]]:

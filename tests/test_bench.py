@@ -19,10 +19,10 @@ from robustmm.bench import alone, bench, kept, plan
 from robustmm.cells import Cell, Costs, Setting, scored, subset_answers, subset_masks, subset_names, work
 from robustmm.comparison import CellResult
 from robustmm.conditions import Condition, Noise
+from robustmm.config.recipe import Recipe, build
 from robustmm.errors import DataError, InterruptedRun, RobustmmError, UsageError
 from robustmm.evaluate import evaluate
 from robustmm.manifest import Manifest
-from robustmm.recipe import Recipe, build
 from robustmm.runs import Run
 from robustmm.session import Session
 from robustmm.torch_session import TorchSession

@@ -14,13 +14,13 @@ from rich.console import Console
 
 from robustmm import guess
 from robustmm.check import ManifestFacts, check
+from robustmm.config.recipe import build
+from robustmm.config.toml import to_toml
 from robustmm.errors import DataError
 from robustmm.guess import guessed, strays
 from robustmm.manifest import Manifest, read
 from robustmm.modalities import Audio, Features, Image, Series, Text, Video
-from robustmm.recipe import build
 from robustmm.report import facts as report
-from robustmm.toml import to_toml
 
 SPLITS = ["train"] * 6 + ["valid"] * 3 + ["test"] * 3
 RNG = np.random.default_rng(0)

@@ -9,15 +9,16 @@ import pytest
 import soundfile
 from worlds import Nobody, manifest, tables
 
-from robustmm import attack, export, shelf, training
+from robustmm import attack, export, training
 from robustmm.build import effective_recipe, fused_model
 from robustmm.conditions import Condition, Noise
+from robustmm.config import shelf
+from robustmm.config.recipe import Recipe, build, load
 from robustmm.corruptions import kinds, names
 from robustmm.evaluate import evaluate
 from robustmm.fusion import FUSIONS
 from robustmm.manifest import read
 from robustmm.methods import METHODS
-from robustmm.recipe import Recipe, build, load
 from robustmm.runs import Run
 from robustmm.session import Session
 

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import pytest
 
+from robustmm.config.options import Positive, Positives, Rate, constructed
 from robustmm.errors import UsageError
-from robustmm.options import Positive, Positives, Rate, constructed
 
 
 class Thing:

@@ -13,8 +13,8 @@ from ranked import losses
 from worlds import manifest, recipe
 
 from robustmm import ranks
+from robustmm.config.toml import to_toml
 from robustmm.runs import Run
-from robustmm.toml import to_toml
 
 STEERING = ["cal", "cal+mce", "arl", "arm", "dgl", "agm", "ogm-ge", "balm"]
 METHODS = ["joint", *STEERING, "dropout", "redcore", "dmrnet", "mmanet", "pdf"]

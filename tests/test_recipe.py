@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustmm import shelf
+from robustmm.config import shelf
+from robustmm.config.recipe import Recipe, build, load, named
+from robustmm.config.toml import parsed, to_toml
 from robustmm.errors import UsageError
 from robustmm.modalities import Audio, Image
-from robustmm.recipe import Recipe, build, load, named
-from robustmm.toml import parsed, to_toml
 
 IMAGE: dict[str, Any] = {"kind": "image", "size": [8, 8, 1]}
 AUDIO: dict[str, Any] = {"kind": "audio", "rate": 8000, "seconds": 1.0}

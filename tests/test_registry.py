@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from robustmm.config.options import constructed, effective
+from robustmm.config.registry import Registry
 from robustmm.errors import UsageError
-from robustmm.options import constructed, effective
-from robustmm.registry import Registry
 
 SHAPES: Registry[type] = Registry("shape")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import robustmm
-from robustmm import shelf
+from robustmm.config import shelf
 from robustmm.errors import UsageError, known
 
 
@@ -26,7 +26,7 @@ def test_shipped_files_are_found_from_anywhere(tmp_path: Path, monkeypatch: pyte
 
 def test_a_wheel_keeps_them_inside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "site-packages" / "robustmm"
-    monkeypatch.setattr(shelf, "__file__", str(package / "shelf.py"))
+    monkeypatch.setattr(shelf, "__file__", str(package / "config" / "shelf.py"))
     assert shelf.folder("models") == package.parent / "models"
     assert shelf.names("models") == []
     (package / "_shelf" / "models").mkdir(parents=True)

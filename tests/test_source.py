@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from robustmm import digits, source
+from robustmm.config.recipe import build
 from robustmm.errors import UsageError
-from robustmm.recipe import build
 from robustmm.runs import Run
 
 

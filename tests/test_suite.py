@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from worlds import SIX, MeanSession, everything
 
-from robustmm import shelf
 from robustmm.conditions import Condition, Noise
+from robustmm.config import shelf
 from robustmm.errors import UsageError
 from robustmm.evaluate import evaluate
 from robustmm.manifest import Manifest

@@ -13,9 +13,9 @@ from worlds import Nobody, manifest, recipe
 
 from robustmm import checkpoint, training
 from robustmm.build import effective_recipe
+from robustmm.config.recipe import load
 from robustmm.errors import DataError, InterruptedRun, UsageError
 from robustmm.manifest import read
-from robustmm.recipe import load
 from robustmm.runs import Run
 
 WORKER = """
@@ -237,8 +237,8 @@ def test_modality_dropout_never_takes_the_last(tmp_path: Path) -> None:
 
 
 def test_schedules() -> None:
+    from robustmm.config.recipe import Train
     from robustmm.optimise import factor
-    from robustmm.recipe import Train
 
     cosine = Train(epochs=11, warmup=1)
     assert factor(cosine, 0) < 0.02
@@ -250,9 +250,9 @@ def test_schedules() -> None:
 
 
 def test_gradient_scaling_methods_default_to_sgd_and_warn_with_adam() -> None:
+    from robustmm.config.recipe import Train
     from robustmm.methods import method
     from robustmm.optimise import optimiser_name
-    from robustmm.recipe import Train
 
     assert optimiser_name(Train(), method("cal", {})) == "sgd"
     assert optimiser_name(Train(), method("mce", {})) == "adamw"

@@ -88,7 +88,7 @@ def test_only_the_torch_side_imports_torch_or_the_torch_side() -> None:
 
 
 def test_the_bottom_imports_nothing_of_ours_but_errors() -> None:
-    for name in ("robustmm.errors", "robustmm.registry", "robustmm.shelf"):
+    for name in ("robustmm.errors", "robustmm.config.registry", "robustmm.config.shelf"):
         ours = {i for i in imported(modules()[name]) if i.startswith("robustmm")}
         assert ours <= {"robustmm.errors"} | {i for i in ours if i.startswith("robustmm.errors.")}, name
 
@@ -114,7 +114,7 @@ def test_the_loop_names_no_method() -> None:
 
 def test_corruptions_see_signals_only() -> None:
     """`audio` reads a folder of noise, with the decoder that reads the data."""
-    leaves = ("robustmm.corruptions", "robustmm.errors", "robustmm.registry", "robustmm.options")
+    leaves = ("robustmm.corruptions", "robustmm.errors", "robustmm.config.registry", "robustmm.config.options")
     for path in (PACKAGE / "corruptions").glob("*.py"):
         allowed = (*leaves, "robustmm.modalities.audio") if path.stem == "audio" else leaves
         found = {i for i in imported(path) if i.startswith("robustmm.")} - {"robustmm.modalities"}

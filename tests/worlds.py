@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from signals import WORDS, clip, course, picture, sentence, voice
 
+from robustmm.config.recipe import Recipe, build
 from robustmm.manifest import Manifest
 from robustmm.modalities import Audio, Features, Image, Modality, Series, Text, Video
-from robustmm.recipe import Recipe, build
 
 CLASSES = ("ant", "bee", "cat")
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from robustmm import shelf
 from robustmm.audit.batch import fastest
 from robustmm.audit.compared import audited
 from robustmm.audit.passes import current
 from robustmm.audit.run import CLEAN, Audit, Plans, Stage, columns
 from robustmm.audit.setting import Setting, hashed, work
+from robustmm.config import shelf
 from robustmm.cost import Cost, cost
 from robustmm.errors import UsageError
 from robustmm.suite import load

@@ -58,10 +58,11 @@ def bench(
     import torch
 
     from robustmm import bench as work
-    from robustmm import runs, shelf
+    from robustmm import runs
     from robustmm import suite as suites
     from robustmm.cells import Setting
     from robustmm.comparison import compared
+    from robustmm.config import shelf
     from robustmm.errors import UsageError
     from robustmm.report import bench as report
 

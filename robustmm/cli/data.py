@@ -26,8 +26,9 @@ def check(
 ) -> None:
     """Read every cell: splits, classes, missing rates, sizes, duplicates across splits, and each bad file."""
     from robustmm import check as work
-    from robustmm import recipe as recipes
-    from robustmm import shelf, source
+    from robustmm import source
+    from robustmm.config import recipe as recipes
+    from robustmm.config import shelf
     from robustmm.manifest import read
     from robustmm.report import facts
 
@@ -49,10 +50,10 @@ def check(
 def recipe(manifest: ManifestPath) -> None:
     """Print a first recipe for a manifest: modalities, kinds and sizes guessed from its files."""
     from robustmm import source
+    from robustmm.config.toml import to_toml
     from robustmm.guess import guessed
     from robustmm.guess import recipe as draft
     from robustmm.manifest import read
-    from robustmm.toml import to_toml
 
     table = read(source.given(manifest))
     print(to_toml(draft(guessed(table), str(table.path.resolve()))), end="")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from robustmm.recipe import Recipe
+    from robustmm.config.recipe import Recipe
 
 
 class Laid(NamedTuple):
@@ -18,8 +18,9 @@ class Laid(NamedTuple):
 def laid(name: str, settings: Sequence[str], data: Path | None, missing: Sequence[str]) -> Laid:
     """The recipe called `name` under --set, --data and --missing, where it stands, and the manifest it is to read."""
     from robustmm import missing as rates
-    from robustmm import recipe as recipes
-    from robustmm import shelf, source
+    from robustmm import source
+    from robustmm.config import recipe as recipes
+    from robustmm.config import shelf
 
     path, over = shelf.find("models", name), list(settings)
     if data is not None:  # the run's recipe names what it was really trained on

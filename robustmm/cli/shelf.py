@@ -44,10 +44,10 @@ def show(
         out.print(catalogue.shown(name))
         return
     from robustmm import source
+    from robustmm.config.shelf import find
     from robustmm.cost import cost
     from robustmm.manifest import read
     from robustmm.session import Session
-    from robustmm.shelf import find
     from robustmm.suite import load
 
     path = find("attacks", name)
@@ -63,8 +63,8 @@ def copy(
     to: Annotated[Path, typer.Argument(help="The new .toml file; never overwritten.")],
 ) -> None:
     """Copy a recipe or suite, to change it."""
+    from robustmm.config.shelf import find_any, text
     from robustmm.errors import UsageError
-    from robustmm.shelf import find_any, text
 
     content = text(find_any(name))
     if to.suffix != ".toml":

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from robustmm.config.options import Positive
 from robustmm.corruptions.audio import excerpt, mixed, rms, shaped
 from robustmm.corruptions.base import RATE, Corruption, corruption
 from robustmm.corruptions.signals import Array
-from robustmm.options import Positive
 
 LOWEST = 20.0
 """Hz: coloured noise has no power below, where nobody hears it but where most of a steep slope's power would be."""

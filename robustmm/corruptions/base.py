@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from robustmm.config.options import checked, named
+from robustmm.config.registry import Registry
 from robustmm.corruptions.draws import Value, generator, headline, strength
 from robustmm.corruptions.signals import KINDS, Signal, apply, check
 from robustmm.errors import UsageError, known
-from robustmm.options import checked, named
-from robustmm.registry import Registry
 
 Physics: TypeAlias = Callable[..., Any]
 Statistics: TypeAlias = npt.ArrayLike | None

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from robustmm.config.options import checked, named
+from robustmm.config.registry import Registry
 from robustmm.corruptions.base import canonical, kinds
 from robustmm.corruptions.base import names as single_names
 from robustmm.corruptions.draws import generator, strength
 from robustmm.corruptions.signals import KINDS
 from robustmm.errors import UsageError, known
-from robustmm.options import checked, named
-from robustmm.registry import Registry
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
 DRAWS = 50

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from robustmm.config.options import constructed
+from robustmm.config.registry import Registry
 from robustmm.encoders.base import Encoder
 from robustmm.encoders.conv import CONV
 from robustmm.encoders.huggingface import BACKBONES
@@ -10,8 +12,6 @@ from robustmm.encoders.mlp import MLPS
 from robustmm.encoders.spectrogram import LogMel
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
-from robustmm.options import constructed
-from robustmm.registry import Registry
 
 Constructor = Callable[..., Encoder]
 

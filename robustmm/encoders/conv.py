@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from robustmm.config.options import Positive, Positives, Rate
 from robustmm.encoders.base import BatchNorm, Encoder, Standardise, pixels, stack1d, stack2d
 from robustmm.encoders.spectrogram import LogMel
 from robustmm.modalities import Audio, Image, Series, Text, Video
-from robustmm.options import Positive, Positives, Rate
 
 
 class ImageConv(Encoder):

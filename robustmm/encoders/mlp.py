@@ -4,9 +4,9 @@ from math import prod
 
 from torch import Tensor, nn
 
+from robustmm.config.options import Positives, Rate
 from robustmm.encoders.base import Encoder, Standardise, pixels
 from robustmm.modalities import Features, Image, Series
-from robustmm.options import Positives, Rate
 
 
 class MLP(Encoder):

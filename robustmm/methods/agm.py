@@ -26,10 +26,10 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import ranks
+from robustmm.config.options import Positive
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.methods.coalitions import every, exact, sampled
 from robustmm.model import Embedding, FusionModel
-from robustmm.options import Positive
 
 FLOOR = 1e-8
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustmm import ranks
+from robustmm.config.registry import Registry
 from robustmm.model import Embedding, FusionModel
-from robustmm.registry import Registry
 
 METHODS: Registry[type["Method"]] = Registry("method")
 

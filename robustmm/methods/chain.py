@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from robustmm.config.options import constructed, effective
 from robustmm.errors import UsageError, known
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.model import Embedding, FusionModel
-from robustmm.options import constructed, effective
 
 
 def method(name: str, options: Mapping[str, Mapping[str, Any]]) -> Method:

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from robustmm.config.options import Positive, Rate
 from robustmm.fusion import Fusion, masked
-from robustmm.options import Positive, Rate
 
 HEADS = 8
 

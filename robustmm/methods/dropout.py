@@ -8,10 +8,10 @@ modality with that probability, a sample that would lose everything keeping all 
 
 from torch import Tensor
 
+from robustmm.config.options import Rate
 from robustmm.methods.base import METHODS, Batch, Method
 from robustmm.methods.combinations import dropped, kept_at_random
 from robustmm.model import Embedding, FusionModel
-from robustmm.options import Rate
 
 
 @METHODS.register("dropout")

@@ -31,12 +31,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import ranks
+from robustmm.config.options import Positive, Rate
 from robustmm.contribution import subsets
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import coalitions, exact
 from robustmm.methods.completion import Completion
 from robustmm.model import Coalitions, Embedding, FusionModel
-from robustmm.options import Positive, Rate
 
 Amount = Annotated[float, Field(ge=0)]
 

@@ -13,12 +13,13 @@ from rich.console import Group, RenderableType
 from rich.syntax import Syntax
 from rich.text import Text
 
-from robustmm import corruptions, shelf
+from robustmm import corruptions
+from robustmm.config import shelf
+from robustmm.config.registry import Registry
 from robustmm.corruptions import pairs
 from robustmm.errors import UsageError, known
 from robustmm.modalities import Audio, Features, Image, Modality, Series, Video
 from robustmm.modalities import Text as Text_
-from robustmm.registry import Registry
 from robustmm.report.tables import grid
 from robustmm.suite import Suite, is_suite, load
 

@@ -21,8 +21,8 @@ from rich.console import Console
 from robustmm.cells import Cell
 from robustmm.cli import bench as command
 from robustmm.comparison import BenchResult, CellResult
+from robustmm.config.toml import to_toml
 from robustmm.runs import Run
-from robustmm.toml import to_toml
 
 Cli = Callable[..., Any]
 

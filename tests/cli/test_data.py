@@ -11,8 +11,8 @@ import pytest
 
 from robustmm import digits
 from robustmm.check import ManifestFacts
+from robustmm.config.recipe import load
 from robustmm.manifest import read
-from robustmm.recipe import load
 
 Cli = Callable[..., Any]
 

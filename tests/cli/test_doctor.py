@@ -7,7 +7,8 @@ import onnxruntime
 import pytest
 import soundfile
 
-from robustmm import __version__, doctor, shelf
+from robustmm import __version__, doctor
+from robustmm.config import shelf
 from robustmm.corruptions import names
 
 Cli = Callable[..., Any]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from robustmm import corruptions, shelf
+from robustmm import corruptions
+from robustmm.config import shelf
 from robustmm.errors import UsageError
 from robustmm.report import catalogue
 from robustmm.session import Session

@@ -21,8 +21,8 @@ import worlds
 from robustmm import checkpoint
 from robustmm.cli import console
 from robustmm.cli.live import Live
+from robustmm.config.toml import to_toml
 from robustmm.runs import Run
-from robustmm.toml import to_toml
 
 Cli = Callable[..., Any]
 

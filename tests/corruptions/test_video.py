@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from signals import clip, picture
 
+from robustmm.config.registry import Registry
 from robustmm.corruptions import base, corrupted, corruption_for, generator, kinds, names, video
-from robustmm.registry import Registry
 
 LIFTED = [name for name in names() if "image" in kinds(name)]
 every_lifted = pytest.mark.parametrize("name", LIFTED)

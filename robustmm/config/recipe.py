@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from robustmm.config.toml import Section, parsed, sentence
 from robustmm.errors import UsageError, known
 from robustmm.modalities import KINDS, AnyModality, Modality
-from robustmm.toml import Section, parsed, sentence
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from robustmm.config.shelf import text
 from robustmm.errors import UsageError, known
-from robustmm.shelf import text
 
 
 class Section(BaseModel):
