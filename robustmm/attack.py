@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robustmm import contribution, metrics, statistics
 from robustmm.attack_result import (
     Applied,
     AttackResult,
@@ -21,6 +20,7 @@ from robustmm.attack_result import (
 from robustmm.conditions import Condition, Step
 from robustmm.evaluate import evaluate
 from robustmm.manifest import Manifest
+from robustmm.metrics import classification, contribution, statistics
 from robustmm.plan import Plan
 from robustmm.reading import OnBad
 from robustmm.records import Records
@@ -45,8 +45,8 @@ def attack(
     (clean, attacked), bad = evaluate(
         session, manifest, [Condition("clean"), condition], seed=seed, on_bad=on_bad, batch=batch, advance=advance
     )
-    right = [metrics.correct(r.probabilities, r.target) for r in (clean, attacked)]
-    surprise = [metrics.surprise(r.probabilities, r.target) for r in (clean, attacked)]
+    right = [classification.correct(r.probabilities, r.target) for r in (clean, attacked)]
+    surprise = [classification.surprise(r.probabilities, r.target) for r in (clean, attacked)]
     flipped = int((clean.probabilities.argmax(1) != attacked.probabilities.argmax(1)).sum())
     before, after = reliance(session.names, clean, seed), reliance(session.names, attacked, seed)
     return AttackResult(
@@ -103,11 +103,11 @@ def ratio(snr: NDArray[np.float64], here: NDArray[np.bool_]) -> Ratio:
 def scores(records: Records) -> Scores:
     p, y = records.probabilities, records.target
     return Scores(
-        accuracy=proportion(int(metrics.correct(p, y).sum()), len(y)),
-        macro_f1=metrics.macro_f1(p, y),
-        nll=metrics.nll(p, y),
-        ece=metrics.ece(p, y),
-        brier=metrics.brier(p, y),
+        accuracy=proportion(int(classification.correct(p, y).sum()), len(y)),
+        macro_f1=classification.macro_f1(p, y),
+        nll=classification.nll(p, y),
+        ece=classification.ece(p, y),
+        brier=classification.brier(p, y),
     )
 
 
@@ -127,7 +127,7 @@ def mean(values: ArrayLike, seed: int) -> list[Estimate]:
 
 def reliance(names: Sequence[str], records: Records, seed: int) -> list[Reliance]:
     """What each modality contributes under one condition. Leave-one-out counts samples that have the modality."""
-    right = metrics.correct(records.probabilities, records.target)
+    right = classification.correct(records.probabilities, records.target)
     phi, log_phi = mean(records.phi_accuracy, seed), mean(records.phi_log_probability, seed)
     shares = contribution.shares(records.phi_accuracy.mean(0))
     log_shares = contribution.shares(records.phi_log_probability.mean(0))
@@ -151,7 +151,7 @@ def reliance(names: Sequence[str], records: Records, seed: int) -> list[Reliance
 
 
 def by_class(classes: Sequence[str], clean: Records, attacked: Records) -> list[ClassResult]:
-    before, after = (metrics.per_class(r.probabilities, r.target) for r in (clean, attacked))
+    before, after = (classification.per_class(r.probabilities, r.target) for r in (clean, attacked))
     return [
         ClassResult(
             label=label,

@@ -23,12 +23,12 @@ from pydantic import ValidationError
 
 from robustmm.build import effective_recipe, fused_model
 from robustmm.cells import Cell, Setting, environment, subset_names, work
-from robustmm.comparison import CLEAN, MEAN, CellResult
 from robustmm.config.recipe import Recipe
 from robustmm.errors import InterruptedRun, RobustmmError, UsageError
 from robustmm.export import Facts
 from robustmm.manifest import class_names, read
 from robustmm.methods import method
+from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.reading import targets
 from robustmm.system import locked
 

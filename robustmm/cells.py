@@ -18,13 +18,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from robustmm import __version__, contribution, metrics, runs, training
-from robustmm.comparison import CLEAN, MEAN, CellResult
+from robustmm import __version__, runs, training
 from robustmm.conditions import Condition
 from robustmm.config.recipe import Recipe
 from robustmm.errors import RobustmmError
 from robustmm.evaluate import evaluate
 from robustmm.manifest import Manifest, read
+from robustmm.metrics import contribution
+from robustmm.metrics.classification import accuracy, macro_f1, nll
+from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.reading import OnBad, fed, stream, targets
 from robustmm.runs import Run
 from robustmm.session import Session
@@ -162,7 +164,11 @@ def scored(run: Run, cell: Cell, test: Manifest, setting: Setting, costs: Costs)
     found |= dict(answers[:-1])
     target = targets(test, session.classes)
     scores: dict[str, dict[str, float]] = {}
-    for name, score in (("accuracy", metrics.accuracy), ("nll", metrics.nll), ("macro_f1", metrics.macro_f1)):
+    for name, score in (
+        ("accuracy", accuracy),
+        ("nll", nll),
+        ("macro_f1", macro_f1),
+    ):
         scores[name] = {column: score(p, target) for column, p in found.items()}
         if len(answers) > 1:
             scores[name][MEAN] = float(np.mean([score(p, target) for _, p in answers]))

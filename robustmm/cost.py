@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from robustmm import contribution
 from robustmm.conditions import Condition
 from robustmm.manifest import Manifest
+from robustmm.metrics import contribution
 from robustmm.plan import Plan
 from robustmm.reading import OnBad, fed, read
 from robustmm.session import Session

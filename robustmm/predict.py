@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from robustmm.contribution import shapley, shares, subsets
 from robustmm.errors import DataError, UsageError, known
-from robustmm.metrics import FLOOR
+from robustmm.metrics.classification import FLOOR
+from robustmm.metrics.contribution import shapley, shares, subsets
 from robustmm.reading import fed
 from robustmm.results import Number, Result
 from robustmm.session import Session

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from robustmm import contribution
 from robustmm.conditions import Condition, Fill, Noise
 from robustmm.config.toml import Section
 from robustmm.corruptions import KINDS, pairs
 from robustmm.errors import UsageError
+from robustmm.metrics import contribution
 from robustmm.modalities import Modality
 
 Rate = Annotated[float, Field(ge=0, le=1)]

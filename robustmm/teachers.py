@@ -15,7 +15,7 @@ from robustmm.build import fused_model
 from robustmm.config.recipe import Recipe
 from robustmm.fit import Tensors, Watcher, fit
 from robustmm.methods import Method
-from robustmm.metrics import FLOOR
+from robustmm.metrics.classification import FLOOR
 from robustmm.modalities import Modality
 from robustmm.model import FusionModel
 from robustmm.training_data import TrainingSplit

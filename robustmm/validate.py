@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from robustmm import contribution, metrics
+from robustmm.metrics import classification, contribution
 from robustmm.model import FusionModel
 from robustmm.training_data import TrainingSplit
 
@@ -22,11 +22,11 @@ def validate(model: FusionModel, data: TrainingSplit, prior: NDArray[np.float64]
     target = data.target.cpu().numpy()
     present = data.present.cpu().numpy()
     fused = probabilities[-1]
-    scores = {"valid_accuracy": metrics.accuracy(fused, target), "valid_nll": metrics.nll(fused, target)}
+    scores = {"valid_accuracy": classification.accuracy(fused, target), "valid_nll": classification.nll(fused, target)}
     for m, name in enumerate(names):
         rows = present[:, m]
         alone = probabilities[1 << m if exact else m][rows]
-        scores[f"valid_accuracy_{name}"] = metrics.accuracy(alone, target[rows]) if rows.any() else float("nan")
+        scores[f"valid_accuracy_{name}"] = classification.accuracy(alone, target[rows]) if rows.any() else float("nan")
     if exact:
         game = contribution.log_probability_game(probabilities.transpose(1, 0, 2), target, prior, present)
         shares = contribution.shares(contribution.shapley(game).mean(0))

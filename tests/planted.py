@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
-from robustmm.contribution import subsets
+from robustmm.metrics.contribution import subsets
 
 PRIOR = (0.5, 0.5)
 

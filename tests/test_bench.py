@@ -14,15 +14,16 @@ import torch
 import worlds
 
 from robustmm import bench as benches
-from robustmm import cells, metrics
+from robustmm import cells
 from robustmm.bench import alone, bench, kept, plan
 from robustmm.cells import Cell, Costs, Setting, scored, subset_answers, subset_masks, subset_names, work
-from robustmm.comparison import CellResult
 from robustmm.conditions import Condition, Noise
 from robustmm.config.recipe import Recipe, build
 from robustmm.errors import DataError, InterruptedRun, RobustmmError, UsageError
 from robustmm.evaluate import evaluate
 from robustmm.manifest import Manifest
+from robustmm.metrics import classification
+from robustmm.metrics.paired import CellResult
 from robustmm.runs import Run
 from robustmm.session import Session
 from robustmm.torch_session import TorchSession
@@ -280,9 +281,9 @@ def test_a_cell_is_scored_as_attack_would_score_its_file(world: Run, rows: Manif
     found = scored(world, Cell("m", 5, {}, "k"), rows, setting, Costs(tmp_path / "no.json", Parent()))  # type: ignore[arg-type]
     records = evaluate(Session(world.model), rows, [NOISY, HALF, *taken])[0]
     for name, r in zip(["noisy", "half", *gone], records, strict=True):
-        assert found.accuracy[name] == metrics.accuracy(r.probabilities, r.target)
-        assert found.nll[name] == pytest.approx(metrics.nll(r.probabilities, r.target), abs=1e-4)
-        assert found.macro_f1[name] == pytest.approx(metrics.macro_f1(r.probabilities, r.target))
+        assert found.accuracy[name] == classification.accuracy(r.probabilities, r.target)
+        assert found.nll[name] == pytest.approx(classification.nll(r.probabilities, r.target), abs=1e-4)
+        assert found.macro_f1[name] == pytest.approx(classification.macro_f1(r.probabilities, r.target))
     assert found.nll["mean over subsets"] == pytest.approx(np.mean([found.nll[name] for name in gone]), abs=1e-4)
     assert found.subsets == []
     assert [name for name, _ in subset_answers(TorchSession(world), rows, "error")] == [

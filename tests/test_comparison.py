@@ -15,9 +15,9 @@ from rich.console import Console
 from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
-from robustmm.comparison import BenchResult, CellResult, compared
+from robustmm.metrics.paired import BenchResult, CellResult, compared
+from robustmm.metrics.statistics import benjamini_hochberg, paired_t
 from robustmm.report import bench as report
-from robustmm.statistics import benjamini_hochberg, paired_t
 
 RNG = np.random.default_rng(0)
 Accuracies = Mapping[str, Mapping[str, Sequence[float]]]

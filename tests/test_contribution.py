@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustmm.contribution import (
+from robustmm.metrics.contribution import (
     EXACT_LIMIT,
     accuracy_game,
     effective,
@@ -300,7 +300,7 @@ def test_sampled_values_are_efficient_whatever_the_orders(seed, orders, M):
 def test_all_orders_sampled_is_the_exact_value(monkeypatch):
     v = random_game(0, 4)
     every = np.array(list(permutations(range(4))))
-    monkeypatch.setattr("robustmm.contribution.sampled_orders", lambda M, orders, seed: every)
+    monkeypatch.setattr("robustmm.metrics.contribution.sampled_orders", lambda M, orders, seed: every)
     np.testing.assert_allclose(
         shapley_sampled(lambda s: v[s @ (1 << np.arange(4))], 4, orders=24, seed=0), shapley(v), atol=1e-12
     )

@@ -6,11 +6,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from robustmm import contribution, evaluate
+from robustmm import evaluate
 from robustmm.conditions import Condition, Noise, condition
 from robustmm.corruptions import corrupted, corruption_for
 from robustmm.errors import DataError, UsageError
 from robustmm.manifest import Manifest
+from robustmm.metrics import contribution
 from robustmm.missing import table
 from robustmm.records import Records
 from robustmm.runs import Run

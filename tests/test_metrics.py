@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall_fscore_support
 
-from robustmm.metrics import (
+from robustmm.metrics.classification import (
     FLIP_RATE,
     METRICS,
     accuracy,

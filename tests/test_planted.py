@@ -12,9 +12,9 @@ from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import binom, norm
 
-from robustmm.contribution import accuracy_game, efficiency_residual, probability_game, shapley, subsets
-from robustmm.metrics import accuracy
-from robustmm.statistics import bootstrap_mean, wilson
+from robustmm.metrics.classification import accuracy
+from robustmm.metrics.contribution import accuracy_game, efficiency_residual, probability_game, shapley, subsets
+from robustmm.metrics.statistics import bootstrap_mean, wilson
 
 D = (1.1, 0.7, 0.3)
 REPEATS, SAMPLES, CONFIDENCE = 200, 400, 0.95

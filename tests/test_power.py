@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
-from robustmm.power import minimum_detectable_effect, required_samples, samples_to_decide
-from robustmm.statistics import paired_bootstrap, wilson
+from robustmm.metrics.power import minimum_detectable_effect, required_samples, samples_to_decide
+from robustmm.metrics.statistics import paired_bootstrap, wilson
 
 QUICK = settings(deadline=None, max_examples=100)
 SHARES = st.floats(0.02, 1)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustmm.contribution import subsets
-from robustmm.robustness import (
+from robustmm.metrics.contribution import subsets
+from robustmm.metrics.robustness import (
     area_under_rates,
     crossing,
     evenness,

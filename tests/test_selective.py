@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustmm.metrics import correct
-from robustmm.selective import AURC, aurc, coverage_at_risk
+from robustmm.metrics.classification import correct
+from robustmm.metrics.selective import AURC, aurc, coverage_at_risk
 
 QUICK = settings(deadline=None, max_examples=50)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, false_discovery_control
 
-from robustmm import statistics
-from robustmm.statistics import benjamini_hochberg, bootstrap_mean, paired_bootstrap, wilson
+from robustmm.metrics import statistics
+from robustmm.metrics.statistics import benjamini_hochberg, bootstrap_mean, paired_bootstrap, wilson
 
 QUICK = settings(deadline=None, max_examples=50)
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from robustmm import contribution, worth
+from robustmm import worth
 from robustmm.audit.summary import weighed
+from robustmm.metrics import contribution
+from robustmm.metrics.interaction import information_confidence
 from robustmm.records import Records
-from robustmm.reliance import information_confidence
 from robustmm.session import softmax
 from robustmm.worth import Baseline, projected, recorded, stand_ins
 

@@ -9,7 +9,7 @@ from robustmm.audit.envelope import Ladder, ladders
 from robustmm.audit.result import AuditResult, ConditionResult, Reference
 from robustmm.conditions import Condition
 from robustmm.errors import DataError
-from robustmm.robustness import mean_corruption_error, relative_mean_corruption_error
+from robustmm.metrics.robustness import mean_corruption_error, relative_mean_corruption_error
 
 
 def audited(path: Path) -> AuditResult:

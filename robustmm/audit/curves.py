@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from robustmm.attack_result import Estimate
 from robustmm.audit.result import ConditionResult, Rates, Shift
 from robustmm.conditions import Condition
-from robustmm.robustness import area_under_rates
+from robustmm.metrics.robustness import area_under_rates
 
 
 def rates(conditions: Sequence[Condition], found: Sequence[ConditionResult], clean: Estimate) -> list[Rates]:

@@ -9,10 +9,10 @@ from robustmm.attack import proportion
 from robustmm.attack_result import Estimate
 from robustmm.audit.result import Breaking, Point
 from robustmm.conditions import Condition
-from robustmm.metrics import correct
+from robustmm.metrics.classification import correct
+from robustmm.metrics.robustness import crossing, retention
 from robustmm.modalities import Modality
 from robustmm.records import Records
-from robustmm.robustness import crossing, retention
 
 HALVINGS = 4
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from robustmm import statistics
 from robustmm.attack_result import Estimate
 from robustmm.audit import curves, envelope, floor, passes, searched, tables
 from robustmm.audit.compared import reference
@@ -20,6 +19,7 @@ from robustmm.audit.store import Store, parsed, whole
 from robustmm.audit.summary import Columns, summary
 from robustmm.conditions import Condition
 from robustmm.errors import InterruptedRun
+from robustmm.metrics import statistics
 from robustmm.records import Records
 from robustmm.suite_tables import SearchTable
 

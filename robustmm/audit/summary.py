@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from robustmm import metrics, statistics
 from robustmm.attack import applied, mean, proportion, ratio, reliance
 from robustmm.attack_result import Change
 from robustmm.audit.result import ConditionResult, Group, Interaction, ModalityUnder, Projection, Single
-from robustmm.contribution import shares
-from robustmm.metrics import correct, surprise
+from robustmm.metrics import classification, statistics
+from robustmm.metrics.classification import correct, surprise
+from robustmm.metrics.contribution import shares
+from robustmm.metrics.power import minimum_detectable_effect
+from robustmm.metrics.robustness import evenness
+from robustmm.metrics.selective import aurc
 from robustmm.modalities import Modality
 from robustmm.plan import Plan
-from robustmm.power import minimum_detectable_effect
 from robustmm.records import Array, Records
-from robustmm.robustness import evenness
-from robustmm.selective import aurc
 
 Columns = dict[str, list[str]]
 """What samples are grouped by: a column of the manifest, a value a sample."""
@@ -43,11 +43,11 @@ def summary(plan: Plan, records: Records, clean: Records, groups: Columns, seed:
         effect="none",
         detectable=minimum_detectable_effect(len(y), discordant or 1 / len(y)),
         retention=right.mean() / before.mean() if before.any() else float("nan"),
-        macro_f1=metrics.macro_f1(p, y),
-        nll=metrics.nll(p, y),
+        macro_f1=classification.macro_f1(p, y),
+        nll=classification.nll(p, y),
         nll_change=Change(**nll_change._asdict()),
-        ece=metrics.ece(p, y),
-        brier=metrics.brier(p, y),
+        ece=classification.ece(p, y),
+        brier=classification.brier(p, y),
         aurc=aurc(p, y),
         flip_rate=proportion(flips, len(y)),
         untouched=records.untouched,

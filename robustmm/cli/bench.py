@@ -61,9 +61,9 @@ def bench(
     from robustmm import runs
     from robustmm import suite as suites
     from robustmm.cells import Setting
-    from robustmm.comparison import compared
     from robustmm.config import shelf
     from robustmm.errors import UsageError
+    from robustmm.metrics.paired import compared
     from robustmm.report import bench as report
 
     names = [name.strip() for name in methods.split(",") if name.strip()]

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustmm import contribution
-from robustmm.contribution import Array, Mask
 from robustmm.fusion import Additive
+from robustmm.metrics import contribution
+from robustmm.metrics.contribution import Array, Mask
 from robustmm.model import Coalitions, Embedding, FusionModel
 
 EXACT = 5

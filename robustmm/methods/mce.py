@@ -32,10 +32,10 @@ from torch import Tensor, nn
 
 from robustmm import ranks
 from robustmm.config.options import Positive, Rate
-from robustmm.contribution import subsets
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import coalitions, exact
 from robustmm.methods.completion import Completion
+from robustmm.metrics.contribution import subsets
 from robustmm.model import Coalitions, Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]

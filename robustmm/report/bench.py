@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.comparison import LEVEL, BenchResult, MethodResult, Score
+from robustmm.metrics.paired import LEVEL, BenchResult, MethodResult, Score
 from robustmm.report.tables import grid, signed
 
 NAME, HEADING = 20, 12

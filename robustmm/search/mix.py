@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm import statistics
 from robustmm.attack import proportion
 from robustmm.attack_result import Change
 from robustmm.corruptions import generator
 from robustmm.errors import DataError, UsageError
 from robustmm.manifest import Manifest
+from robustmm.metrics import statistics
 from robustmm.reading import OnBad
 from robustmm.search.arms import Noises, arms, corruptions, encoded
 from robustmm.search.mixes import Board, Mix, search

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm import metrics
+from robustmm.metrics.classification import correct, surprise
 from robustmm.runner import batches
 from robustmm.search.arms import Arm, Bank
 from robustmm.search.outcome import Way
@@ -46,16 +46,16 @@ class Board:
             z = {name: x.reshape(-1, *x.shape[2:]) for name, x in each.items()}
             p = self.session.decode(z, np.tile(self.bank.present, (len(part), 1)))
             target = np.tile(self.bank.target, len(part))
-            found = (metric(p, target).reshape(len(part), samples) for metric in (metrics.correct, metrics.surprise))
+            found = (metric(p, target).reshape(len(part), samples) for metric in (correct, surprise))
             yield from zip(*found, strict=True)
 
     def worst(self, mixes: Iterable[Mix]) -> Mix:
         """The mix that the attacker wants of some."""
         listed = list(dict.fromkeys(mixes))
         new = [mix for mix in listed if mix not in self.keys]
-        for mix, (right, surprise) in zip(new, self.right(new) if new else (), strict=True):
+        for mix, (right, losses) in zip(new, self.right(new) if new else (), strict=True):
             # rounded: the order of a sum must not decide
-            self.keys[mix] = (float(right.mean()), -round(float(surprise.mean()), 9), self.level(mix), mix)
+            self.keys[mix] = (float(right.mean()), -round(float(losses.mean()), 9), self.level(mix), mix)
         return min(listed, key=lambda mix: self.keys[mix])
 
 

@@ -16,7 +16,7 @@ from robustmm.audit.envelope import HALVINGS, Ladder, accuracy, breaking, halved
 from robustmm.audit.result import Breaking
 from robustmm.conditions import Condition, Noise
 from robustmm.corruptions import corruption_for
-from robustmm.robustness import retention
+from robustmm.metrics.robustness import retention
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
 SURE = 10**9

@@ -16,7 +16,7 @@ from scipy.stats import binom
 from robustmm.audit.run import Audit, Plans
 from robustmm.audit.setting import Setting
 from robustmm.conditions import Condition
-from robustmm.contribution import shapley
+from robustmm.metrics.contribution import shapley
 
 D = (1.1, 0.7, 0.3)
 SAMPLES, REPEATS = 400, 40

@@ -9,7 +9,6 @@ from audits import FLOOR, group, outcome
 from linear import LinearSession, drawn, manifest
 from worlds import SIX, MeanSession, everything
 
-from robustmm import contribution, metrics, statistics
 from robustmm.audit import run
 from robustmm.audit.result import ConditionResult
 from robustmm.audit.run import judged, worst_group
@@ -17,12 +16,13 @@ from robustmm.audit.summary import grouped, summary
 from robustmm.conditions import Condition, Noise
 from robustmm.evaluate import Evaluation, evaluate
 from robustmm.manifest import Manifest
+from robustmm.metrics import classification, contribution, statistics
+from robustmm.metrics.interaction import cross_modal_gap
+from robustmm.metrics.power import minimum_detectable_effect
+from robustmm.metrics.robustness import evenness
+from robustmm.metrics.selective import aurc
 from robustmm.plan import Plan
-from robustmm.power import minimum_detectable_effect
 from robustmm.records import Records, joined
-from robustmm.reliance import cross_modal_gap
-from robustmm.robustness import evenness
-from robustmm.selective import aurc
 
 N = 60
 CLEAN = Condition("clean")
@@ -64,7 +64,7 @@ def test_scores_are_the_metrics_of_the_records(world: Any) -> None:
     assert 0 < right.sum() < before.sum() < N, "or the test shows little"
     near(result.accuracy, {"value": right.mean(), "low": low, "high": high})
     for name in ("macro_f1", "nll", "ece", "brier"):
-        assert getattr(result, name) == pytest.approx(getattr(metrics, name)(p, y)), name
+        assert getattr(result, name) == pytest.approx(getattr(classification, name)(p, y)), name
     assert result.aurc == pytest.approx(aurc(p, y))
     assert result.retention == pytest.approx(right.mean() / before.mean())
     near(result.change, statistics.paired_bootstrap(right, before, seed=5)._asdict())

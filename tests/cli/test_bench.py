@@ -20,8 +20,8 @@ from rich.console import Console
 
 from robustmm.cells import Cell
 from robustmm.cli import bench as command
-from robustmm.comparison import BenchResult, CellResult
 from robustmm.config.toml import to_toml
+from robustmm.metrics.paired import BenchResult, CellResult
 from robustmm.runs import Run
 
 Cli = Callable[..., Any]

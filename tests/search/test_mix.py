@@ -18,6 +18,7 @@ from worlds import MeanSession, everything
 from robustmm.conditions import fitting, struck
 from robustmm.errors import DataError, UsageError
 from robustmm.manifest import Manifest
+from robustmm.metrics.statistics import wilson
 from robustmm.search import mix as module
 from robustmm.search import mixes
 from robustmm.search.arms import Arm, Bank, arms, corruptions, encoded
@@ -25,7 +26,6 @@ from robustmm.search.mix import half, mix
 from robustmm.search.mixes import Board
 from robustmm.search.outcome import MixOutcome
 from robustmm.session import Session
-from robustmm.statistics import wilson
 
 FADE = {"linear:fade": 2.0, "linear:weak": 0.5, "linear:idle": 0.0}
 """What a level of 1 takes away."""

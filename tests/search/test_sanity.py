@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from robustmm.metrics.statistics import wilson
 from robustmm.search import sanity
 from robustmm.search.climb import NEVER
 from robustmm.search.sanity import Measured
-from robustmm.statistics import wilson
 
 
 def first(count: int, of: int = 100) -> NDArray[np.bool_]:

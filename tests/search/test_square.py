@@ -13,6 +13,7 @@ from worlds import SIX, MeanSession, everything
 from robustmm import reading
 from robustmm.errors import UsageError
 from robustmm.manifest import Manifest
+from robustmm.metrics.statistics import wilson
 from robustmm.modalities import Features, Text
 from robustmm.search import climb
 from robustmm.search.aims import WHOLE
@@ -21,7 +22,6 @@ from robustmm.search.outcome import SquareOutcome
 from robustmm.search.rows import Rows
 from robustmm.search.square import square
 from robustmm.session import Session
-from robustmm.statistics import wilson
 
 CHECKS = ["never above clean", "at least as strong as noise", "whole range reaches chance", "adversarial inputs replay"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
-from robustmm.contribution import shares, solo
+from robustmm.metrics.contribution import shares, solo
 
 NOTHING = 1e-8  # a gain below it is rounding
 

@@ -1,6 +1,6 @@
 """What an answer rests on besides Shapley values: interactions across modalities, and CAL's contribution.
 
-Complements `robustmm.contribution`: `cross_modal_gap` tells a model that combines its modalities from one that adds up
+Complements `contribution`: `cross_modal_gap` tells a model that combines its modalities from one that adds up
 what each says on its own; `information_confidence` is the number that CAL steers by, taken on evaluation data.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
-from robustmm.contribution import log_probability_game, shapley, shares
+from robustmm.metrics.contribution import log_probability_game, shapley, shares
 
 Array = NDArray[np.float64]
 

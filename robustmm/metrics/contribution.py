@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robustmm.metrics import FLOOR, SLACK
+from robustmm.metrics.classification import FLOOR, SLACK
 
 EXACT_LIMIT = 8  # modalities; above it orders are sampled
 

@@ -2,13 +2,13 @@
 
 Answering the samples in falling top-1 confidence, coverage is the share answered so far and the selective risk is the
 share of wrong answers among them (Geifman & El-Yaniv 2017). Probabilities are (sample, class), targets (sample,), and
-what `robustmm.metrics` cannot score raises `ValueError` here too.
+what `robustmm.metrics.classification` cannot score raises `ValueError` here too.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from robustmm.metrics import Array, Labels, Metric, correct
+from robustmm.metrics.classification import Array, Labels, Metric, correct
 
 
 def aurc(probabilities: ArrayLike, target: ArrayLike) -> float:

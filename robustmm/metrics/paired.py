@@ -6,8 +6,8 @@ from statistics import fmean, stdev
 from pydantic import Field
 
 from robustmm import __version__
+from robustmm.metrics.statistics import Difference, benjamini_hochberg, paired_t
 from robustmm.results import Number, Result
-from robustmm.statistics import Difference, benjamini_hochberg, paired_t
 
 CLEAN, MEAN = "clean", "mean over subsets"
 """Columns every bench has; with one modality there is no mean."""

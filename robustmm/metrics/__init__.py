@@ -1,0 +1,1 @@
+"""Numbers over arrays: scores, contributions, robustness, and the statistics that say what is certain."""
