@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustmm.encoders import encoder
-from robustmm.fusion import FUSIONS
 from robustmm.methods import METHODS, Batch, Method, method
 from robustmm.modalities import Image
-from robustmm.model import FusionModel
+from robustmm.model.encoders import encoder
+from robustmm.model.fusion import FUSIONS
+from robustmm.model.fusion_model import FusionModel
 
 SIZE, BATCH, CLASSES, WIDTH, STEPS = 64, 32, 10, 128, 9
 RESNET18 = {"model_type": "resnet", "depths": [2] * 4, "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"}

@@ -5,11 +5,11 @@ from typing import Any
 
 from robustmm.config.options import effective
 from robustmm.config.recipe import Recipe, named
-from robustmm.encoders import ENCODERS, default_encoder, encoder
-from robustmm.fusion import FUSIONS, fusion
 from robustmm.methods import hyperparameters, method
 from robustmm.modalities import Modality
-from robustmm.model import FusionModel
+from robustmm.model.encoders import ENCODERS, default_encoder, encoder
+from robustmm.model.fusion import FUSIONS, fusion
+from robustmm.model.fusion_model import FusionModel
 from robustmm.optimise import DEFAULT_RATE, optimiser_name
 
 

@@ -21,7 +21,7 @@ from robustmm.errors import DataError
 from robustmm.manifest import read
 from robustmm.methods import method
 from robustmm.modalities import AnyModality, Modality
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 from robustmm.parity import Proof, proof
 from robustmm.precision import half, int8
 from robustmm.reading import loaded

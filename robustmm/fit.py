@@ -12,7 +12,7 @@ from robustmm.config.recipe import Train
 from robustmm.errors import UsageError
 from robustmm.frequencies import prior
 from robustmm.methods import Method
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 from robustmm.training_data import TrainingSplit
 from robustmm.validate import better, validate
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from robustmm.errors import ParityError
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 from robustmm.reading import Split
 from robustmm.results import Number, Result
 from robustmm.session import Session, softmax

@@ -17,7 +17,7 @@ from robustmm.fit import Tensors, Watcher, fit
 from robustmm.methods import Method
 from robustmm.metrics.classification import FLOOR
 from robustmm.modalities import Modality
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 from robustmm.training_data import TrainingSplit
 from robustmm.validate import subset_probabilities
 

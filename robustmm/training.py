@@ -22,7 +22,7 @@ from robustmm.frequencies import prior
 from robustmm.manifest import Manifest, class_names, read
 from robustmm.methods import method
 from robustmm.modalities import Modality
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 from robustmm.reading import OnBad, Split, loaded
 from robustmm.results import Number, Result
 from robustmm.runs import Run

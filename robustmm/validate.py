@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robustmm.metrics import classification, contribution
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 from robustmm.training_data import TrainingSplit
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustmm.encoders import Encoder, encoder
-from robustmm.fusion import fusion
 from robustmm.modalities import Audio, Features, Image, Modality, Series, Text, Video
 from robustmm.modalities.text import learned
-from robustmm.model import FusionModel
+from robustmm.model.encoders import Encoder, encoder
+from robustmm.model.fusion import fusion
+from robustmm.model.fusion_model import FusionModel
 
 WORDS = learned(["the cat sat on the mat while a dog ran in the sun"], 50)
 PLAIN = {

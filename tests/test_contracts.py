@@ -16,9 +16,9 @@ from robustmm.config import shelf
 from robustmm.config.recipe import Recipe, build, load
 from robustmm.corruptions import kinds, names
 from robustmm.evaluate import evaluate
-from robustmm.fusion import FUSIONS
 from robustmm.manifest import read
 from robustmm.methods import METHODS
+from robustmm.model.fusion import FUSIONS
 from robustmm.runs import Run
 from robustmm.session import Session
 

@@ -11,14 +11,14 @@ from samples import PLAIN, WORDS, agrees, built, drawn, exporting
 from scipy.signal import get_window
 from torch import Tensor, nn
 
-from robustmm.encoders import ENCODERS, default_encoder, encoder
-from robustmm.encoders.base import BatchNorm, Standardise, pixels
-from robustmm.encoders.conv import CONV
-from robustmm.encoders.mlp import MLPS
-from robustmm.encoders.spectrogram import LogMel, hertz, mel
 from robustmm.errors import UsageError
-from robustmm.fusion import FUSIONS
 from robustmm.modalities import KINDS, Audio, Features, Image, Modality, Series, Text, Video
+from robustmm.model.encoders import ENCODERS, default_encoder, encoder
+from robustmm.model.encoders.base import BatchNorm, Standardise, pixels
+from robustmm.model.encoders.conv import CONV
+from robustmm.model.encoders.mlp import MLPS
+from robustmm.model.encoders.spectrogram import LogMel, hertz, mel
+from robustmm.model.fusion import FUSIONS
 
 OWN = [("conv", kind) for kind in CONV] + [("mlp", kind) for kind in MLPS]
 every_encoder = pytest.mark.parametrize(("name", "kind"), OWN)

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from robustmm.errors import UsageError
-from robustmm.fusion import FUSIONS, Additive, Attention, Concat, Fusion, Gated, Sum, fusion
-from robustmm.model import FusionModel
+from robustmm.model.fusion import FUSIONS, Additive, Attention, Concat, Fusion, Gated, Sum, fusion
+from robustmm.model.fusion_model import FusionModel
 
 WIDTH, CLASSES = 12, 5
 ADDITIVE = [name for name in FUSIONS if issubclass(FUSIONS[name], Additive)]
@@ -72,7 +72,7 @@ def test_subsets_take_a_mask_per_row(name: str) -> None:
 def test_subsets_in_parts_are_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made, z, present = built(name), drawn(4), masks(3, 4)
     whole = made.subsets(z, present)
-    monkeypatch.setattr("robustmm.fusion.ROWS", 9)
+    monkeypatch.setattr("robustmm.model.fusion.ROWS", 9)
     torch.testing.assert_close(made.subsets(z, present), whole, atol=1e-6, rtol=1e-6)
 
 

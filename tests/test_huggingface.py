@@ -9,13 +9,13 @@ from samples import PLAIN, agrees, built, drawn, exporting
 from torch import Tensor, nn
 
 from robustmm import export
-from robustmm.encoders import encoder
-from robustmm.encoders.backbone import Fit
-from robustmm.encoders.base import BatchNorm
 from robustmm.errors import UsageError
-from robustmm.fusion import FUSIONS
 from robustmm.modalities import Image, Modality, Video
-from robustmm.model import FusionModel
+from robustmm.model.encoders import encoder
+from robustmm.model.encoders.backbone import Fit
+from robustmm.model.encoders.base import BatchNorm
+from robustmm.model.fusion import FUSIONS
+from robustmm.model.fusion_model import FusionModel
 
 RESNET = {"model_type": "resnet", "depths": [1, 1], "hidden_sizes": [8, 16], "layer_type": "basic", "embedding_size": 4}
 LAYER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}

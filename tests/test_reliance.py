@@ -10,7 +10,7 @@ from toys import ready, toy
 from robustmm.methods.coalitions import every
 from robustmm.metrics.contribution import subsets
 from robustmm.metrics.interaction import additive_projection, cross_modal_gap, information_confidence
-from robustmm.model import Coalitions
+from robustmm.model.fusion_model import Coalitions
 
 QUICK = settings(deadline=None, max_examples=50)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -16,9 +16,9 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "robustmm"
 TORCH_SIDE = {
-    "robustmm.encoders",
-    "robustmm.fusion",
-    "robustmm.model",
+    "robustmm.model.encoders",
+    "robustmm.model.fusion",
+    "robustmm.model.fusion_model",
     "robustmm.methods",
     "robustmm.build",
     "robustmm.checkpoint",

@@ -29,7 +29,7 @@ from robustmm import ranks
 from robustmm.config.options import Positive
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.methods.coalitions import every, exact, sampled
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 FLOOR = 1e-8
 

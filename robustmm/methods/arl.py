@@ -26,7 +26,7 @@ from torch import Tensor
 from robustmm import ranks
 from robustmm.methods.base import METHODS, Batch, Method, gate
 from robustmm.methods.coalitions import alone_and_fused
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 
 @METHODS.register("arl")

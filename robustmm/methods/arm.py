@@ -33,7 +33,7 @@ from torch import Tensor
 from robustmm import ranks
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import alone_and_fused
-from robustmm.model import Bottleneck, Embedding, FusionModel
+from robustmm.model.fusion_model import Bottleneck, Embedding, FusionModel
 
 FLOOR, LIMIT = 0.01, 5.0
 

@@ -22,9 +22,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import ranks
-from robustmm.fusion import Concat, Fusion, Sum, masked
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion import Concat, Fusion, Sum, masked
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
 

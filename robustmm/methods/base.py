@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from robustmm import ranks
 from robustmm.config.registry import Registry
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 METHODS: Registry[type["Method"]] = Registry("method")
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from robustmm import ranks
-from robustmm.model import Bottleneck, Embedding
+from robustmm.model.fusion_model import Bottleneck, Embedding
 
 
 class VariationalBottleneck(Bottleneck):

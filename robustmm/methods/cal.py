@@ -30,7 +30,7 @@ from robustmm import ranks
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate, mean
 from robustmm.methods.bottleneck import VariationalBottleneck
 from robustmm.methods.coalitions import alone_and_fused, coalitions
-from robustmm.model import Coalitions, Embedding, FusionModel
+from robustmm.model.fusion_model import Coalitions, Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from robustmm.config.options import constructed, effective
 from robustmm.errors import UsageError, known
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 
 def method(name: str, options: Mapping[str, Mapping[str, Any]]) -> Method:

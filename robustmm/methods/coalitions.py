@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustmm.fusion import Additive
 from robustmm.metrics import contribution
 from robustmm.metrics.contribution import Array, Mask
-from robustmm.model import Coalitions, Embedding, FusionModel
+from robustmm.model.fusion import Additive
+from robustmm.model.fusion_model import Coalitions, Embedding, FusionModel
 
 EXACT = 5
 """Modalities up to which every subset is decoded whatever the fusion; additive fusions decode them all anyway."""

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustmm.config.options import Positive, Rate
-from robustmm.fusion import Fusion, masked
+from robustmm.model.fusion import Fusion, masked
 
 HEADS = 8
 

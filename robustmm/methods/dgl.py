@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm.methods.base import METHODS, Batch, Method
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 
 @METHODS.register("dgl")

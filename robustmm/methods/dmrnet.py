@@ -21,11 +21,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import ranks
-from robustmm.fusion import Fusion
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import EXACT
 from robustmm.methods.combinations import codes, kept_at_random
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion import Fusion
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from robustmm.config.options import Rate
 from robustmm.methods.base import METHODS, Batch, Method
 from robustmm.methods.combinations import dropped, kept_at_random
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 
 @METHODS.register("dropout")

@@ -36,7 +36,7 @@ from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import coalitions, exact
 from robustmm.methods.completion import Completion
 from robustmm.metrics.contribution import subsets
-from robustmm.model import Coalitions, Embedding, FusionModel
+from robustmm.model.fusion_model import Coalitions, Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
 

@@ -26,12 +26,12 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import ranks
-from robustmm.fusion import Fusion, masked
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import EXACT
 from robustmm.methods.combinations import kept_at_random
 from robustmm.metrics.contribution import subsets
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion import Fusion, masked
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
 

@@ -26,9 +26,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import ranks
-from robustmm.fusion import Additive
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion import Additive
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 Epoch = Annotated[int, Field(ge=0)]
 

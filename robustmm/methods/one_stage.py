@@ -27,11 +27,11 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from robustmm.fusion import masked
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.combinations import kept_at_random
 from robustmm.methods.translation import Translation
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion import masked
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
 KERNELS = 5

@@ -14,9 +14,9 @@ is divided by how many others there are, so that it stays a share; a modality th
 import torch
 from torch import Tensor, nn
 
-from robustmm.fusion import Fusion, uniform
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion import Fusion, uniform
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 
 class PredictiveFusion(Fusion):

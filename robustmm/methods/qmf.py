@@ -23,9 +23,9 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import ranks
-from robustmm.fusion import Additive, uniform
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion import Additive, uniform
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 
 class EnergyFusion(Additive):

@@ -30,12 +30,12 @@ from torch import Tensor, nn
 
 from robustmm import ranks
 from robustmm.config.options import Positive
-from robustmm.fusion import Fusion, masked
 from robustmm.methods import cal
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.bottleneck import VariationalBottleneck
 from robustmm.methods.translation import others
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion import Fusion, masked
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]

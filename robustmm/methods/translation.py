@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustmm.fusion import Fusion, uniform
+from robustmm.model.fusion import Fusion, uniform
 
 
 class Translation(Fusion):

@@ -13,10 +13,10 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm.errors import UsageError
-from robustmm.fusion import Additive
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.methods.coalitions import alone_and_fused
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion import Additive
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 
 @METHODS.register("unimodal")

@@ -55,9 +55,9 @@ def listed(sort: str, alone: bool) -> RenderableType:
 
 def registry(sort: str) -> dict[str, Any]:
     """The objects registered under a sort that needs torch."""
-    from robustmm.encoders import ENCODERS
-    from robustmm.fusion import FUSIONS
     from robustmm.methods import METHODS
+    from robustmm.model.encoders import ENCODERS
+    from robustmm.model.fusion import FUSIONS
 
     every: dict[str, Registry[Any]] = {"methods": METHODS, "fusions": FUSIONS, "encoders": ENCODERS}
     return {name: every[sort][name] for name in every[sort]}

@@ -10,7 +10,7 @@ from toys import CLASSES, SAMPLES, Toy, fresh, ready, step, toy
 
 from robustmm.methods.agm import AGM, coefficients, dominance, shares
 from robustmm.methods.ogm_ge import unimodal_logits
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 
 BOTH = torch.tensor([True, True])
 

@@ -8,7 +8,7 @@ from toys import ready, step, toy
 
 from robustmm.methods.arl import ARL, boosts
 from robustmm.methods.coalitions import alone_and_fused
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 
 
 def arl(M: int = 2, missing: float = 0.0, **options: object) -> tuple[FusionModel, ARL]:

@@ -9,7 +9,7 @@ from toys import CLASSES, SAMPLES, Toy, optimiser, ready, step, toy, train
 
 from robustmm.errors import UsageError
 from robustmm.methods.arm import ARM, Scaling, contributions, copies, of_others, scales
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 
 
 def arm(data: Toy, fusion: str = "concat", **options: object) -> tuple[FusionModel, ARM]:

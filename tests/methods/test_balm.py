@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, WIDTH, ready, step, toy
 
-from robustmm.fusion import FUSIONS
 from robustmm.methods.balm import BALM, Calibrated, coefficients
-from robustmm.model import FusionModel
+from robustmm.model.fusion import FUSIONS
+from robustmm.model.fusion_model import FusionModel
 
 
 def balm(M: int, missing: float = 0.0, fusion: str = "concat", **options: object) -> tuple[FusionModel, BALM]:

@@ -23,7 +23,7 @@ from robustmm.methods.cal import (
     utility,
 )
 from robustmm.methods.coalitions import alone_and_fused, coalitions, every, sampled
-from robustmm.model import Coalitions, FusionModel
+from robustmm.model.fusion_model import Coalitions, FusionModel
 
 ALL = torch.tensor([True, True, True])
 

@@ -12,7 +12,7 @@ from robustmm.methods.bottleneck import VariationalBottleneck
 from robustmm.methods.cal import CAL
 from robustmm.methods.completion import Completion
 from robustmm.methods.mce import MCE
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 
 class Weighing(Method):

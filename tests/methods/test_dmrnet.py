@@ -9,7 +9,7 @@ from toys import optimiser, ready, step, toy, train
 
 from robustmm.methods.combinations import codes, kept_at_random
 from robustmm.methods.dmrnet import DMRNet, divergence, hardest
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 
 
 def dmrnet(M: int, missing: float = 0.0, **options: object) -> tuple[FusionModel, DMRNet]:

@@ -9,7 +9,7 @@ from toys import CLASSES, SAMPLES, WIDTH, Toy, ready, step, toy
 from robustmm.methods.coalitions import every, sampled
 from robustmm.methods.completion import Completion
 from robustmm.methods.mce import MCE, completion_loss, drawn_subsets, nested_mean, paper_value, scarcity, subset_loss
-from robustmm.model import Coalitions, FusionModel
+from robustmm.model.fusion_model import Coalitions, FusionModel
 
 
 def mce(data: Toy, **options: object) -> tuple[FusionModel, MCE]:

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from toys import SAMPLES, optimiser, ready, step, toy, train
 
-from robustmm.fusion import FUSIONS, masked
 from robustmm.methods.combinations import codes, kept_at_random
 from robustmm.methods.mmanet import MMANet, combinations, divergence, entropy, margin_aware, weakest
-from robustmm.model import FusionModel
+from robustmm.model.fusion import FUSIONS, masked
+from robustmm.model.fusion_model import FusionModel
 
 
 def mmanet(M: int, missing: float = 0.0, fusion: str = "concat", **options: object) -> tuple[FusionModel, MMANet]:

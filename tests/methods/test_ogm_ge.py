@@ -9,7 +9,7 @@ from toys import CLASSES, WIDTH, Toy, fresh, ready, step, toy
 
 from robustmm.methods import method as built
 from robustmm.methods.ogm_ge import OGMGE, factors, modulated, unimodal_logits, weights
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 
 
 def ogm(data: Toy, fusion: str = "concat", **options: object) -> tuple[FusionModel, OGMGE]:

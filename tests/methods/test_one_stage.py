@@ -14,7 +14,7 @@ from robustmm.methods import one_stage
 from robustmm.methods.base import Batch
 from robustmm.methods.one_stage import OneStage, divergence, maximum_mean_discrepancy
 from robustmm.methods.translation import Translation, others
-from robustmm.model import FusionModel
+from robustmm.model.fusion_model import FusionModel
 
 
 def built(data: Toy, **options: object) -> tuple[FusionModel, OneStage, Translation]:

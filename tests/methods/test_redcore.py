@@ -12,7 +12,7 @@ from toys import CLASSES, WIDTH, Toy, optimiser, ready, step, toy, train
 from robustmm.methods.bottleneck import VariationalBottleneck
 from robustmm.methods.redcore import Imputation, RedCore, balanced, relative_advantage
 from robustmm.methods.translation import others
-from robustmm.model import Embedding, FusionModel
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 
 def built(data: Toy, **options: object) -> tuple[FusionModel, RedCore, Imputation]:

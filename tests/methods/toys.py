@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustmm.fusion import FUSIONS
 from robustmm.methods import METHODS, Batch, Method, method
-from robustmm.model import FusionModel
+from robustmm.model.fusion import FUSIONS
+from robustmm.model.fusion_model import FusionModel
 
 CLASSES, WIDTH, SIZE, SAMPLES = 3, 8, 5, 96
 SMALL = {"cal": {"warmup": 0}, "mce": {"hidden": 16}}

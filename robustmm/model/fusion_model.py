@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from robustmm import ranks
-from robustmm.encoders.base import Encoder
 from robustmm.errors import UsageError
-from robustmm.fusion import Concat, Fusion
 from robustmm.metrics.contribution import subsets
+from robustmm.model.encoders.base import Encoder
+from robustmm.model.fusion import Concat, Fusion
 
 
 class Coalitions(NamedTuple):

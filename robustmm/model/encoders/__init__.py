@@ -5,13 +5,13 @@ from typing import Any
 
 from robustmm.config.options import constructed
 from robustmm.config.registry import Registry
-from robustmm.encoders.base import Encoder
-from robustmm.encoders.conv import CONV
-from robustmm.encoders.huggingface import BACKBONES
-from robustmm.encoders.mlp import MLPS
-from robustmm.encoders.spectrogram import LogMel
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
+from robustmm.model.encoders.base import Encoder
+from robustmm.model.encoders.conv import CONV
+from robustmm.model.encoders.huggingface import BACKBONES
+from robustmm.model.encoders.mlp import MLPS
+from robustmm.model.encoders.spectrogram import LogMel
 
 Constructor = Callable[..., Encoder]
 

@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustmm.config.options import Positive, Positives, Rate
-from robustmm.encoders.base import BatchNorm, Encoder, Standardise, pixels, stack1d, stack2d
-from robustmm.encoders.spectrogram import LogMel
 from robustmm.modalities import Audio, Image, Series, Text, Video
+from robustmm.model.encoders.base import BatchNorm, Encoder, Standardise, pixels, stack1d, stack2d
+from robustmm.model.encoders.spectrogram import LogMel
 
 
 class ImageConv(Encoder):

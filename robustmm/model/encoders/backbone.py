@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustmm.encoders.base import BatchNorm, Encoder
-from robustmm.encoders.source import loaded
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
+from robustmm.model.encoders.base import BatchNorm, Encoder
+from robustmm.model.encoders.source import loaded
 
 Config = dict[str, Any]
 Pool = Literal["auto", "mean"]

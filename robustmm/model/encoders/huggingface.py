@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from robustmm.config.options import Positive
-from robustmm.encoders.backbone import Backbone, Colours, Config, Fit, Pixels, Pool
-from robustmm.encoders.base import BatchNorm
-from robustmm.encoders.spectrogram import LogMel
 from robustmm.errors import UsageError
 from robustmm.modalities import Audio, Image, Text, Video
+from robustmm.model.encoders.backbone import Backbone, Colours, Config, Fit, Pixels, Pool
+from robustmm.model.encoders.base import BatchNorm
+from robustmm.model.encoders.spectrogram import LogMel
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -5,8 +5,8 @@ from math import prod
 from torch import Tensor, nn
 
 from robustmm.config.options import Positives, Rate
-from robustmm.encoders.base import Encoder, Standardise, pixels
 from robustmm.modalities import Features, Image, Series
+from robustmm.model.encoders.base import Encoder, Standardise, pixels
 
 
 class MLP(Encoder):

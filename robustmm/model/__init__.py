@@ -1,0 +1,1 @@
+"""A model: encoders by kind, a fusion over what is present, and both as one module."""
