@@ -15,7 +15,7 @@ import onnxruntime
 from robustmm import source
 from robustmm.manifest import read
 from robustmm.reading import fed, stream, targets
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 from robustmm.worth import recorded
 
 REPEATS = 5

@@ -33,7 +33,7 @@ from robustmm.evaluate import Evaluation, evaluate
 from robustmm.manifest import Manifest, read
 from robustmm.metrics.contribution import log_probability_game, shapley, subsets
 from robustmm.reading import fed, targets
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 from robustmm.suite_cross import CrossTable
 
 SIZE = 64

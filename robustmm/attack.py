@@ -24,7 +24,7 @@ from robustmm.metrics import classification, contribution, statistics
 from robustmm.plan import Plan
 from robustmm.reading import OnBad
 from robustmm.records import Records
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 
 def attack(

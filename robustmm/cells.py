@@ -29,7 +29,7 @@ from robustmm.metrics.classification import accuracy, macro_f1, nll
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.reading import OnBad, fed, stream, targets
 from robustmm.runs import Run
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 from robustmm.torch_session import TorchSession
 
 ALL_SUBSETS = 8

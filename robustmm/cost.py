@@ -13,7 +13,7 @@ from robustmm.manifest import Manifest
 from robustmm.metrics import contribution
 from robustmm.plan import Plan
 from robustmm.reading import OnBad, fed, read
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 from robustmm.worth import ORDERS
 
 T = TypeVar("T")

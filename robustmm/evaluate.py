@@ -16,7 +16,7 @@ from robustmm.modalities import Signal
 from robustmm.plan import Plan
 from robustmm.reading import OnBad, Samples, fed, read, targets
 from robustmm.records import Records, joined
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 from robustmm.worth import Baseline, recorded
 
 AHEAD = 2

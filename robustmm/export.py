@@ -26,7 +26,7 @@ from robustmm.parity import Proof, proof
 from robustmm.precision import half, int8
 from robustmm.reading import loaded
 from robustmm.runs import Run
-from robustmm.session import FORMAT, METADATA
+from robustmm.runtime.session import FORMAT, METADATA
 from robustmm.source import EMBEDDED
 
 OPSET = 20

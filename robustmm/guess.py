@@ -14,7 +14,7 @@ from robustmm.errors import DataError, RobustmmError
 from robustmm.manifest import REQUIRED, Manifest
 from robustmm.modalities import KINDS, Audio, Features, Image, Modality, Series, Text, Video
 from robustmm.modalities.audio import header
-from robustmm.modalities.base import array, existing
+from robustmm.modalities.base import array, existing, modality_name
 from robustmm.modalities.image import pixels
 from robustmm.modalities.series import table
 
@@ -31,7 +31,7 @@ def guessed(manifest: Manifest) -> list[Modality]:
     found: list[Modality] = []
     for column in manifest.columns:
         cells = looked_at(manifest, column)
-        name = named(column, [m.name for m in found])
+        name = modality_name(column, [m.name for m in found])
         modality = _guess({"name": name, "column": "" if name == column else column}, cells, manifest.folder)
         found += [modality] if modality is not None else []
     if not found:
@@ -51,13 +51,6 @@ def strays(manifest: Manifest, modalities: list[Modality]) -> list[str]:
     taken = {m.heading for m in modalities}
     paths = {c: cells for c in manifest.columns if c not in taken and suffix(cells := looked_at(manifest, c)) in MEDIA}
     return [f'none of the files in column "{c}" can be read, such as {cells[0]}' for c, cells in paths.items()]
-
-
-def named(column: str, taken: list[str]) -> str:
-    """A modality's name from a column's."""
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in column)[:60]
-    name = name if name[:1].isalpha() else f"m{name}"
-    return next(n for n in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
 
 def suffix(cells: list[str]) -> str:

@@ -13,7 +13,7 @@ from robustmm.errors import ParityError
 from robustmm.model.fusion_model import FusionModel
 from robustmm.reading import Split
 from robustmm.results import Number, Result
-from robustmm.session import Session, softmax
+from robustmm.runtime.session import Session, softmax
 
 BATCHES = (1, 2, 7)
 ROWS = 42

@@ -11,7 +11,7 @@ from robustmm.metrics.classification import FLOOR
 from robustmm.metrics.contribution import shapley, shares, subsets
 from robustmm.reading import fed
 from robustmm.results import Number, Result
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 
 class ClassProbability(Result):

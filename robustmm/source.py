@@ -8,7 +8,7 @@ from robustmm.errors import UsageError
 from robustmm.runs import Run
 
 if TYPE_CHECKING:
-    from robustmm.session import Session
+    from robustmm.runtime.session import Session
 
 EMBEDDED = "digits"
 

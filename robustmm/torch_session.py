@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from robustmm.export import trained
 from robustmm.runs import Run
-from robustmm.session import Embeddings, Session, softmax
+from robustmm.runtime.session import Embeddings, Session, softmax
 
 
 class TorchSession(Session):

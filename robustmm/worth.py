@@ -11,7 +11,7 @@ from robustmm.metrics import contribution
 from robustmm.metrics.classification import FLOOR
 from robustmm.metrics.interaction import additive_projection
 from robustmm.records import Array, Records
-from robustmm.session import Embeddings, Session
+from robustmm.runtime.session import Embeddings, Session
 
 ORDERS = 32
 """Sampled orders (antithetic) where modalities are too many for exact contributions."""

@@ -8,7 +8,7 @@ from worlds import Nobody, manifest, recipe
 
 from robustmm.manifest import Manifest, read
 from robustmm.runs import Run
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 settings.load_profile("shared")

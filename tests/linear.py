@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from robustmm.corruptions import Corruption
 from robustmm.manifest import Manifest
 from robustmm.modalities import Features, Modality
-from robustmm.session import softmax
+from robustmm.runtime.session import softmax
 
 Weights = Mapping[str, NDArray[np.float64]]
 

@@ -16,7 +16,7 @@ from robustmm.metrics import statistics
 from robustmm.parity import Proof
 from robustmm.predict import Prediction
 from robustmm.results import Result
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 from robustmm.training import TrainResult
 
 CONDITION = Condition("attacked", (Noise("gaussian", 0.8),), {"series": 0.25})

@@ -25,7 +25,7 @@ from robustmm.manifest import Manifest
 from robustmm.metrics import classification
 from robustmm.metrics.paired import CellResult
 from robustmm.runs import Run
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 from robustmm.torch_session import TorchSession
 
 NOISY = Condition("noisy", (Noise("gaussian", 0.5),))

@@ -20,7 +20,7 @@ from robustmm.manifest import read
 from robustmm.methods import METHODS
 from robustmm.model.fusion import FUSIONS
 from robustmm.runs import Run
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 CHAINS = ["cal+mce", "mce+cal", "joint+unimodal"]
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from onnx import helper
 from test_foreign import Dual, dual, fitted  # noqa: F401
 
-from robustmm.describe import described
 from robustmm.errors import DataError
-from robustmm.foreign import opened
+from robustmm.runtime.foreign.draft import described
+from robustmm.runtime.foreign.session import opened
 
 
 def drafted(path: Path) -> dict[str, Any]:

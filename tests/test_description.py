@@ -6,10 +6,10 @@ import pytest
 from graphs import Inputs, linear
 from tokenizers import Tokenizer, models
 
-from robustmm.description import load
 from robustmm.errors import DataError, UsageError
-from robustmm.foreign import ForeignSession, opened
 from robustmm.modalities import Text
+from robustmm.runtime.foreign.description import load
+from robustmm.runtime.foreign.session import ForeignSession, opened
 
 TEXT = """\
 classes = ["ant", "bee", "cat"]

@@ -15,7 +15,7 @@ from robustmm.metrics import contribution
 from robustmm.missing import table
 from robustmm.records import Records
 from robustmm.runs import Run
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 HALF = Condition("half", (Noise("gaussian", 0.5),))
 GONE = Condition("gone", (), {"series": 0.5})

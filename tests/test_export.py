@@ -14,7 +14,7 @@ from robustmm.parity import Tolerance
 from robustmm.precision import half, int8
 from robustmm.reading import loaded
 from robustmm.runs import Run
-from robustmm.session import Session, metadata, opened
+from robustmm.runtime.session import Session, metadata, opened
 
 
 @pytest.fixture(scope="module")

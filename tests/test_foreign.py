@@ -23,11 +23,11 @@ from robustmm import attack, source
 from robustmm.conditions import Condition, Noise
 from robustmm.errors import DataError, UsageError
 from robustmm.evaluate import evaluate
-from robustmm.foreign import ForeignSession, opened, probabilities
 from robustmm.manifest import Manifest
 from robustmm.modalities import Text
-from robustmm.runner import Runner
-from robustmm.session import Session
+from robustmm.runtime.foreign.session import ForeignSession, opened, probabilities
+from robustmm.runtime.runner import Runner
+from robustmm.runtime.session import Session
 
 HEAD = 'classes = ["ant", "bee", "cat"]\n'
 PRESENCE = np.array([[1, 1], [1, 0], [0, 1], [0, 0], [1, 1]], bool)

@@ -13,7 +13,7 @@ from robustmm.errors import UsageError
 from robustmm.manifest import Manifest
 from robustmm.modalities import Audio, Image, Modality, Series, Text
 from robustmm.plan import Plan
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 MODALITIES: tuple[Modality, ...] = (
     Audio(name="audio", rate=8000, seconds=1),

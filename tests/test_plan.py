@@ -11,7 +11,7 @@ from robustmm.errors import DataError, UsageError
 from robustmm.evaluate import evaluate
 from robustmm.manifest import Manifest
 from robustmm.plan import Plan
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 
 def plan_of(session: Session, rows: Manifest, condition: Condition) -> Plan:

@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from robustmm.errors import UsageError
-from robustmm.runner import Runner, batches, usable
-from robustmm.session import Session
+from robustmm.runtime.runner import Runner, batches, usable
+from robustmm.runtime.session import Session
 
 
 def graph(batch: int | str = "batch") -> onnx.ModelProto:

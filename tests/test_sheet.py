@@ -18,7 +18,7 @@ from robustmm.errors import UsageError
 from robustmm.manifest import Manifest, read
 from robustmm.plan import Plan
 from robustmm.report import draw, sheet
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 NOISE = Condition("c", (Noise("gaussian", 1.0),))
 

@@ -14,7 +14,7 @@ from robustmm.audit.summary import weighed
 from robustmm.metrics import contribution
 from robustmm.metrics.interaction import information_confidence
 from robustmm.records import Records
-from robustmm.session import softmax
+from robustmm.runtime.session import softmax
 from robustmm.worth import Baseline, projected, recorded, stand_ins
 
 BASELINES = get_args(Baseline)

@@ -3,7 +3,7 @@
 import time
 
 from robustmm.reading import fed
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 TRIED = (8, 16, 32, 64, 128, 256)
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from robustmm.conditions import Condition
 from robustmm.evaluate import Evaluation
-from robustmm.foreign import opened
 from robustmm.manifest import Manifest, read
 from robustmm.modalities import Modality
 from robustmm.reading import OnBad
-from robustmm.session import Session
+from robustmm.runtime.foreign.session import opened
+from robustmm.runtime.session import Session
 from robustmm.worth import Baseline
 
 FORMAT = 1

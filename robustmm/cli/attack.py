@@ -57,10 +57,10 @@ def attack(
     from robustmm import source
     from robustmm.conditions import condition
     from robustmm.errors import UsageError
-    from robustmm.foreign import opened
     from robustmm.manifest import read
     from robustmm.report import sheet, tables
     from robustmm.runs import newest_model
+    from robustmm.runtime.foreign.session import opened
 
     path = model or newest_model(runs)
     note(f"model: {path}" + ("" if model else " (the newest exported)"))

@@ -17,8 +17,8 @@ def describe(
     ] = None,
 ) -> None:
     """Draft the description of a model of other tools; go through it, then give it to attack with --describe."""
-    from robustmm.describe import described
     from robustmm.errors import UsageError
+    from robustmm.runtime.foreign.draft import described
 
     text = described(model)
     if to is None:

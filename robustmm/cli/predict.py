@@ -24,7 +24,7 @@ def predict(
     from robustmm import predict as work
     from robustmm.report import tables
     from robustmm.runs import newest_model
-    from robustmm.session import Session
+    from robustmm.runtime.session import Session
 
     given = list(words or [])
     if given == ["-h"]:

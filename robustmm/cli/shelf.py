@@ -47,7 +47,7 @@ def show(
     from robustmm.config.shelf import find
     from robustmm.cost import cost
     from robustmm.manifest import read
-    from robustmm.session import Session
+    from robustmm.runtime.session import Session
     from robustmm.suite import load
 
     path = find("attacks", name)

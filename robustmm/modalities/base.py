@@ -124,3 +124,10 @@ def existing(cell: str, folder: Path) -> Path:
     if not path.is_file():
         raise DataError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
     return path
+
+
+def modality_name(column: str, taken: list[str]) -> str:
+    """A modality's name from a column's."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in column)[:60]
+    name = name if name[:1].isalpha() else f"m{name}"
+    return next(n for n in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustmm.errors import UsageError, known
+from robustmm.runtime.session import Session
 from robustmm.search.rows import Eps
 from robustmm.search.windows import UNITS, size
-from robustmm.session import Session
 
 EPS = {"image": 8 / 255, "video": 8 / 255, "audio": 0.01, "series": 0.1, "features": 0.1}
 """Norms by kind where none are given: the field's 8 / 255 for pictures, ours for the others."""

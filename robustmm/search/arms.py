@@ -13,7 +13,7 @@ from robustmm.errors import UsageError
 from robustmm.manifest import Manifest
 from robustmm.modalities import Modality, Signal
 from robustmm.reading import OnBad, fed, stream, targets
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 Noises = Sequence[str] | Mapping[str, Sequence[str]]
 """Names of corruptions, for every modality that they serve; or by modality."""

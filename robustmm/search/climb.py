@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.corruptions import generator
+from robustmm.runtime.session import Session
 from robustmm.search.rows import Eps, Inputs, Rows
 from robustmm.search.windows import bounds, share, start, struck
-from robustmm.session import Session
 
 NEVER = 2**31
 """The query that broke a sample which nothing broke."""

@@ -17,10 +17,10 @@ from robustmm.errors import DataError, UsageError
 from robustmm.manifest import Manifest
 from robustmm.metrics import statistics
 from robustmm.reading import OnBad
+from robustmm.runtime.session import Session
 from robustmm.search.arms import Noises, arms, corruptions, encoded
 from robustmm.search.mixes import Board, Mix, search
 from robustmm.search.outcome import MixOutcome, MixPoint, Spend
-from robustmm.session import Session
 
 LEVELS = tuple(i / 10 for i in range(11))
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.metrics.classification import correct, surprise
-from robustmm.runner import batches
+from robustmm.runtime.runner import batches
+from robustmm.runtime.session import Session
 from robustmm.search.arms import Arm, Bank
 from robustmm.search.outcome import Way
-from robustmm.session import Session
 
 EXHAUSTIVE = 2**21
 """Decoder rows (mixes x samples) up to which every mix is scored."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from robustmm.corruptions import generator
 from robustmm.reading import Samples, fed
+from robustmm.runtime.session import Embeddings, Session
 from robustmm.search.windows import bounds, signs
-from robustmm.session import Embeddings, Session
 
 Eps = Mapping[str, float]
 """Norms by modality, in the kind's unit; the modalities that are attacked."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from robustmm.attack import proportion
 from robustmm.manifest import Manifest
 from robustmm.reading import OnBad, stream, targets
+from robustmm.runtime.session import Session
 from robustmm.search import sanity
 from robustmm.search.aims import WHOLE, Aim, aims
 from robustmm.search.climb import NEVER, Climb
@@ -20,7 +21,6 @@ from robustmm.search.outcome import First, Norm, Robust, SquareOutcome, SquareRu
 from robustmm.search.rows import Bools, Rows
 from robustmm.search.sanity import Measured
 from robustmm.search.windows import UNITS
-from robustmm.session import Session
 
 ENOUGH = 100
 """Queries that the whole range is given at least: it fails for being unreachable, not for haste."""

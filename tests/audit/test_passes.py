@@ -15,7 +15,7 @@ from robustmm.conditions import Condition, Noise
 from robustmm.errors import DataError
 from robustmm.evaluate import evaluate
 from robustmm.records import Records
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 CONDITIONS = (
     Condition("clean"),

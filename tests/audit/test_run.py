@@ -29,7 +29,7 @@ from robustmm.evaluate import Evaluation
 from robustmm.manifest import read
 from robustmm.reading import Samples
 from robustmm.records import Records
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 STEPS = tuple(Condition(f"gaussian {x:g} on series", (Noise("gaussian", x, ("series",)),)) for x in (0.5, 1.0))
 CONDITIONS = (*STEPS, VECTOR, RATE)

@@ -19,7 +19,7 @@ from robustmm.cli import main
 from robustmm.conditions import Condition, Noise
 from robustmm.manifest import read
 from robustmm.runs import Run
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 Cli = Callable[..., Any]
 

@@ -20,7 +20,7 @@ from audits import SUITE, forget
 from robustmm.audit import run
 from robustmm.audit.store import Store
 from robustmm.runs import Run
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 Cli = Callable[..., Any]
 

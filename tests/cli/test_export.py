@@ -16,7 +16,7 @@ import pytest
 from robustmm import export, parity
 from robustmm.parity import Tolerance
 from robustmm.runs import Run
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 Cli = Callable[..., Any]
 

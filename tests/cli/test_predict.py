@@ -17,7 +17,7 @@ from robustmm.cli.predict import pairs
 from robustmm.errors import UsageError
 from robustmm.manifest import read
 from robustmm.runs import Run
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 
 Cli = Callable[..., Any]
 

@@ -14,7 +14,7 @@ from robustmm import corruptions
 from robustmm.config import shelf
 from robustmm.errors import UsageError
 from robustmm.report import catalogue
-from robustmm.session import Session
+from robustmm.runtime.session import Session
 from robustmm.suite import load
 
 Cli = Callable[..., Any]

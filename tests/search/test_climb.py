@@ -11,11 +11,11 @@ from worlds import SIX, MeanSession, everything
 
 from robustmm import reading
 from robustmm.manifest import Manifest
+from robustmm.runtime.session import Session, softmax
 from robustmm.search import climb as module
 from robustmm.search import windows
 from robustmm.search.climb import NEVER, Climb, margin
 from robustmm.search.rows import Rows
-from robustmm.session import Session, softmax
 
 
 def rows_of(session: Any, table: Manifest) -> Rows:

@@ -19,13 +19,13 @@ from robustmm.conditions import fitting, struck
 from robustmm.errors import DataError, UsageError
 from robustmm.manifest import Manifest
 from robustmm.metrics.statistics import wilson
+from robustmm.runtime.session import Session
 from robustmm.search import mix as module
 from robustmm.search import mixes
 from robustmm.search.arms import Arm, Bank, arms, corruptions, encoded
 from robustmm.search.mix import half, mix
 from robustmm.search.mixes import Board
 from robustmm.search.outcome import MixOutcome
-from robustmm.session import Session
 
 FADE = {"linear:fade": 2.0, "linear:weak": 0.5, "linear:idle": 0.0}
 """What a level of 1 takes away."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from robustmm.graph import Tensor
+from robustmm.runtime.graph import Tensor
 
 HEARD = re.compile("audio|wave|wav|speech|sound|input_values", re.IGNORECASE)
 """Names of inputs that take sound."""

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 
 import onnx
 
-from robustmm.description import Description, refuse
 from robustmm.errors import known
-from robustmm.graph import Tensor, inputs, unfit
 from robustmm.modalities import Modality
-from robustmm.port import Port
-from robustmm.ways import Way
+from robustmm.runtime.foreign.description import Description, refuse
+from robustmm.runtime.foreign.inputs import Port
+from robustmm.runtime.foreign.preprocessing import Way
+from robustmm.runtime.graph import Tensor, inputs, unfit
 
 Wrong = tuple[str, str, str]
 """A modality, a key of its table, and the rest of a sentence."""

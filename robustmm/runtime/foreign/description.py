@@ -12,7 +12,7 @@ from robustmm.config.toml import Section, parsed, sentence
 from robustmm.config.toml_lines import line_of
 from robustmm.errors import UsageError, known
 from robustmm.modalities import KINDS, AnyModality, Modality, Text
-from robustmm.ways import LETTERS, Way, wrongs
+from robustmm.runtime.foreign.preprocessing import LETTERS, Way, wrongs
 
 _MODALITY: TypeAdapter[Modality] = TypeAdapter(AnyModality)
 _NOT_HERE = {"name", "vocabulary", "tokenizer_json"}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.graph import Tensor
 from robustmm.modalities import Modality, Text
-from robustmm.ways import LETTERS, Way
+from robustmm.runtime.foreign.preprocessing import LETTERS, Way
+from robustmm.runtime.graph import Tensor
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from robustmm import graph, session
-from robustmm.description import Description, load, refuse
 from robustmm.errors import DataError, RobustmmError
-from robustmm.port import feed
-from robustmm.runner import Runner, batches
-from robustmm.session import Embeddings, Session, softmax
-from robustmm.wiring import wired
+from robustmm.runtime import graph, session
+from robustmm.runtime.foreign.binding import wired
+from robustmm.runtime.foreign.description import Description, load, refuse
+from robustmm.runtime.foreign.inputs import feed
+from robustmm.runtime.runner import Runner, batches
+from robustmm.runtime.session import Embeddings, Session, softmax
 
 CLOSE = 1e-3
 """How near to 1 probabilities sum, half precision included."""

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from robustmm.errors import DataError, UsageError
 from robustmm.modalities import AnyModality, Modality
-from robustmm.runner import REFUSALS, Runner, batches
+from robustmm.runtime.runner import REFUSALS, Runner, batches
 
 METADATA = "robustmm"
 FORMAT = 1

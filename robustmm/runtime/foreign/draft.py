@@ -8,12 +8,12 @@ from textwrap import wrap
 import numpy as np
 import onnx
 
-from robustmm import graph, session
 from robustmm.config.toml import to_toml
-from robustmm.drafts import Draft, drafts
 from robustmm.errors import DataError
-from robustmm.graph import Tensor
-from robustmm.guess import named
+from robustmm.modalities.base import modality_name
+from robustmm.runtime import graph, session
+from robustmm.runtime.foreign.kinds import Draft, drafts
+from robustmm.runtime.graph import Tensor
 
 PLAIN = {"Identity", "Cast", "Reshape", "Squeeze", "Flatten"}
 """Operations that leave an answer what it is."""
@@ -52,7 +52,7 @@ def modalities(model: onnx.ModelProto) -> tuple[list[Draft], list[str]]:
     fed: list[str] = []
     for tensor in tensors:
         if tensor.name not in beside["mask"] + beside["token_type"]:
-            made = drafts(tensor, named(tensor.name, [draft.name for draft in found]))
+            made = drafts(tensor, modality_name(tensor.name, [draft.name for draft in found]))
             for draft in made:
                 draft.table = {"kind": draft.table.pop("kind"), "input": tensor.name, **draft.table}
             found += made

@@ -1,0 +1,1 @@
+"""Classifiers that other tools exported, under a session's interface."""
