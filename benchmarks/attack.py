@@ -13,8 +13,8 @@ import numpy as np
 import onnxruntime
 
 from robustmm import source
-from robustmm.manifest import read
-from robustmm.reading import fed, stream, targets
+from robustmm.data.loading import fed, stream, targets
+from robustmm.data.manifest import read
 from robustmm.runtime.session import Session
 from robustmm.worth import recorded
 

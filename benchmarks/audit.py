@@ -29,10 +29,10 @@ from robustmm.audit.run import CLEAN, Audit, Plans
 from robustmm.audit.setting import Setting, work
 from robustmm.conditions import Condition
 from robustmm.config.recipe import build
+from robustmm.data.loading import fed, targets
+from robustmm.data.manifest import Manifest, read
 from robustmm.evaluate import Evaluation, evaluate
-from robustmm.manifest import Manifest, read
 from robustmm.metrics.contribution import log_probability_game, shapley, subsets
-from robustmm.reading import fed, targets
 from robustmm.runtime.session import Session
 from robustmm.suite_cross import CrossTable
 

@@ -18,11 +18,11 @@ from robustmm.attack_result import (
     Scores,
 )
 from robustmm.conditions import Condition, Step
+from robustmm.data.loading import OnBad
+from robustmm.data.manifest import Manifest
 from robustmm.evaluate import evaluate
-from robustmm.manifest import Manifest
 from robustmm.metrics import classification, contribution, statistics
 from robustmm.plan import Plan
-from robustmm.reading import OnBad
 from robustmm.records import Records
 from robustmm.runtime.session import Session
 

@@ -24,12 +24,12 @@ from pydantic import ValidationError
 from robustmm.build import effective_recipe, fused_model
 from robustmm.cells import Cell, Setting, environment, subset_names, work
 from robustmm.config.recipe import Recipe
+from robustmm.data.loading import targets
+from robustmm.data.manifest import class_names, read
 from robustmm.errors import InterruptedRun, RobustmmError, UsageError
 from robustmm.export import Facts
-from robustmm.manifest import class_names, read
 from robustmm.methods import method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
-from robustmm.reading import targets
 from robustmm.system import locked
 
 PROTOCOL = 2

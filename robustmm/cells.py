@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from robustmm import __version__, runs, training
 from robustmm.conditions import Condition
 from robustmm.config.recipe import Recipe
+from robustmm.data.loading import OnBad, fed, stream, targets
+from robustmm.data.manifest import Manifest, read
 from robustmm.errors import RobustmmError
 from robustmm.evaluate import evaluate
-from robustmm.manifest import Manifest, read
 from robustmm.metrics import contribution
 from robustmm.metrics.classification import accuracy, macro_f1, nll
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
-from robustmm.reading import OnBad, fed, stream, targets
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 from robustmm.torch_session import TorchSession

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from robustmm import missing
 from robustmm.corruptions import Corruption, corrupted, corruption_for, generator, pairs
+from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError, known
-from robustmm.manifest import Manifest
 from robustmm.modalities import Audio, Modality, Signal
 
 Fill = Literal["masked", "zero", "stale"]

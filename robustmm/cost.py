@@ -9,10 +9,10 @@ from typing import TypeVar
 import numpy as np
 
 from robustmm.conditions import Condition
-from robustmm.manifest import Manifest
+from robustmm.data.loading import OnBad, fed, read
+from robustmm.data.manifest import Manifest
 from robustmm.metrics import contribution
 from robustmm.plan import Plan
-from robustmm.reading import OnBad, fed, read
 from robustmm.runtime.session import Session
 from robustmm.worth import ORDERS
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.conditions import Condition
-from robustmm.manifest import Manifest
+from robustmm.data.loading import OnBad, Samples, fed, read, targets
+from robustmm.data.manifest import Manifest
 from robustmm.modalities import Signal
 from robustmm.plan import Plan
-from robustmm.reading import OnBad, Samples, fed, read, targets
 from robustmm.records import Records, joined
 from robustmm.runtime.session import Session
 from robustmm.worth import Baseline, recorded

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from robustmm import checkpoint, runs
 from robustmm.build import fused_model
 from robustmm.config.recipe import Recipe
+from robustmm.data.loading import loaded
+from robustmm.data.manifest import read
 from robustmm.errors import DataError
-from robustmm.manifest import read
 from robustmm.methods import method
 from robustmm.modalities import AnyModality, Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.parity import Proof, proof
 from robustmm.precision import half, int8
-from robustmm.reading import loaded
 from robustmm.runs import Run
 from robustmm.runtime.session import FORMAT, METADATA
 from robustmm.source import EMBEDDED

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from robustmm import checkpoint, optimise, ranks
 from robustmm.config.recipe import Train
+from robustmm.data.prior import prior
 from robustmm.errors import UsageError
-from robustmm.frequencies import prior
 from robustmm.methods import Method
 from robustmm.model.fusion_model import FusionModel
 from robustmm.training_data import TrainingSplit

@@ -9,9 +9,9 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from robustmm.data.loading import Split
 from robustmm.errors import ParityError
 from robustmm.model.fusion_model import FusionModel
-from robustmm.reading import Split
 from robustmm.results import Number, Result
 from robustmm.runtime.session import Session, softmax
 

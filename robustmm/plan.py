@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from robustmm.conditions import Condition, Step, fitting, struck
 from robustmm.corruptions import pairs
-from robustmm.manifest import Manifest
+from robustmm.data.loading import OnBad, read
+from robustmm.data.manifest import Manifest
 from robustmm.modalities import Modality, Signal
-from robustmm.reading import OnBad, read
 
 
 class Plan:

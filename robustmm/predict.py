@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from robustmm.data.loading import fed
 from robustmm.errors import DataError, UsageError, known
 from robustmm.metrics.classification import FLOOR
 from robustmm.metrics.contribution import shapley, shares, subsets
-from robustmm.reading import fed
 from robustmm.results import Number, Result
 from robustmm.runtime.session import Session
 

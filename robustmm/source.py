@@ -16,7 +16,7 @@ EMBEDDED = "digits"
 def located(name: str, beside: Path) -> Path:
     """The manifest called `digits` (unpacked on first use), or a path relative to the file that names it."""
     if name == EMBEDDED:
-        from robustmm import digits
+        from robustmm.data import digits
 
         return digits.manifest()
     return beside.parent / name

@@ -16,14 +16,14 @@ from robustmm import checkpoint, missing, ranks, runs
 from robustmm.build import effective_recipe, fused_model
 from robustmm.config.recipe import Recipe
 from robustmm.config.toml import to_toml
+from robustmm.data.loading import OnBad, Split, loaded
+from robustmm.data.manifest import Manifest, class_names, read
+from robustmm.data.prior import prior
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.fit import Progress, Tensors, Watcher, fit
-from robustmm.frequencies import prior
-from robustmm.manifest import Manifest, class_names, read
 from robustmm.methods import method
 from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
-from robustmm.reading import OnBad, Split, loaded
 from robustmm.results import Number, Result
 from robustmm.runs import Run
 from robustmm.source import EMBEDDED

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from robustmm import ranks
-from robustmm.frequencies import balanced
+from robustmm.data.loading import Split
 from robustmm.methods import Batch
 from robustmm.methods.combinations import dropped
-from robustmm.reading import Split
 
 
 class Answers(Protocol):
@@ -91,3 +90,9 @@ class TrainingSplit:
     def steps(self, size: int) -> int:
         whole, rest = divmod(len(self), size)
         return max(1, whole + (rest > (1 if whole else 0)))
+
+
+def balanced(target: Tensor, classes: int) -> Tensor:
+    """(class,) weights N / (C n_c), so that every class weighs the same; 0 for a class without samples."""
+    counts = torch.bincount(target, minlength=classes).float()
+    return torch.where(counts > 0, len(target) / (classes * counts.clamp(min=1)), 0.0)

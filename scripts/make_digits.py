@@ -1,7 +1,7 @@
-"""Makes robustmm/_digits: handwritten digits paired by class with spoken digits.
+"""Makes robustmm/data/_digits: handwritten digits paired by class with spoken digits.
 
     apt-get install espeak-ng && pip install scikit-learn scipy opencv-python-headless soundfile
-    python scripts/make_digits.py            # about half a minute, overwrites robustmm/_digits
+    python scripts/make_digits.py            # about half a minute, overwrites robustmm/data/_digits
 
 Images: "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, UCI 1998, CC BY 4.0), the 1797 scans of
 8 x 8 pixels in scikit-learn. Neighbouring scans tend to be by one writer, so each split has its own stretch of them:
@@ -26,7 +26,7 @@ import soundfile
 from scipy.signal import fftconvolve, resample_poly
 from sklearn.datasets import load_digits
 
-HERE = Path(__file__).resolve().parent.parent / "robustmm" / "_digits"
+HERE = Path(__file__).resolve().parent.parent / "robustmm" / "data" / "_digits"
 SEED = 20240
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TAKES = 2  # of each word by each speaker

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from robustmm.attack_result import AttackResult
 from robustmm.audit.result import AuditResult
-from robustmm.check import ManifestFacts
+from robustmm.data.check import ManifestFacts
 from robustmm.metrics.paired import BenchResult
 from robustmm.parity import Proof
 from robustmm.predict import Prediction

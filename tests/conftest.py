@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from worlds import Nobody, manifest, recipe
 
-from robustmm.manifest import Manifest, read
+from robustmm.data.manifest import Manifest, read
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 

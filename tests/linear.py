@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.corruptions import Corruption
-from robustmm.manifest import Manifest
+from robustmm.data.manifest import Manifest
 from robustmm.modalities import Features, Modality
 from robustmm.runtime.session import softmax
 

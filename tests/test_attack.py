@@ -8,10 +8,10 @@ from sklearn.metrics import f1_score, log_loss
 
 from robustmm import attack
 from robustmm.audit.result import AuditResult
-from robustmm.check import ManifestFacts
 from robustmm.conditions import Condition, Noise
+from robustmm.data.check import ManifestFacts
+from robustmm.data.manifest import Manifest
 from robustmm.evaluate import evaluate
-from robustmm.manifest import Manifest
 from robustmm.metrics import statistics
 from robustmm.parity import Proof
 from robustmm.predict import Prediction

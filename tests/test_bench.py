@@ -19,9 +19,9 @@ from robustmm.bench import alone, bench, kept, plan
 from robustmm.cells import Cell, Costs, Setting, scored, subset_answers, subset_masks, subset_names, work
 from robustmm.conditions import Condition, Noise
 from robustmm.config.recipe import Recipe, build
+from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, InterruptedRun, RobustmmError, UsageError
 from robustmm.evaluate import evaluate
-from robustmm.manifest import Manifest
 from robustmm.metrics import classification
 from robustmm.metrics.paired import CellResult
 from robustmm.runs import Run

@@ -12,13 +12,13 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from robustmm import guess
-from robustmm.check import ManifestFacts, check
 from robustmm.config.recipe import build
 from robustmm.config.toml import to_toml
+from robustmm.data import draft
+from robustmm.data.check import ManifestFacts, check
+from robustmm.data.draft import guessed, strays
+from robustmm.data.manifest import Manifest, read
 from robustmm.errors import DataError
-from robustmm.guess import guessed, strays
-from robustmm.manifest import Manifest, read
 from robustmm.modalities import Audio, Features, Image, Series, Text, Video
 from robustmm.report import facts as report
 
@@ -254,8 +254,8 @@ def test_every_kind_is_guessed_with_its_size(tmp_path: Path) -> None:
     facts = check(manifest)
     assert facts.bad == []
     assert facts.metadata == ["site", "age", "empty"]
-    draft = to_toml(guess.recipe(found[:10], str(manifest.path)))
-    recipe = build(tomllib.loads(draft), "draft.toml", "draft")
+    text = to_toml(draft.recipe(found[:10], str(manifest.path)))
+    recipe = build(tomllib.loads(text), "draft.toml", "draft")
     assert recipe.modalities == found[:10], "the draft is a recipe"
     assert recipe.data.manifest == str(manifest.path)
     assert recipe.method_name == "cal+mce"
@@ -308,10 +308,10 @@ def test_column_names_become_names_of_modalities(tmp_path: Path) -> None:
 def test_only_some_cells_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "v.npy", RNG.normal(size=(500, 4)))
     manifest = written(tmp_path, vector=[f"v.npy#{i}" for i in range(500)], split=["a"] * 500, label=["a"] * 500)
-    looked = guess.looked_at(manifest, "vector")
+    looked = draft.looked_at(manifest, "vector")
     assert (len(looked), looked[0]) == (24, "v.npy#0")
     assert int(looked[-1].split("#")[1]) > 450
-    assert guess.looked_at(manifest, "label") == []
+    assert draft.looked_at(manifest, "label") == []
 
 
 def test_odd_recordings_have_a_size_too(tmp_path: Path) -> None:

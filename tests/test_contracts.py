@@ -15,8 +15,8 @@ from robustmm.conditions import Condition, Noise
 from robustmm.config import shelf
 from robustmm.config.recipe import Recipe, build, load
 from robustmm.corruptions import kinds, names
+from robustmm.data.manifest import read
 from robustmm.evaluate import evaluate
-from robustmm.manifest import read
 from robustmm.methods import METHODS
 from robustmm.model.fusion import FUSIONS
 from robustmm.runs import Run

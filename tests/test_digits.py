@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from robustmm import digits
+from robustmm.data import digits
 from robustmm.errors import UsageError
 
 COUNTS = {"train": 800, "valid": 200, "test": 400}

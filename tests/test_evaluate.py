@@ -9,8 +9,8 @@ import pytest
 from robustmm import evaluate
 from robustmm.conditions import Condition, Noise, condition
 from robustmm.corruptions import corrupted, corruption_for
+from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
-from robustmm.manifest import Manifest
 from robustmm.metrics import contribution
 from robustmm.missing import table
 from robustmm.records import Records

@@ -8,11 +8,11 @@ import torch
 from worlds import Nobody, manifest, recipe
 
 from robustmm import export, parity, training
+from robustmm.data.loading import loaded
+from robustmm.data.manifest import read
 from robustmm.errors import DataError
-from robustmm.manifest import read
 from robustmm.parity import Tolerance
 from robustmm.precision import half, int8
-from robustmm.reading import loaded
 from robustmm.runs import Run
 from robustmm.runtime.session import Session, metadata, opened
 

@@ -21,9 +21,9 @@ from worlds import CLASSES
 
 from robustmm import attack, source
 from robustmm.conditions import Condition, Noise
+from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
 from robustmm.evaluate import evaluate
-from robustmm.manifest import Manifest
 from robustmm.modalities import Text
 from robustmm.runtime.foreign.session import ForeignSession, opened, probabilities
 from robustmm.runtime.runner import Runner

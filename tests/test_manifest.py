@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robustmm.data.manifest import Manifest, class_names, read
 from robustmm.errors import DataError
-from robustmm.manifest import Manifest, class_names, read
 
 HOSTILE = [
     "[red]x[/red]",

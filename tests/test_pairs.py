@@ -9,8 +9,8 @@ import pytest
 from robustmm.conditions import Condition, Noise
 from robustmm.corruptions import corrupted, corruption_for, kinds, pairs
 from robustmm.corruptions.pairs import TOGETHER, Fault, Pool, Sample, pair
+from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
-from robustmm.manifest import Manifest
 from robustmm.modalities import Audio, Image, Modality, Series, Text
 from robustmm.plan import Plan
 from robustmm.runtime.session import Session

@@ -7,9 +7,9 @@ import pytest
 
 from robustmm import missing
 from robustmm.conditions import Condition, Noise
+from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
 from robustmm.evaluate import evaluate
-from robustmm.manifest import Manifest
 from robustmm.plan import Plan
 from robustmm.runtime.session import Session
 

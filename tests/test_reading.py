@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from robustmm.data.loading import Split, fed, loaded, stream, targets
+from robustmm.data.loading import read as signals
+from robustmm.data.manifest import Manifest, read
 from robustmm.errors import DataError
-from robustmm.manifest import Manifest, read
 from robustmm.modalities import Features, Modality, Series, Text
-from robustmm.reading import Split, fed, loaded, stream, targets
-from robustmm.reading import read as signals
 
 ROWS = 23
 MODALITIES: list[Modality] = [

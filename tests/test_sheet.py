@@ -14,8 +14,8 @@ from signals import natural
 from worlds import manifest
 
 from robustmm.conditions import Condition, Noise
+from robustmm.data.manifest import Manifest, read
 from robustmm.errors import UsageError
-from robustmm.manifest import Manifest, read
 from robustmm.plan import Plan
 from robustmm.report import draw, sheet
 from robustmm.runtime.session import Session

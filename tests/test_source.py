@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from robustmm import digits, source
+from robustmm import source
 from robustmm.config.recipe import build
+from robustmm.data import digits
 from robustmm.errors import UsageError
 from robustmm.runs import Run
 

@@ -9,9 +9,9 @@ from worlds import SIX, MeanSession, everything
 
 from robustmm.conditions import Condition, Noise
 from robustmm.config import shelf
+from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
 from robustmm.evaluate import evaluate
-from robustmm.manifest import Manifest
 from robustmm.modalities import Audio, Image, Modality, Text
 from robustmm.suite import is_suite, load
 

@@ -14,8 +14,8 @@ from worlds import Nobody, manifest, recipe
 from robustmm import checkpoint, training
 from robustmm.build import effective_recipe
 from robustmm.config.recipe import load
+from robustmm.data.manifest import read
 from robustmm.errors import DataError, InterruptedRun, UsageError
-from robustmm.manifest import read
 from robustmm.runs import Run
 
 WORKER = """
@@ -217,7 +217,7 @@ def test_unreadable_inputs_can_count_as_missing(tmp_path: Path) -> None:
 def test_class_weights_balance(tmp_path: Path) -> None:
     import torch
 
-    from robustmm.frequencies import balanced
+    from robustmm.training_data import balanced
 
     torch.testing.assert_close(balanced(torch.tensor([0, 0, 0, 1]), 3), torch.tensor([4 / 9, 4 / 3, 0.0]))
 

@@ -31,7 +31,6 @@ TORCH_SIDE = {
     "robustmm.parity",
     "robustmm.ranks",
     "robustmm.teachers",
-    "robustmm.frequencies",
     "robustmm.bench",
     "robustmm.cells",
     "robustmm.torch_session",
@@ -175,7 +174,7 @@ def test_the_wheel_holds_recipes_suites_data_and_no_stray_package(wheel: Path) -
         shipped = {path.name for path in (ROOT / kind).glob("*.toml")}
         assert shipped
         assert {f"robustmm/_shelf/{kind}/{name}" for name in shipped} <= names
-    assert {"robustmm/_digits/clips.flac", "robustmm/_digits/images.png", "robustmm/py.typed"} <= names
+    assert {"robustmm/data/_digits/clips.flac", "robustmm/data/_digits/images.png", "robustmm/py.typed"} <= names
     tops = {name.split("/")[0] for name in names}
     assert all(top == "robustmm" or top.endswith(".dist-info") for top in tops), tops
     assert any(name.endswith("licenses/NOTICE") for name in names)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from signals import WORDS, clip, course, picture, sentence, voice
 
 from robustmm.config.recipe import Recipe, build
-from robustmm.manifest import Manifest
+from robustmm.data.manifest import Manifest
 from robustmm.modalities import Audio, Features, Image, Modality, Series, Text, Video
 
 CLASSES = ("ant", "bee", "cat")

@@ -2,7 +2,7 @@
 
 import time
 
-from robustmm.reading import fed
+from robustmm.data.loading import fed
 from robustmm.runtime.session import Session
 
 TRIED = (8, 16, 32, 64, 128, 256)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from robustmm.conditions import Condition
+from robustmm.data.loading import OnBad
+from robustmm.data.manifest import Manifest, read
 from robustmm.evaluate import Evaluation
-from robustmm.manifest import Manifest, read
 from robustmm.modalities import Modality
-from robustmm.reading import OnBad
 from robustmm.runtime.foreign.session import opened
 from robustmm.runtime.session import Session
 from robustmm.worth import Baseline

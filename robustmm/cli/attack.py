@@ -56,8 +56,8 @@ def attack(
     from robustmm import missing as rates
     from robustmm import source
     from robustmm.conditions import condition
+    from robustmm.data.manifest import read
     from robustmm.errors import UsageError
-    from robustmm.manifest import read
     from robustmm.report import sheet, tables
     from robustmm.runs import newest_model
     from robustmm.runtime.foreign.session import opened

@@ -25,11 +25,11 @@ def check(
     json: Json = False,
 ) -> None:
     """Read every cell: splits, classes, missing rates, sizes, duplicates across splits, and each bad file."""
-    from robustmm import check as work
     from robustmm import source
     from robustmm.config import recipe as recipes
     from robustmm.config import shelf
-    from robustmm.manifest import read
+    from robustmm.data import check as work
+    from robustmm.data.manifest import read
     from robustmm.report import facts
 
     table = read(source.given(manifest))
@@ -51,9 +51,9 @@ def recipe(manifest: ManifestPath) -> None:
     """Print a first recipe for a manifest: modalities, kinds and sizes guessed from its files."""
     from robustmm import source
     from robustmm.config.toml import to_toml
-    from robustmm.guess import guessed
-    from robustmm.guess import recipe as draft
-    from robustmm.manifest import read
+    from robustmm.data.draft import guessed
+    from robustmm.data.draft import recipe as draft
+    from robustmm.data.manifest import read
 
     table = read(source.given(manifest))
     print(to_toml(draft(guessed(table), str(table.path.resolve()))), end="")
@@ -62,7 +62,7 @@ def recipe(manifest: ManifestPath) -> None:
 @data.command()
 def demo(directory: Annotated[Path, typer.Argument(help="A new or empty folder.")]) -> None:
     """Write the embedded data set, digits seen and spoken, as real files with a manifest."""
-    from robustmm import digits
+    from robustmm.data import digits
 
     path = digits.write(directory)
     out.print(str(path), markup=False, soft_wrap=True)
@@ -81,8 +81,8 @@ def missing(
     """Write a table of missing inputs, 0 where one is lost: a protocol that others can repeat exactly."""
     from robustmm import missing as patterns
     from robustmm import source
+    from robustmm.data.manifest import REQUIRED, read
     from robustmm.errors import UsageError
-    from robustmm.manifest import REQUIRED, read
 
     rows = read(source.given(manifest)).split(split)
     rates = patterns.rates(rate, [name for name in rows.columns if name not in REQUIRED])

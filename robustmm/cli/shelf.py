@@ -46,7 +46,7 @@ def show(
     from robustmm import source
     from robustmm.config.shelf import find
     from robustmm.cost import cost
-    from robustmm.manifest import read
+    from robustmm.data.manifest import read
     from robustmm.runtime.session import Session
     from robustmm.suite import load
 

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from robustmm.check import ManifestFacts
+from robustmm.data.check import ManifestFacts
 from robustmm.report.bars import bar, plain
 from robustmm.report.tables import grid, percent
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from robustmm.conditions import Condition
+from robustmm.data.loading import OnBad, read
+from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
-from robustmm.manifest import Manifest
 from robustmm.modalities import Modality, Signal
 from robustmm.plan import Plan
-from robustmm.reading import OnBad, read
 from robustmm.report.draw import GREY, HEIGHT, INK, WIDTH, Picture, panel, png, written
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from robustmm.conditions import Condition, Noise, struck
 from robustmm.corruptions import Corruption
+from robustmm.data.loading import OnBad, fed, stream, targets
+from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
-from robustmm.manifest import Manifest
 from robustmm.modalities import Modality, Signal
-from robustmm.reading import OnBad, fed, stream, targets
 from robustmm.runtime.session import Session
 
 Noises = Sequence[str] | Mapping[str, Sequence[str]]

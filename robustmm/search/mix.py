@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from robustmm.attack import proportion
 from robustmm.attack_result import Change
 from robustmm.corruptions import generator
+from robustmm.data.loading import OnBad
+from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
-from robustmm.manifest import Manifest
 from robustmm.metrics import statistics
-from robustmm.reading import OnBad
 from robustmm.runtime.session import Session
 from robustmm.search.arms import Noises, arms, corruptions, encoded
 from robustmm.search.mixes import Board, Mix, search

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.corruptions import generator
-from robustmm.reading import Samples, fed
+from robustmm.data.loading import Samples, fed
 from robustmm.runtime.session import Embeddings, Session
 from robustmm.search.windows import bounds, signs
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.attack import proportion
-from robustmm.manifest import Manifest
-from robustmm.reading import OnBad, stream, targets
+from robustmm.data.loading import OnBad, stream, targets
+from robustmm.data.manifest import Manifest
 from robustmm.runtime.session import Session
 from robustmm.search import sanity
 from robustmm.search.aims import WHOLE, Aim, aims

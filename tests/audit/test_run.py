@@ -24,10 +24,10 @@ from robustmm.audit.run import runtime
 from robustmm.audit.setting import Setting, work
 from robustmm.audit.store import Store
 from robustmm.conditions import Condition, Noise
+from robustmm.data.loading import Samples
+from robustmm.data.manifest import read
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.evaluate import Evaluation
-from robustmm.manifest import read
-from robustmm.reading import Samples
 from robustmm.records import Records
 from robustmm.runtime.session import Session
 

@@ -14,8 +14,8 @@ from robustmm.audit.result import ConditionResult
 from robustmm.audit.run import judged, worst_group
 from robustmm.audit.summary import grouped, summary
 from robustmm.conditions import Condition, Noise
+from robustmm.data.manifest import Manifest
 from robustmm.evaluate import Evaluation, evaluate
-from robustmm.manifest import Manifest
 from robustmm.metrics import classification, contribution, statistics
 from robustmm.metrics.interaction import cross_modal_gap
 from robustmm.metrics.power import minimum_detectable_effect

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from robustmm import digits
-from robustmm.check import ManifestFacts
 from robustmm.config.recipe import load
-from robustmm.manifest import read
+from robustmm.data import digits
+from robustmm.data.check import ManifestFacts
+from robustmm.data.manifest import read
 
 Cli = Callable[..., Any]
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from robustmm.cli.predict import pairs
+from robustmm.data.manifest import read
 from robustmm.errors import UsageError
-from robustmm.manifest import read
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 

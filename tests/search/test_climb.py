@@ -9,8 +9,8 @@ from linear import LinearSession, drawn, manifest, robust, scores
 from numpy.typing import NDArray
 from worlds import SIX, MeanSession, everything
 
-from robustmm import reading
-from robustmm.manifest import Manifest
+from robustmm.data import loading
+from robustmm.data.manifest import Manifest
 from robustmm.runtime.session import Session, softmax
 from robustmm.search import climb as module
 from robustmm.search import windows
@@ -19,8 +19,8 @@ from robustmm.search.rows import Rows
 
 
 def rows_of(session: Any, table: Manifest) -> Rows:
-    samples = reading.read(table, session.modalities)
-    return Rows.of(session, samples, reading.targets(table, session.classes))
+    samples = loading.read(table, session.modalities)
+    return Rows.of(session, samples, loading.targets(table, session.classes))
 
 
 def linear(folder: Path, samples: int = 60, classes: int = 3, **lengths: int) -> tuple[LinearSession, Manifest]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from worlds import MeanSession, everything
 
 from robustmm.conditions import fitting, struck
+from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
-from robustmm.manifest import Manifest
 from robustmm.metrics.statistics import wilson
 from robustmm.runtime.session import Session
 from robustmm.search import mix as module

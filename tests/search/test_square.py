@@ -10,9 +10,9 @@ from linear import LinearSession, drawn, manifest, robust, scores
 from numpy.typing import NDArray
 from worlds import SIX, MeanSession, everything
 
-from robustmm import reading
+from robustmm.data import loading
+from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
-from robustmm.manifest import Manifest
 from robustmm.metrics.statistics import wilson
 from robustmm.modalities import Features, Text
 from robustmm.runtime.session import Session
@@ -73,8 +73,8 @@ def test_robust_accuracy_is_near_the_exact_worst_case(tmp_path: Path, std: float
 def test_curve_and_median_are_those_of_the_queries_that_broke(tmp_path: Path) -> None:
     session, rows, *_ = task(tmp_path)
     found = square(session, rows, eps={"a": 0.2, "b": 0.1}, scales=(1.5,), queries=60, seed=3)
-    samples = reading.read(rows, session.modalities)
-    given = Rows.of(session, samples, reading.targets(rows, session.classes))
+    samples = loading.read(rows, session.modalities)
+    given = Rows.of(session, samples, loading.targets(rows, session.classes))
     took = {}
     for run in found.runs:
         eps = {n.modality: n.eps for n in run.norms}

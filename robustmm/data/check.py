@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from robustmm.guess import guessed, strays
-from robustmm.manifest import REQUIRED, Manifest, class_names
+from robustmm.data.draft import guessed, strays
+from robustmm.data.loading import stream
+from robustmm.data.manifest import REQUIRED, Manifest, class_names
 from robustmm.modalities import Modality, Signal
-from robustmm.reading import stream
 from robustmm.results import Number, Result
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, known
-from robustmm.manifest import Manifest
 from robustmm.modalities import Modality, Signal
 
 OnBad = Literal["error", "missing"]

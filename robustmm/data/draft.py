@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from robustmm.data.manifest import REQUIRED, Manifest
 from robustmm.errors import DataError, RobustmmError
-from robustmm.manifest import REQUIRED, Manifest
 from robustmm.modalities import KINDS, Audio, Features, Image, Modality, Series, Text, Video
 from robustmm.modalities.audio import header
 from robustmm.modalities.base import array, existing, modality_name

@@ -1,0 +1,1 @@
+"""Tables to signals: manifests, reading, checks, drafts of recipes, the embedded digits."""
