@@ -27,14 +27,14 @@ from robustmm import export, training
 from robustmm.audit import begin
 from robustmm.audit.run import CLEAN, Audit, Plans
 from robustmm.audit.setting import Setting, work
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
+from robustmm.conditions.cross import CrossTable
 from robustmm.config.recipe import build
 from robustmm.data.loading import fed, targets
 from robustmm.data.manifest import Manifest, read
 from robustmm.evaluate import Evaluation, evaluate
 from robustmm.metrics.contribution import log_probability_game, shapley, subsets
 from robustmm.runtime.session import Session
-from robustmm.suite_cross import CrossTable
 
 SIZE = 64
 RESNET18 = {"model_type": "resnet", "depths": [2] * 4, "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"}

@@ -17,12 +17,12 @@ from robustmm.attack_result import (
     Reliance,
     Scores,
 )
-from robustmm.conditions import Condition, Step
+from robustmm.conditions.condition import Condition, Step
+from robustmm.conditions.plan import Plan
 from robustmm.data.loading import OnBad
 from robustmm.data.manifest import Manifest
 from robustmm.evaluate import evaluate
 from robustmm.metrics import classification, contribution, statistics
-from robustmm.plan import Plan
 from robustmm.records import Records
 from robustmm.runtime.session import Session
 

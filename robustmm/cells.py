@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from robustmm import __version__, runs, training
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import OnBad, fed, stream, targets
 from robustmm.data.manifest import Manifest, read

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
+from robustmm.conditions.plan import Plan
 from robustmm.data.loading import OnBad, fed, read
 from robustmm.data.manifest import Manifest
 from robustmm.metrics import contribution
-from robustmm.plan import Plan
 from robustmm.runtime.session import Session
 from robustmm.worth import ORDERS
 

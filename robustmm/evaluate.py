@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
+from robustmm.conditions.plan import Plan
 from robustmm.data.loading import OnBad, Samples, fed, read, targets
 from robustmm.data.manifest import Manifest
 from robustmm.modalities import Signal
-from robustmm.plan import Plan
 from robustmm.records import Records, joined
 from robustmm.runtime.session import Session
 from robustmm.worth import Baseline, recorded

@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from robustmm import checkpoint, missing, ranks, runs
+from robustmm import checkpoint, ranks, runs
 from robustmm.build import effective_recipe, fused_model
+from robustmm.conditions import missing
 from robustmm.config.recipe import Recipe
 from robustmm.config.toml import to_toml
 from robustmm.data.loading import OnBad, Split, loaded

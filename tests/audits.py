@@ -11,7 +11,7 @@ from robustmm.audit import passes, setting
 from robustmm.audit.result import AuditResult, ConditionResult, Floor, Group, ModalityUnder
 from robustmm.audit.run import Audit, Plans
 from robustmm.audit.setting import Setting
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 
 NOTHING = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
 FLOOR = Floor(samples=10, repeats=3, probability=0.0, accuracy=0.0)

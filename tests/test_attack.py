@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from robustmm import attack
 from robustmm.audit.result import AuditResult
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.check import ManifestFacts
 from robustmm.data.manifest import Manifest
 from robustmm.evaluate import evaluate

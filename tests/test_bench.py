@@ -17,7 +17,7 @@ from robustmm import bench as benches
 from robustmm import cells
 from robustmm.bench import alone, bench, kept, plan
 from robustmm.cells import Cell, Costs, Setting, scored, subset_answers, subset_masks, subset_names, work
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 from robustmm.config.recipe import Recipe, build
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, InterruptedRun, RobustmmError, UsageError

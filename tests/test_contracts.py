@@ -11,7 +11,7 @@ from worlds import Nobody, manifest, tables
 
 from robustmm import attack, export, training
 from robustmm.build import effective_recipe, fused_model
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 from robustmm.config import shelf
 from robustmm.config.recipe import Recipe, build, load
 from robustmm.corruptions import kinds, names

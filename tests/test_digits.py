@@ -296,7 +296,7 @@ def test_the_draft_of_a_killed_process_is_no_obstacle(cache: Path, small: dict[s
 
 
 def test_processes_at_once_end_with_one_whole_data_set(tmp_path: Path, unpacked: Path):
-    code = "import sys, pathlib; from robustmm import digits; digits.write(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from robustmm.data import digits; digits.write(pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(tmp_path / "data")]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     for process in running:

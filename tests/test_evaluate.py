@@ -7,12 +7,12 @@ import onnxruntime
 import pytest
 
 from robustmm import evaluate
-from robustmm.conditions import Condition, Noise, condition
+from robustmm.conditions.condition import Condition, Noise, condition
+from robustmm.conditions.missing import table
 from robustmm.corruptions import corrupted, corruption_for
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
 from robustmm.metrics import contribution
-from robustmm.missing import table
 from robustmm.records import Records
 from robustmm.runs import Run
 from robustmm.runtime.session import Session

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from worlds import CLASSES
 
 from robustmm import attack, source
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
 from robustmm.evaluate import evaluate

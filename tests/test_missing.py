@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robustmm.conditions.missing import rates, stored, table, written
 from robustmm.errors import DataError, UsageError
-from robustmm.missing import rates, stored, table, written
 
 IDS = [f"s{i}" for i in range(200)]
 NAMES = ("image", "audio", "text")

@@ -6,13 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
+from robustmm.conditions.plan import Plan
 from robustmm.corruptions import corrupted, corruption_for, kinds, pairs
 from robustmm.corruptions.pairs import TOGETHER, Fault, Pool, Sample, pair
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
 from robustmm.modalities import Audio, Image, Modality, Series, Text
-from robustmm.plan import Plan
 from robustmm.runtime.session import Session
 
 MODALITIES: tuple[Modality, ...] = (

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustmm import missing
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions import missing
+from robustmm.conditions.condition import Condition, Noise
+from robustmm.conditions.plan import Plan
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
 from robustmm.evaluate import evaluate
-from robustmm.plan import Plan
 from robustmm.runtime.session import Session
 
 

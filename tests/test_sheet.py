@@ -13,10 +13,10 @@ import pytest
 from signals import natural
 from worlds import manifest
 
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
+from robustmm.conditions.plan import Plan
 from robustmm.data.manifest import Manifest, read
 from robustmm.errors import UsageError
-from robustmm.plan import Plan
 from robustmm.report import draw, sheet
 from robustmm.runtime.session import Session
 

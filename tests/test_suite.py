@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from worlds import SIX, MeanSession, everything
 
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
+from robustmm.conditions.suite import is_suite, load
 from robustmm.config import shelf
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
 from robustmm.evaluate import evaluate
 from robustmm.modalities import Audio, Image, Modality, Text
-from robustmm.suite import is_suite, load
 
 TWO = [Audio(name="audio", rate=8000, seconds=1), Image(name="image", size=(8, 8, 3))]
 THREE = [*TWO, Text(name="text")]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from worlds import SIX, MeanSession, everything
 
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
+from robustmm.conditions.cross import CrossTable
+from robustmm.conditions.suite import load
 from robustmm.config import shelf
 from robustmm.errors import UsageError
 from robustmm.evaluate import evaluate
-from robustmm.suite import load
-from robustmm.suite_cross import CrossTable
 
 THREE = [SIX[0], SIX[2], SIX[5]]  # image, audio, features
 

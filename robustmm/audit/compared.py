@@ -7,7 +7,7 @@ from pathlib import Path
 
 from robustmm.audit.envelope import Ladder, ladders
 from robustmm.audit.result import AuditResult, ConditionResult, Reference
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
 from robustmm.errors import DataError
 from robustmm.metrics.robustness import mean_corruption_error, relative_mean_corruption_error
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from robustmm.attack_result import Estimate
 from robustmm.audit.result import ConditionResult, Rates, Shift
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
 from robustmm.metrics.robustness import area_under_rates
 
 

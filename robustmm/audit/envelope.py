@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from robustmm.attack import proportion
 from robustmm.attack_result import Estimate
 from robustmm.audit.result import Breaking, Point
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
 from robustmm.metrics.classification import correct
 from robustmm.metrics.robustness import crossing, retention
 from robustmm.modalities import Modality

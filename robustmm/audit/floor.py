@@ -4,7 +4,7 @@ import numpy as np
 
 from robustmm.audit.result import Floor
 from robustmm.audit.setting import Work
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
 
 REPEATS = 3
 

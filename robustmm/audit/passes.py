@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from robustmm.audit.crew import Crew
 from robustmm.audit.setting import Setting, Work, work
 from robustmm.audit.store import Store, parsed, whole
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
 from robustmm.evaluate import Evaluation
 from robustmm.records import Records, joined
 

@@ -17,11 +17,11 @@ from robustmm.audit.result import AuditResult, Breaking, ConditionResult, Floor,
 from robustmm.audit.setting import Setting, Work, hashed, work
 from robustmm.audit.store import Store, parsed, whole
 from robustmm.audit.summary import Columns, summary
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
+from robustmm.conditions.tables import SearchTable
 from robustmm.errors import InterruptedRun
 from robustmm.metrics import statistics
 from robustmm.records import Records
-from robustmm.suite_tables import SearchTable
 
 CLEAN = Condition("clean")
 FEW = 10

@@ -7,10 +7,10 @@ from pathlib import Path
 from robustmm.audit.result import Searches, SearchResult
 from robustmm.audit.setting import Setting, work
 from robustmm.audit.store import whole
+from robustmm.conditions.tables import MixTable, SearchTable
 from robustmm.corruptions import pairs
 from robustmm.search.mix import mix
 from robustmm.search.square import square
-from robustmm.suite_tables import MixTable, SearchTable
 
 
 def searched(setting: Setting, table: SearchTable, path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
 from robustmm.data.loading import OnBad
 from robustmm.data.manifest import Manifest, read
 from robustmm.evaluate import Evaluation

@@ -9,6 +9,7 @@ import numpy as np
 from robustmm.attack import applied, mean, proportion, ratio, reliance
 from robustmm.attack_result import Change
 from robustmm.audit.result import ConditionResult, Group, Interaction, ModalityUnder, Projection, Single
+from robustmm.conditions.plan import Plan
 from robustmm.metrics import classification, statistics
 from robustmm.metrics.classification import correct, surprise
 from robustmm.metrics.contribution import shares
@@ -16,7 +17,6 @@ from robustmm.metrics.power import minimum_detectable_effect
 from robustmm.metrics.robustness import evenness
 from robustmm.metrics.selective import aurc
 from robustmm.modalities import Modality
-from robustmm.plan import Plan
 from robustmm.records import Array, Records
 
 Columns = dict[str, list[str]]

@@ -53,9 +53,9 @@ def attack(
 ) -> None:
     """Attack a model: accuracy, calibration and each modality's contribution, clean and under one condition."""
     from robustmm import attack as work
-    from robustmm import missing as rates
     from robustmm import source
-    from robustmm.conditions import condition
+    from robustmm.conditions import missing as rates
+    from robustmm.conditions.condition import condition
     from robustmm.data.manifest import read
     from robustmm.errors import UsageError
     from robustmm.report import sheet, tables

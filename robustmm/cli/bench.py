@@ -59,8 +59,8 @@ def bench(
 
     from robustmm import bench as work
     from robustmm import runs
-    from robustmm import suite as suites
     from robustmm.cells import Setting
+    from robustmm.conditions import suite as suites
     from robustmm.config import shelf
     from robustmm.errors import UsageError
     from robustmm.metrics.paired import compared

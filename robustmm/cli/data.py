@@ -79,8 +79,8 @@ def missing(
     seed: Seed = 0,
 ) -> None:
     """Write a table of missing inputs, 0 where one is lost: a protocol that others can repeat exactly."""
-    from robustmm import missing as patterns
     from robustmm import source
+    from robustmm.conditions import missing as patterns
     from robustmm.data.manifest import REQUIRED, read
     from robustmm.errors import UsageError
 

@@ -17,8 +17,8 @@ class Laid(NamedTuple):
 
 def laid(name: str, settings: Sequence[str], data: Path | None, missing: Sequence[str]) -> Laid:
     """The recipe called `name` under --set, --data and --missing, where it stands, and the manifest it is to read."""
-    from robustmm import missing as rates
     from robustmm import source
+    from robustmm.conditions import missing as rates
     from robustmm.config import recipe as recipes
     from robustmm.config import shelf
 

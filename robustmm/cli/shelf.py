@@ -44,11 +44,11 @@ def show(
         out.print(catalogue.shown(name))
         return
     from robustmm import source
+    from robustmm.conditions.suite import load
     from robustmm.config.shelf import find
     from robustmm.cost import cost
     from robustmm.data.manifest import read
     from robustmm.runtime.session import Session
-    from robustmm.suite import load
 
     path = find("attacks", name)
     suite, session = load(path), Session(model)

@@ -14,6 +14,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from robustmm import corruptions
+from robustmm.conditions.suite import Suite, is_suite, load
 from robustmm.config import shelf
 from robustmm.config.registry import Registry
 from robustmm.corruptions import pairs
@@ -21,7 +22,6 @@ from robustmm.errors import UsageError, known
 from robustmm.modalities import Audio, Features, Image, Modality, Series, Video
 from robustmm.modalities import Text as Text_
 from robustmm.report.tables import grid
-from robustmm.suite import Suite, is_suite, load
 
 if TYPE_CHECKING:
     from robustmm.cost import Cost

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
+from robustmm.conditions.plan import Plan
 from robustmm.data.loading import OnBad, read
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality, Signal
-from robustmm.plan import Plan
 from robustmm.report.draw import GREY, HEIGHT, INK, WIDTH, Picture, panel, png, written
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)

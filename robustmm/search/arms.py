@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.conditions import Condition, Noise, struck
+from robustmm.conditions.condition import Condition, Noise, struck
 from robustmm.corruptions import Corruption
 from robustmm.data.loading import OnBad, fed, stream, targets
 from robustmm.data.manifest import Manifest

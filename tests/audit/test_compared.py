@@ -11,7 +11,7 @@ from audits import outcome, result
 from robustmm.audit.compared import audited, called, reference
 from robustmm.audit.envelope import ladders
 from robustmm.audit.result import Reference
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
 
 LEVELS = (0.5, 1.0)

@@ -3,7 +3,7 @@ from audits import modality, outcome
 
 from robustmm.audit.curves import rates, shifts
 from robustmm.audit.result import Rates
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 
 CLEAN = outcome()
 

@@ -14,7 +14,7 @@ from robustmm.attack import proportion
 from robustmm.attack_result import Estimate
 from robustmm.audit.envelope import HALVINGS, Ladder, accuracy, breaking, halved, ladders
 from robustmm.audit.result import Breaking
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 from robustmm.corruptions import corruption_for
 from robustmm.metrics.robustness import retention
 

@@ -11,7 +11,7 @@ from robustmm.audit import passes
 from robustmm.audit.crew import Crew
 from robustmm.audit.passes import Pass, current, made
 from robustmm.audit.setting import Setting, work
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
 from robustmm.evaluate import evaluate
 from robustmm.records import Records

@@ -15,7 +15,7 @@ from scipy.stats import binom
 
 from robustmm.audit.run import Audit, Plans
 from robustmm.audit.setting import Setting
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
 from robustmm.metrics.contribution import shapley
 
 D = (1.1, 0.7, 0.3)

@@ -23,7 +23,7 @@ from robustmm.audit.result import AuditResult
 from robustmm.audit.run import runtime
 from robustmm.audit.setting import Setting, work
 from robustmm.audit.store import Store
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.loading import Samples
 from robustmm.data.manifest import read
 from robustmm.errors import DataError, InterruptedRun

@@ -15,7 +15,7 @@ from worlds import SIX
 
 from robustmm.audit import setting
 from robustmm.audit.setting import CROSSED, HELD, Setting, Work, chunked, work
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
 from robustmm.modalities import Features
 

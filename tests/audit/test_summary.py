@@ -13,7 +13,8 @@ from robustmm.audit import run
 from robustmm.audit.result import ConditionResult
 from robustmm.audit.run import judged, worst_group
 from robustmm.audit.summary import grouped, summary
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
+from robustmm.conditions.plan import Plan
 from robustmm.data.manifest import Manifest
 from robustmm.evaluate import Evaluation, evaluate
 from robustmm.metrics import classification, contribution, statistics
@@ -21,7 +22,6 @@ from robustmm.metrics.interaction import cross_modal_gap
 from robustmm.metrics.power import minimum_detectable_effect
 from robustmm.metrics.robustness import evenness
 from robustmm.metrics.selective import aurc
-from robustmm.plan import Plan
 from robustmm.records import Records, joined
 
 N = 60

@@ -16,7 +16,7 @@ import pytest
 
 from robustmm import attack
 from robustmm.cli import main
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.manifest import read
 from robustmm.runs import Run
 from robustmm.runtime.session import Session

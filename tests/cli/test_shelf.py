@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from robustmm import corruptions
+from robustmm.conditions.suite import load
 from robustmm.config import shelf
 from robustmm.errors import UsageError
 from robustmm.report import catalogue
 from robustmm.runtime.session import Session
-from robustmm.suite import load
 
 Cli = Callable[..., Any]
 

@@ -15,7 +15,7 @@ from linear import LinearSession, drawn, manifest, scores
 from numpy.typing import NDArray
 from worlds import MeanSession, everything
 
-from robustmm.conditions import fitting, struck
+from robustmm.conditions.condition import fitting, struck
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
 from robustmm.metrics.statistics import wilson

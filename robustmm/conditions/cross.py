@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from robustmm.conditions import Condition, Noise
+from robustmm.conditions.condition import Condition, Noise
+from robustmm.conditions.tables import LEVELS, Rates, Table
 from robustmm.corruptions import KINDS, pairs
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
-from robustmm.suite_tables import LEVELS, Rates, Table
 
 MOST = 20_000
 """Conditions that a crossing may make."""

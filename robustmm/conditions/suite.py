@@ -7,15 +7,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from robustmm.conditions import Condition
+from robustmm.conditions.condition import Condition
+from robustmm.conditions.cross import CrossTable
+from robustmm.conditions.tables import ConditionTable, GridTable, MissingTable, SearchTable, Table
 from robustmm.config.shelf import text
 from robustmm.config.toml import Section, parsed, sentence
 from robustmm.config.toml_lines import line_of
 from robustmm.corruptions import KINDS, corruption_for, pairs
 from robustmm.errors import UsageError, known
 from robustmm.modalities import Modality
-from robustmm.suite_cross import CrossTable
-from robustmm.suite_tables import ConditionTable, GridTable, MissingTable, SearchTable, Table
 
 
 class Suite(Section):

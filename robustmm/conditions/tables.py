@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from robustmm.conditions import Condition, Fill, Noise
+from robustmm.conditions.condition import Condition, Fill, Noise
 from robustmm.config.toml import Section
 from robustmm.corruptions import KINDS, pairs
 from robustmm.errors import UsageError

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm import missing
+from robustmm.conditions import missing
 from robustmm.corruptions import Corruption, corrupted, corruption_for, generator, pairs
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError, known

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.conditions import Condition, Step, fitting, struck
+from robustmm.conditions.condition import Condition, Step, fitting, struck
 from robustmm.corruptions import pairs
 from robustmm.data.loading import OnBad, read
 from robustmm.data.manifest import Manifest
