@@ -12,11 +12,11 @@ from statistics import median
 import numpy as np
 import onnxruntime
 
-from robustmm import source
 from robustmm.data.loading import fed, stream, targets
 from robustmm.data.manifest import read
+from robustmm.evaluation import source
+from robustmm.evaluation.subsets import recorded
 from robustmm.runtime.session import Session
-from robustmm.worth import recorded
 
 REPEATS = 5
 

@@ -32,7 +32,7 @@ from robustmm.conditions.cross import CrossTable
 from robustmm.config.recipe import build
 from robustmm.data.loading import fed, targets
 from robustmm.data.manifest import Manifest, read
-from robustmm.evaluate import Evaluation, evaluate
+from robustmm.evaluation.evaluate import Evaluation, evaluate
 from robustmm.metrics.contribution import log_probability_game, shapley, subsets
 from robustmm.runtime.session import Session
 

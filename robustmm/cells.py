@@ -24,7 +24,7 @@ from robustmm.config.recipe import Recipe
 from robustmm.data.loading import OnBad, fed, stream, targets
 from robustmm.data.manifest import Manifest, read
 from robustmm.errors import RobustmmError
-from robustmm.evaluate import evaluate
+from robustmm.evaluation.evaluate import evaluate
 from robustmm.metrics import contribution
 from robustmm.metrics.classification import accuracy, macro_f1, nll
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult

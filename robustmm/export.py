@@ -20,6 +20,7 @@ from robustmm.config.recipe import Recipe
 from robustmm.data.loading import loaded
 from robustmm.data.manifest import read
 from robustmm.errors import DataError
+from robustmm.evaluation.source import EMBEDDED
 from robustmm.methods import method
 from robustmm.modalities import AnyModality, Modality
 from robustmm.model.fusion_model import FusionModel
@@ -27,7 +28,6 @@ from robustmm.parity import Proof, proof
 from robustmm.precision import half, int8
 from robustmm.runs import Run
 from robustmm.runtime.session import FORMAT, METADATA
-from robustmm.source import EMBEDDED
 
 OPSET = 20
 

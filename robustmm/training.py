@@ -21,13 +21,13 @@ from robustmm.data.loading import OnBad, Split, loaded
 from robustmm.data.manifest import Manifest, class_names, read
 from robustmm.data.prior import prior
 from robustmm.errors import DataError, InterruptedRun
+from robustmm.evaluation.source import EMBEDDED
 from robustmm.fit import Progress, Tensors, Watcher, fit
 from robustmm.methods import method
 from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.results import Number, Result
 from robustmm.runs import Run
-from robustmm.source import EMBEDDED
 from robustmm.teachers import Teachers
 from robustmm.training_data import TrainingSplit
 

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from robustmm.attack_result import AttackResult
 from robustmm.audit.result import AuditResult
 from robustmm.data.check import ManifestFacts
+from robustmm.evaluation.attack_result import AttackResult
+from robustmm.evaluation.predict import Prediction
 from robustmm.metrics.paired import BenchResult
 from robustmm.parity import Proof
-from robustmm.predict import Prediction
 from robustmm.results import Result
 from robustmm.training import TrainResult
 

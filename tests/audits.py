@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from robustmm.attack import proportion
-from robustmm.attack_result import Change, Estimate
 from robustmm.audit import passes, setting
 from robustmm.audit.result import AuditResult, ConditionResult, Floor, Group, ModalityUnder
 from robustmm.audit.run import Audit, Plans
 from robustmm.audit.setting import Setting
 from robustmm.conditions.condition import Condition, Noise
+from robustmm.evaluation.attack import proportion
+from robustmm.evaluation.attack_result import Change, Estimate
 
 NOTHING = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
 FLOOR = Floor(samples=10, repeats=3, probability=0.0, accuracy=0.0)

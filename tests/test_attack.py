@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from robustmm import attack
 from robustmm.audit.result import AuditResult
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.check import ManifestFacts
 from robustmm.data.manifest import Manifest
-from robustmm.evaluate import evaluate
+from robustmm.evaluation import attack
+from robustmm.evaluation.evaluate import evaluate
+from robustmm.evaluation.predict import Prediction
 from robustmm.metrics import statistics
 from robustmm.parity import Proof
-from robustmm.predict import Prediction
 from robustmm.results import Result
 from robustmm.runtime.session import Session
 from robustmm.training import TrainResult

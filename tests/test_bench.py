@@ -21,7 +21,7 @@ from robustmm.conditions.condition import Condition, Noise
 from robustmm.config.recipe import Recipe, build
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, InterruptedRun, RobustmmError, UsageError
-from robustmm.evaluate import evaluate
+from robustmm.evaluation.evaluate import evaluate
 from robustmm.metrics import classification
 from robustmm.metrics.paired import CellResult
 from robustmm.runs import Run

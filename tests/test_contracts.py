@@ -9,14 +9,15 @@ import pytest
 import soundfile
 from worlds import Nobody, manifest, tables
 
-from robustmm import attack, export, training
+from robustmm import export, training
 from robustmm.build import effective_recipe, fused_model
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.config import shelf
 from robustmm.config.recipe import Recipe, build, load
 from robustmm.corruptions import kinds, names
 from robustmm.data.manifest import read
-from robustmm.evaluate import evaluate
+from robustmm.evaluation import attack
+from robustmm.evaluation.evaluate import evaluate
 from robustmm.methods import METHODS
 from robustmm.model.fusion import FUSIONS
 from robustmm.runs import Run

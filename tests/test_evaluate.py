@@ -6,14 +6,14 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from robustmm import evaluate
 from robustmm.conditions.condition import Condition, Noise, condition
 from robustmm.conditions.missing import table
 from robustmm.corruptions import corrupted, corruption_for
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
+from robustmm.evaluation import evaluate
+from robustmm.evaluation.records import Records
 from robustmm.metrics import contribution
-from robustmm.records import Records
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 

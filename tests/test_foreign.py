@@ -19,11 +19,11 @@ from sklearn.preprocessing import StandardScaler
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from worlds import CLASSES
 
-from robustmm import attack, source
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
-from robustmm.evaluate import evaluate
+from robustmm.evaluation import attack, source
+from robustmm.evaluation.evaluate import evaluate
 from robustmm.modalities import Text
 from robustmm.runtime.foreign.session import ForeignSession, opened, probabilities
 from robustmm.runtime.runner import Runner

@@ -10,7 +10,7 @@ from robustmm.conditions.condition import Condition, Noise
 from robustmm.conditions.plan import Plan
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
-from robustmm.evaluate import evaluate
+from robustmm.evaluation.evaluate import evaluate
 from robustmm.runtime.session import Session
 
 

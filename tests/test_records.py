@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robustmm.audit.store import DAMAGED
-from robustmm.records import ARRAYS, FACTS, Records, joined, load
+from robustmm.evaluation.records import ARRAYS, FACTS, Records, joined, load
 
 
 def drawn(n: int, M: int = 2, C: int = 3, seed: int = 0, *, exact: bool = True) -> Records:

@@ -7,8 +7,6 @@ import pytest
 from audits import FLOOR, group, modality, outcome, result
 from rich.console import Console
 
-from robustmm.attack import proportion
-from robustmm.attack_result import Change, Estimate
 from robustmm.audit.result import (
     AuditResult,
     Breaking,
@@ -21,6 +19,8 @@ from robustmm.audit.result import (
     Shift,
     Single,
 )
+from robustmm.evaluation.attack import proportion
+from robustmm.evaluation.attack_result import Change, Estimate
 from robustmm.report.audit import COLUMNS, audit, levels
 
 NAN = float("nan")

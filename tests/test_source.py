@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from robustmm import source
 from robustmm.config.recipe import build
 from robustmm.data import digits
 from robustmm.errors import UsageError
+from robustmm.evaluation import source
 from robustmm.runs import Run
 
 

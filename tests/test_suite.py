@@ -12,7 +12,7 @@ from robustmm.conditions.suite import is_suite, load
 from robustmm.config import shelf
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
-from robustmm.evaluate import evaluate
+from robustmm.evaluation.evaluate import evaluate
 from robustmm.modalities import Audio, Image, Modality, Text
 
 TWO = [Audio(name="audio", rate=8000, seconds=1), Image(name="image", size=(8, 8, 3))]

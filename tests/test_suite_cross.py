@@ -11,7 +11,7 @@ from robustmm.conditions.cross import CrossTable
 from robustmm.conditions.suite import load
 from robustmm.config import shelf
 from robustmm.errors import UsageError
-from robustmm.evaluate import evaluate
+from robustmm.evaluation.evaluate import evaluate
 
 THREE = [SIX[0], SIX[2], SIX[5]]  # image, audio, features
 

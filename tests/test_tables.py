@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from robustmm.attack import (
+from robustmm.evaluation.attack import (
     Applied,
     AttackResult,
     Change,
@@ -19,8 +19,8 @@ from robustmm.attack import (
     Reliance,
     Scores,
 )
+from robustmm.evaluation.predict import ClassProbability, Prediction, Support
 from robustmm.parity import Pattern, Proof
-from robustmm.predict import ClassProbability, Prediction, Support
 from robustmm.report import tables
 from robustmm.report.bars import bar, stacked
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from robustmm import worth
 from robustmm.audit.summary import weighed
+from robustmm.evaluation import subsets
+from robustmm.evaluation.records import Records
+from robustmm.evaluation.subsets import Baseline, projected, recorded, stand_ins
 from robustmm.metrics import contribution
 from robustmm.metrics.interaction import information_confidence
-from robustmm.records import Records
 from robustmm.runtime.session import softmax
-from robustmm.worth import Baseline, projected, recorded, stand_ins
 
 BASELINES = get_args(Baseline)
 
@@ -209,7 +209,7 @@ def test_pairs_are_those_of_itertools() -> None:
 
 @pytest.mark.parametrize("M", [2, 3])
 def test_the_additive_projection_against_a_loop_over_pairings(M: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worth, "PARTNERS", 12)
+    monkeypatch.setattr(subsets, "PARTNERS", 12)
     session, (z, present, target) = Toy(M), drawn(M, 60)
     complete = [i for i in range(60) if present[i].all()]
     rows = complete[:12]

@@ -13,8 +13,8 @@ from robustmm.audit.run import CLEAN, Audit, Plans, Stage, columns
 from robustmm.audit.setting import Setting, hashed, work
 from robustmm.conditions.suite import load
 from robustmm.config import shelf
-from robustmm.cost import Cost, cost
 from robustmm.errors import UsageError
+from robustmm.evaluation.cost import Cost, cost
 from robustmm.system import cores
 
 BATCH = 64

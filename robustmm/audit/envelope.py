@@ -5,14 +5,14 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from robustmm.attack import proportion
-from robustmm.attack_result import Estimate
 from robustmm.audit.result import Breaking, Point
 from robustmm.conditions.condition import Condition
+from robustmm.evaluation.attack import proportion
+from robustmm.evaluation.attack_result import Estimate
+from robustmm.evaluation.records import Records
 from robustmm.metrics.classification import correct
 from robustmm.metrics.robustness import crossing, retention
 from robustmm.modalities import Modality
-from robustmm.records import Records
 
 HALVINGS = 4
 

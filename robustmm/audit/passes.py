@@ -11,8 +11,8 @@ from robustmm.audit.crew import Crew
 from robustmm.audit.setting import Setting, Work, work
 from robustmm.audit.store import Store, parsed, whole
 from robustmm.conditions.condition import Condition
-from robustmm.evaluate import Evaluation
-from robustmm.records import Records, joined
+from robustmm.evaluation.evaluate import Evaluation
+from robustmm.evaluation.records import Records, joined
 
 BAD = ".bad.json"
 Sentences = TypeAdapter(list[str])

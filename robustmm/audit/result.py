@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from robustmm.attack_result import Applied, Change, Estimate, Ratio, Reliance
+from robustmm.evaluation.attack_result import Applied, Change, Estimate, Ratio, Reliance
 from robustmm.results import Number, Result
 from robustmm.search.outcome import MixOutcome, SquareOutcome
 

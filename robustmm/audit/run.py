@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from robustmm.attack_result import Estimate
 from robustmm.audit import curves, envelope, floor, passes, searched, tables
 from robustmm.audit.compared import reference
 from robustmm.audit.crew import Crew
@@ -20,8 +19,9 @@ from robustmm.audit.summary import Columns, summary
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.tables import SearchTable
 from robustmm.errors import InterruptedRun
+from robustmm.evaluation.attack_result import Estimate
+from robustmm.evaluation.records import Records
 from robustmm.metrics import statistics
-from robustmm.records import Records
 
 CLEAN = Condition("clean")
 FEW = 10

@@ -14,11 +14,11 @@ import numpy as np
 from robustmm.conditions.condition import Condition
 from robustmm.data.loading import OnBad
 from robustmm.data.manifest import Manifest, read
-from robustmm.evaluate import Evaluation
+from robustmm.evaluation.evaluate import Evaluation
+from robustmm.evaluation.subsets import Baseline
 from robustmm.modalities import Modality
 from robustmm.runtime.foreign.session import opened
 from robustmm.runtime.session import Session
-from robustmm.worth import Baseline
 
 FORMAT = 1
 SMALL, LARGE = 32, 256

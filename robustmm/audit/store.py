@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 from uuid import uuid4
 
-from robustmm.records import Records, load
+from robustmm.evaluation.records import Records, load
 from robustmm.system import MOVES_OPEN_FILES, locked
 
 T = TypeVar("T")

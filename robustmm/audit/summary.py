@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from robustmm.attack import applied, mean, proportion, ratio, reliance
-from robustmm.attack_result import Change
 from robustmm.audit.result import ConditionResult, Group, Interaction, ModalityUnder, Projection, Single
 from robustmm.conditions.plan import Plan
+from robustmm.evaluation.attack import applied, mean, proportion, ratio, reliance
+from robustmm.evaluation.attack_result import Change
+from robustmm.evaluation.records import Array, Records
 from robustmm.metrics import classification, statistics
 from robustmm.metrics.classification import correct, surprise
 from robustmm.metrics.contribution import shares
@@ -17,7 +18,6 @@ from robustmm.metrics.power import minimum_detectable_effect
 from robustmm.metrics.robustness import evenness
 from robustmm.metrics.selective import aurc
 from robustmm.modalities import Modality
-from robustmm.records import Array, Records
 
 Columns = dict[str, list[str]]
 """What samples are grouped by: a column of the manifest, a value a sample."""

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 
 from robustmm.audit.store import whole
-from robustmm.records import Records
+from robustmm.evaluation.records import Records
 
 KEY = b"robustmm"
 

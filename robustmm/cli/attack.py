@@ -52,12 +52,12 @@ def attack(
     runs: Runs = Path("runs"),
 ) -> None:
     """Attack a model: accuracy, calibration and each modality's contribution, clean and under one condition."""
-    from robustmm import attack as work
-    from robustmm import source
     from robustmm.conditions import missing as rates
     from robustmm.conditions.condition import condition
     from robustmm.data.manifest import read
     from robustmm.errors import UsageError
+    from robustmm.evaluation import attack as work
+    from robustmm.evaluation import source
     from robustmm.report import sheet, tables
     from robustmm.runs import newest_model
     from robustmm.runtime.foreign.session import opened

@@ -56,10 +56,10 @@ def audit(
     """Audit a model: every condition of a suite, where it breaks, and what each modality contributes."""
     from robustmm.audit import begin
     from robustmm.audit.setting import Setting
+    from robustmm.evaluation.source import of_model
     from robustmm.report import audit as report
     from robustmm.runs import newest_model
     from robustmm.runtime.foreign.session import opened
-    from robustmm.source import of_model
 
     path = model or newest_model(runs)
     note(f"model: {path}" + ("" if model else " (the newest exported)"))

@@ -25,11 +25,11 @@ def check(
     json: Json = False,
 ) -> None:
     """Read every cell: splits, classes, missing rates, sizes, duplicates across splits, and each bad file."""
-    from robustmm import source
     from robustmm.config import recipe as recipes
     from robustmm.config import shelf
     from robustmm.data import check as work
     from robustmm.data.manifest import read
+    from robustmm.evaluation import source
     from robustmm.report import facts
 
     table = read(source.given(manifest))
@@ -49,11 +49,11 @@ def check(
 @data.command()
 def recipe(manifest: ManifestPath) -> None:
     """Print a first recipe for a manifest: modalities, kinds and sizes guessed from its files."""
-    from robustmm import source
     from robustmm.config.toml import to_toml
     from robustmm.data.draft import guessed
     from robustmm.data.draft import recipe as draft
     from robustmm.data.manifest import read
+    from robustmm.evaluation import source
 
     table = read(source.given(manifest))
     print(to_toml(draft(guessed(table), str(table.path.resolve()))), end="")
@@ -79,10 +79,10 @@ def missing(
     seed: Seed = 0,
 ) -> None:
     """Write a table of missing inputs, 0 where one is lost: a protocol that others can repeat exactly."""
-    from robustmm import source
     from robustmm.conditions import missing as patterns
     from robustmm.data.manifest import REQUIRED, read
     from robustmm.errors import UsageError
+    from robustmm.evaluation import source
 
     rows = read(source.given(manifest)).split(split)
     rates = patterns.rates(rate, [name for name in rows.columns if name not in REQUIRED])

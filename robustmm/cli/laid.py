@@ -17,10 +17,10 @@ class Laid(NamedTuple):
 
 def laid(name: str, settings: Sequence[str], data: Path | None, missing: Sequence[str]) -> Laid:
     """The recipe called `name` under --set, --data and --missing, where it stands, and the manifest it is to read."""
-    from robustmm import source
     from robustmm.conditions import missing as rates
     from robustmm.config import recipe as recipes
     from robustmm.config import shelf
+    from robustmm.evaluation import source
 
     path, over = shelf.find("models", name), list(settings)
     if data is not None:  # the run's recipe names what it was really trained on

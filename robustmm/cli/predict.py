@@ -21,7 +21,7 @@ def predict(
     runs: Runs = Path("runs"),
 ) -> None:
     """Answer for one sample: --MODALITY FILE for each input (the text itself for text); one left out is missing."""
-    from robustmm import predict as work
+    from robustmm.evaluation import predict as work
     from robustmm.report import tables
     from robustmm.runs import newest_model
     from robustmm.runtime.session import Session

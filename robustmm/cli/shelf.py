@@ -43,11 +43,11 @@ def show(
     if model is None:
         out.print(catalogue.shown(name))
         return
-    from robustmm import source
     from robustmm.conditions.suite import load
     from robustmm.config.shelf import find
-    from robustmm.cost import cost
     from robustmm.data.manifest import read
+    from robustmm.evaluation import source
+    from robustmm.evaluation.cost import cost
     from robustmm.runtime.session import Session
 
     path = find("attacks", name)

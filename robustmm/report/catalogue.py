@@ -24,7 +24,7 @@ from robustmm.modalities import Text as Text_
 from robustmm.report.tables import grid
 
 if TYPE_CHECKING:
-    from robustmm.cost import Cost
+    from robustmm.evaluation.cost import Cost
 
 SEVERITIES = (0.2, 0.4, 0.6, 0.8, 1.0)
 TRAINED = ("methods", "fusions", "encoders")

@@ -9,8 +9,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.attack_result import AttackResult, Change, Estimate, ModalityResult, Reliance
-from robustmm.predict import Prediction
+from robustmm.evaluation.attack_result import AttackResult, Change, Estimate, ModalityResult, Reliance
+from robustmm.evaluation.predict import Prediction
 from robustmm.report.bars import COLOURS, bar, plain
 
 if TYPE_CHECKING:  # the proof stands above the wall

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.attack import proportion
-from robustmm.attack_result import Change
 from robustmm.corruptions import generator
 from robustmm.data.loading import OnBad
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
+from robustmm.evaluation.attack import proportion
+from robustmm.evaluation.attack_result import Change
 from robustmm.metrics import statistics
 from robustmm.runtime.session import Session
 from robustmm.search.arms import Noises, arms, corruptions, encoded

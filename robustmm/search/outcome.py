@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from robustmm.attack_result import Change, Estimate
+from robustmm.evaluation.attack_result import Change, Estimate
 from robustmm.results import Number, Result
 
 Way = Literal["exhaustive", "coordinate ascent"]

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.attack import proportion
 from robustmm.data.loading import OnBad, stream, targets
 from robustmm.data.manifest import Manifest
+from robustmm.evaluation.attack import proportion
 from robustmm.runtime.session import Session
 from robustmm.search import sanity
 from robustmm.search.aims import WHOLE, Aim, aims

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import SIX
 
-from robustmm.attack import proportion
-from robustmm.attack_result import Estimate
 from robustmm.audit.envelope import HALVINGS, Ladder, accuracy, breaking, halved, ladders
 from robustmm.audit.result import Breaking
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.corruptions import corruption_for
+from robustmm.evaluation.attack import proportion
+from robustmm.evaluation.attack_result import Estimate
 from robustmm.metrics.robustness import retention
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)

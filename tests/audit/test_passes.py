@@ -13,8 +13,8 @@ from robustmm.audit.passes import Pass, current, made
 from robustmm.audit.setting import Setting, work
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
-from robustmm.evaluate import evaluate
-from robustmm.records import Records
+from robustmm.evaluation.evaluate import evaluate
+from robustmm.evaluation.records import Records
 from robustmm.runtime.session import Session
 
 CONDITIONS = (

@@ -15,8 +15,6 @@ import pyarrow.parquet
 import pytest
 from audits import RATE, SERIES, THREE, VECTOR, forget, made
 
-from robustmm import attack
-from robustmm.attack_result import Estimate
 from robustmm.audit import floor
 from robustmm.audit.envelope import HALVINGS
 from robustmm.audit.result import AuditResult
@@ -27,8 +25,10 @@ from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.loading import Samples
 from robustmm.data.manifest import read
 from robustmm.errors import DataError, InterruptedRun
-from robustmm.evaluate import Evaluation
-from robustmm.records import Records
+from robustmm.evaluation import attack
+from robustmm.evaluation.attack_result import Estimate
+from robustmm.evaluation.evaluate import Evaluation
+from robustmm.evaluation.records import Records
 from robustmm.runtime.session import Session
 
 STEPS = tuple(Condition(f"gaussian {x:g} on series", (Noise("gaussian", x, ("series",)),)) for x in (0.5, 1.0))

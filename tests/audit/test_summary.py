@@ -16,13 +16,13 @@ from robustmm.audit.summary import grouped, summary
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.conditions.plan import Plan
 from robustmm.data.manifest import Manifest
-from robustmm.evaluate import Evaluation, evaluate
+from robustmm.evaluation.evaluate import Evaluation, evaluate
+from robustmm.evaluation.records import Records, joined
 from robustmm.metrics import classification, contribution, statistics
 from robustmm.metrics.interaction import cross_modal_gap
 from robustmm.metrics.power import minimum_detectable_effect
 from robustmm.metrics.robustness import evenness
 from robustmm.metrics.selective import aurc
-from robustmm.records import Records, joined
 
 N = 60
 CLEAN = Condition("clean")

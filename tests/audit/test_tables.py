@@ -7,7 +7,7 @@ import pytest
 from test_records import drawn
 
 from robustmm.audit.tables import rows, write, written
-from robustmm.records import Records
+from robustmm.evaluation.records import Records
 
 NAMES, CLASSES = ["a", "[/b]"], ["ant", "é 🎈", "[/red]"]
 

@@ -14,10 +14,10 @@ import onnx
 import onnxruntime
 import pytest
 
-from robustmm import attack
 from robustmm.cli import main
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.manifest import read
+from robustmm.evaluation import attack
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 

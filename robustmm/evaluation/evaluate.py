@@ -14,10 +14,10 @@ from robustmm.conditions.condition import Condition
 from robustmm.conditions.plan import Plan
 from robustmm.data.loading import OnBad, Samples, fed, read, targets
 from robustmm.data.manifest import Manifest
+from robustmm.evaluation.records import Records, joined
+from robustmm.evaluation.subsets import Baseline, recorded
 from robustmm.modalities import Signal
-from robustmm.records import Records, joined
 from robustmm.runtime.session import Session
-from robustmm.worth import Baseline, recorded
 
 AHEAD = 2
 """Corruptions that are at work while an encoder runs."""

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from robustmm.evaluation.records import Array, Records
 from robustmm.metrics import contribution
 from robustmm.metrics.classification import FLOOR
 from robustmm.metrics.interaction import additive_projection
-from robustmm.records import Array, Records
 from robustmm.runtime.session import Embeddings, Session
 
 ORDERS = 32

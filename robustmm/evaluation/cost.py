@@ -12,9 +12,9 @@ from robustmm.conditions.condition import Condition
 from robustmm.conditions.plan import Plan
 from robustmm.data.loading import OnBad, fed, read
 from robustmm.data.manifest import Manifest
+from robustmm.evaluation.subsets import ORDERS
 from robustmm.metrics import contribution
 from robustmm.runtime.session import Session
-from robustmm.worth import ORDERS
 
 T = TypeVar("T")
 

@@ -6,7 +6,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robustmm.attack_result import (
+from robustmm.conditions.condition import Condition, Step
+from robustmm.conditions.plan import Plan
+from robustmm.data.loading import OnBad
+from robustmm.data.manifest import Manifest
+from robustmm.evaluation.attack_result import (
     Applied,
     AttackResult,
     Change,
@@ -17,13 +21,9 @@ from robustmm.attack_result import (
     Reliance,
     Scores,
 )
-from robustmm.conditions.condition import Condition, Step
-from robustmm.conditions.plan import Plan
-from robustmm.data.loading import OnBad
-from robustmm.data.manifest import Manifest
-from robustmm.evaluate import evaluate
+from robustmm.evaluation.evaluate import evaluate
+from robustmm.evaluation.records import Records
 from robustmm.metrics import classification, contribution, statistics
-from robustmm.records import Records
 from robustmm.runtime.session import Session
 
 
