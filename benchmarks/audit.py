@@ -23,7 +23,7 @@ from threading import Event, Thread
 import numpy as np
 import onnxruntime
 
-from robustmm import export, training
+from robustmm import export
 from robustmm.audit import begin
 from robustmm.audit.run import CLEAN, Audit, Plans
 from robustmm.audit.setting import Setting, work
@@ -35,6 +35,7 @@ from robustmm.data.manifest import Manifest, read
 from robustmm.evaluation.evaluate import Evaluation, evaluate
 from robustmm.metrics.contribution import log_probability_game, shapley, subsets
 from robustmm.runtime.session import Session
+from robustmm.training.run import train
 
 SIZE = 64
 RESNET18 = {"model_type": "resnet", "depths": [2] * 4, "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"}
@@ -82,7 +83,7 @@ def model(folder: Path, M: int, samples: int, encoder: dict[str, object]) -> tup
         "method": {"name": "joint"},
         "train": {"epochs": 1, "batch": 8},
     }
-    run = training.train(build(tables, "bench", "bench"), manifest, folder / "runs", Nobody())
+    run = train(build(tables, "bench", "bench"), manifest, folder / "runs", Nobody())
     failure = export.export(run, run.model).failure()
     assert failure is None, failure
     return run.model, manifest

@@ -21,7 +21,6 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from robustmm.build import effective_recipe, fused_model
 from robustmm.cells import Cell, Setting, environment, subset_names, work
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import targets
@@ -31,6 +30,7 @@ from robustmm.export import Facts
 from robustmm.methods import method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.system import locked
+from robustmm.training.build import effective_recipe, fused_model
 
 PROTOCOL = 2
 """Raised when the same cell would be trained or scored otherwise, so that old cells are not mixed with new ones."""

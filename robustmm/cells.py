@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from robustmm import __version__, runs, training
+from robustmm import __version__, runs
 from robustmm.conditions.condition import Condition
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import OnBad, fed, stream, targets
@@ -31,6 +31,7 @@ from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 from robustmm.torch_session import TorchSession
+from robustmm.training.run import resume, train
 
 ALL_SUBSETS = 8
 """Modalities up to which every subset is scored; above, each alone, all but each, and all."""
@@ -94,9 +95,9 @@ def trained(cell: Cell, setting: Setting, root: Path, answers: Path, costs: "Cos
         if run.finished:
             return run
         if run.checkpoint.is_file():
-            return training.resume(run, costs, answers)
+            return resume(run, costs, answers)
     recipe = Recipe.model_validate({**cell.recipe, "name": f"{cell.method.replace(':', '.')}-s{cell.seed}"})
-    return training.train(recipe, setting.manifest, root, costs, setting.on_bad, answers)
+    return train(recipe, setting.manifest, root, costs, setting.on_bad, answers)
 
 
 class Costs:

@@ -14,8 +14,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from robustmm import checkpoint, runs
-from robustmm.build import fused_model
+from robustmm import runs
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import loaded
 from robustmm.data.manifest import read
@@ -28,6 +27,8 @@ from robustmm.parity import Proof, proof
 from robustmm.precision import half, int8
 from robustmm.runs import Run
 from robustmm.runtime.session import FORMAT, METADATA
+from robustmm.training import checkpoint
+from robustmm.training.build import fused_model
 
 OPSET = 20
 

@@ -10,7 +10,7 @@ from robustmm.evaluation.predict import Prediction
 from robustmm.metrics.paired import BenchResult
 from robustmm.parity import Proof
 from robustmm.results import Result
-from robustmm.training import TrainResult
+from robustmm.training.run import TrainResult
 
 SCHEMAS: dict[str, type[Result]] = {
     "attack": AttackResult,

@@ -17,11 +17,12 @@ settings.load_profile("shared")
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run over `worlds.manifest`, with its model.onnx beside it."""
-    from robustmm import export, training
+    from robustmm import export
+    from robustmm.training.run import train
 
     folder = tmp_path_factory.mktemp("world")
     path = manifest(folder / "data", samples=192)
-    run = training.train(recipe(path, epochs=8), path, folder / "runs", Nobody())
+    run = train(recipe(path, epochs=8), path, folder / "runs", Nobody())
     assert export.export(run, run.model).failure() is None
     return run
 

@@ -17,7 +17,7 @@ from robustmm.metrics import statistics
 from robustmm.parity import Proof
 from robustmm.results import Result
 from robustmm.runtime.session import Session
-from robustmm.training import TrainResult
+from robustmm.training.run import TrainResult
 
 CONDITION = Condition("attacked", (Noise("gaussian", 0.8),), {"series": 0.25})
 SCHEMAS = Path(__file__).parents[1] / "docs" / "schemas"

@@ -9,8 +9,7 @@ import pytest
 import soundfile
 from worlds import Nobody, manifest, tables
 
-from robustmm import export, training
-from robustmm.build import effective_recipe, fused_model
+from robustmm import export
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.config import shelf
 from robustmm.config.recipe import Recipe, build, load
@@ -22,13 +21,15 @@ from robustmm.methods import METHODS
 from robustmm.model.fusion import FUSIONS
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
+from robustmm.training.build import effective_recipe, fused_model
+from robustmm.training.run import train
 
 CHAINS = ["cal+mce", "mce+cal", "joint+unimodal"]
 
 
 def trained(folder: Path, content: dict[str, object], path: Path) -> tuple[Run, list[dict[str, float]]]:
     watcher = Nobody()
-    return training.train(build(content, "contract", "contract"), path, folder / "runs", watcher), watcher.rows
+    return train(build(content, "contract", "contract"), path, folder / "runs", watcher), watcher.rows
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 import torch
 from worlds import Nobody, manifest, recipe
 
-from robustmm import export, parity, training
+from robustmm import export, parity
 from robustmm.data.loading import loaded
 from robustmm.data.manifest import read
 from robustmm.errors import DataError
@@ -15,13 +15,14 @@ from robustmm.parity import Tolerance
 from robustmm.precision import half, int8
 from robustmm.runs import Run
 from robustmm.runtime.session import Session, metadata, opened
+from robustmm.training.run import train
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("export")
     path = manifest(folder / "data")
-    return training.train(recipe(path, epochs=4), path, folder / "runs", Nobody())
+    return train(recipe(path, epochs=4), path, folder / "runs", Nobody())
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ import torch
 from ranked import losses
 from worlds import manifest, recipe
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.config.toml import to_toml
 from robustmm.runs import Run
 
@@ -49,22 +49,22 @@ def test_the_command_line_under_torchrun_writes_one_run_and_speaks_once(tmp_path
 
 def test_in_one_process_nothing_changes() -> None:
     x = torch.arange(6.0).reshape(3, 2)
-    assert ranks.total(x) is x
-    assert ranks.mine(x).tolist() == x.tolist()
-    assert ranks.gathered(x).tolist() == x.tolist()
+    assert distributed.total(x) is x
+    assert distributed.mine(x).tolist() == x.tolist()
+    assert distributed.gathered(x).tolist() == x.tolist()
     model = torch.nn.BatchNorm1d(2)
-    assert ranks.synchronised(model) is model
+    assert distributed.synchronised(model) is model
     torch.manual_seed(0)
     expected = torch.randn(3, 2)
     torch.manual_seed(0)
-    assert torch.equal(ranks.normal_like(x), expected)
+    assert torch.equal(distributed.normal_like(x), expected)
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (5, 3, 4), (4, 3, 2, 2)])
 def test_the_batch_norm_of_ranks_is_torchs(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     x = torch.randn(shape) * 3 + 1
-    ours, theirs = ranks.BatchNorm(3), (torch.nn.BatchNorm1d if len(shape) < 4 else torch.nn.BatchNorm2d)(3)
+    ours, theirs = distributed.BatchNorm(3), (torch.nn.BatchNorm1d if len(shape) < 4 else torch.nn.BatchNorm2d)(3)
     for norm in (ours, theirs):
         torch.nn.init.constant_(norm.weight, 1.5)
     inputs = [x.clone().requires_grad_(), x.clone().requires_grad_()]

@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 from worlds import Nobody, manifest, recipe
 
-from robustmm import checkpoint, training
-from robustmm.build import effective_recipe
 from robustmm.config.recipe import load
 from robustmm.data.manifest import read
 from robustmm.errors import DataError, InterruptedRun, UsageError
 from robustmm.runs import Run
+from robustmm.training import checkpoint
+from robustmm.training.build import effective_recipe
+from robustmm.training.run import resume, train
 
 WORKER = """
 import sys
 from pathlib import Path
 from worlds import Nobody, recipe
-from robustmm import training
-training.train(recipe(Path(sys.argv[1]), epochs=30), Path(sys.argv[1]), Path(sys.argv[2]), Nobody())
+from robustmm.training.run import train
+train(recipe(Path(sys.argv[1]), epochs=30), Path(sys.argv[1]), Path(sys.argv[2]), Nobody())
 """
 
 
@@ -33,7 +34,7 @@ def weights(run: Run) -> dict[str, bytes]:
 
 def test_a_run_leaves_its_weights_log_recipe_and_facts(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
-    run = training.train(recipe(path), path, tmp_path / "runs", Nobody())
+    run = train(recipe(path), path, tmp_path / "runs", Nobody())
     assert run.folder.name == "world-001"
     with run.log.open() as file:
         rows = list(csv.DictReader(file))
@@ -48,29 +49,29 @@ def test_a_run_leaves_its_weights_log_recipe_and_facts(tmp_path: Path) -> None:
     assert not run.checkpoint.exists()
     replayed = load(run.folder / "recipe.toml")
     assert effective_recipe(replayed) == replayed
-    assert weights(training.train(replayed, path, tmp_path / "runs", Nobody())) == weights(run)
+    assert weights(train(replayed, path, tmp_path / "runs", Nobody())) == weights(run)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
-    runs = [training.train(recipe(path, seed=seed), path, tmp_path / "runs", Nobody()) for seed in (0, 0, 1)]
+    runs = [train(recipe(path, seed=seed), path, tmp_path / "runs", Nobody()) for seed in (0, 0, 1)]
     assert weights(runs[0]) == weights(runs[1])
     assert weights(runs[0]) != weights(runs[2])
 
 
 def test_training_never_opens_the_test_split(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
-    whole = training.train(recipe(path), path, tmp_path / "runs", Nobody())
+    whole = train(recipe(path), path, tmp_path / "runs", Nobody())
     lines = [line.replace("npy#", "gone#") if ",test," in line else line for line in path.read_text().splitlines()]
     path.write_text("\n".join(lines) + "\n")  # any touch of a test cell is now an error
-    without = training.train(recipe(path), path, tmp_path / "runs", Nobody())
+    without = train(recipe(path), path, tmp_path / "runs", Nobody())
     assert weights(whole) == weights(without)
 
 
 def test_the_best_valid_epoch_is_kept(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
     watcher = Nobody()
-    run = training.train(recipe(path, epochs=6), path, tmp_path / "runs", watcher)
+    run = train(recipe(path, epochs=6), path, tmp_path / "runs", watcher)
     rows = watcher.rows[-6:]
     progress = run.facts()["progress"]
     best = max(rows, key=lambda row: (row["valid_accuracy"], -row["valid_nll"]))
@@ -81,7 +82,7 @@ def test_the_best_valid_epoch_is_kept(tmp_path: Path) -> None:
 def test_early_stopping_stops(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
     settings = recipe(path, epochs=40, patience=2, learning_rate=1e-9)
-    run = training.train(settings, path, tmp_path / "runs", Nobody())
+    run = train(settings, path, tmp_path / "runs", Nobody())
     progress = run.facts()["progress"]
     assert progress["epoch"] == progress["best_epoch"] + 2 < 40
 
@@ -90,7 +91,7 @@ def test_missing_rates_draw_a_fixed_stored_table(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
     settings = recipe(path)
     settings = settings.model_copy(update={"data": settings.data.model_copy(update={"missing": {"series": 0.5}})})
-    runs = [training.train(settings, path, tmp_path / "runs", Nobody()) for _ in range(2)]
+    runs = [train(settings, path, tmp_path / "runs", Nobody()) for _ in range(2)]
     tables = [(run.folder / "missing.csv").read_text() for run in runs]
     assert tables[0] == tables[1]
     rows = list(csv.DictReader(tables[0].splitlines()))
@@ -104,17 +105,17 @@ def test_what_a_dropped_cell_holds_is_never_learned_from(tmp_path: Path) -> None
     path = manifest(tmp_path / "data")
     settings = recipe(path)
     settings = settings.model_copy(update={"data": settings.data.model_copy(update={"missing": {"series": 0.5}})})
-    run = training.train(settings, path, tmp_path / "runs", Nobody())
+    run = train(settings, path, tmp_path / "runs", Nobody())
     table = csv.DictReader((run.folder / "missing.csv").read_text().splitlines())
     dropped = {row["id"] for row in table if row["series"] == "0"}
     lines = path.read_text().split("\n")
     path.write_text("\n".join(s.replace("series.npy#", "no#") if s.split(",")[0] in dropped else s for s in lines))
-    assert weights(training.train(settings, path, tmp_path / "runs", Nobody())) == weights(run)
+    assert weights(train(settings, path, tmp_path / "runs", Nobody())) == weights(run)
 
 
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
-    whole = training.train(recipe(path, epochs=30), path, tmp_path / "whole", Nobody())
+    whole = train(recipe(path, epochs=30), path, tmp_path / "whole", Nobody())
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     worker = subprocess.Popen([sys.executable, "-c", WORKER, str(path), str(tmp_path / "killed")], env=environment)
     run = Run(tmp_path / "killed" / "world-001")
@@ -126,14 +127,14 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     assert not run.finished
-    training.resume(run, Nobody())
+    resume(run, Nobody())
     assert weights(run) == weights(whole)
     assert [line.split(",")[0] for line in run.log.read_text().split()[1:]] == [str(e) for e in range(1, 31)]
 
 
 def test_killed_before_the_first_epoch_starts_over_in_its_folder(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
-    whole = training.train(recipe(path), path, tmp_path / "whole", Nobody())
+    whole = train(recipe(path), path, tmp_path / "whole", Nobody())
 
     class Impatient(Nobody):
         def step(self, count: int = 1) -> None:
@@ -141,10 +142,10 @@ def test_killed_before_the_first_epoch_starts_over_in_its_folder(tmp_path: Path)
                 raise KeyboardInterrupt
 
     with pytest.raises(InterruptedRun, match=r"robustmm train --resume .*world-001"):
-        training.train(recipe(path), path, tmp_path / "runs", Impatient())
+        train(recipe(path), path, tmp_path / "runs", Impatient())
     run = Run(tmp_path / "runs" / "world-001")
     assert not run.checkpoint.exists()
-    assert weights(training.resume(run, Nobody())) == weights(whole)
+    assert weights(resume(run, Nobody())) == weights(whole)
 
 
 def test_resuming_on_changed_data_is_refused(tmp_path: Path) -> None:
@@ -157,26 +158,26 @@ def test_resuming_on_changed_data_is_refused(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
 
     with pytest.raises(InterruptedRun):
-        training.train(recipe(path), path, tmp_path / "runs", Stops())
+        train(recipe(path), path, tmp_path / "runs", Stops())
     values = np.load(tmp_path / "data" / "vector.npy")
     np.save(tmp_path / "data" / "vector.npy", values + 1)
     with pytest.raises(DataError, match="has changed since"):
-        training.resume(Run(tmp_path / "runs" / "world-001"), Nobody())
+        resume(Run(tmp_path / "runs" / "world-001"), Nobody())
 
 
 def test_a_cut_checkpoint_is_a_sentence(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
-    run = training.train(recipe(path), path, tmp_path / "runs", Nobody())
+    run = train(recipe(path), path, tmp_path / "runs", Nobody())
     run.checkpoint.write_bytes(run.weights.read_bytes()[:100])
     run.note(finished=False)
     with pytest.raises(DataError, match="not a readable checkpoint"):
-        training.resume(run, Nobody())
+        resume(run, Nobody())
 
 
 def test_a_gradient_that_stops_being_finite_is_a_sentence(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
     with pytest.raises(UsageError, match=r"gradient stopped being finite in epoch \d+, step \d+"):
-        training.train(recipe(path, learning_rate=1e30, clip=1e30), path, tmp_path / "runs", Nobody())
+        train(recipe(path, learning_rate=1e30, clip=1e30), path, tmp_path / "runs", Nobody())
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_data_that_cannot_be_trained_on_is_a_sentence(tmp_path: Path, change: ob
     path = manifest(tmp_path / "data")
     path.write_text(change(path.read_text()))  # type: ignore[operator]
     with pytest.raises(DataError, match=sentence):
-        training.train(recipe(path), path, tmp_path / "runs", Nobody())
+        train(recipe(path), path, tmp_path / "runs", Nobody())
     assert not (tmp_path / "runs").exists(), "nothing is left of a run that could not start"
 
 
@@ -202,13 +203,13 @@ def test_a_modality_nobody_has_is_a_sentence(tmp_path: Path) -> None:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([rows[0], *([*row[:-1], ""] for row in rows[1:])])
     with pytest.raises(DataError, match='no row of the train split has the modality "series"'):
-        training.train(recipe(path), path, tmp_path / "runs", Nobody())
+        train(recipe(path), path, tmp_path / "runs", Nobody())
 
 
 def test_unreadable_inputs_can_count_as_missing(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
     path.write_text(path.read_text().replace("series.npy#0\n", "series.npy#x\n"))
-    run = training.train(recipe(path), path, tmp_path / "runs", Nobody(), on_bad="missing")
+    run = train(recipe(path), path, tmp_path / "runs", Nobody(), on_bad="missing")
     (sentence,) = run.facts()["bad"]
     assert "line 2 (id 's000', series)" in sentence
     assert json.loads((run.folder / "run.json").read_text())["on_bad"] == "missing"
@@ -217,7 +218,7 @@ def test_unreadable_inputs_can_count_as_missing(tmp_path: Path) -> None:
 def test_class_weights_balance(tmp_path: Path) -> None:
     import torch
 
-    from robustmm.training_data import balanced
+    from robustmm.training.data import balanced
 
     torch.testing.assert_close(balanced(torch.tensor([0, 0, 0, 1]), 3), torch.tensor([4 / 9, 4 / 3, 0.0]))
 
@@ -238,7 +239,7 @@ def test_modality_dropout_never_takes_the_last(tmp_path: Path) -> None:
 
 def test_schedules() -> None:
     from robustmm.config.recipe import Train
-    from robustmm.optimise import factor
+    from robustmm.training.optimiser import factor
 
     cosine = Train(epochs=11, warmup=1)
     assert factor(cosine, 0) < 0.02
@@ -252,7 +253,7 @@ def test_schedules() -> None:
 def test_gradient_scaling_methods_default_to_sgd_and_warn_with_adam() -> None:
     from robustmm.config.recipe import Train
     from robustmm.methods import method
-    from robustmm.optimise import optimiser_name
+    from robustmm.training.optimiser import optimiser_name
 
     assert optimiser_name(Train(), method("cal", {})) == "sgd"
     assert optimiser_name(Train(), method("mce", {})) == "adamw"

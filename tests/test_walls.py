@@ -20,17 +20,17 @@ TORCH_SIDE = {
     "robustmm.model.fusion",
     "robustmm.model.fusion_model",
     "robustmm.methods",
-    "robustmm.build",
-    "robustmm.checkpoint",
-    "robustmm.fit",
-    "robustmm.optimise",
-    "robustmm.training",
-    "robustmm.training_data",
-    "robustmm.validate",
+    "robustmm.training.build",
+    "robustmm.training.checkpoint",
+    "robustmm.training.loop",
+    "robustmm.training.optimiser",
+    "robustmm.training.run",
+    "robustmm.training.data",
+    "robustmm.training.validation",
     "robustmm.export",
     "robustmm.parity",
-    "robustmm.ranks",
-    "robustmm.teachers",
+    "robustmm.distributed",
+    "robustmm.training.teachers",
     "robustmm.bench",
     "robustmm.cells",
     "robustmm.torch_session",
@@ -95,15 +95,21 @@ def test_the_bottom_imports_nothing_of_ours_but_errors() -> None:
 def test_methods_touch_no_optimiser_loader_device_or_file() -> None:
     for path in (PACKAGE / "methods").glob("*.py"):
         names = imported(path)
-        assert not any(i.startswith(("torch.optim", "torch.utils", "pathlib", "os", "robustmm.fit")) for i in names), (
-            path
-        )
+        assert not any(
+            i.startswith(("torch.optim", "torch.utils", "pathlib", "os", "robustmm.training.loop")) for i in names
+        ), path
         assert not {"open(", ".cuda(", "torch.save", "torch.load"} & set(path.read_text().split()), path
 
 
 def test_the_loop_names_no_method() -> None:
     names = {path.stem for path in (PACKAGE / "methods").glob("*.py")} - {"__init__", "base", "chain", "combinations"}
-    loop = ("robustmm.fit", "robustmm.training", "robustmm.optimise", "robustmm.training_data", "robustmm.validate")
+    loop = (
+        "robustmm.training.loop",
+        "robustmm.training.run",
+        "robustmm.training.optimiser",
+        "robustmm.training.data",
+        "robustmm.training.validation",
+    )
     for module in loop:
         tree = ast.parse(modules()[module].read_text())
         words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}

@@ -37,10 +37,10 @@ def train(
 ) -> None:
     """Train a recipe (default: digits) and keep the best epoch by valid accuracy."""
     needs_torch()
-    from robustmm import training as work
     from robustmm.cli.live import Live
     from robustmm.errors import UsageError
     from robustmm.runs import Run, newest
+    from robustmm.training import run as work
 
     if resume:
         given = {"--data": data, "--method": method, "--missing": missing, "--epochs": epochs, "--seed": seed,
@@ -68,7 +68,7 @@ def told(run: "Run", live: "Live", json: bool) -> None:
     if FOLLOWS:
         return
     if json:
-        from robustmm.training import result
+        from robustmm.training.run import result
 
         show_json(result(run))
     else:

@@ -25,7 +25,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.config.options import Positive
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.methods.coalitions import every, exact, sampled
@@ -72,7 +72,7 @@ class AGM(Method):
         have = batch.present.T
         truth = batch.target.expand(have.shape).unsqueeze(-1)
         error = -phi.softmax(-1).gather(-1, truth).squeeze(-1).clamp(min=FLOOR).log()
-        error, count = ranks.total(torch.stack([torch.where(have, error, 0.0).sum(1), have.sum(1).double()]))
+        error, count = distributed.total(torch.stack([torch.where(have, error, 0.0).sum(1), have.sum(1).double()]))
         seen, s = count > 0, error / count.clamp(min=1)
         tau = dominance(self.usual, seen & (self.steps > 0))
         kappa = coefficients(tau, dominance(s, seen), self.alpha)

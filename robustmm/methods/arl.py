@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, gate
 from robustmm.methods.coalitions import alone_and_fused
 from robustmm.model.fusion_model import Embedding, FusionModel
@@ -65,7 +65,7 @@ class ARL(Method):
         have, p = present.T, alone.log_softmax(-1)
         entropy = -(p.exp() * p).sum(-1)
         sums = [torch.where(have, x, 0.0).sum(1) for x in (entropy, alone.abs().sum(-1))]
-        H, d, count = ranks.total(torch.stack([*sums, have.sum(1).double()]))
+        H, d, count = distributed.total(torch.stack([*sums, have.sum(1).double()]))
         return boosts(H / count.clamp(min=1), d / count.clamp(min=1), count > 0, self.temperature)
 
 

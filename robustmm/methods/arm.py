@@ -30,7 +30,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import alone_and_fused
 from robustmm.model.fusion_model import Bottleneck, Embedding, FusionModel
@@ -102,10 +102,10 @@ class ARM(Method):
         C = truth(alone, batch.target).T  # (batch, modality)
         weight = torch.ones_like(C) if self.class_weight is None else self.class_weight[batch.target].unsqueeze(-1)
         C = mean(C, torch.where(batch.present, weight, 0.0).to(C.dtype))
-        seen = ranks.total(batch.present.sum(0)) > 0
+        seen = distributed.total(batch.present.sum(0)) > 0
         if seen.sum() < 2:
             return C.new_zeros(())
-        everyones = ranks.total(C.detach()) / ranks.world()
+        everyones = distributed.total(C.detach()) / distributed.world()
         weakest = torch.where(seen, everyones, torch.inf).argmin()
         if self.minmax == "weakest":
             return self.unimodal(alone, batch)[weakest]
@@ -122,7 +122,7 @@ class ARM(Method):
         p_all, error_all = p[-1:].expand(M, -1), error[-1:].expand(M, -1)
         measured = torch.stack([p[:M], p_all, error[:M], error[M:-1], error_all])  # (5, modality, batch)
         sums = torch.where(batch.present.T, measured, 0.0).sum(-1)
-        found = ranks.total(torch.cat([sums, batch.present.sum(0, keepdim=True)]))
+        found = distributed.total(torch.cat([sums, batch.present.sum(0, keepdim=True)]))
         count = found[-1]
         seen = count > 0
         now = contributions(found[:-1] / count.clamp(min=1), seen, model.fusion.classes)
@@ -136,7 +136,9 @@ class ARM(Method):
         right = fused.argmax(-1) == batch.target
         worth = torch.where(right, truth(fused.float(), batch.target), 0.0)
         # of a sample drawn twice, the lesser: whatever the order of writing
-        self.worth.scatter_reduce_(0, ranks.gathered(batch.index), ranks.gathered(worth), "amin", include_self=False)
+        self.worth.scatter_reduce_(
+            0, distributed.gathered(batch.index), distributed.gathered(worth), "amin", include_self=False
+        )
 
 
 def truth(logits: Tensor, target: Tensor) -> Tensor:

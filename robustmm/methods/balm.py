@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate
 from robustmm.model.fusion import Concat, Fusion, Sum, masked
 from robustmm.model.fusion_model import Embedding, FusionModel
@@ -86,7 +86,7 @@ class BALM(Method):
         p, q = fused.log_softmax(-1), alone.log_softmax(-1)
         kl = (p.exp() * (p - q)).sum(-1)  # (modality, batch)
         have = present.T
-        summed, count = ranks.total(torch.stack([torch.where(have, kl, 0.0).sum(1), have.sum(1).double()]))
+        summed, count = distributed.total(torch.stack([torch.where(have, kl, 0.0).sum(1), have.sum(1).double()]))
         seen = count > 0
         now = torch.where(seen, summed / count.clamp(min=1), self.last)
         self.coefficient.copy_(coefficients(self.last - now if self.steps else torch.zeros_like(now)))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.config.registry import Registry
 from robustmm.model.fusion_model import Embedding, FusionModel
 
@@ -115,4 +115,4 @@ def mean(x: Tensor, weight: Tensor) -> Tensor:
     Counted so that the average of the ranks' values, and of their gradients, is that of the whole batch.
     """
     summed = torch.where(weight > 0, x, 0.0).mul(weight).sum(0)
-    return ranks.world() * summed / ranks.total(weight.sum(0)).clamp(min=1e-8)
+    return distributed.world() * summed / distributed.total(weight.sum(0)).clamp(min=1e-8)

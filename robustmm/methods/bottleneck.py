@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.model.fusion_model import Bottleneck, Embedding
 
 
@@ -22,7 +22,7 @@ class VariationalBottleneck(Bottleneck):
     def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
         both = torch.stack([self.one(m, encoded[:, m], present[:, m]) for m in range(len(self.parts))], dim=1)
         mean, logvar = both.chunk(2, dim=-1)
-        z = mean + ranks.normal_like(mean) * (0.5 * logvar).exp() if self.training else mean
+        z = mean + distributed.normal_like(mean) * (0.5 * logvar).exp() if self.training else mean
         return Embedding(z, present, encoded, mean, logvar)
 
     def single(self, encoded: Tensor, modality: int) -> Tensor:
@@ -36,6 +36,6 @@ class VariationalBottleneck(Bottleneck):
             said: Tensor = part(z)
             return said
         seen = rows.nonzero()[:, 0]
-        part.train(ranks.size(seen) > 1)
+        part.train(distributed.size(seen) > 1)
         said = part(z[seen])
         return said.new_zeros(len(z), said.shape[1]).index_put((seen,), said)

@@ -26,7 +26,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate, mean
 from robustmm.methods.bottleneck import VariationalBottleneck
 from robustmm.methods.coalitions import alone_and_fused, coalitions
@@ -117,7 +117,7 @@ class CAL(Method):
         alone = logits[game.alone]
         said = u[game.alone] if self.confidence == "potential" else certainty(alone, batch.target, self.confidence)
         measured = torch.stack([(game.weights @ u).T, said.T])  # (2, batch, modality)
-        sums = ranks.total(
+        sums = distributed.total(
             torch.cat([torch.where(batch.present, measured, 0.0).sum(1), batch.present.sum(0, keepdim=True)])
         )
         seen = sums[2] > 0

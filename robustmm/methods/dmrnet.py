@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import EXACT
 from robustmm.methods.combinations import codes, kept_at_random
@@ -53,7 +53,7 @@ class ProbabilisticFusion(Fusion):
         """mu and logvar (batch, width) in training; rows with nothing present are normalised as in evaluation."""
         both = self.moments(z.flatten(1))
         rows = present.any(1).nonzero()[:, 0]
-        self.norm.train(self.training and ranks.size(rows) > 1)
+        self.norm.train(self.training and distributed.size(rows) > 1)
         seen = self.norm(both[rows]).float()  # first: autograd forbids running statistics that move after use
         mu, logvar = self.settled(both).float().index_put((rows,), seen).chunk(2, -1)
         return mu, logvar
@@ -85,7 +85,7 @@ class DMRNet(Method):
         assert isinstance(fusion, ProbabilisticFusion)
         kept = kept_at_random(batch.present)
         mu, logvar = fusion.distribution(torch.where(kept.unsqueeze(-1), embedding.z, 0.0), kept)
-        noise = ranks.normal_like(mu) * (0.5 * logvar).exp() if self.training else 0.0
+        noise = distributed.normal_like(mu) * (0.5 * logvar).exp() if self.training else 0.0
         some = kept.any(1).to(mu.dtype)
         kind = codes(kept) if len(kept[0]) <= EXACT else kept.sum(1)
         if int(self.epoch) < self.warmup:
@@ -104,7 +104,7 @@ class DMRNet(Method):
     def gather(self, kind: Tensor, logvar: Tensor) -> None:
         """Adds the batch's variances to their combinations'."""
         each = F.one_hot(kind, len(self.met)).double()
-        spread, met = ranks.total(torch.stack([logvar.double().exp().mean(-1) @ each, each.sum(0)]))
+        spread, met = distributed.total(torch.stack([logvar.double().exp().mean(-1) @ each, each.sum(0)]))
         self.spread += spread
         self.met += met
 

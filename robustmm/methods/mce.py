@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.config.options import Positive, Rate
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import coalitions, exact
@@ -119,7 +119,7 @@ class MCE(Method):
             own = (game.masks[:, None] & batch.present).any(-1)  # v(nothing) = 0
             phi = (game.weights @ (right * own)).T  # (batch, modality), 0 for the absent
             used = (phi * batch.present.sum(1, keepdim=True)).sum(0)
-        capable, used, count = ranks.total(torch.stack([capable, used, batch.present.double().sum(0)]))
+        capable, used, count = distributed.total(torch.stack([capable, used, batch.present.double().sum(0)]))
         b: Tensor = (capable - used) / count.clamp(min=1)
         return b.clamp(0, None if self.valuation == "paper" else 1)
 
@@ -163,8 +163,8 @@ def drawn_subsets(present: Tensor, K: int) -> Tensor:
     """K subsets (K, batch, modality) of what each sample has: any; half of the time, and in place of the empty one, a
     single modality."""
     M = present.shape[1]
-    drawn = present & (ranks.uniform(present, K, M).movedim(1, 0) < 0.5)
-    pick = torch.where(present, ranks.uniform(present, K, M).movedim(1, 0), -1.0).argmax(-1)
+    drawn = present & (distributed.uniform(present, K, M).movedim(1, 0) < 0.5)
+    pick = torch.where(present, distributed.uniform(present, K, M).movedim(1, 0), -1.0).argmax(-1)
     single = F.one_hot(pick, present.shape[1]).bool() & present
-    lone = (ranks.uniform(present, K).T < 0.5) | ~drawn.any(-1)
+    lone = (distributed.uniform(present, K).T < 0.5) | ~drawn.any(-1)
     return torch.where(lone.unsqueeze(-1), single, drawn)

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import EXACT
 from robustmm.methods.combinations import kept_at_random
@@ -86,7 +86,7 @@ class MMANet(Method):
         left = self.masks[:, None] & batch.present  # (combination, batch, modality)
         said = model.decode_subsets(embedding.z, left).argmax(-1)
         said = F.one_hot(said, self.counts.shape[1]).double() * left.any(-1, keepdim=True)
-        self.counts += ranks.total(said.sum(1))
+        self.counts += distributed.total(said.sum(1))
 
     def end_epoch(self, model: FusionModel, data: TrainingData) -> None:
         super().end_epoch(model, data)

@@ -25,7 +25,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.model.fusion import Additive
 from robustmm.model.fusion_model import Embedding, FusionModel
@@ -65,7 +65,7 @@ class OGMGE(Method):
         super().backward(model, losses)
         if not self.modulates():
             return
-        ranks.average_gradients(model.parameters())  # the noise is as large as the whole batch's gradient
+        distributed.average_gradients(model.parameters())  # the noise is as large as the whole batch's gradient
         for name, factor in zip(model.modalities, self.factor.tolist(), strict=True):
             for weight in weights(model.encoders[name], model.projections[name], self.kernels):
                 if weight.grad is not None and weight.grad.any():  # nobody has m: None, or zeros from other ranks
@@ -79,7 +79,7 @@ class OGMGE(Method):
         have = batch.present.T
         truth = batch.target.expand(have.shape).unsqueeze(-1)
         p = alone.double().softmax(-1).gather(-1, truth).squeeze(-1)
-        score, count = ranks.total(torch.stack([torch.where(have, p, 0.0).sum(1), have.sum(1).double()]))
+        score, count = distributed.total(torch.stack([torch.where(have, p, 0.0).sum(1), have.sum(1).double()]))
         return factors(score / count.clamp(min=1), count > 0, self.alpha)
 
 

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.model.fusion import Additive, uniform
 from robustmm.model.fusion_model import Embedding, FusionModel
@@ -93,7 +93,7 @@ class QMF(Method):
         """Adds this step's cross-entropies to the history of the samples of all ranks."""
         ce = -s.float().log_softmax(-1).gather(-1, batch.target.view(-1, 1, 1).expand(-1, s.shape[1], 1)).squeeze(-1)
         added = torch.where(batch.present, ce, 0.0)
-        self.history.index_add_(0, ranks.gathered(batch.index), ranks.gathered(added))
+        self.history.index_add_(0, distributed.gathered(batch.index), distributed.gathered(added))
 
 
 def energy(s: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.config.options import Positive
 from robustmm.methods import cal
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
@@ -146,7 +146,7 @@ class RedCore(Method):
         """rec (modality,); the weights move by it before they are used, as in the authors' code."""
         known = present & (present.sum(1, keepdim=True) > 1)
         rec = mean((imputed - z).float().square().sum(-1), known.float())
-        self.move(ranks.total(rec.detach().double()) / ranks.world(), ranks.total(known.sum(0)) > 0)
+        self.move(distributed.total(rec.detach().double()) / distributed.world(), distributed.total(known.sum(0)) > 0)
         return rec
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.errors import UsageError
 from robustmm.metrics.contribution import subsets
 from robustmm.model.encoders.base import Encoder
@@ -118,7 +118,7 @@ class FusionModel(nn.Module):
             encoded: Tensor = projection(encoder(x))
             return encoded
         out = torch.zeros(len(x), self.width, device=x.device)
-        if bool(rows.any()) or ranks.world() > 1:  # other ranks' batch statistics wait for this one's
+        if bool(rows.any()) or distributed.world() > 1:  # other ranks' batch statistics wait for this one's
             out = out.index_put((rows.nonzero()[:, 0],), projection(encoder(x[rows])).to(out.dtype))
         return out
 

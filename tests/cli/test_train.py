@@ -18,11 +18,11 @@ import jsonschema
 import pytest
 import worlds
 
-from robustmm import checkpoint
 from robustmm.cli import console
 from robustmm.cli.live import Live
 from robustmm.config.toml import to_toml
 from robustmm.runs import Run
+from robustmm.training import checkpoint
 
 Cli = Callable[..., Any]
 

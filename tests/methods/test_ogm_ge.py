@@ -186,7 +186,7 @@ def test_ranks_average_before_they_add_noise(monkeypatch: pytest.MonkeyPatch) ->
         for p in parameters:  # type: ignore[attr-defined]
             p.grad *= 2
 
-    monkeypatch.setattr("robustmm.ranks.average_gradients", doubled)
+    monkeypatch.setattr("robustmm.distributed.average_gradients", doubled)
     step(model, method, data.batch())
     torch.testing.assert_close(seen[0], plain)
     torch.testing.assert_close(model.encoders["m1"][0].weight.grad, 2 * float(method.factor[1]) * plain)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from robustmm.metrics import classification, contribution
 from robustmm.model.fusion_model import FusionModel
-from robustmm.training_data import TrainingSplit
+from robustmm.training.data import TrainingSplit
 
 
 def validate(model: FusionModel, data: TrainingSplit, prior: NDArray[np.float64]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from robustmm.modalities import Modality
 from robustmm.model.encoders import ENCODERS, default_encoder, encoder
 from robustmm.model.fusion import FUSIONS, fusion
 from robustmm.model.fusion_model import FusionModel
-from robustmm.optimise import DEFAULT_RATE, optimiser_name
+from robustmm.training.optimiser import DEFAULT_RATE, optimiser_name
 
 
 def fused_model(recipe: Recipe, modalities: Sequence[Modality], classes: int) -> FusionModel:

@@ -24,7 +24,7 @@ def optimiser_name(settings: Train, method: Method) -> str:
     return settings.optimiser
 
 
-def optimiser(settings: Train, model: nn.Module, method: Method) -> torch.optim.Optimizer:
+def build_optimiser(settings: Train, model: nn.Module, method: Method) -> torch.optim.Optimizer:
     parameters = [p for p in (*model.parameters(), *method.parameters()) if p.requires_grad]
     name = optimiser_name(settings, method)
     rate = settings.learning_rate or DEFAULT_RATE[name]

@@ -12,8 +12,7 @@ from typing import Any
 
 import torch
 
-from robustmm import checkpoint, ranks, runs
-from robustmm.build import effective_recipe, fused_model
+from robustmm import distributed, runs
 from robustmm.conditions import missing
 from robustmm.config.recipe import Recipe
 from robustmm.config.toml import to_toml
@@ -22,14 +21,16 @@ from robustmm.data.manifest import Manifest, class_names, read
 from robustmm.data.prior import prior
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.evaluation.source import EMBEDDED
-from robustmm.fit import Progress, Tensors, Watcher, fit
 from robustmm.methods import method
 from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.results import Number, Result
 from robustmm.runs import Run
-from robustmm.teachers import Teachers
-from robustmm.training_data import TrainingSplit
+from robustmm.training import checkpoint
+from robustmm.training.build import effective_recipe, fused_model
+from robustmm.training.data import TrainingSplit
+from robustmm.training.loop import Progress, Tensors, Watcher, fit
+from robustmm.training.teachers import Teachers
 
 
 def train(
@@ -41,7 +42,7 @@ def train(
     """
     recipe = effective_recipe(recipe)  # refuses a wrong method or option before any data is read
     table = read(manifest)
-    with ranks.group(), ranks.own_folder(root) as place:
+    with distributed.group(), distributed.own_folder(root) as place:
         prepared = prepare(recipe, table, watcher, on_bad)
         model = drawn(recipe, prepared)
         run = runs.new(place, recipe.name)
@@ -54,10 +55,10 @@ def resume(run: Run, watcher: Watcher, answers: Path | None = None) -> Run:
     """Continues an interrupted run from its last whole epoch; the weights will be those of an uninterrupted run."""
     facts = run.facts()
     recipe = Recipe.model_validate(facts["recipe"])
-    with ranks.group(), ranks.own_folder(run.folder.parent) as place, resumable(run):
+    with distributed.group(), distributed.own_folder(run.folder.parent) as place, resumable(run):
         if place != run.folder.parent:
             run = Run(Path(shutil.copytree(run.folder, place / run.folder.name)))
-        ranks.wait()
+        distributed.wait()
         prepared = prepare(recipe, read(Path(facts["manifest"])), watcher, facts["on_bad"])
         resumed = None
         if run.checkpoint.exists():
@@ -170,7 +171,7 @@ def _train(
         parameters=sum(p.numel() for p in model.parameters()),
         device=str(device),
         threads=torch.get_num_threads(),
-        ranks=ranks.world(),
+        ranks=distributed.world(),
         bad=prepared.training.bad + prepared.valid.bad,
         **({} if resumed else {"teacher_seconds": taught.seconds}),
     )

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustmm import checkpoint
-from robustmm.build import fused_model
 from robustmm.config.recipe import Recipe
-from robustmm.fit import Tensors, Watcher, fit
 from robustmm.methods import Method
 from robustmm.metrics.classification import FLOOR
 from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
-from robustmm.training_data import TrainingSplit
-from robustmm.validate import subset_probabilities
+from robustmm.training import checkpoint
+from robustmm.training.build import fused_model
+from robustmm.training.data import TrainingSplit
+from robustmm.training.loop import Tensors, Watcher, fit
+from robustmm.training.validation import subset_probabilities
 
 
 class Teachers:

@@ -7,14 +7,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from robustmm import checkpoint, optimise, ranks
+from robustmm import distributed
 from robustmm.config.recipe import Train
 from robustmm.data.prior import prior
 from robustmm.errors import UsageError
 from robustmm.methods import Method
 from robustmm.model.fusion_model import FusionModel
-from robustmm.training_data import TrainingSplit
-from robustmm.validate import better, validate
+from robustmm.training import checkpoint
+from robustmm.training.data import TrainingSplit
+from robustmm.training.optimiser import build_optimiser, set_rate
+from robustmm.training.validation import better, validate
 
 Tensors = dict[str, Tensor]
 
@@ -53,8 +55,8 @@ def fit(
     Every epoch draws from its own seed, so a fit resumed after epoch e is bit for bit the uninterrupted one.
     `keep` is called after each epoch with the state to checkpoint; best weights stand under "best.".
     """
-    ranks.synchronised(model), ranks.synchronised(method)
-    optimiser = optimise.optimiser(settings, model, method)
+    distributed.synchronised(model), distributed.synchronised(method)
+    optimiser = build_optimiser(settings, model, method)
     learning = [p for group in optimiser.param_groups for p in group["params"]]
     progress, best = Progress(), {}
     if resumed:
@@ -73,13 +75,13 @@ def fit(
         for step, batch in enumerate(
             data.batches(settings.batch, method.sample_weights(epoch), settings.modality_dropout)
         ):
-            rate = optimise.set_rate(optimiser, settings, epoch + step / steps)
+            rate = set_rate(optimiser, settings, epoch + step / steps)
             with torch.autocast(data.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                 embedding = model.embedding(batch.inputs, batch.present)
                 losses = method.losses(model, batch, embedding)
             optimiser.zero_grad(set_to_none=True)
             method.backward(model, losses)
-            ranks.average_gradients(learning)
+            distributed.average_gradients(learning)
             norm = torch.nn.utils.clip_grad_norm_(learning, settings.clip)
             if not torch.isfinite(norm):
                 raise UsageError(
@@ -88,7 +90,9 @@ def fit(
                 )
             optimiser.step()
             for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(ranks.total(value.detach())) / ranks.world() / steps
+                sums[name] = (
+                    sums.get(name, 0.0) + float(distributed.total(value.detach())) / distributed.world() / steps
+                )
             watcher.step()
         method.end_epoch(model, data)
         scores = validate(model, valid, frequencies)

@@ -7,14 +7,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from robustmm import ranks
+from robustmm import distributed
 from robustmm.data.loading import Split
 from robustmm.methods import Batch
 from robustmm.methods.combinations import dropped
 
 
 class Answers(Protocol):
-    """Frozen teachers' answers to a split; see robustmm.teachers."""
+    """Frozen teachers' answers to a split; see robustmm.training.teachers."""
 
     def unimodal(self, data: "TrainingSplit") -> Tensor: ...
     def joint(self, data: "TrainingSplit") -> tuple[Tensor, Tensor]: ...
@@ -74,7 +74,7 @@ class TrainingSplit:
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]
         for rows in parts:
-            batch = self.batch(ranks.mine(rows))
+            batch = self.batch(distributed.mine(rows))
             if dropout:
                 batch.present = dropped(batch.present, dropout)
             yield batch

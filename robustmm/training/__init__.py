@@ -1,0 +1,1 @@
+"""A training run: data, model, method and loop, in a folder from which it can be resumed."""
