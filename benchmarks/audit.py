@@ -23,7 +23,6 @@ from threading import Event, Thread
 import numpy as np
 import onnxruntime
 
-from robustmm import export
 from robustmm.audit import begin
 from robustmm.audit.run import CLEAN, Audit, Plans
 from robustmm.audit.setting import Setting, work
@@ -33,6 +32,7 @@ from robustmm.config.recipe import build
 from robustmm.data.loading import fed, targets
 from robustmm.data.manifest import Manifest, read
 from robustmm.evaluation.evaluate import Evaluation, evaluate
+from robustmm.exporting import export
 from robustmm.metrics.contribution import log_probability_game, shapley, subsets
 from robustmm.runtime.session import Session
 from robustmm.training.run import train

@@ -26,7 +26,7 @@ from robustmm.config.recipe import Recipe
 from robustmm.data.loading import targets
 from robustmm.data.manifest import class_names, read
 from robustmm.errors import InterruptedRun, RobustmmError, UsageError
-from robustmm.export import Facts
+from robustmm.exporting.export import Facts
 from robustmm.methods import method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.system import locked

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from robustmm.export import trained
+from robustmm.exporting.export import trained
 from robustmm.runs import Run
 from robustmm.runtime.session import Embeddings, Session, softmax
 

@@ -7,8 +7,8 @@ from robustmm.audit.result import AuditResult
 from robustmm.data.check import ManifestFacts
 from robustmm.evaluation.attack_result import AttackResult
 from robustmm.evaluation.predict import Prediction
+from robustmm.exporting.parity import Proof
 from robustmm.metrics.paired import BenchResult
-from robustmm.parity import Proof
 from robustmm.results import Result
 from robustmm.training.run import TrainResult
 

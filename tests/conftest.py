@@ -17,7 +17,7 @@ settings.load_profile("shared")
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run over `worlds.manifest`, with its model.onnx beside it."""
-    from robustmm import export
+    from robustmm.exporting import export
     from robustmm.training.run import train
 
     folder = tmp_path_factory.mktemp("world")

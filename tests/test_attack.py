@@ -13,8 +13,8 @@ from robustmm.data.manifest import Manifest
 from robustmm.evaluation import attack
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.evaluation.predict import Prediction
+from robustmm.exporting.parity import Proof
 from robustmm.metrics import statistics
-from robustmm.parity import Proof
 from robustmm.results import Result
 from robustmm.runtime.session import Session
 from robustmm.training.run import TrainResult

@@ -9,7 +9,6 @@ import pytest
 import soundfile
 from worlds import Nobody, manifest, tables
 
-from robustmm import export
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.config import shelf
 from robustmm.config.recipe import Recipe, build, load
@@ -17,6 +16,7 @@ from robustmm.corruptions import kinds, names
 from robustmm.data.manifest import read
 from robustmm.evaluation import attack
 from robustmm.evaluation.evaluate import evaluate
+from robustmm.exporting import export
 from robustmm.methods import METHODS
 from robustmm.model.fusion import FUSIONS
 from robustmm.runs import Run

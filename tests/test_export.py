@@ -7,12 +7,12 @@ import pytest
 import torch
 from worlds import Nobody, manifest, recipe
 
-from robustmm import export, parity
 from robustmm.data.loading import loaded
 from robustmm.data.manifest import read
 from robustmm.errors import DataError
-from robustmm.parity import Tolerance
-from robustmm.precision import half, int8
+from robustmm.exporting import export, parity
+from robustmm.exporting.parity import Tolerance
+from robustmm.exporting.precision import half, int8
 from robustmm.runs import Run
 from robustmm.runtime.session import Session, metadata, opened
 from robustmm.training.run import train

@@ -269,7 +269,7 @@ class Dual(torch.nn.Module):
 @pytest.fixture(scope="session")
 def dual(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
     """An export as the transformers library's users make it, with its tokenizer beside it."""
-    from robustmm.export import quiet
+    from robustmm.exporting.export import quiet
 
     folder = tmp_path_factory.mktemp("dual")
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])},

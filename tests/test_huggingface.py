@@ -8,8 +8,8 @@ import torch
 from samples import PLAIN, agrees, built, drawn, exporting
 from torch import Tensor, nn
 
-from robustmm import export
 from robustmm.errors import UsageError
+from robustmm.exporting import export
 from robustmm.modalities import Image, Modality, Video
 from robustmm.model.encoders import encoder
 from robustmm.model.encoders.backbone import Fit

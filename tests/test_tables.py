@@ -20,7 +20,7 @@ from robustmm.evaluation.attack import (
     Scores,
 )
 from robustmm.evaluation.predict import ClassProbability, Prediction, Support
-from robustmm.parity import Pattern, Proof
+from robustmm.exporting.parity import Pattern, Proof
 from robustmm.report import tables
 from robustmm.report.bars import bar, stacked
 

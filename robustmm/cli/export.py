@@ -22,8 +22,8 @@ def export(
 ) -> None:
     """Export a run as one ONNX file and prove that it answers as the trained model does."""
     needs_torch()
-    from robustmm import export as work
     from robustmm.errors import UsageError
+    from robustmm.exporting import export as work
     from robustmm.report import tables
     from robustmm.runs import Run, newest
 

@@ -14,7 +14,7 @@ from robustmm.evaluation.predict import Prediction
 from robustmm.report.bars import COLOURS, bar, plain
 
 if TYPE_CHECKING:  # the proof stands above the wall
-    from robustmm.parity import Proof
+    from robustmm.exporting.parity import Proof
 
 BAR = 6
 

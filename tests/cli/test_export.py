@@ -13,8 +13,8 @@ import jsonschema
 import onnx
 import pytest
 
-from robustmm import export, parity
-from robustmm.parity import Tolerance
+from robustmm.exporting import export, parity
+from robustmm.exporting.parity import Tolerance
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 

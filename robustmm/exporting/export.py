@@ -20,11 +20,11 @@ from robustmm.data.loading import loaded
 from robustmm.data.manifest import read
 from robustmm.errors import DataError
 from robustmm.evaluation.source import EMBEDDED
+from robustmm.exporting.parity import Proof, proof
+from robustmm.exporting.precision import half, int8
 from robustmm.methods import method
 from robustmm.modalities import AnyModality, Modality
 from robustmm.model.fusion_model import FusionModel
-from robustmm.parity import Proof, proof
-from robustmm.precision import half, int8
 from robustmm.runs import Run
 from robustmm.runtime.session import FORMAT, METADATA
 from robustmm.training import checkpoint

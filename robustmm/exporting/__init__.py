@@ -1,0 +1,1 @@
+"""torch to ONNX, the proof that both answer alike, and smaller files."""
