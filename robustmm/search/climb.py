@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from robustmm.corruptions import generator
 from robustmm.runtime.session import Session
-from robustmm.search.rows import Eps, Inputs, Rows
+from robustmm.search.samples import Eps, Inputs, Rows
 from robustmm.search.windows import bounds, share, start, struck
 
 NEVER = 2**31

@@ -18,7 +18,7 @@ from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Change
 from robustmm.metrics import statistics
 from robustmm.runtime.session import Session
-from robustmm.search.arms import Noises, arms, corruptions, encoded
+from robustmm.search.choices import Noises, arms, corruptions, encoded
 from robustmm.search.mixes import Board, Mix, search
 from robustmm.search.outcome import MixOutcome, MixPoint, Spend
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from robustmm.metrics.classification import correct, surprise
 from robustmm.runtime.runner import batches
 from robustmm.runtime.session import Session
-from robustmm.search.arms import Arm, Bank
+from robustmm.search.choices import Arm, Bank
 from robustmm.search.outcome import Way
 
 EXHAUSTIVE = 2**21

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from robustmm.metrics.statistics import paired_bootstrap, wilson
 from robustmm.search.climb import NEVER
 from robustmm.search.outcome import Check
-from robustmm.search.rows import Bools
+from robustmm.search.samples import Bools
 
 DISAGREE = 0.01
 """Share of the samples that may answer otherwise when their adversarial inputs are run anew (kernels round)."""

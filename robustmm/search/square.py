@@ -15,11 +15,11 @@ from robustmm.data.manifest import Manifest
 from robustmm.evaluation.attack import proportion
 from robustmm.runtime.session import Session
 from robustmm.search import sanity
-from robustmm.search.aims import WHOLE, Aim, aims
 from robustmm.search.climb import NEVER, Climb
 from robustmm.search.outcome import First, Norm, Robust, SquareOutcome, SquareRun
-from robustmm.search.rows import Bools, Rows
+from robustmm.search.samples import Bools, Rows
 from robustmm.search.sanity import Measured
+from robustmm.search.targets import WHOLE, Aim, aims
 from robustmm.search.windows import UNITS
 
 ENOUGH = 100

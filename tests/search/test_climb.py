@@ -15,7 +15,7 @@ from robustmm.runtime.session import Session, softmax
 from robustmm.search import climb as module
 from robustmm.search import windows
 from robustmm.search.climb import NEVER, Climb, margin
-from robustmm.search.rows import Rows
+from robustmm.search.samples import Rows
 
 
 def rows_of(session: Any, table: Manifest) -> Rows:

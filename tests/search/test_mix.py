@@ -22,7 +22,7 @@ from robustmm.metrics.statistics import wilson
 from robustmm.runtime.session import Session
 from robustmm.search import mix as module
 from robustmm.search import mixes
-from robustmm.search.arms import Arm, Bank, arms, corruptions, encoded
+from robustmm.search.choices import Arm, Bank, arms, corruptions, encoded
 from robustmm.search.mix import half, mix
 from robustmm.search.mixes import Board
 from robustmm.search.outcome import MixOutcome

@@ -9,7 +9,7 @@ import pytest
 from linear import fade, weak
 
 from robustmm.search import mixes
-from robustmm.search.arms import Arm
+from robustmm.search.choices import Arm
 from robustmm.search.mixes import Mix, search
 
 QUARTERS = (0.25, 0.5, 0.75, 1.0)

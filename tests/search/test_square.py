@@ -17,11 +17,11 @@ from robustmm.metrics.statistics import wilson
 from robustmm.modalities import Features, Text
 from robustmm.runtime.session import Session
 from robustmm.search import climb
-from robustmm.search.aims import WHOLE
 from robustmm.search.climb import NEVER, Climb
 from robustmm.search.outcome import SquareOutcome
-from robustmm.search.rows import Rows
+from robustmm.search.samples import Rows
 from robustmm.search.square import square
+from robustmm.search.targets import WHOLE
 
 CHECKS = ["never above clean", "at least as strong as noise", "whole range reaches chance", "adversarial inputs replay"]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from robustmm.errors import UsageError, known
 from robustmm.runtime.session import Session
-from robustmm.search.rows import Eps
+from robustmm.search.samples import Eps
 from robustmm.search.windows import UNITS, size
 
 EPS = {"image": 8 / 255, "video": 8 / 255, "audio": 0.01, "series": 0.1, "features": 0.1}
