@@ -23,9 +23,9 @@ from threading import Event, Thread
 import numpy as np
 import onnxruntime
 
-from robustmm.audit import begin
-from robustmm.audit.run import CLEAN, Audit, Plans
-from robustmm.audit.setting import Setting, work
+from robustmm.auditing import prepare
+from robustmm.auditing.run import CLEAN, Audit, Plans
+from robustmm.auditing.spec import Setting, work
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.cross import CrossTable
 from robustmm.config.recipe import build
@@ -153,7 +153,7 @@ def overhead(folder: Path) -> None:
     """An audit by one worker against the time of its corruptions and onnxruntime calls alone."""
     path, manifest = next(folder.glob("model2/runs/*/model.onnx")), folder / "model2" / "manifest.csv"
     setting = Setting(path, manifest, limit=16)
-    asked = begin.plans("common", setting, (), 0.0, None)  # at a share of 0 nothing breaks: no halving to time
+    asked = prepare.plans("common", setting, (), 0.0, None)  # at a share of 0 nothing breaks: no halving to time
     wall, _ = timed(Audit(setting, asked, folder / "audit", 1, silent).run)
     made = work(setting)
     evaluation = made.evaluation([CLEAN, *asked.conditions])

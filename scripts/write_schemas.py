@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from robustmm.audit.result import AuditResult
+from robustmm.auditing.result import AuditResult
 from robustmm.data.check import ManifestFacts
 from robustmm.evaluation.attack_result import AttackResult
 from robustmm.evaluation.predict import Prediction

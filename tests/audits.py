@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from robustmm.audit import passes, setting
-from robustmm.audit.result import AuditResult, ConditionResult, Floor, Group, ModalityUnder
-from robustmm.audit.run import Audit, Plans
-from robustmm.audit.setting import Setting
+from robustmm.auditing import cells, spec
+from robustmm.auditing.result import AuditResult, ConditionResult, Floor, Group, ModalityUnder
+from robustmm.auditing.run import Audit, Plans
+from robustmm.auditing.spec import Setting
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Change, Estimate
@@ -46,8 +46,8 @@ def silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def forget() -> None:
     """As in another process: nothing is opened yet."""
-    setting.work.cache_clear()
-    passes._CURRENT.clear()
+    spec.work.cache_clear()
+    cells._CURRENT.clear()
 
 
 def made(

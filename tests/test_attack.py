@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from robustmm.audit.result import AuditResult
+from robustmm.auditing.result import AuditResult
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.check import ManifestFacts
 from robustmm.data.manifest import Manifest

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robustmm.audit.store import DAMAGED
+from robustmm.auditing.store import DAMAGED
 from robustmm.evaluation.records import ARRAYS, FACTS, Records, joined, load
 
 

@@ -7,7 +7,7 @@ import pytest
 from audits import FLOOR, group, modality, outcome, result
 from rich.console import Console
 
-from robustmm.audit.result import (
+from robustmm.auditing.result import (
     AuditResult,
     Breaking,
     ConditionResult,

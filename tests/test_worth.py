@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from robustmm.audit.summary import weighed
+from robustmm.auditing.summary import weighed
 from robustmm.evaluation import subsets
 from robustmm.evaluation.records import Records
 from robustmm.evaluation.subsets import Baseline, projected, recorded, stand_ins

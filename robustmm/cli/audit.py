@@ -54,8 +54,8 @@ def audit(
     runs: Runs = Path("runs"),
 ) -> None:
     """Audit a model: every condition of a suite, where it breaks, and what each modality contributes."""
-    from robustmm.audit import begin
-    from robustmm.audit.setting import Setting
+    from robustmm.auditing import prepare
+    from robustmm.auditing.spec import Setting
     from robustmm.evaluation.source import of_model
     from robustmm.report import audit as report
     from robustmm.runs import newest_model
@@ -67,12 +67,12 @@ def audit(
     note(f"data: split {split} of {manifest}" + ("" if data else " (what the model was trained on)"))
     setting = Setting(
         model=path, manifest=manifest, describe=describe, split=split, limit=limit, seed=seed, on_bad=on_bad_input,
-        baseline=baseline, provider=provider, threads=threads, batch=batch or begin.BATCH,
+        baseline=baseline, provider=provider, threads=threads, batch=batch or prepare.BATCH,
     )  # fmt: skip
-    plans = begin.plans(suite, setting, tuple(by or ()), share, reference)
-    folder = to or begin.folder(setting, plans)
-    begin.prepare(folder, fresh)
-    made = begin.audit(setting, plans, folder, workers, progress, note, measure=batch is None)
+    plans = prepare.plans(suite, setting, tuple(by or ()), share, reference)
+    folder = to or prepare.folder(setting, plans)
+    prepare.prepare(folder, fresh)
+    made = prepare.audit(setting, plans, folder, workers, progress, note, measure=batch is None)
     result = made.run()
     if json:
         show_json(result)

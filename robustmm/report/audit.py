@@ -7,7 +7,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.audit.result import AuditResult, Breaking, ConditionResult
+from robustmm.auditing.result import AuditResult, Breaking, ConditionResult
 from robustmm.report import search
 from robustmm.report.bars import COLOURS, plain
 from robustmm.report.tables import grid, interval, number, percent, points, signed

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from robustmm.audit import batch
+from robustmm.auditing import batch
 from robustmm.modalities import Features
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from audits import outcome, result
 
-from robustmm.audit.compared import audited, called, reference
-from robustmm.audit.envelope import ladders
-from robustmm.audit.result import Reference
+from robustmm.auditing.envelope import ladders
+from robustmm.auditing.reference import audited, called, reference
+from robustmm.auditing.result import Reference
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
 

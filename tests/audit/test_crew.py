@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from jobs import deaf, ignores, killed, refused, slow, square
 
-from robustmm.audit import crew
-from robustmm.audit.crew import Crew
+from robustmm.auditing import workers
+from robustmm.auditing.workers import Crew
 from robustmm.errors import DataError, InterruptedRun
 
 
@@ -76,7 +76,7 @@ def test_ctrl_c_is_for_the_one_that_was_asked() -> None:
 
 
 def test_the_others_progress_is_looked_at_while_they_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "TICK", 0.01)
+    monkeypatch.setattr(workers, "TICK", 0.01)
     ticks: list[float] = []
     with Crew(2) as some:
         list(some.each(time.sleep, [(0.3,), (0.3,)], lambda: ticks.append(time.monotonic())))
@@ -85,21 +85,21 @@ def test_the_others_progress_is_looked_at_while_they_work(monkeypatch: pytest.Mo
 
 def test_ctrl_c_while_workers_start_is_heard_when_they_have() -> None:
     begun: list[None] = []
-    with pytest.raises(KeyboardInterrupt), crew._undisturbed():
+    with pytest.raises(KeyboardInterrupt), workers._undisturbed():
         begun.append(os.kill(os.getpid(), signal.SIGINT))
     assert begun == [None], "what was begun was ended"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with pytest.raises(ValueError, match="mine"), crew._undisturbed():
+    with pytest.raises(ValueError, match="mine"), workers._undisturbed():
         raise ValueError("mine")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    with crew._undisturbed():
+    with workers._undisturbed():
         pass
 
 
 def test_workers_are_born_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before they can say so themselves."""
-    monkeypatch.setattr(crew, "_quiet", None)
+    monkeypatch.setattr(workers, "_quiet", None)
     with Crew(2) as some:
         assert list(some.each(deaf, [(1,), (2,)])) == [True, True]
 

@@ -1,8 +1,8 @@
 import pytest
 from audits import modality, outcome
 
-from robustmm.audit.curves import rates, shifts
-from robustmm.audit.result import Rates
+from robustmm.auditing.curves import rates, shifts
+from robustmm.auditing.result import Rates
 from robustmm.conditions.condition import Condition, Noise
 
 CLEAN = outcome()

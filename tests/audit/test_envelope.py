@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import SIX
 
-from robustmm.audit.envelope import HALVINGS, Ladder, accuracy, breaking, halved, ladders
-from robustmm.audit.result import Breaking
+from robustmm.auditing.envelope import HALVINGS, Ladder, accuracy, breaking, halved, ladders
+from robustmm.auditing.result import Breaking
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.corruptions import corruption_for
 from robustmm.evaluation.attack import proportion

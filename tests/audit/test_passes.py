@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from audits import forget
 
-from robustmm.audit import passes
-from robustmm.audit.crew import Crew
-from robustmm.audit.passes import Pass, current, made
-from robustmm.audit.setting import Setting, work
+from robustmm.auditing import cells
+from robustmm.auditing.cells import Pass, current, made
+from robustmm.auditing.spec import Setting, work
+from robustmm.auditing.workers import Crew
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
 from robustmm.evaluation.evaluate import evaluate
@@ -149,7 +149,7 @@ def test_a_pass_is_opened_once(asked: Setting, tmp_path: Path) -> None:
         current(replace(asked, seed=4), CONDITIONS, tmp_path),
     ):
         assert other is not one
-    assert len(passes._CURRENT) == 1, "two passes at once would hold two sets of plans"
+    assert len(cells._CURRENT) == 1, "two passes at once would hold two sets of plans"
 
 
 @pytest.fixture

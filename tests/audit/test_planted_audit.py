@@ -13,8 +13,8 @@ from onnx import helper
 from planted import planted
 from scipy.stats import binom
 
-from robustmm.audit.run import Audit, Plans
-from robustmm.audit.setting import Setting
+from robustmm.auditing.run import Audit, Plans
+from robustmm.auditing.spec import Setting
 from robustmm.conditions.condition import Condition
 from robustmm.metrics.contribution import shapley
 

@@ -15,12 +15,12 @@ import pyarrow.parquet
 import pytest
 from audits import RATE, SERIES, THREE, VECTOR, forget, made
 
-from robustmm.audit import floor
-from robustmm.audit.envelope import HALVINGS
-from robustmm.audit.result import AuditResult
-from robustmm.audit.run import runtime
-from robustmm.audit.setting import Setting, work
-from robustmm.audit.store import Store
+from robustmm.auditing import noise_floor
+from robustmm.auditing.envelope import HALVINGS
+from robustmm.auditing.result import AuditResult
+from robustmm.auditing.run import runtime
+from robustmm.auditing.spec import Setting, work
+from robustmm.auditing.store import Store
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.loading import Samples
 from robustmm.data.manifest import read
@@ -252,7 +252,7 @@ def test_the_whole_says_what_its_parts_do(asked: Setting, finished: Path) -> Non
     assert {s.condition for s in found.shifts} <= {c.name for c in found.conditions if c.effect != "none"}
     assert all(c.projection and c.projection.samples > 0 for c in found.conditions if not c.missing)
     assert found.floor.accuracy == found.floor.probability == 0
-    assert (found.floor.samples, found.floor.repeats) == (32, floor.REPEATS)
+    assert (found.floor.samples, found.floor.repeats) == (32, noise_floor.REPEATS)
     assert found.runtime == runtime(asked)
     assert (found.searches, found.reference, found.bad_inputs) == ([], None, [])
     assert max(c.efficiency_residual for c in found.conditions) < 1e-9
@@ -349,7 +349,7 @@ def test_the_floor_by_hand(asked: Setting, monkeypatch: pytest.MonkeyPatch) -> N
         yield number, replace(found, probabilities=p)
 
     monkeypatch.setattr(Evaluation, "records", records)
-    found = floor.floor(opened)
+    found = noise_floor.floor(opened)
     assert (found.samples, found.repeats, runs[0]) == (32, 3, 3)
     assert found.accuracy == pytest.approx(2 / 32)
     assert found.probability == pytest.approx(0.5)
@@ -383,7 +383,7 @@ def test_samples_are_read_a_chunk_at_a_time_and_once(
     plain = Evaluation.read
     monkeypatch.setattr(Evaluation, "read", lambda self, rows: sizes.append(len(rows)) or plain(self, rows))
     made(asked, tmp_path, THREE, share=0.0)
-    repeats = [32] * floor.REPEATS
+    repeats = [32] * noise_floor.REPEATS
     assert sizes == [*repeats, 32, 32, 8]
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import SIX
 
-from robustmm.audit import setting
-from robustmm.audit.setting import CROSSED, HELD, Setting, Work, chunked, work
+from robustmm.auditing import spec
+from robustmm.auditing.spec import CROSSED, HELD, Setting, Work, chunked, work
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
 from robustmm.modalities import Features
@@ -122,10 +122,8 @@ def test_the_batch_and_the_path_of_the_model_make_none(asked: Setting, tmp_path:
 
 def test_another_provider_makes_new_cells(asked: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     before = keys(asked)
-    plain = setting.opened
-    monkeypatch.setattr(
-        setting, "opened", lambda model, describe, provider, *rest: plain(model, describe, "cpu", *rest)
-    )
+    plain = spec.opened
+    monkeypatch.setattr(spec, "opened", lambda model, describe, provider, *rest: plain(model, describe, "cpu", *rest))
     assert set(keys(replace(asked, provider="cuda"))).isdisjoint(before)
 
 
@@ -213,25 +211,25 @@ def test_a_changed_folder_of_noise_makes_new_cells(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "a.wav").write_bytes(b"1")
     condition = Condition("b", (Noise("background", 0.5, options={"folder": str(tmp_path / "noise"), "x": 3}),))
-    found = [setting._files(condition)]
+    found = [spec._files(condition)]
     (folder / "b.wav").write_bytes(b"2")
-    found.append(setting._files(condition))
+    found.append(spec._files(condition))
     touched(folder / "b.wav")
-    found.append(setting._files(condition))
+    found.append(spec._files(condition))
     assert all(a != b for a, b in pairwise(found))
     assert [Path(name).name for name, *_ in found[-1]] == ["inner", "a.wav", "b.wav"]
 
 
 def test_an_option_that_is_no_path_names_no_file() -> None:
     options = {"long": "x" * 5000, "nul": "a\0b", "none": "", "number": 3}
-    assert setting._files(Condition("c", (Noise("gaussian", 0.5, options=options),))) == []
+    assert spec._files(Condition("c", (Noise("gaussian", 0.5, options=options),))) == []
 
 
 def test_a_cell_that_is_no_path_has_no_stamp(asked: Setting) -> None:
     made = opened(asked)
     long = "x" * 300
     columns = {**made.rows.columns, "series": ["a\0b", long, *made.rows.columns["series"][2:]]}
-    stamps = setting._stamps(replace(made.rows, columns=columns), made.session.modalities)
+    stamps = spec._stamps(replace(made.rows, columns=columns), made.session.modalities)
     assert ["a\0b", None] in stamps
     assert [long, None] in stamps
     assert {name for name, *_ in stamps} == {"a\0b", long, "series.npy", "vector.npy"}
@@ -249,6 +247,6 @@ def test_a_setting_that_cannot_be_opened(asked: Setting) -> None:
 
 
 def test_hashes_do_not_depend_on_the_order_of_keys() -> None:
-    assert setting.hashed({"a": 1, "b": [Path("c"), "\udcff"]}) == setting.hashed({"b": ["c", "\udcff"], "a": 1})
-    assert setting.hashed([1, "1"]) != setting.hashed(["1", 1])
-    assert len({setting.hashed(np.arange(k).tolist()) for k in range(9)}) == 9
+    assert spec.hashed({"a": 1, "b": [Path("c"), "\udcff"]}) == spec.hashed({"b": ["c", "\udcff"], "a": 1})
+    assert spec.hashed([1, "1"]) != spec.hashed(["1", 1])
+    assert len({spec.hashed(np.arange(k).tolist()) for k in range(9)}) == 9

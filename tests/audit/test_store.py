@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_records import assert_same, drawn
 
-from robustmm.audit import store as module
-from robustmm.audit.store import BESIDE, Store, parsed, whole
+from robustmm.auditing import store as module
+from robustmm.auditing.store import BESIDE, Store, parsed, whole
 from robustmm.system import locked
 
 KEY = "ab" + 62 * "0"
@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Store:
 
 
 WRITER = (
-    "import sys, time; from pathlib import Path; from robustmm.audit.store import whole\n"
+    "import sys, time; from pathlib import Path; from robustmm.auditing.store import whole\n"
     "def slowly(file): file.write(b'half'); file.flush(); print('half', flush=True); time.sleep(60)\n"
     "whole(Path(sys.argv[1]), slowly)"
 )
@@ -155,7 +155,7 @@ def test_a_file_is_closed_before_it_has_its_name_where_that_must_be(
 def test_several_may_write_one_file(tmp_path: Path) -> None:
     """Processes that make the same cell at once, each under a temporary name of its own."""
     code = (
-        "import sys; from pathlib import Path; from robustmm.audit.store import whole\n"
+        "import sys; from pathlib import Path; from robustmm.auditing.store import whole\n"
         "for _ in range(200): whole(Path(sys.argv[1]), lambda file: file.write(b'x' * 1000))"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "file")]) for _ in range(2)]

@@ -9,10 +9,10 @@ from audits import FLOOR, group, outcome
 from linear import LinearSession, drawn, manifest
 from worlds import SIX, MeanSession, everything
 
-from robustmm.audit import run
-from robustmm.audit.result import ConditionResult
-from robustmm.audit.run import judged, worst_group
-from robustmm.audit.summary import grouped, summary
+from robustmm.auditing import run
+from robustmm.auditing.result import ConditionResult
+from robustmm.auditing.run import judged, worst_group
+from robustmm.auditing.summary import grouped, summary
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.conditions.plan import Plan
 from robustmm.data.manifest import Manifest

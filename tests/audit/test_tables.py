@@ -6,7 +6,7 @@ import pyarrow.parquet
 import pytest
 from test_records import drawn
 
-from robustmm.audit.tables import rows, write, written
+from robustmm.auditing.tables import rows, write, written
 from robustmm.evaluation.records import Records
 
 NAMES, CLASSES = ["a", "[/b]"], ["ant", "é 🎈", "[/red]"]

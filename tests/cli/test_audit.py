@@ -17,8 +17,8 @@ import jsonschema
 import pytest
 from audits import SUITE, forget
 
-from robustmm.audit import run
-from robustmm.audit.store import Store
+from robustmm.auditing import run
+from robustmm.auditing.store import Store
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 
@@ -279,7 +279,7 @@ def test_ctrl_c_before_anything_is_asked(robustmm: Cli, here: Path, monkeypatch:
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("robustmm.audit.begin.cost", stopped)
+    monkeypatch.setattr("robustmm.auditing.prepare.cost", stopped)
     assert again(robustmm, *QUICK, cwd=here).code == 5
 
 

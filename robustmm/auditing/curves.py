@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from robustmm.audit.result import ConditionResult, Rates, Shift
+from robustmm.auditing.result import ConditionResult, Rates, Shift
 from robustmm.conditions.condition import Condition
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.metrics.robustness import area_under_rates

@@ -5,8 +5,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from robustmm.audit.envelope import Ladder, ladders
-from robustmm.audit.result import AuditResult, ConditionResult, Reference
+from robustmm.auditing.envelope import Ladder, ladders
+from robustmm.auditing.result import AuditResult, ConditionResult, Reference
 from robustmm.conditions.condition import Condition
 from robustmm.errors import DataError
 from robustmm.metrics.robustness import mean_corruption_error, relative_mean_corruption_error

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from robustmm.audit.crew import Crew
-from robustmm.audit.setting import Setting, Work, work
-from robustmm.audit.store import Store, parsed, whole
+from robustmm.auditing.spec import Setting, Work, work
+from robustmm.auditing.store import Store, parsed, whole
+from robustmm.auditing.workers import Crew
 from robustmm.conditions.condition import Condition
 from robustmm.evaluation.evaluate import Evaluation
 from robustmm.evaluation.records import Records, joined

@@ -9,13 +9,22 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from robustmm.audit import curves, envelope, floor, passes, searched, tables
-from robustmm.audit.compared import reference
-from robustmm.audit.crew import Crew
-from robustmm.audit.result import AuditResult, Breaking, ConditionResult, Floor, Group, Reference, Runtime, SearchResult
-from robustmm.audit.setting import Setting, Work, hashed, work
-from robustmm.audit.store import Store, parsed, whole
-from robustmm.audit.summary import Columns, summary
+from robustmm.auditing import cells, curves, envelope, noise_floor, searches, tables
+from robustmm.auditing.reference import reference
+from robustmm.auditing.result import (
+    AuditResult,
+    Breaking,
+    ConditionResult,
+    Floor,
+    Group,
+    Reference,
+    Runtime,
+    SearchResult,
+)
+from robustmm.auditing.spec import Setting, Work, hashed, work
+from robustmm.auditing.store import Store, parsed, whole
+from robustmm.auditing.summary import Columns, summary
+from robustmm.auditing.workers import Crew
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.tables import SearchTable
 from robustmm.errors import InterruptedRun
@@ -114,22 +123,22 @@ class Audit:
         whole(self.folder / "results.json", lambda file: file.write(text.encode(errors="backslashreplace")))
         return result
 
-    def _made(self, crew: Crew, title: str, conditions: Sequence[Condition], crossed: bool = True) -> passes.Pass:
+    def _made(self, crew: Crew, title: str, conditions: Sequence[Condition], crossed: bool = True) -> cells.Pass:
         with self.stage(title, len(conditions) * len(self.work.chunks)) as advance:
-            return passes.made(crew, self.setting, conditions, self.store.folder, advance, crossed)
+            return cells.made(crew, self.setting, conditions, self.store.folder, advance, crossed)
 
     def _floor(self) -> Floor:
         path = self.store.path(hashed(["floor", self.work.digest]), ".json")
         found = parsed(path, Floor.model_validate_json)
         if found is None:
             with self.stage("noise floor", 1) as advance:
-                text = floor.floor(self.work).model_dump_json()
+                text = noise_floor.floor(self.work).model_dump_json()
                 advance(1)
             whole(path, lambda file: file.write(text.encode()))
             found = Floor.model_validate_json(text)
         return found
 
-    def _summaries(self, crew: Crew, made: passes.Pass, conditions: Sequence[Condition]) -> list[ConditionResult]:
+    def _summaries(self, crew: Crew, made: cells.Pass, conditions: Sequence[Condition]) -> list[ConditionResult]:
         """A summary of every condition; one that is there already is read. Numbers in files have six digits, so all are
         read from there, or a second run would round otherwise."""
         keys = [hashed([keys, made.keys[0], self.columns]) for keys in made.keys]
@@ -169,11 +178,11 @@ class Audit:
         jobs = [(self.setting, t, p) for t, p in zip(tables, paths, strict=True) if parsed(p, json.loads) is None]
         if jobs:
             with self.stage("searches", len(jobs)) as advance:
-                for _ in crew.each(searched.searched, jobs):
+                for _ in crew.each(searches.searched, jobs):
                     advance(1)
-        return searched.read(paths)
+        return searches.read(paths)
 
-    def _records(self, made: passes.Pass, conditions: Sequence[Condition]) -> None:
+    def _records(self, made: cells.Pass, conditions: Sequence[Condition]) -> None:
         with self.stage("records", len(conditions)) as advance:
 
             def each(number: int) -> tuple[str, Records]:
@@ -188,7 +197,7 @@ class Audit:
 def summarised(
     setting: Setting, conditions: Sequence[Condition], folder: Path, number: int, path: Path, groups: Columns
 ) -> None:
-    made = passes.current(setting, conditions, folder)
+    made = cells.current(setting, conditions, folder)
     found = summary(made.evaluation.plans[number], made.records(number), made.clean(), groups, setting.seed)
     text = json.dumps(found.model_dump(mode="json"))
     whole(path, lambda file: file.write(text.encode()))

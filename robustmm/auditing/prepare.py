@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from robustmm.audit.batch import fastest
-from robustmm.audit.compared import audited
-from robustmm.audit.passes import current
-from robustmm.audit.run import CLEAN, Audit, Plans, Stage, columns
-from robustmm.audit.setting import Setting, hashed, work
+from robustmm.auditing.batch import fastest
+from robustmm.auditing.cells import current
+from robustmm.auditing.reference import audited
+from robustmm.auditing.run import CLEAN, Audit, Plans, Stage, columns
+from robustmm.auditing.spec import Setting, hashed, work
 from robustmm.conditions.suite import load
 from robustmm.config import shelf
 from robustmm.errors import UsageError

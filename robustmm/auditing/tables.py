@@ -8,7 +8,7 @@ from typing import IO
 import pyarrow
 import pyarrow.parquet
 
-from robustmm.audit.store import whole
+from robustmm.auditing.store import whole
 from robustmm.evaluation.records import Records
 
 KEY = b"robustmm"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from robustmm.audit.result import ConditionResult, Group, Interaction, ModalityUnder, Projection, Single
+from robustmm.auditing.result import ConditionResult, Group, Interaction, ModalityUnder, Projection, Single
 from robustmm.conditions.plan import Plan
 from robustmm.evaluation.attack import applied, mean, proportion, ratio, reliance
 from robustmm.evaluation.attack_result import Change

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from robustmm.audit.result import Breaking, Point
+from robustmm.auditing.result import Breaking, Point
 from robustmm.conditions.condition import Condition
 from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Estimate

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from robustmm.audit.result import Floor
-from robustmm.audit.setting import Work
+from robustmm.auditing.result import Floor
+from robustmm.auditing.spec import Work
 from robustmm.conditions.condition import Condition
 
 REPEATS = 3

@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from robustmm.audit.result import Searches, SearchResult
-from robustmm.audit.setting import Setting, work
-from robustmm.audit.store import whole
+from robustmm.auditing.result import Searches, SearchResult
+from robustmm.auditing.spec import Setting, work
+from robustmm.auditing.store import whole
 from robustmm.conditions.tables import MixTable, SearchTable
 from robustmm.corruptions import pairs
 from robustmm.search.mix import mix
