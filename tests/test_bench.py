@@ -13,10 +13,11 @@ import pytest
 import torch
 import worlds
 
-from robustmm import bench as benches
-from robustmm import cells
-from robustmm.bench import alone, bench, kept, plan
-from robustmm.cells import Cell, Costs, Setting, scored, subset_answers, subset_masks, subset_names, work
+from robustmm.bench import bench as benches
+from robustmm.bench import cell
+from robustmm.bench.bench import alone, bench, kept, plan
+from robustmm.bench.cell import Cell, Costs, Setting, scored, subset_answers, subset_masks, subset_names, work
+from robustmm.bench.torch_session import TorchSession
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.config.recipe import Recipe, build
 from robustmm.data.manifest import Manifest
@@ -26,7 +27,6 @@ from robustmm.metrics import classification
 from robustmm.metrics.paired import CellResult
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
-from robustmm.torch_session import TorchSession
 
 NOISY = Condition("noisy", (Noise("gaussian", 0.5),))
 HALF = Condition("half", (), {"vector": 0.5})
@@ -187,7 +187,7 @@ def test_a_key_names_what_the_numbers_depend_on(tmp_path: Path) -> None:
         file.write("\n")
     changed.append(key())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cells, "__version__", "0")
+        patch.setattr(cell, "__version__", "0")
         changed.append(key())
     assert len({same, *changed}) == 1 + len(changed)
 

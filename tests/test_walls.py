@@ -31,9 +31,9 @@ TORCH_SIDE = {
     "robustmm.exporting.parity",
     "robustmm.distributed",
     "robustmm.training.teachers",
-    "robustmm.bench",
-    "robustmm.cells",
-    "robustmm.torch_session",
+    "robustmm.bench.bench",
+    "robustmm.bench.cell",
+    "robustmm.bench.torch_session",
 }
 """Modules above the wall; `parity` stands on it, holding torch against onnxruntime."""
 

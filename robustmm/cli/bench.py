@@ -14,7 +14,7 @@ from robustmm.cli.laid import laid
 from robustmm.system import cores
 
 if TYPE_CHECKING:
-    from robustmm.cells import Cell
+    from robustmm.bench.cell import Cell
 
 
 @app.command()
@@ -57,9 +57,9 @@ def bench(
 
     import torch
 
-    from robustmm import bench as work
     from robustmm import runs
-    from robustmm.cells import Setting
+    from robustmm.bench import bench as work
+    from robustmm.bench.cell import Setting
     from robustmm.conditions import suite as suites
     from robustmm.config import shelf
     from robustmm.errors import UsageError

@@ -18,7 +18,7 @@ import pytest
 import worlds
 from rich.console import Console
 
-from robustmm.cells import Cell
+from robustmm.bench.cell import Cell
 from robustmm.cli import bench as command
 from robustmm.config.toml import to_toml
 from robustmm.metrics.paired import BenchResult, CellResult

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from robustmm.cells import Cell, Setting, environment, subset_names, work
+from robustmm.bench.cell import Cell, Setting, environment, subset_names, work
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import targets
 from robustmm.data.manifest import class_names, read

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from robustmm import __version__, runs
+from robustmm.bench.torch_session import TorchSession
 from robustmm.conditions.condition import Condition
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import OnBad, fed, stream, targets
@@ -30,7 +31,6 @@ from robustmm.metrics.classification import accuracy, macro_f1, nll
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
-from robustmm.torch_session import TorchSession
 from robustmm.training.run import resume, train
 
 ALL_SUBSETS = 8

@@ -1,0 +1,1 @@
+"""Methods x seeds: trained in processes of their own, scored and compared."""
