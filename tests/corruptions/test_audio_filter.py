@@ -8,7 +8,8 @@ import pytest
 import soundfile
 from signals import voice
 
-from robustmm.corruptions import audio, corruption_for, generator
+from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions.audio import filter, signal
 from robustmm.errors import UsageError
 
 RATES = (8000, 16_000, 44_100)
@@ -246,8 +247,8 @@ def test_resample_leaves_what_the_lower_rate_holds(severity, rate):
 
 def test_resample_at_a_level_between_is_rounded_to_100_hz(monkeypatch):
     seen = []
-    real = audio.resampled
-    monkeypatch.setattr(audio, "resampled", lambda x, rate, to: (seen.append(to), real(x, rate, to))[1])
+    real = filter.resampled
+    monkeypatch.setattr(filter, "resampled", lambda x, rate, to: (seen.append(to), real(x, rate, to))[1])
     corruption_for("resampling", "audio")(hiss(1000).astype(np.float32), 0.4123, np.random.default_rng(0), rate=44_100)
     assert seen == [7900, 44_100]
 
@@ -291,7 +292,7 @@ class Files(list):
                 self.portions.append(len(data))
                 super().write(data)
 
-        monkeypatch.setattr(audio.io, "BytesIO", Kept)
+        monkeypatch.setattr(signal.io, "BytesIO", Kept)
         monkeypatch.setattr(soundfile, "SoundFile", Counted)
 
 

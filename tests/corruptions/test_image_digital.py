@@ -8,7 +8,7 @@ import pytest
 from signals import picture
 
 from robustmm.corruptions import corrupted, corruption_for
-from robustmm.corruptions.image_digital import smoothed
+from robustmm.corruptions.image.digital import smoothed
 
 NAMES = ["brightness", "contrast", "saturate", "pixelate", "jpeg-compression", "elastic-transform"]
 PALETTE = [(0, 0, 0), (255, 255, 255), (128, 128, 128), (1, 0, 0), (255, 0, 0), (10, 200, 90), (90, 80, 70)]

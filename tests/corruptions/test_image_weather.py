@@ -7,8 +7,8 @@ from scipy.ndimage import gaussian_filter, zoom
 from signals import picture
 
 from robustmm.corruptions import corrupted, corruption_for
-from robustmm.corruptions.image_digital import streaked
-from robustmm.corruptions.image_weather import _iced, _plasma
+from robustmm.corruptions.image.digital import streaked
+from robustmm.corruptions.image.weather import _iced, _plasma
 
 NAMES = ["snow", "frost", "fog", "spatter"]
 

@@ -5,11 +5,12 @@ from itertools import groupby, pairwise
 import numpy as np
 import pytest
 
-from robustmm.corruptions import corruption_for, generator, series_time
+from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions.series import time
 
 severities = pytest.mark.parametrize("severity", range(1, 6))
 STEPS, CHANNELS = 400, 3
-ALL = [entry.name for entry in vars(series_time).values() if getattr(entry, "kind", None) == "series"]
+ALL = [entry.name for entry in vars(time).values() if getattr(entry, "kind", None) == "series"]
 
 
 def run(name, x, severity, seed=0, **options):

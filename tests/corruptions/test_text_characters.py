@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from robustmm.corruptions import corrupted, corruption_for
-from robustmm.corruptions.text import clusters, pieces
+from robustmm.corruptions.text.pieces import clusters, pieces
 from robustmm.errors import UsageError
 
 RATES = (0.05, 0.10, 0.15, 0.20, 0.30)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from robustmm.corruptions import corrupted, corruption_for
-from robustmm.corruptions.numerals import spelled
-from robustmm.corruptions.text import clusters
-from robustmm.corruptions.text_tables import EMOJI, FILLERS, HOMOPHONES
+from robustmm.corruptions.text.numerals import spelled
+from robustmm.corruptions.text.pieces import clusters
+from robustmm.corruptions.text.tables import EMOJI, FILLERS, HOMOPHONES
 from robustmm.errors import UsageError
 
 RATES = (0.05, 0.10, 0.15, 0.20, 0.30)

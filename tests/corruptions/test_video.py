@@ -8,7 +8,8 @@ import pytest
 from signals import clip, picture
 
 from robustmm.config.registry import Registry
-from robustmm.corruptions import base, corrupted, corruption_for, generator, kinds, names, video
+from robustmm.corruptions import base, corrupted, corruption_for, generator, kinds, names
+from robustmm.corruptions.video import frames
 
 LIFTED = [name for name in names() if "image" in kinds(name)]
 every_lifted = pytest.mark.parametrize("name", LIFTED)
@@ -31,7 +32,7 @@ def distance(x, y):
 
 
 def test_every_name_that_moves_is_a_corruption_of_images():
-    assert set(LIFTED) >= video.MOVING
+    assert set(LIFTED) >= frames.MOVING
 
 
 @every_lifted
@@ -39,7 +40,7 @@ def test_every_name_that_moves_is_a_corruption_of_images():
 def test_frames_share_their_pattern_unless_it_is_noise_or_falls(name, severity):
     y = run(name, "video", still(), severity)
     same = [np.array_equal(a, b) for a, b in combinations(y, 2)]
-    assert not any(same) if name in video.MOVING else all(same)
+    assert not any(same) if name in frames.MOVING else all(same)
 
 
 @every_lifted
@@ -60,7 +61,7 @@ def test_each_frame_is_struck_in_its_place_however_long_the_clip(name):
     x = clip(4, (40, 48, 3))
     y = run(name, "video", x, 5)
     np.testing.assert_array_equal(run(name, "video", x[:2], 5), y[:2])
-    if name not in video.MOVING:
+    if name not in frames.MOVING:
         np.testing.assert_array_equal(run(name, "video", x[2:], 5), y[2:])
 
 
@@ -91,7 +92,7 @@ def toy(monkeypatch):
 
 
 def test_options_tables_and_frames_reach_the_physics_of_the_image(toy):
-    lifted = video.lifted(toy[0])
+    lifted = frames.lifted(toy[0])
     assert lifted.options() == {"twice": False, "scale": "by size"}
     assert lifted.doc == "Toy. Drawn anew in every frame."
     x = np.random.default_rng(0).integers(0, 255, (3, 100, 90, 3), np.uint8)
@@ -107,7 +108,7 @@ def test_options_tables_and_frames_reach_the_physics_of_the_image(toy):
 
 
 def test_what_one_frame_draws_moves_no_other_frame(toy):
-    lifted = video.lifted(toy[0])
+    lifted = frames.lifted(toy[0])
     x = np.zeros((2, 20, 20, 1), np.uint8)
     before = lifted(x, 0.6, np.random.default_rng(0))
     x[0] = 5  # so that this frame draws five numbers more

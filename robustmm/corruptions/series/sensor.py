@@ -1,6 +1,6 @@
 """Series: float32 (T, D), standardised by the wrapper: what the physics sees has mean 0 and std 1 in training.
 
-What happens to values is here, what happens to time in series_time.
+What happens to values is here, what happens to time in `time`.
 """
 
 import numpy as np

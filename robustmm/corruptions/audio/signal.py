@@ -1,4 +1,4 @@
-"""Audio: float32 (T,) in [-1, 1]. The plain corruptions, and what the modules of the others share."""
+"""What corruptions of audio, float32 (T,) in [-1, 1], share: ratios, spectra, recordings, codecs."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import spans
 from robustmm.corruptions.signals import Array
 from robustmm.errors import DataError, UsageError
 from robustmm.modalities.audio import UNREADABLE, header, resampled
@@ -18,60 +16,6 @@ BLOCK = 1 << 16
 """Samples handed to an encoder at a time: libsndfile's keep what they are given on the stack."""
 MP3_DELAY = 576 + 529
 """Samples by which LAME and a decoder delay, where no tag in the file says so: at low rates there is no room for it."""
-
-
-@corruption(
-    "gaussian",
-    kind="audio",
-    unit="signal-to-noise ratio over the whole clip, dB",
-    table=(30, 20, 10, 5, 0),
-    zero=50,
-    source="ours, inside the 40 to 0 dB of Speech Robust Bench and AVRobustBench",
-)
-def gaussian(x: Array, snr: float, rng: np.random.Generator) -> Array:
-    """White Gaussian noise at this ratio exactly, before clipping to [-1, 1]; silence has no ratio and stays."""
-    return mixed(x, rng.standard_normal(x.shape, dtype=np.float32), snr)
-
-
-@corruption(
-    "blank",
-    kind="audio",
-    unit="fraction of the duration, in spans of 5 %",
-    table=(0.1, 0.2, 0.3, 0.4, 0.5),
-    source="AVRobustBench: muted fraction .1 to .5; the length of the spans is ours",
-)
-def blank(x: Array, fraction: float, rng: np.random.Generator) -> Array:
-    """Spans of silence."""
-    x[spans(len(x), fraction, rng)] = 0
-    return x
-
-
-@corruption(
-    "resampling",
-    kind="audio",
-    unit="rate, Hz",
-    table=(12_000, 8000, 6000, 4000, 2000),
-    zero=16_000,
-    source="Speech Robust Bench: 3/4 to 1/8 of 16 kHz",
-)
-def resample(x: Array, lower: float, rng: np.random.Generator, *, rate: int) -> Array:
-    """Down to a lower rate, rounded to 100 Hz, and back, by polyphase filters; its own rate or more does nothing."""
-    lower = 100 * round(lower / 100)
-    return x if lower >= rate else resampled(resampled(x, rate, lower), lower, rate)[: len(x)]
-
-
-@corruption(
-    "bit-depth",
-    kind="audio",
-    unit="bits per sample",
-    table=(8, 6, 5, 4, 3),
-    zero=16,
-    source="ours; 8 bits are the least that files have",
-)
-def bit_depth(x: Array, bits: float, rng: np.random.Generator) -> Array:
-    """Samples rounded to a whole number of bits over [-1, 1], without dither: silence stays."""
-    step = np.float32(2.0 ** (1 - round(bits)))
-    return np.asarray(np.rint(x / step) * step)
 
 
 def mixed(x: Array, noise: Array, snr: float) -> Array:

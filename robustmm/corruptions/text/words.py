@@ -8,15 +8,27 @@ import numpy as np
 from pydantic import Field
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.numerals import COUNTED, NUMERALS, ONES, spelled
 from robustmm.corruptions.signals import Array
-from robustmm.corruptions.text import RATES, SOURCE, clusters, gap, pick, pieces, runs, strikes, visible
-from robustmm.corruptions.text_tables import EMOJI, ENDINGS, FILLERS, HOMOPHONES
+from robustmm.corruptions.text.numerals import COUNTED, NUMERALS, ONES, spelled
+from robustmm.corruptions.text.pieces import RATES, SOURCE, WORD, clusters, gap, pick, pieces, runs, strikes, visible
+from robustmm.corruptions.text.tables import EMOJI, ENDINGS, FILLERS, HOMOPHONES
 
 _NUMBER = re.compile(
     r"(?<![\w.,:/'’-])(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|[A-Za-z]+(?:-[A-Za-z]+)?)(?![\w:/'’-]|[.,][0-9])"
 )
 _ENGLISH = re.compile(r"\W*([A-Za-z]+(?:['’][A-Za-z]+)*)\W*")
+
+
+@corruption(
+    "blank",
+    kind="text",
+    unit="probability per word",
+    table=RATES,
+    source='the rates of MM_Robustness and Giskard; "_" for a word as in QMF',
+)
+def blank(x: str, fraction: float, rng: np.random.Generator) -> str:
+    """Words replaced by "_"; white space stays. A word ends at white space, and a Han or kana character is one."""
+    return WORD.sub(lambda word: "_" if rng.random() < fraction else word[0], x)
 
 
 @corruption("drop-words", kind="text", unit="fraction of the words", table=RATES, source=SOURCE)

@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 
-from robustmm.corruptions import borrowed
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.image_camera import LIGHT, encoded, lit
+from robustmm.corruptions.draws import patches
+from robustmm.corruptions.image import albumentations
+from robustmm.corruptions.image.camera import LIGHT, encoded, lit
 from robustmm.corruptions.signals import Array
 
 GAMMA = 2.2  # of the power law that is close to sRGB: a factor on the light is a factor on the pixels
@@ -15,6 +16,22 @@ SLANT = 0.25  # of the length, at most
 GLOW = 0.08  # radius where the glare has half its light, of the longer side
 SPECK = 10  # specks of dirt that would fit along the longer side
 TRANSMITTED = 0.1  # of the light, by a speck
+
+
+GREY = 128
+
+
+@corruption(
+    "blank",
+    kind="image",
+    unit="fraction of the square patches, 8 along the longer side",
+    table=(0.1, 0.2, 0.3, 0.4, 0.5),
+    source="ours",
+)
+def blank(x: Array, fraction: float, rng: np.random.Generator) -> Array:
+    """Square patches painted mid-grey."""
+    x[patches(x.shape[0], x.shape[1], fraction, rng), :] = GREY
+    return x
 
 
 @corruption(
@@ -30,11 +47,11 @@ def rain(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     length, thread = (max(1, round(part * max(height, width))) for part in (STREAK, THREAD))
     slant = round(rng.uniform(-SLANT, SLANT) * length)
     line = {"slant": slant, "length": length, "thread": thread, "light": STREAK_LIGHT}
-    each = np.count_nonzero(borrowed.streaks((4 * length, 4 * length), np.full((1, 2), 2 * length), **line))
+    each = np.count_nonzero(albumentations.streaks((4 * length, 4 * length), np.full((1, 2), 2 * length), **line))
     area = np.array([width + abs(slant), height + length])  # where streaks start that may reach the picture
     count = int(-np.log1p(-fraction) * area.prod() / each + rng.random())  # they may overlap
     starts = np.floor(rng.random((count, 2)) * area) - [max(slant, 0), length]  # more drops: the same first
-    return x + borrowed.streaks((height, width), starts, **line).astype(np.float32)
+    return x + albumentations.streaks((height, width), starts, **line).astype(np.float32)
 
 
 @corruption(
@@ -83,7 +100,7 @@ def shadow(x: Array, stops: float, rng: np.random.Generator) -> Array:
     along = np.array([np.cos(angle), np.sin(angle)]) * 2 * size.max()
     inward = np.array([-along[1], along[0]])
     corners = np.stack([edge - along, edge + along, edge + along + inward, edge - along + inward])
-    return borrowed.shaded(x, np.rint(corners).astype(np.int32), 1 - 2 ** (-stops / GAMMA))
+    return albumentations.shaded(x, np.rint(corners).astype(np.int32), 1 - 2 ** (-stops / GAMMA))
 
 
 @corruption(

@@ -6,7 +6,7 @@ A clip keeps its length: what is longer is cut, what is shorter has silence arou
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import subset
+from robustmm.corruptions.draws import spans, subset
 from robustmm.corruptions.signals import FLOAT32, Array
 
 SEGMENT = 0.05
@@ -198,3 +198,16 @@ def _peaks(level: Array) -> Array:
     row, place = np.nonzero(peak)
     midway = np.where(row[1:] == row[:-1], (place[1:] + place[:-1] + 1) // 2, 0) + row[1:] * bins
     return np.repeat(place, np.diff(midway, prepend=0, append=level.size)).reshape(level.shape)
+
+
+@corruption(
+    "blank",
+    kind="audio",
+    unit="fraction of the duration, in spans of 5 %",
+    table=(0.1, 0.2, 0.3, 0.4, 0.5),
+    source="AVRobustBench: muted fraction .1 to .5; the length of the spans is ours",
+)
+def blank(x: Array, fraction: float, rng: np.random.Generator) -> Array:
+    """Spans of silence."""
+    x[spans(len(x), fraction, rng)] = 0
+    return x

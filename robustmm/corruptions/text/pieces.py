@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robustmm.corruptions.base import corruption
 from robustmm.corruptions.draws import subset
 
 RATES = (0.05, 0.10, 0.15, 0.20, 0.30)
@@ -106,15 +105,3 @@ def strikes(places: Sequence[int], fraction: float, rng: np.random.Generator) ->
 def pick(choices: Sequence[str], draw: float) -> str:
     """The choice that a number in [0, 1) stands for."""
     return choices[int(draw * len(choices))]
-
-
-@corruption(
-    "blank",
-    kind="text",
-    unit="probability per word",
-    table=RATES,
-    source='the rates of MM_Robustness and Giskard; "_" for a word as in QMF',
-)
-def blank(x: str, fraction: float, rng: np.random.Generator) -> str:
-    """Words replaced by "_"; white space stays. A word ends at white space, and a Han or kana character is one."""
-    return WORD.sub(lambda word: "_" if rng.random() < fraction else word[0], x)

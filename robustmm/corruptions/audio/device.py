@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from robustmm.corruptions.audio import mixed
+from robustmm.corruptions.audio.signal import mixed
 from robustmm.corruptions.base import RATE, corruption
 from robustmm.corruptions.signals import Array
 
@@ -29,6 +29,20 @@ SNR = "signal-to-noise ratio over the whole clip, dB"
 RATIOS = (30, 20, 10, 5, 0)
 Positive = Annotated[float, Field(gt=0)]
 FromOne = Annotated[float, Field(ge=1)]
+
+
+@corruption(
+    "bit-depth",
+    kind="audio",
+    unit="bits per sample",
+    table=(8, 6, 5, 4, 3),
+    zero=16,
+    source="ours; 8 bits are the least that files have",
+)
+def bit_depth(x: Array, bits: float, rng: np.random.Generator) -> Array:
+    """Samples rounded to a whole number of bits over [-1, 1], without dither: silence stays."""
+    step = np.float32(2.0 ** (1 - round(bits)))
+    return np.asarray(np.rint(x / step) * step)
 
 
 @corruption("gain-loss", kind="audio", unit="loss of level, dB", table=(6, 12, 20, 30, 40), source="ours")

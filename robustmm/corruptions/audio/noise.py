@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from robustmm.config.options import Positive
-from robustmm.corruptions.audio import excerpt, mixed, rms, shaped
+from robustmm.corruptions.audio.signal import excerpt, mixed, rms, shaped
 from robustmm.corruptions.base import RATE, Corruption, corruption
 from robustmm.corruptions.signals import Array
 
@@ -24,6 +24,19 @@ noisy: Callable[..., Callable[..., Corruption]] = partial(
     zero=50,
     source="ours, inside the 40 to 0 dB of Speech Robust Bench and AVRobustBench; the sound is synthetic",
 )
+
+
+@corruption(
+    "gaussian",
+    kind="audio",
+    unit="signal-to-noise ratio over the whole clip, dB",
+    table=(30, 20, 10, 5, 0),
+    zero=50,
+    source="ours, inside the 40 to 0 dB of Speech Robust Bench and AVRobustBench",
+)
+def gaussian(x: Array, snr: float, rng: np.random.Generator) -> Array:
+    """White Gaussian noise at this ratio exactly, before clipping to [-1, 1]; silence has no ratio and stays."""
+    return mixed(x, rng.standard_normal(x.shape, dtype=np.float32), snr)
 
 
 @noisy("pink-noise")

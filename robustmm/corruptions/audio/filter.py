@@ -5,9 +5,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from robustmm.corruptions.audio import coded, nearest, rms, shaped
+from robustmm.corruptions.audio.signal import coded, nearest, rms, shaped
 from robustmm.corruptions.base import RATE, corruption
 from robustmm.corruptions.signals import Array
+from robustmm.modalities.audio import resampled
 
 Positive = Annotated[float, Field(gt=0, lt=np.inf)]
 ORDER = 4
@@ -17,6 +18,20 @@ CRITICAL = 0.057**2 * 100
 is 0.057 √(V / RT60) metres."""
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+
+
+@corruption(
+    "resampling",
+    kind="audio",
+    unit="rate, Hz",
+    table=(12_000, 8000, 6000, 4000, 2000),
+    zero=16_000,
+    source="Speech Robust Bench: 3/4 to 1/8 of 16 kHz",
+)
+def resample(x: Array, lower: float, rng: np.random.Generator, *, rate: int) -> Array:
+    """Down to a lower rate, rounded to 100 Hz, and back, by polyphase filters; its own rate or more does nothing."""
+    lower = 100 * round(lower / 100)
+    return x if lower >= rate else resampled(resampled(x, rate, lower), lower, rate)[: len(x)]
 
 
 @corruption(

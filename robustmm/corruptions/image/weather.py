@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.image_digital import colours, enlarged, recoloured, smoothed, streaked
+from robustmm.corruptions.image.digital import colours, enlarged, recoloured, smoothed, streaked
 from robustmm.corruptions.signals import Array
 
 MIST = 256

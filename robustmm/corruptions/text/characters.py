@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.text import RATES, SOURCE, clusters, pick, runs, strikes, visible
-from robustmm.corruptions.text_tables import (
+from robustmm.corruptions.text.pieces import RATES, SOURCE, clusters, pick, runs, strikes, visible
+from robustmm.corruptions.text.tables import (
     ACCENTS,
     HOMOGLYPHS,
     INVISIBLE,
