@@ -114,7 +114,8 @@ def test_the_loop_names_no_method() -> None:
         tree = ast.parse(modules()[module].read_text())
         words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
         assert not names & words, module
-        assert not {f"robustmm.methods.{n}" for n in names} & imported(modules()[module]), module
+        methods = {i.rpartition(".")[2] for i in imported(modules()[module]) if i.startswith("robustmm.methods.")}
+        assert not names & methods, module
 
 
 def test_corruptions_see_signals_only() -> None:

@@ -1,24 +1,6 @@
 """Training methods: one file a paper. Importing this package fills the registry."""
 
-from robustmm.methods import (  # noqa: F401
-    agm,
-    arl,
-    arm,
-    balm,
-    cal,
-    dgl,
-    dmrnet,
-    dropout,
-    joint,
-    mce,
-    mmanet,
-    ogm_ge,
-    one_stage,
-    pdf,
-    qmf,
-    redcore,
-    unimodal,
-)
+from robustmm.methods import balance, dropout, dynamic_fusion, joint, missing, unimodal  # noqa: F401
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.methods.chain import Chain, hyperparameters, method
 

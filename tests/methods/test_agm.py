@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, SAMPLES, Toy, fresh, ready, step, toy
 
-from robustmm.methods.agm import AGM, coefficients, dominance, shares
-from robustmm.methods.ogm_ge import unimodal_logits
+from robustmm.methods.balance.agm import AGM, coefficients, dominance, shares
+from robustmm.methods.balance.ogm_ge import unimodal_logits
 from robustmm.model.fusion_model import FusionModel
 
 BOTH = torch.tensor([True, True])
@@ -92,7 +92,7 @@ def test_estimated_shares_come_near_the_exact(monkeypatch: pytest.MonkeyPatch) -
     data = toy(4, missing=0.2)
     model = fresh(data, "attention").eval()
     exactly = shares(model, model.embedding(data.inputs, data.present), 1)
-    monkeypatch.setattr("robustmm.methods.agm.exact", lambda model: False)
+    monkeypatch.setattr("robustmm.methods.balance.agm.exact", lambda model: False)
     torch.manual_seed(0)
     nearly = shares(model, model.embedding(data.inputs, data.present), 2000)
     torch.testing.assert_close(nearly, exactly, rtol=0, atol=0.05)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from toys import ready, step, toy
 
-from robustmm.methods.arl import ARL, boosts
+from robustmm.methods.balance.arl import ARL, boosts
 from robustmm.methods.coalitions import alone_and_fused
 from robustmm.model.fusion_model import FusionModel
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from toys import CLASSES, SAMPLES, Toy, optimiser, ready, step, toy, train
 
 from robustmm.errors import UsageError
-from robustmm.methods.arm import ARM, Scaling, contributions, copies, of_others, scales
+from robustmm.methods.balance.arm import ARM, Scaling, contributions, copies, of_others, scales
 from robustmm.model.fusion_model import FusionModel
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, WIDTH, ready, step, toy
 
-from robustmm.methods.balm import BALM, Calibrated, coefficients
+from robustmm.methods.balance.balm import BALM, Calibrated, coefficients
 from robustmm.model.fusion import FUSIONS
 from robustmm.model.fusion_model import FusionModel
 

@@ -8,9 +8,7 @@ from torch.distributions import Normal, kl_divergence
 from toys import CLASSES, WIDTH, Toy, fresh, ready, step, toy
 
 from robustmm.methods import Batch
-from robustmm.methods.base import mean
-from robustmm.methods.bottleneck import VariationalBottleneck
-from robustmm.methods.cal import (
+from robustmm.methods.balance.cal import (
     CAL,
     betas,
     certainty,
@@ -22,6 +20,8 @@ from robustmm.methods.cal import (
     shares,
     utility,
 )
+from robustmm.methods.base import mean
+from robustmm.methods.bottleneck import VariationalBottleneck
 from robustmm.methods.coalitions import alone_and_fused, coalitions, every, sampled
 from robustmm.model.fusion_model import Coalitions, FusionModel
 

@@ -8,10 +8,10 @@ from toys import fresh, ready, step, toy
 
 from robustmm.errors import UsageError
 from robustmm.methods import Batch, Chain, Method, method
+from robustmm.methods.balance.cal import CAL
 from robustmm.methods.bottleneck import VariationalBottleneck
-from robustmm.methods.cal import CAL
-from robustmm.methods.completion import Completion
-from robustmm.methods.mce import MCE
+from robustmm.methods.missing.completion import Completion
+from robustmm.methods.missing.mce import MCE
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from toys import ready, step, toy
 
-from robustmm.methods.dgl import frozen
+from robustmm.methods.balance.dgl import frozen
 
 
 @pytest.mark.parametrize("fusion", ["concat", "sum", "gated", "attention"])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from toys import optimiser, ready, step, toy, train
 
 from robustmm.methods.combinations import codes, kept_at_random
-from robustmm.methods.dmrnet import DMRNet, divergence, hardest
+from robustmm.methods.missing.dmrnet import DMRNet, divergence, hardest
 from robustmm.model.fusion_model import FusionModel
 
 

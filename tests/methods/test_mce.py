@@ -7,8 +7,16 @@ import torch.nn.functional as F
 from toys import CLASSES, SAMPLES, WIDTH, Toy, ready, step, toy
 
 from robustmm.methods.coalitions import every, sampled
-from robustmm.methods.completion import Completion
-from robustmm.methods.mce import MCE, completion_loss, drawn_subsets, nested_mean, paper_value, scarcity, subset_loss
+from robustmm.methods.missing.completion import Completion
+from robustmm.methods.missing.mce import (
+    MCE,
+    completion_loss,
+    drawn_subsets,
+    nested_mean,
+    paper_value,
+    scarcity,
+    subset_loss,
+)
 from robustmm.model.fusion_model import Coalitions, FusionModel
 
 

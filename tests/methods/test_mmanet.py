@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from toys import SAMPLES, optimiser, ready, step, toy, train
 
 from robustmm.methods.combinations import codes, kept_at_random
-from robustmm.methods.mmanet import MMANet, combinations, divergence, entropy, margin_aware, weakest
+from robustmm.methods.missing.mmanet import MMANet, combinations, divergence, entropy, margin_aware, weakest
 from robustmm.model.fusion import FUSIONS, masked
 from robustmm.model.fusion_model import FusionModel
 

@@ -8,7 +8,7 @@ from torch import nn
 from toys import CLASSES, WIDTH, Toy, fresh, ready, step, toy
 
 from robustmm.methods import method as built
-from robustmm.methods.ogm_ge import OGMGE, factors, modulated, unimodal_logits, weights
+from robustmm.methods.balance.ogm_ge import OGMGE, factors, modulated, unimodal_logits, weights
 from robustmm.model.fusion_model import FusionModel
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 from toys import CLASSES, WIDTH, Toy, ready, step, toy
 
-from robustmm.methods import one_stage
 from robustmm.methods.base import Batch
-from robustmm.methods.one_stage import OneStage, divergence, maximum_mean_discrepancy
-from robustmm.methods.translation import Translation, others
+from robustmm.methods.missing import one_stage
+from robustmm.methods.missing.one_stage import OneStage, divergence, maximum_mean_discrepancy
+from robustmm.methods.missing.translation import Translation, others
 from robustmm.model.fusion_model import FusionModel
 
 

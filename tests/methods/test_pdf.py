@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, WIDTH, ready, step, toy
 
-from robustmm.methods.pdf import PredictiveFusion, calibration, holo, weights
+from robustmm.methods.dynamic_fusion.pdf import PredictiveFusion, calibration, holo, weights
 
 BOTH = torch.tensor([[True, True]])
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, SAMPLES, WIDTH, ready, step, toy
 
-from robustmm.methods.qmf import QMF, EnergyFusion, difficulty, energy, ranking
+from robustmm.methods.dynamic_fusion.qmf import QMF, EnergyFusion, difficulty, energy, ranking
 
 
 def test_fused_logits_are_energy_weighted_sums_of_what_is_present() -> None:

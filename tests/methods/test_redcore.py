@@ -10,8 +10,8 @@ from torch.distributions import Normal, kl_divergence
 from toys import CLASSES, WIDTH, Toy, optimiser, ready, step, toy, train
 
 from robustmm.methods.bottleneck import VariationalBottleneck
-from robustmm.methods.redcore import Imputation, RedCore, balanced, relative_advantage
-from robustmm.methods.translation import others
+from robustmm.methods.missing.redcore import Imputation, RedCore, balanced, relative_advantage
+from robustmm.methods.missing.translation import others
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 

@@ -30,10 +30,10 @@ from torch import Tensor, nn
 
 from robustmm import distributed
 from robustmm.config.options import Positive
-from robustmm.methods import cal
+from robustmm.methods.balance import cal
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.bottleneck import VariationalBottleneck
-from robustmm.methods.translation import others
+from robustmm.methods.missing.translation import others
 from robustmm.model.fusion import Fusion, masked
 from robustmm.model.fusion_model import Embedding, FusionModel
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.combinations import kept_at_random
-from robustmm.methods.translation import Translation
+from robustmm.methods.missing.translation import Translation
 from robustmm.model.fusion import masked
 from robustmm.model.fusion_model import Embedding, FusionModel
 

@@ -34,7 +34,7 @@ from robustmm import distributed
 from robustmm.config.options import Positive, Rate
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
 from robustmm.methods.coalitions import coalitions, exact
-from robustmm.methods.completion import Completion
+from robustmm.methods.missing.completion import Completion
 from robustmm.metrics.contribution import subsets
 from robustmm.model.fusion_model import Coalitions, Embedding, FusionModel
 
