@@ -57,7 +57,7 @@ def main() -> None:
 
 def register() -> None:
     """Every command's module files its command with the app; --help lists them in this order."""
-    for name in ("train", "export", "bench", "attack", "audit", "describe", "predict", "data", "shelf", "doctor"):
+    for name in ("train", "export", "bench", "attack", "audit", "describe", "predict", "data", "catalogue", "doctor"):
         import_module(f"robustmm.cli.{name}")
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import Json, OnBadInput, Runs, Seed, note, out, progress, show_json
+from robustmm.cli.options import Json, OnBadInput, Runs, Seed, show_json
+from robustmm.report.console import note, out, progress
 
 
 @app.command()

@@ -1,20 +1,18 @@
 """`robustmm bench`: methods x seeds, compared."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from robustmm.cli import app
-from robustmm.cli.console import Json, OnBadInput, needs_torch, note, notes, out, show_json
-from robustmm.cli.laid import laid
+from robustmm.cli.options import Json, OnBadInput, needs_torch, show_json
+from robustmm.report.console import note, out
 from robustmm.system import cores
+from robustmm.training.overrides import laid
 
 if TYPE_CHECKING:
-    from robustmm.bench.cell import Cell
+    pass
 
 
 @app.command()
@@ -65,6 +63,7 @@ def bench(
     from robustmm.errors import UsageError
     from robustmm.metrics.paired import compared
     from robustmm.report import bench as report
+    from robustmm.report.board import Board
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if not names:
@@ -117,56 +116,3 @@ def threads(workers: int) -> int:
 
     said = os.environ.get("OMP_NUM_THREADS", "")
     return int(said) if said.isdigit() and int(said) else max(1, cores() // workers)
-
-
-class Board:
-    """A line for the whole bench and one for each running training; a line a training where there is no screen."""
-
-    def __init__(self, total: int) -> None:
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("eta"), TimeRemainingColumn(), console=notes, transient=True, speed_estimate_period=3600,
-        )  # fmt: skip
-        self.total, self.kept, self.ended = total, 0, 0
-        self.whole = self.bar.add_task("trainings", total=total)
-        self.running: dict[str, Any] = {}
-        self.parts: dict[str, float] = {}
-
-    @contextmanager
-    def live(self) -> Iterator["Board"]:
-        if notes.is_terminal:
-            with self.bar:
-                yield self
-        else:
-            yield self
-
-    def event(self, cell: "Cell", what: str, value: Any) -> None:
-        if what == "kept":
-            self.kept += 1
-            self.bar.reset(self.whole, total=self.total, completed=self.kept)  # no part of the speed behind the ETA
-        elif what == "started":
-            self.running[cell.key], self.parts[cell.key] = self.bar.add_task(f"{cell}: starting", total=None), 0.0
-        elif what == "begin":
-            title, epochs, done = value
-            counted = None if title == "reading" else epochs
-            self.bar.reset(self.running[cell.key], description=f"{cell}: {title}", total=counted, completed=done)
-            self._part(cell, done / epochs if title == "training" else 0.0)
-        elif what == "epoch":
-            epoch, accuracy = value
-            task = self.bar.tasks[self.bar.task_ids.index(self.running[cell.key])]
-            title = task.description.removeprefix(f"{cell}: ").split(",")[0]
-            self.bar.update(task.id, completed=epoch, description=f"{cell}: {title}, valid {accuracy:.1%}")
-            self._part(cell, epoch / (task.total or epoch) if title == "training" else 0.0)
-        elif what == "ended":
-            self.bar.remove_task(self.running.pop(cell.key))
-            self.ended += 1
-            del self.parts[cell.key]
-            self._part(None, 0.0)
-        if what in ("kept", "ended") and not notes.is_terminal:
-            note(f"{cell}: {'done before' if what == 'kept' else 'done' if value else 'failed'}")
-
-    def _part(self, cell: "Cell | None", done: float) -> None:
-        """The whole, to which a running training adds the part of its epochs that is done."""
-        if cell is not None:
-            self.parts[cell.key] = done
-        self.bar.update(self.whole, completed=self.kept + self.ended + sum(self.parts.values()))

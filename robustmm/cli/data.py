@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import Json, Seed, note, out, progress, show_json
+from robustmm.cli.options import Json, Seed, show_json
+from robustmm.report.console import note, out, progress
 
 data = typer.Typer(
     help="Look at data: check a manifest, draft its recipe, write the embedded data set.", no_args_is_help=True

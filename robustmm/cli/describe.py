@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import note, out
+from robustmm.report.console import note, out
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """`robustmm doctor`: what is here, and what is missing."""
 
 from robustmm.cli import app
-from robustmm.cli.console import out
+from robustmm.report.console import out
 
 
 @app.command()

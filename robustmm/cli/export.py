@@ -8,7 +8,8 @@ import typer
 from rich.text import Text
 
 from robustmm.cli import app
-from robustmm.cli.console import Json, Runs, needs_torch, note, out, show_json
+from robustmm.cli.options import Json, Runs, needs_torch, show_json
+from robustmm.report.console import note, out
 
 
 @app.command()

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import Json, Runs, note, out, show_json
+from robustmm.cli.options import Json, Runs, show_json
+from robustmm.report.console import note, out
 
 
 # -h would be found in any text that begins with a dash, such as "-oh"

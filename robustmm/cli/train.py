@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import FOLLOWS, Json, OnBadInput, Runs, needs_torch, show_json
-from robustmm.cli.laid import laid
+from robustmm.cli.options import Json, OnBadInput, Runs, needs_torch, show_json
+from robustmm.report.console import FOLLOWS
+from robustmm.training.overrides import laid
 
 if TYPE_CHECKING:
-    from robustmm.cli.live import Live
+    from robustmm.report.live import Live
     from robustmm.runs import Run
 
 
@@ -37,8 +38,8 @@ def train(
 ) -> None:
     """Train a recipe (default: digits) and keep the best epoch by valid accuracy."""
     needs_torch()
-    from robustmm.cli.live import Live
     from robustmm.errors import UsageError
+    from robustmm.report.live import Live
     from robustmm.runs import Run, newest
     from robustmm.training import run as work
 

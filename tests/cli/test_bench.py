@@ -22,6 +22,7 @@ from robustmm.bench.cell import Cell
 from robustmm.cli import bench as command
 from robustmm.config.toml import to_toml
 from robustmm.metrics.paired import BenchResult, CellResult
+from robustmm.report import board as progress
 from robustmm.runs import Run
 
 Cli = Callable[..., Any]
@@ -215,8 +216,8 @@ def test_threads_of_a_worker(monkeypatch: pytest.MonkeyPatch, said: str, workers
 
 
 def test_the_board_counts_epochs_into_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "notes", Console(file=io.StringIO(), force_terminal=True))
-    board = command.Board(4)
+    monkeypatch.setattr(progress, "notes", Console(file=io.StringIO(), force_terminal=True))
+    board = progress.Board(4)
     whole = board.bar.tasks[0]
     a, b, c = (Cell("[red]cal+mce", seed, {}, str(seed)) for seed in range(3))
     board.event(a, "kept", None)

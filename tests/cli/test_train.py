@@ -18,9 +18,9 @@ import jsonschema
 import pytest
 import worlds
 
-from robustmm.cli import console
-from robustmm.cli.live import Live
+from robustmm.cli import options
 from robustmm.config.toml import to_toml
+from robustmm.report.live import Live
 from robustmm.runs import Run
 from robustmm.training import checkpoint
 
@@ -394,7 +394,7 @@ def test_a_folder_that_cannot_be_written_to(robustmm: Cli, here: Path, monkeypat
 
 @pytest.mark.parametrize("command", ["train", "export"])
 def test_without_torch_it_says_so(robustmm: Cli, here: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    monkeypatch.setattr(console, "find_spec", lambda name: None)
+    monkeypatch.setattr(options, "find_spec", lambda name: None)
     result = robustmm(command, cwd=here)
     assert result.code == 2
     assert "this command needs torch, found none; get it with: pip install 'robustmm[train]'" in result.err

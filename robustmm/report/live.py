@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.cli.console import notes, out
 from robustmm.report.bars import COLOURS, stacked
+from robustmm.report.console import notes, out
 from robustmm.runs import Run
 
 SHOWN = 10

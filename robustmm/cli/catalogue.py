@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.console import out
+from robustmm.report.console import out
 
 What = Literal["recipes", "suites", "methods", "fusions", "encoders", "corruptions"]
 

@@ -1,0 +1,32 @@
+"""Where things are printed: results to stdout, progress and notes to stderr."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+FOLLOWS = os.environ.get("RANK", "0") != "0"
+"""One of several ranks under torchrun, and not the first: it works and keeps silent."""
+
+out = Console(highlight=False, quiet=FOLLOWS)
+notes = Console(stderr=True, highlight=False, quiet=FOLLOWS)
+
+
+def note(text: str) -> None:
+    """A line about what is being done, on stderr; never part of the result."""
+    notes.print(text, style="dim", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Any]:
+    """A bar with an ETA on stderr, gone when done; yields a function that advances it."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("eta"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=notes, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda steps: bar.advance(task, steps)
