@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 from signals import natural, picture, sentence  # noqa: E402
 
@@ -28,7 +28,7 @@ Every corruption with its physical strength at levels 0.2, 0.4, 0.6, 0.8 and 1, 
 between them it is interpolated. `robustmm list corruptions` and `robustmm show NAME` print the same, and
 `robustmm attack --noise NAME --preview sheet.png` draws it on your own samples. This page is written from the registry
 by `python scripts/write_corruptions.py`, and a test holds it to that. The sheets show the synthetic signals of
-`tests/signals.py`: clean, then the five levels.
+`tests/helpers/signals.py`: clean, then the five levels.
 
 What all have in common: level 0 is the signal itself, bit for bit; the input is never written to; the noise belongs to
 (seed, sample id, modality, name), so the same bytes come out whatever the batch, the order, the number of workers or

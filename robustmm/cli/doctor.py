@@ -7,7 +7,7 @@ from robustmm.report.console import out
 @app.command()
 def doctor() -> None:
     """Print versions, onnxruntime providers, threads and what is missing, with how to get it."""
-    from robustmm.doctor import found, missing
+    from robustmm.catalogue.machine import found, missing
     from robustmm.report import facts
 
     out.print(facts.doctor(found(), missing()))

@@ -7,7 +7,8 @@ import onnxruntime
 import pytest
 import soundfile
 
-from robustmm import __version__, doctor
+from robustmm import __version__
+from robustmm.catalogue import machine as doctor
 from robustmm.config import shelf
 from robustmm.corruptions import names
 

@@ -197,7 +197,7 @@ def test_a_fault_of_whole_samples_is_told_on_all_it_strikes() -> None:
 
 
 def test_accuracy_is_of_the_records_with_wilsons_interval() -> None:
-    from test_records import drawn
+    from random_records import drawn
 
     records = drawn(8)
     records.probabilities = np.eye(3)[[0, 0, 0, 1, 1, 1, 2, 2]]

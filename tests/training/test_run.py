@@ -116,7 +116,7 @@ def test_what_a_dropped_cell_holds_is_never_learned_from(tmp_path: Path) -> None
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
     whole = train(recipe(path, epochs=30), path, tmp_path / "whole", Nobody())
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "helpers")}
     worker = subprocess.Popen([sys.executable, "-c", WORKER, str(path), str(tmp_path / "killed")], env=environment)
     run = Run(tmp_path / "killed" / "world-001")
     deadline = time.monotonic() + 120

@@ -6,42 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_records import assert_same, drawn
 
 from robustmm.auditing.store import DAMAGED
 from robustmm.evaluation.records import ARRAYS, FACTS, Records, joined, load
-
-
-def drawn(n: int, M: int = 2, C: int = 3, seed: int = 0, *, exact: bool = True) -> Records:
-    """Records of n samples that share no number."""
-    rng, prefix = np.random.default_rng(seed), f"s{seed}-"
-    widths = {"probabilities": C, "empty": 2, "interaction": M * (M - 1) // 2}
-    arrays = {
-        name: rng.normal(size=(n, widths.get(name, M)))
-        for name in ARRAYS
-        if name not in ("target", "present", "right", "additive")
-    }
-    arrays["solo"][: n // 2] = np.nan
-    return Records(
-        [f"{prefix}{i}" for i in range(n)],
-        target=rng.integers(C, size=n),
-        present=rng.random((n, M)) < 0.5,
-        right=rng.random((n, 2**M if exact else 0)) < 0.5,
-        additive=rng.normal(size=n),
-        **arrays,
-        residual=float(rng.random()),
-        untouched=int(rng.integers(100)),
-        exact=exact,
-    )
-
-
-def assert_same(a: Records, b: Records) -> None:
-    assert a.ids == b.ids
-    for name in FACTS:
-        assert getattr(a, name) == getattr(b, name), name
-        assert type(getattr(a, name)) is type(getattr(b, name)), name
-    for name in ARRAYS:
-        x, y = getattr(a, name), getattr(b, name)
-        assert (x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes()), name
 
 
 def kept(records: Records) -> Records:

@@ -20,7 +20,7 @@ from robustmm.runtime.session import Session
 from robustmm.training.run import TrainResult
 
 CONDITION = Condition("attacked", (Noise("gaussian", 0.8),), {"series": 0.25})
-SCHEMAS = Path(__file__).parents[1] / "docs" / "schemas"
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 
 
 @pytest.fixture

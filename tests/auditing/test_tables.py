@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-from test_records import drawn
+from random_records import drawn
 
 from robustmm.auditing.tables import rows, write, written
 from robustmm.evaluation.records import Records

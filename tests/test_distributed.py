@@ -25,7 +25,7 @@ ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 @pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     manifest(tmp_path, missing=0.2)
-    command = [*TORCHRUN, "29511", str(Path(__file__).with_name("ranked.py")), str(tmp_path), *METHODS]
+    command = [*TORCHRUN, "29511", str(Path(__file__).parent / "helpers" / "ranked.py"), str(tmp_path), *METHODS]
     subprocess.run(command, check=True, capture_output=True, env=ALONE)
     together = json.loads((tmp_path / "losses.json").read_text())
     for method in METHODS:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_records import assert_same, drawn
+from random_records import assert_same, drawn
 
 from robustmm.auditing import store as module
 from robustmm.auditing.store import BESIDE, Store, parsed, whole

@@ -11,7 +11,6 @@ from graphs import Inputs, linear, saved, softmax, value
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx import helper
-from test_foreign import Dual, dual, fitted  # noqa: F401
 
 from robustmm.errors import DataError
 from robustmm.runtime.foreign.draft import described
@@ -32,7 +31,7 @@ def edited(text: str, *changes: tuple[str, str]) -> str:
 # --- three models of other tools, from the draft to the answer
 
 
-def test_scikit_learn_from_draft_to_answer(fitted: tuple[Any, Any, Any], tmp_path: Path) -> None:  # noqa: F811
+def test_scikit_learn_from_draft_to_answer(fitted: tuple[Any, Any, Any], tmp_path: Path) -> None:
     """With maps for an output, as the converter writes by default; labels, means and deviations are found."""
     from skl2onnx import to_onnx
 
@@ -95,7 +94,7 @@ def test_channels_last_from_draft_to_answer(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, softmax(np.concatenate([0 * score, score], 1)), atol=1e-5)
 
 
-def test_a_transformers_export_from_draft_to_answer(dual: tuple[Path, Dual], tmp_path: Path) -> None:  # noqa: F811
+def test_a_transformers_export_from_draft_to_answer(dual: tuple[Path, Any], tmp_path: Path) -> None:
     path, _ = dual
     text = described(path)
     found = tomllib.loads(text)

@@ -1,0 +1,1 @@
+"""What can be named, what it says, and what this machine has."""
