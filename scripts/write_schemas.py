@@ -2,23 +2,29 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from robustmm.auditing.result import AuditResult
+from robustmm.catalogue.result import Details, DoctorResult, ListResult
 from robustmm.data.check import ManifestFacts
 from robustmm.evaluation.attack_result import AttackResult
 from robustmm.evaluation.predict import Prediction
 from robustmm.exporting.parity import Proof
 from robustmm.metrics.paired import BenchResult
-from robustmm.results import Result
 from robustmm.training.run import TrainResult
 
-SCHEMAS: dict[str, type[Result]] = {
+SCHEMAS: dict[str, Any] = {
     "attack": AttackResult,
     "audit": AuditResult,
     "bench": BenchResult,
     "data-check": ManifestFacts,
+    "doctor": DoctorResult,
     "export": Proof,
+    "list": ListResult,
     "predict": Prediction,
+    "show": Details,
     "train": TrainResult,
 }
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schemas"
@@ -26,5 +32,5 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schemas"
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, model in SCHEMAS.items():
-        content = json.dumps(model.model_json_schema(mode="serialization"), indent=1)
+        content = json.dumps(TypeAdapter(model).json_schema(mode="serialization"), indent=1)
         (FOLDER / f"{name}.schema.json").write_text(content + "\n", encoding="utf-8")

@@ -5,13 +5,18 @@ import platform
 from importlib.util import find_spec
 
 from robustmm import runs
+from robustmm.catalogue.result import DoctorResult
 from robustmm.config import shelf
 from robustmm.corruptions import names
 
 TRAINING = ("torch", "onnxscript", "transformers", "safetensors")
 
 
-def found() -> dict[str, str]:
+def inspect_machine() -> DoctorResult:
+    return DoctorResult(found=installed(), missing=missing_parts())
+
+
+def installed() -> dict[str, str]:
     """Versions, providers, threads and folders."""
     import onnxruntime
 
@@ -32,7 +37,7 @@ def found() -> dict[str, str]:
     return facts
 
 
-def missing() -> dict[str, str]:
+def missing_parts() -> dict[str, str]:
     """What some command needs and this installation has not."""
     import onnxruntime
 

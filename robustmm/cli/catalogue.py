@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from robustmm.cli import app
+from robustmm.cli.options import Json, show_json
 from robustmm.report.console import out
 
 What = Literal["recipes", "suites", "methods", "fusions", "encoders", "corruptions"]
@@ -15,15 +16,20 @@ What = Literal["recipes", "suites", "methods", "fusions", "encoders", "corruptio
 def list_(
     what: Annotated[What | None, typer.Argument(help="One sort only (default: all).")] = None,
     on: Annotated[str, typer.Option("--on", help="Corruptions of this kind only: image, audio, ...")] = "",
+    json: Json = False,
 ) -> None:
     """List what can be named: recipes, suites, corruptions with their physical levels; methods, fusions, encoders."""
+    from robustmm.catalogue.listing import list_names
     from robustmm.errors import UsageError
-    from robustmm.report import catalogue
+    from robustmm.report.catalogue import render_list
 
     if on and what != "corruptions":
         raise UsageError(f"--on goes with corruptions: robustmm list corruptions --on {on}")
-    for sort in [what] if what else What.__args__:  # type: ignore[attr-defined]
-        out.print(catalogue.corruption_table(on) if on else catalogue.listed(sort, alone=what is not None))
+    result = list_names(what, on)
+    if json:
+        show_json(result)
+    else:
+        out.print(render_list(result))
 
 
 @app.command()
@@ -36,25 +42,17 @@ def show(
         Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")
     ] = None,
     split: Annotated[str, typer.Option("--split", help="The manifest's split.")] = "test",
+    json: Json = False,
 ) -> None:
     """Print a recipe or suite, a corruption's levels and source, or a method's equations and options."""
-    from robustmm.report import catalogue
+    from robustmm.catalogue import details
+    from robustmm.report.catalogue import render_details
 
-    if model is None:
-        out.print(catalogue.shown(name))
-        return
-    from robustmm.conditions.suite import load
-    from robustmm.config.shelf import find
-    from robustmm.data.manifest import read
-    from robustmm.evaluation import source
-    from robustmm.evaluation.cost import cost
-    from robustmm.runtime.session import Session
-
-    path = find("attacks", name)
-    suite, session = load(path), Session(model)
-    rows = read(source.of_model(session, data)).split(split)
-    price = cost(session, rows, suite.conditions(session.modalities))
-    out.print(catalogue.suite(path, suite, f"{model} ({', '.join(session.names)})", price))
+    result = details.describe_name(name) if model is None else details.describe_suite_on(name, model, data, split)
+    if json:
+        show_json(result)
+    else:
+        out.print(render_details(result))
 
 
 @app.command()

@@ -1,11 +1,10 @@
 """What a manifest holds, and what this machine has, as rich tables."""
 
-from collections.abc import Mapping
-
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
+from robustmm.catalogue.result import DoctorResult
 from robustmm.data.check import ManifestFacts
 from robustmm.report.bars import bar, plain
 from robustmm.report.tables import grid, percent
@@ -62,8 +61,9 @@ def some(title: str, lines: list[str], colour: str) -> list[RenderableType]:
     return [Text(f"{title} ({len(lines)})", style=f"bold {colour}"), *(Text(f"  {x}") for x in [*lines[:SHOWN], *more])]
 
 
-def doctor(facts: Mapping[str, str], missing: Mapping[str, str]) -> Group:
+def doctor(result: DoctorResult) -> Group:
     table = grid("This machine", "what", "found", left=(0, 1))
-    for name, value in facts.items():
+    for name, value in result.found.items():
         table.add_row(name, Text(value))
-    return Group(table, *some("missing, and how to get it", [f"{k}: {v}" for k, v in missing.items()], "yellow"))
+    missing = [f"{name}: {value}" for name, value in result.missing.items()]
+    return Group(table, *some("missing, and how to get it", missing, "yellow"))

@@ -1,6 +1,7 @@
 """`robustmm list`, `show` and `copy`, rightly used and misused."""
 
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -8,17 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from robustmm import corruptions
+from robustmm.catalogue import details, listing
 from robustmm.conditions.suite import load
 from robustmm.config import shelf
 from robustmm.errors import UsageError
-from robustmm.report import catalogue
 from robustmm.runtime.session import Session
 
 Cli = Callable[..., Any]
 
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 SORTS = ["recipes", "suites", "corruptions", "methods", "fusions", "encoders"]
 
 
@@ -44,13 +47,13 @@ def test_list_one_sort(robustmm: Cli, sort: str) -> None:
     assert {other for other in SORTS if other.capitalize() in titles} == {sort}
     if sort == "recipes":
         for name in shelf.names("models"):
-            assert catalogue.comment(shelf.text(shelf.find("models", name)))[:20] in flat(result.out)
+            assert listing.first_comment(shelf.text(shelf.find("models", name)))[:20] in flat(result.out)
     elif sort == "corruptions":
         assert all(f" {name} " in result.out for name in corruptions.names())
     elif sort != "suites":
-        for name, entry in catalogue.registry(sort).items():
+        for name, entry in listing.registered(sort).items():
             assert f" {name} " in result.out
-            for kind, made in catalogue.by_kind(entry).items():
+            for kind, made in listing.by_kind(entry).items():
                 assert kind in result.out
                 assert " ".join((inspect.getdoc(made) or "").split()[:2]) in result.out
         assert "dict()" not in result.out
@@ -86,7 +89,7 @@ def test_show_a_suite(robustmm: Cli, name: str) -> None:
     suite = load(shelf.find("attacks", name))
     for condition in suite.condition:
         assert f'name = "{condition.name}"' in result.out
-    for kind, stand_in in catalogue.STAND_INS.items():
+    for kind, stand_in in details.EXAMPLES.items():
         try:
             made = len(suite.conditions([stand_in]))
         except UsageError:
@@ -150,8 +153,8 @@ def test_show_a_corruption_of_whole_samples_and_one_with_two_tables(robustmm: Cl
 def test_show_what_is_registered(robustmm: Cli, name: str, sort: str) -> None:
     result = robustmm("show", name)
     assert result.code == 0
-    for kind, entry in catalogue.by_kind(catalogue.registry(sort)[name]).items():
-        assert f"{name} ({kind or sort})" in result.out
+    for kind, entry in listing.by_kind(listing.registered(sort)[name]).items():
+        assert f"{name} ({kind or sort.removesuffix('s')})" in result.out
         assert (inspect.getdoc(entry) or "").split("\n")[0][:40] in flat(result.out)
         parameters = inspect.signature(entry).parameters.values()
         assert all(p.name in result.out for p in parameters if p.default is not p.empty)
@@ -182,8 +185,64 @@ def test_list_and_show_misused(robustmm: Cli, tmp_path: Path, words: list[str], 
     assert sentence in result.err
 
 
+def read_json(result: Any, schema: str) -> Any:
+    """A command's JSON, held against its published schema."""
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    jsonschema.validate(found, json.loads((SCHEMAS / f"{schema}.schema.json").read_text()))
+    return found
+
+
+def test_list_for_machines(robustmm: Cli) -> None:
+    found = read_json(robustmm("list", "--json"), "list")
+    assert [e["name"] for e in found["recipes"]] == shelf.names("models")
+    assert [e["name"] for e in found["suites"]] == shelf.names("attacks")
+    for sort in ("methods", "fusions", "encoders"):
+        assert {e["name"] for e in found[sort]} == set(listing.registered(sort))
+    assert {e["name"] for e in found["corruptions"]} == {*corruptions.names(), *corruptions.pairs.names()}
+    blur = next(e for e in found["corruptions"] if e["name"] == "gaussian" and "audio" in e["kinds"])
+    assert blur["strengths"] == [30, 20, 10, 5, 0]
+    audio = read_json(robustmm("list", "corruptions", "--on", "audio", "--json"), "list")
+    assert {tuple(e["kinds"]) for e in audio["corruptions"]} == {("audio",)}
+    assert audio["recipes"] is audio["methods"] is None, "what was not asked for is null, not empty"
+
+
+def test_show_for_machines(robustmm: Cli, world_model: Path) -> None:
+    recipe = read_json(robustmm("show", "digits", "--json"), "show")
+    assert (recipe["sort"], recipe["content"]["modality"]["image"]["kind"]) == ("recipe", "image")
+    suite = read_json(robustmm("show", "missing", "--json"), "show")
+    assert suite["conditions"]["image"] == len(
+        load(shelf.find("attacks", "missing")).conditions([details.EXAMPLES["image"]])
+    )
+    assert suite["cost"] is None
+    priced = read_json(robustmm("show", "missing", "--model", world_model, "--json"), "show")
+    assert priced["cost"]["encodings"] == {"vector": 1, "series": 1}
+    assert priced["cost"]["modalities"] == ["vector", "series"]
+    blur = read_json(robustmm("show", "defocus_blur", "--json"), "show")
+    assert (blur["sort"], blur["name"]) == ("corruption", "defocus-blur")
+    image = next(kind for kind in blur["kinds"] if kind["kind"] == "image")
+    large, small = image["tables"]
+    assert (large["scale"], small["scale"]) == ("224", "32")
+    assert [row[0] for row in large["strengths"]] == [3, 4, 6, 8, 10], "ImageNet-C's radii"
+    assert image["options"] == {"scale": "by size"}
+    method = read_json(robustmm("show", "cal", "--json"), "show")
+    (only,) = method["kinds"]
+    assert method["sort"] == "method"
+    assert only["options"].keys() >= {"warmup"}
+    encoder = read_json(robustmm("show", "conv", "--json"), "show")
+    assert {kind["kind"] for kind in encoder["kinds"]} == set(listing.registered("encoders")["conv"])
+
+
+def test_list_and_show_for_machines_misused(robustmm: Cli) -> None:
+    for words in (["list", "recipe", "--json"], ["show", "gausian", "--json"], ["show", "--json"]):
+        result = robustmm(*words)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith("error: ")
+
+
 def test_without_torch_what_needs_it_says_so(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
+    for module in (listing, details):
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
     result = robustmm("list")
     assert result.code == 0
     assert "methods: need torch: pip install 'robustmm[train]'" in result.out
@@ -233,7 +292,7 @@ def test_a_bug_shows_its_traceback_and_exits_70(robustmm: Cli, monkeypatch: pyte
     def broken(name: str) -> None:
         raise KeyError(name)
 
-    monkeypatch.setattr(catalogue, "shown", broken)
+    monkeypatch.setattr(details, "describe_name", broken)
     result = robustmm("show", "digits")
     assert result.code == 70
     assert "Traceback" in result.err
@@ -244,7 +303,7 @@ def test_being_stopped_is_told(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -
     def stopped(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(catalogue, "shown", stopped)
+    monkeypatch.setattr(details, "describe_name", stopped)
     result = robustmm("show", "digits")
     assert result.code == 5
     assert result.err == "error: interrupted before there was anything to keep\n"

@@ -1,18 +1,22 @@
 """`robustmm doctor`: what is here, what is missing and how to get it."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import onnxruntime
 import pytest
 import soundfile
 
 from robustmm import __version__
-from robustmm.catalogue import machine as doctor
+from robustmm.catalogue import machine
 from robustmm.config import shelf
 from robustmm.corruptions import names
 
 Cli = Callable[..., Any]
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 
 
 def test_doctor_tells_versions_and_folders(robustmm: Cli) -> None:
@@ -20,20 +24,20 @@ def test_doctor_tells_versions_and_folders(robustmm: Cli) -> None:
     assert (result.code, result.err) == (0, "")
     for word in ("robustmm", __version__, "numpy", "onnxruntime providers", "CPU", "torch threads", "processors"):
         assert word in result.out
-    found = doctor.found()
+    found = machine.installed()
     assert found["corruptions"] == str(len(names()))
     assert found["recipes"] == f"{len(shelf.names('models'))} in {shelf.folder('models')}"
 
 
 def test_a_complete_machine_lacks_nothing(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "find_spec", lambda name: object())
+    monkeypatch.setattr(machine, "find_spec", lambda name: object())
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(soundfile, "available_formats", lambda: {"MP3": ""})
-    assert doctor.missing() == {}
+    assert machine.missing_parts() == {}
 
 
 def test_what_is_missing_comes_with_its_remedy(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name in ("torch", "onnxscript") else object())
+    monkeypatch.setattr(machine, "find_spec", lambda name: None if name in ("torch", "onnxscript") else object())
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr(soundfile, "available_formats", dict)
     result = robustmm("doctor")
@@ -46,8 +50,17 @@ def test_what_is_missing_comes_with_its_remedy(robustmm: Cli, monkeypatch: pytes
     assert "torch threads" not in flat
 
 
-@pytest.mark.parametrize("words", [["--json"], ["more"], ["--provider", "cuda"]])
+@pytest.mark.parametrize("words", [["--yaml"], ["more"], ["--provider", "cuda"]])
 def test_doctor_misused(robustmm: Cli, words: list[str]) -> None:
     result = robustmm("doctor", *words)
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("error: ")
+
+
+def test_doctor_for_machines(robustmm: Cli) -> None:
+    result = robustmm("doctor", "--json")
+    assert result.code == 0
+    found = json.loads(result.out)
+    jsonschema.validate(found, json.loads((SCHEMAS / "doctor.schema.json").read_text()))
+    assert found["found"]["robustmm"] == __version__
+    assert found["missing"] == machine.missing_parts()
