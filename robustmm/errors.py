@@ -24,6 +24,8 @@ class ParityError(RobustmmError):
     """An exported file that does not answer as the trained model does."""
 
     exit_code = 4
+    proof: object = None
+    """What was compared, where an export failed."""
 
 
 class InterruptedRun(RobustmmError):

@@ -1,5 +1,6 @@
 """Run folders: `runs/<recipe>-NNN/`, what stands in them, and which is the newest."""
 
+import csv
 import json
 import os
 import platform
@@ -10,10 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robustmm import __version__
 from robustmm.errors import UsageError
+from robustmm.results import Number, Result
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PACKAGES = ("torch", "numpy", "onnx", "onnxruntime-gpu", "onnxruntime", "opencv-python-headless", "soundfile")
 
@@ -40,8 +46,19 @@ class Run:
         return self.folder / "model.onnx"
 
     @property
-    def log(self) -> Path:
+    def log_file(self) -> Path:
         return self.folder / "log.csv"
+
+    def log(self) -> "dict[str, NDArray[np.float64]]":
+        """Every column of log.csv (epochs,): loss terms, valid scores, contributions; NaN where there is no number."""
+        import numpy as np
+
+        try:
+            with self.log_file.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
+        except (OSError, ValueError, TypeError, IndexError, csv.Error) as error:
+            raise UsageError(f"{self.log_file} is not the log of a run ({error})") from error
 
     def facts(self) -> dict[str, Any]:
         """What run.json says."""
@@ -52,6 +69,20 @@ class Run:
             raise UsageError(f"{self.folder} is not a run: it has no readable run.json") from error
         return found
 
+    def result(self) -> "TrainResult":
+        """What a finished run came to."""
+        facts = self.facts()
+        progress = facts["progress"]
+        return TrainResult(
+            run=str(self.folder),
+            method=facts["recipe"]["method"]["name"],
+            epochs=progress["epoch"],
+            kept_epoch=progress["best_epoch"],
+            parameters=facts["parameters"],
+            valid=progress["best"],
+            bad_inputs=facts["bad"],
+        )
+
     def note(self, **facts: Any) -> None:
         """Writes facts into run.json, beside those already there."""
         known = self.facts() if (self.folder / "run.json").exists() else {}
@@ -60,6 +91,23 @@ class Run:
     @property
     def finished(self) -> bool:
         return bool(self.facts().get("finished"))
+
+
+class TrainResult(Result):
+    """The result of `robustmm train --json`, format 1: the epoch that was kept, and its scores on the valid split."""
+
+    format: int = 1
+    run: str
+    method: str
+    epochs: int
+    kept_epoch: int
+    parameters: int
+    valid: dict[str, Number]
+    bad_inputs: list[str]
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [{"run": self.run, "method": self.method, "epochs": self.epochs, "kept_epoch": self.kept_epoch,
+                 "parameters": self.parameters, **self.valid}]  # fmt: skip
 
 
 def write(path: Path, content: bytes) -> None:

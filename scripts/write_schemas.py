@@ -13,7 +13,7 @@ from robustmm.evaluation.attack_result import AttackResult
 from robustmm.evaluation.predict import Prediction
 from robustmm.exporting.parity import Proof
 from robustmm.metrics.paired import BenchResult
-from robustmm.training.run import TrainResult
+from robustmm.runs import TrainResult
 
 SCHEMAS: dict[str, Any] = {
     "attack": AttackResult,

@@ -70,7 +70,7 @@ def test_notes_are_laid_beside_each_other(tmp_path: Path) -> None:
     assert run.facts() == {"format": 2, "recipe": {"é": "🎈"}, "finished": True}
     assert run.finished
     assert [path.name for path in run.folder.iterdir()] == ["run.json"]
-    assert {run.weights.name, run.checkpoint.name, run.model.name, run.log.name} == {
+    assert {run.weights.name, run.checkpoint.name, run.model.name, run.log_file.name} == {
         "model.safetensors", "last.safetensors", "model.onnx", "log.csv",
     }  # fmt: skip
 

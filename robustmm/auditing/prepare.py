@@ -2,19 +2,19 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from robustmm.auditing.batch import fastest
 from robustmm.auditing.cells import current
 from robustmm.auditing.reference import audited
-from robustmm.auditing.run import CLEAN, Audit, Plans, Stage, columns
+from robustmm.auditing.run import CLEAN, Audit, Plans, columns
 from robustmm.auditing.spec import Setting, hashed, work
 from robustmm.conditions.suite import load
 from robustmm.config import shelf
 from robustmm.errors import UsageError
 from robustmm.evaluation.cost import Cost, cost
+from robustmm.progress import Reporter
 from robustmm.system import cores
 
 BATCH = 64
@@ -57,8 +57,7 @@ def audit(
     asked: Plans,
     out: Path,
     workers: int | None,
-    stage: Stage,
-    note: Callable[[str], None],
+    tell: Reporter,
     measure: bool = True,
 ) -> Audit:
     """Says what is left to do and what it costs before it starts."""
@@ -68,19 +67,19 @@ def audit(
     wanting = sum(len(here.wanting(chunk)) for chunk in range(len(made.chunks)))
     cells = len(conditions) * len(made.chunks)
     if not wanting:
-        note(f"audit: {len(conditions)} conditions, all measured already, in {out}")
-        return Audit(setting, asked, out, workers or 1, stage)
+        tell.note(f"audit: {len(conditions)} conditions, all measured already, in {out}")
+        return Audit(setting, asked, out, workers or 1, tell.stage)
     if measure:
         setting = replace(setting, batch=fastest(made.session, len(made.chunks[0])))
     price = cost(made.session, made.rows, asked.conditions, setting.on_bad)
     left = price.seconds * wanting / cells
     if workers is None:
         workers = min(cores(), len(made.chunks)) if left > WORTH else 1
-    note(
+    tell.note(
         told(price, left / workers, workers)
         + (f"; {1 - wanting / cells:.0%} is measured already" if wanting < cells else "")
     )
-    return Audit(setting, asked, out, workers, stage)
+    return Audit(setting, asked, out, workers, tell.stage)
 
 
 def told(price: Cost, seconds: float, workers: int) -> str:

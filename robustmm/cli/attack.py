@@ -1,13 +1,13 @@
 """`robustmm attack`: an exported file, clean and under one condition."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, OnBadInput, Runs, Seed, show_json
-from robustmm.report.console import note, out, progress
+from robustmm.report.console import ConsoleReporter, out
 
 
 @app.command()
@@ -53,37 +53,21 @@ def attack(
     runs: Runs = Path("runs"),
 ) -> None:
     """Attack a model: accuracy, calibration and each modality's contribution, clean and under one condition."""
-    from robustmm.conditions import missing as rates
-    from robustmm.conditions.condition import condition
-    from robustmm.data.manifest import read
-    from robustmm.errors import UsageError
-    from robustmm.evaluation import attack as work
-    from robustmm.evaluation import source
+    from robustmm.api.evaluation import attack as run_attack
+    from robustmm.api.evaluation import plan_attack
     from robustmm.report import sheet, tables
-    from robustmm.runs import newest_model
-    from robustmm.runtime.foreign.session import opened
 
-    path = model or newest_model(runs)
-    note(f"model: {path}" + ("" if model else " (the newest exported)"))
-    session = opened(path, describe, provider)
-    manifest = source.of_model(session, data)
-    note(f"data: split {split} of {manifest}" + ("" if data else " (what the model was trained on)"))
-    stored = [m for m in missing or [] if m.endswith(".csv")]
-    if len(stored) > 1:
-        raise UsageError(f"--missing takes one table, found {len(stored)}")
-    lost = rates.rates([m for m in missing or [] if m not in stored], session.names)
-    levels = level or ([1.0] if preview and noise else [])
-    chosen = condition("attacked", noise or [], levels, on or [], lost, settings or [], "".join(stored), fill)
-    chosen.steps(session.modalities)
-    rows = read(manifest).split(split, limit)
+    chosen: dict[str, Any] = {
+        "noise": noise or [], "on": on or [], "missing": missing, "fill": fill, "set": settings, "data": data,
+        "describe": describe, "split": split, "limit": limit, "provider": provider, "runs": runs,
+    }  # fmt: skip
     if preview:
-        sheet.write(preview, chosen, session.modalities, rows, seed, on_bad_input)
+        levels = level or ([1.0] if noise else [])
+        planned = plan_attack(model, level=levels, tell=ConsoleReporter(), **chosen)
+        sheet.write(preview, planned.condition, planned.session.modalities, planned.rows, seed, on_bad_input)
         out.print(str(preview), markup=False, soft_wrap=True)
         return
-    with progress("attacking", 2 * len(rows)) as advance:
-        result = work.attack(
-            session, rows, chosen, split=split, seed=seed, on_bad=on_bad_input, advance=advance
-        )  # fmt: skip
+    result = run_attack(model, level=level or [], seed=seed, on_bad_input=on_bad_input, progress=True, **chosen)
     if json:
         show_json(result)
     else:

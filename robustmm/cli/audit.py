@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, OnBadInput, Runs, Seed, show_json
-from robustmm.report.console import note, out, progress
+from robustmm.report.console import out
 
 
 @app.command()
@@ -55,28 +55,15 @@ def audit(
     runs: Runs = Path("runs"),
 ) -> None:
     """Audit a model: every condition of a suite, where it breaks, and what each modality contributes."""
-    from robustmm.auditing import prepare
-    from robustmm.auditing.spec import Setting
-    from robustmm.evaluation.source import of_model
+    from robustmm.api.evaluation import audit as run_audit
     from robustmm.report import audit as report
-    from robustmm.runs import newest_model
-    from robustmm.runtime.foreign.session import opened
 
-    path = model or newest_model(runs)
-    note(f"model: {path}" + ("" if model else " (the newest exported)"))
-    manifest = of_model(opened(path, describe, provider, threads), data)
-    note(f"data: split {split} of {manifest}" + ("" if data else " (what the model was trained on)"))
-    setting = Setting(
-        model=path, manifest=manifest, describe=describe, split=split, limit=limit, seed=seed, on_bad=on_bad_input,
-        baseline=baseline, provider=provider, threads=threads, batch=batch or prepare.BATCH,
+    result = run_audit(
+        model, suite=suite, data=data, describe=describe, split=split, out=to, workers=workers, limit=limit, seed=seed,
+        fresh=fresh, by=by or (), baseline=baseline, share=share, reference=reference, provider=provider,
+        threads=threads, batch=batch, on_bad_input=on_bad_input, runs=runs, progress=True,
     )  # fmt: skip
-    plans = prepare.plans(suite, setting, tuple(by or ()), share, reference)
-    folder = to or prepare.folder(setting, plans)
-    prepare.prepare(folder, fresh)
-    made = prepare.audit(setting, plans, folder, workers, progress, note, measure=batch is None)
-    result = made.run()
     if json:
         show_json(result)
     else:
         out.print(report.audit(result))
-    note(f"results: {folder / 'results.json'}, records: {folder / 'records.parquet'}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Json, OnBadInput, needs_torch, show_json
+from robustmm.cli.options import Json, OnBadInput, show_json
 from robustmm.report.console import note, out
 from robustmm.system import cores
 from robustmm.training.overrides import laid
@@ -50,7 +50,9 @@ def bench(
 
     What is done is kept in --out: the same command continues, and more methods or seeds add to it.
     """
-    needs_torch()
+    from robustmm.api.training import check_torch
+
+    check_torch()
     import warnings
 
     import torch

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, Seed, show_json
-from robustmm.report.console import note, out, progress
+from robustmm.report.console import ConsoleReporter, note, out
 
 data = typer.Typer(
     help="Look at data: check a manifest, draft its recipe, write the embedded data set.", no_args_is_help=True
@@ -35,7 +35,7 @@ def check(
 
     table = read(source.given(manifest))
     modalities = recipes.load(shelf.find("models", recipe)).modalities if recipe else None
-    with progress("reading", len(table)) as advance:
+    with ConsoleReporter().stage("reading", len(table)) as advance:
         result = work.check(table, modalities, advance)
     if json:
         show_json(result)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.text import Text
 
 from robustmm.cli import app
-from robustmm.cli.options import Json, Runs, needs_torch, show_json
+from robustmm.cli.options import Json, Runs, show_json
 from robustmm.report.console import note, out
 
 
@@ -22,38 +22,35 @@ def export(
     runs: Runs = Path("runs"),
 ) -> None:
     """Export a run as one ONNX file and prove that it answers as the trained model does."""
-    needs_torch()
-    from robustmm.errors import UsageError
-    from robustmm.exporting import export as work
-    from robustmm.report import tables
-    from robustmm.runs import Run, newest
+    from robustmm.api.training import check_torch, plan_export
+    from robustmm.api.training import export as run_export
+    from robustmm.errors import ParityError, UsageError
 
+    check_torch()
     if fp16 and int8:
         raise UsageError("one of --fp16 and --int8 should be given, found both")
-    chosen = Run(run) if run else newest(runs, finished=True)
-    if not chosen.finished:
-        todo = f"robustmm train --resume {quote(str(chosen.folder))}"
-        raise UsageError(f"{chosen.folder} has not finished training; continue it with: {todo}")
-    precision = "fp16" if fp16 else "int8" if int8 else "fp32"
-    path = output or (chosen.model if precision == "fp32" else chosen.folder / f"model.{precision}.onnx")
-    if path.suffix != ".onnx":
-        raise UsageError(f"--output should end in .onnx, found {path}")
-    if path.is_dir():
-        raise UsageError(f"--output should be a file, found the folder {path}")
-    if not path.parent.is_dir():
-        raise UsageError(f"the folder of --output should exist, found no {path.parent}")
+    precision: Literal["fp32", "fp16", "int8"] = "fp16" if fp16 else "int8" if int8 else "fp32"
+    chosen, path = plan_export(run, output, precision, runs)
     note(f"exporting {chosen.folder}" + ("" if run else " (the newest finished run)"))
-    proof = work.export(chosen, path, precision)
-    if json:
-        show_json(proof)
-    else:
-        out.print(tables.proof(proof))
-    failure = proof.failure()
-    if failure is not None:
-        raise failure
+    try:
+        proof = run_export(chosen, path, precision=precision).proof
+    except ParityError as error:
+        show_proof(error.proof, json)
+        raise
+    show_proof(proof, json)
     if json:
         return
     out.print(Text.assemble((str(path), "bold"), f", {proof.size / 1e6:.2f} MB"), soft_wrap=True)
     named = "" if path == chosen.model and chosen.folder.parent == Path("runs") else f" {quote(str(path))}"
     next_ = f"next: robustmm attack{named} --noise gaussian --level 0.5"
     out.print(next_, style="dim", markup=False, soft_wrap=True)
+
+
+def show_proof(proof: Any, json: bool) -> None:
+    """The proof of parity, also where it fails."""
+    from robustmm.report import tables
+
+    if json:
+        show_json(proof)
+    else:
+        out.print(tables.proof(proof))

@@ -1,13 +1,12 @@
-"""Options that several commands share, and what every command does about JSON and torch."""
+"""Options that several commands share, and how every command prints JSON."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from robustmm.errors import UsageError
+from robustmm.report.console import FOLLOWS
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -21,12 +20,8 @@ OnBadInput = Annotated[
 ]
 
 
-def needs_torch() -> None:
-    """Says what a machine that only audits lacks for training and exporting."""
-    if find_spec("torch") is None:
-        raise UsageError("this command needs torch, found none; get it with: pip install 'robustmm[train]'")
-
-
 def show_json(result: "BaseModel") -> None:
-    """JSON on stdout; a file name that is no text is shown as far as it is one."""
+    """JSON on stdout, by the first of several ranks; a file name that is no text is shown as far as it is one."""
+    if FOLLOWS:
+        return
     print(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False))

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, Runs, show_json
-from robustmm.report.console import note, out
+from robustmm.report.console import out
 
 
 # -h would be found in any text that begins with a dash, such as "-oh"
@@ -22,10 +22,8 @@ def predict(
     runs: Runs = Path("runs"),
 ) -> None:
     """Answer for one sample: --MODALITY FILE for each input (the text itself for text); one left out is missing."""
-    from robustmm.evaluation import predict as work
+    from robustmm.api.evaluation import predict as run_predict
     from robustmm.report import tables
-    from robustmm.runs import newest_model
-    from robustmm.runtime.session import Session
 
     given = list(words or [])
     if given == ["-h"]:
@@ -33,9 +31,7 @@ def predict(
         return
     model = Path(given.pop(0)) if given and not given[0].startswith("--") else None
     cells = pairs(given)
-    path = model or newest_model(runs)
-    note(f"model: {path}" + ("" if model else " (the newest exported)"))
-    result = work.predict(Session(path), cells)
+    result = run_predict(model, cells, runs=runs, progress=True)
     if json:
         show_json(result)
     else:

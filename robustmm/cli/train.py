@@ -1,18 +1,13 @@
 """`robustmm train`: a recipe to a run folder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Json, OnBadInput, Runs, needs_torch, show_json
-from robustmm.report.console import FOLLOWS
-from robustmm.training.overrides import laid
-
-if TYPE_CHECKING:
-    from robustmm.report.live import Live
-    from robustmm.runs import Run
+from robustmm.cli.options import Json, OnBadInput, Runs, show_json
+from robustmm.report.console import out
 
 
 @app.command()
@@ -37,40 +32,26 @@ def train(
     runs: Runs = Path("runs"),
 ) -> None:
     """Train a recipe (default: digits) and keep the best epoch by valid accuracy."""
-    needs_torch()
+    from robustmm.api.training import check_torch
+    from robustmm.api.training import resume as run_resume
+    from robustmm.api.training import train as run_train
     from robustmm.errors import UsageError
-    from robustmm.report.live import Live
-    from robustmm.runs import Run, newest
-    from robustmm.training import run as work
+    from robustmm.report.live import render_run
 
+    check_torch()
     if resume:
         given = {"--data": data, "--method": method, "--missing": missing, "--epochs": epochs, "--seed": seed,
                  "--set": settings, "--on-bad-input": None if on_bad_input == "error" else on_bad_input}  # fmt: skip
         for option, value in given.items():
             if value is not None:
                 raise UsageError(f"--resume continues a run as it was started, without {option}")
-        run = Run(Path(recipe)) if recipe else newest(runs, finished=False)
-        if run.finished:
-            raise UsageError(f"{run.folder} has finished; train anew with: robustmm train")
-        with Live(f"resuming {run.folder}") as live:
-            told(work.resume(run, live), live, json)
-        return
-    over = [*(settings or [])]
-    over += [f"method.name={method}"] if method is not None else []
-    over += [f"train.epochs={epochs}"] if epochs is not None else []
-    over += [f"train.seed={seed}"] if seed is not None else []
-    loaded, path, manifest = laid(recipe or "digits", over, data, missing or [])
-    with Live(f"training {loaded.name} ({path}) with {loaded.method_name} on {manifest}") as live:
-        told(work.train(loaded, manifest, runs, live, on_bad_input), live, json)
-
-
-def told(run: "Run", live: "Live", json: bool) -> None:
-    """The run's result, to people or to machines."""
-    if FOLLOWS:
-        return
-    if json:
-        from robustmm.training.run import result
-
-        show_json(result(run))
+        run = run_resume(recipe or None, runs=runs, progress=True)
     else:
-        live.finish(run)
+        run = run_train(
+            recipe or "digits", data=data, method=method, missing=missing, epochs=epochs, seed=seed, set=settings,
+            on_bad_input=on_bad_input, runs=runs, progress=True,
+        )  # fmt: skip
+    if json:
+        show_json(run.result())
+    else:
+        out.print(render_run(run), soft_wrap=True)

@@ -17,6 +17,8 @@ from typing import Any
 from robustmm.errors import DataError, known
 
 REQUIRED = ("id", "split", "label")
+FOLDER_KEY = b"robustmm.folder"
+"""Metadata of a Parquet table that was in memory: the folder that its cells are relative to."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,15 @@ class Manifest:
     path: Path
     columns: dict[str, list[str]] = field(repr=False)
     lines: list[int] = field(repr=False)
+    base: Path | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
 
     @property
     def folder(self) -> Path:
-        """What cells are relative to."""
-        return self.path.parent
+        """What cells are relative to: the table's own folder, unless the table says otherwise."""
+        return self.base or self.path.parent
 
     @property
     def ids(self) -> list[str]:
@@ -102,7 +105,7 @@ def read(path: Path) -> Manifest:
         for name, values in columns.items():
             values.append(row.get(name, ""))
         lines.append(line)
-    manifest = Manifest(path, columns, lines)
+    manifest = Manifest(path, columns, lines, _base(path))
     _check(manifest)
     return manifest
 
@@ -188,6 +191,16 @@ def _cell(value: Any, path: Path, line: int) -> str:
     if any("\ud800" <= c <= "\udfff" for c in text):  # JSON can spell what no file name and no terminal can
         raise DataError(f"{path} line {line} holds half a character (a lone surrogate): {text!r}")
     return text
+
+
+def _base(path: Path) -> Path | None:
+    """The folder that a table from memory was written for; see robustmm.api."""
+    if path.suffix.lower() != ".parquet":
+        return None
+    import pyarrow.parquet
+
+    stored = (pyarrow.parquet.read_schema(path).metadata or {}).get(FOLDER_KEY)
+    return Path(stored.decode()) if stored else None
 
 
 READERS = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}

@@ -20,13 +20,19 @@ def note(text: str) -> None:
     notes.print(text, style="dim", markup=False, soft_wrap=True)
 
 
-@contextmanager
-def progress(title: str, total: int) -> Iterator[Any]:
-    """A bar with an ETA on stderr, gone when done; yields a function that advances it."""
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("eta"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=notes, transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda steps: bar.advance(task, steps)
+class ConsoleReporter:
+    """A `Reporter` that prints to stderr."""
+
+    def note(self, text: str) -> None:
+        note(text)
+
+    @contextmanager
+    def stage(self, title: str, total: int) -> Iterator[Any]:
+        """A bar with an ETA, gone when done; yields a function that advances it."""
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("eta"), TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=notes, transient=True) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda steps: bar.advance(task, steps)

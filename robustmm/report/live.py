@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from robustmm.report.bars import COLOURS, stacked
-from robustmm.report.console import notes, out
+from robustmm.report.console import notes
 from robustmm.runs import Run
 
 SHOWN = 10
@@ -70,31 +70,25 @@ class Live:
         if self.drawn:
             self.screen.update(Group(*([table(list(self.rows)), newest(self.rows[-1])] if self.rows else []), self.bar))
 
-    def finish(self, run: Run) -> None:
-        """The last word: which epoch was kept, and what to do next."""
-        if self.drawn:
-            self.screen.stop()
-        facts = run.facts()
-        best, kept = facts["progress"]["best"], facts["progress"]["best_epoch"]
-        alone = [f"{m['name']} {rate(best['valid_accuracy_' + m['name']])}" for m in facts["modalities"]]
-        out.print(
-            Text.assemble(
-                (str(run.folder), "bold"),
-                f": kept epoch {kept} of {facts['progress']['epoch']}, valid accuracy ",
-                (rate(best["valid_accuracy"]), "bold"),
-                f" (alone: {', '.join(alone)})",
-            ),
-            soft_wrap=True,
+
+def render_run(run: Run) -> Group:
+    """The last word on a run: which epoch was kept, and what to do next."""
+    facts = run.facts()
+    progress, kept = facts["progress"], facts["progress"]["best_epoch"]
+    alone = [f"{m['name']} {rate(progress['best']['valid_accuracy_' + m['name']])}" for m in facts["modalities"]]
+    parts = [
+        Text.assemble(
+            (str(run.folder), "bold"),
+            f": kept epoch {kept} of {progress['epoch']}, valid accuracy ",
+            (rate(progress["best"]["valid_accuracy"]), "bold"),
+            f" (unimodal: {', '.join(alone)})",
         )
-        if bad := facts["bad"]:
-            some = f"{len(bad)} unreadable inputs" if len(bad) > 1 else "1 unreadable input"
-            out.print(
-                f"{some} counted as missing; the first: {bad[0]}",
-                markup=False,
-                soft_wrap=True,
-            )
-        named = "" if run.folder.parent == Path("runs") else f" {quote(str(run.folder))}"
-        out.print(f"next: robustmm export{named}", style="dim", markup=False, soft_wrap=True)
+    ]
+    if bad := facts["bad"]:
+        some = f"{len(bad)} unreadable inputs" if len(bad) > 1 else "1 unreadable input"
+        parts.append(Text(f"{some} counted as missing; the first: {bad[0]}"))
+    named = "" if run.folder.parent == Path("runs") else f" {quote(str(run.folder))}"
+    return Group(*parts, Text(f"next: robustmm export{named}", style="dim"))
 
 
 def split(row: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:

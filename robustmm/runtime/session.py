@@ -30,13 +30,15 @@ class Session:
     An encoder runs on `batch` rows at once; answers do not depend on it.
     """
 
+    description: Path | None
+    """What says what the file means, where other tools made it."""
     decodes = 16_384
     """Rows given to the decoder at once."""
 
     def __init__(self, path: Path, provider: str = "cpu", threads: int = 0, batch: int = 64) -> None:
         graph = opened(path)
         facts = metadata(graph, path)
-        self.path = path
+        self.path, self.provider, self.description = path, provider, None
         self.facts = facts
         self.modalities: list[Modality] = list(_MODALITIES.validate_python(facts["modalities"]))
         self.names = [m.name for m in self.modalities]

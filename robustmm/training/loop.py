@@ -1,8 +1,7 @@
 """The training loop: one screen, every step visible, no method named."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,20 +12,13 @@ from robustmm.data.prior import prior
 from robustmm.errors import UsageError
 from robustmm.methods import Method
 from robustmm.model.fusion_model import FusionModel
+from robustmm.progress import Watcher
 from robustmm.training import checkpoint
 from robustmm.training.data import TrainingSplit
 from robustmm.training.optimiser import build_optimiser, set_rate
 from robustmm.training.validation import better, validate
 
 Tensors = dict[str, Tensor]
-
-
-class Watcher(Protocol):
-    """Who looks on: the command line's live view, or nobody."""
-
-    def begin(self, title: str, epochs: int, done: int, steps: int) -> None: ...
-    def step(self, count: int = 1) -> None: ...
-    def epoch(self, row: Mapping[str, float]) -> None: ...
 
 
 @dataclass

@@ -24,12 +24,12 @@ from robustmm.evaluation.source import EMBEDDED
 from robustmm.methods import method
 from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
-from robustmm.results import Number, Result
+from robustmm.progress import Watcher
 from robustmm.runs import Run
 from robustmm.training import checkpoint
 from robustmm.training.build import effective_recipe, fused_model
 from robustmm.training.data import TrainingSplit
-from robustmm.training.loop import Progress, Tensors, Watcher, fit
+from robustmm.training.loop import Progress, Tensors, fit
 from robustmm.training.teachers import Teachers
 
 
@@ -67,34 +67,6 @@ def resume(run: Run, watcher: Watcher, answers: Path | None = None) -> Run:
                 raise DataError(f"{facts['manifest']} has changed since {run.folder} was started; train a new run")
             resumed = tensors, Progress(**kept["progress"])
         return _train(run, recipe, prepared, drawn(recipe, prepared), watcher, resumed, answers)
-
-
-class TrainResult(Result):
-    """The result of `robustmm train --json`, format 1: the epoch that was kept, and what it is worth on valid."""
-
-    format: int = 1
-    run: str
-    method: str
-    epochs: int
-    kept_epoch: int
-    parameters: int
-    valid: dict[str, Number]
-    bad_inputs: list[str]
-
-
-def result(run: Run) -> TrainResult:
-    """What a finished run came to."""
-    facts = run.facts()
-    progress = facts["progress"]
-    return TrainResult(
-        run=str(run.folder),
-        method=facts["recipe"]["method"]["name"],
-        epochs=progress["epoch"],
-        kept_epoch=progress["best_epoch"],
-        parameters=facts["parameters"],
-        valid=progress["best"],
-        bad_inputs=facts["bad"],
-    )
 
 
 @contextmanager
@@ -201,14 +173,14 @@ def replayable(run: Run) -> dict[str, Any]:
 def log(run: Run, row: Mapping[str, float]) -> None:
     """Appends an epoch to log.csv, over any rows a killed run left beyond its checkpoint."""
     rows: list[Mapping[str, object]] = []
-    if run.log.exists():
-        with run.log.open(newline="", encoding="utf-8") as file:
+    if run.log_file.exists():
+        with run.log_file.open(newline="", encoding="utf-8") as file:
             rows = [old for old in csv.DictReader(file) if old["epoch"] and int(old["epoch"]) < row["epoch"]]
     out = io.StringIO()
     writer = csv.DictWriter(out, list(row))
     writer.writeheader()
     writer.writerows([*rows, {name: f"{value:.6g}" for name, value in row.items()}])
-    runs.write(run.log, out.getvalue().encode())
+    runs.write(run.log_file, out.getvalue().encode())
 
 
 def missing_table(split: Split) -> str:

@@ -15,10 +15,11 @@ from robustmm.methods import Method
 from robustmm.metrics.classification import FLOOR
 from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
+from robustmm.progress import Watcher
 from robustmm.training import checkpoint
 from robustmm.training.build import fused_model
 from robustmm.training.data import TrainingSplit
-from robustmm.training.loop import Tensors, Watcher, fit
+from robustmm.training.loop import Tensors, fit
 from robustmm.training.validation import subset_probabilities
 
 

@@ -152,7 +152,7 @@ def test_stopped_and_continued_as_told(robustmm: Cli, tmp_path: Path, world_mani
         result = robustmm("train", tmp_path / "tiny.toml", "--runs", run.folder.parent)
     assert (result.code, result.out) == (5, "")
     assert not run.finished
-    assert len(run.log.read_text().splitlines()) == 2, "a heading and one whole epoch"
+    assert len(run.log_file.read_text().splitlines()) == 2, "a heading and one whole epoch"
     sentence, _, command = result.err.splitlines()[-1].partition("continue with: ")
     assert sentence == "error: stopped; every whole epoch is kept, "
     resumed = robustmm(*shlex.split(command)[1:])
@@ -200,7 +200,7 @@ def test_a_real_interrupt(robustmm: Cli, here: Path) -> None:
     assert "Traceback" not in err
     assert err.splitlines()[-1].endswith("continue with: robustmm train --resume runs/tiny-001")
     settings = run.facts()["recipe"]
-    epoch = int(run.log.read_text().splitlines()[-1].split(",")[0])
+    epoch = int(run.log_file.read_text().splitlines()[-1].split(",")[0])
     run.note(recipe={**settings, "train": {**settings["train"], "epochs": epoch + 1}})
     assert robustmm("train", "--resume", "runs/tiny-001", cwd=here).code == 0
     assert run.facts()["progress"]["epoch"] == epoch + 1

@@ -16,8 +16,8 @@ from robustmm.evaluation.predict import Prediction
 from robustmm.exporting.parity import Proof
 from robustmm.metrics import statistics
 from robustmm.results import Result
+from robustmm.runs import TrainResult
 from robustmm.runtime.session import Session
-from robustmm.training.run import TrainResult
 
 CONDITION = Condition("attacked", (Noise("gaussian", 0.8),), {"series": 0.25})
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"

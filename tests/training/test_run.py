@@ -36,7 +36,7 @@ def test_a_run_leaves_its_weights_log_recipe_and_facts(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
     run = train(recipe(path), path, tmp_path / "runs", Nobody())
     assert run.folder.name == "world-001"
-    with run.log.open() as file:
+    with run.log_file.open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     terms = {"fused", "unimodal", "bottleneck", "completion", "separate", "subset"}
@@ -120,7 +120,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     worker = subprocess.Popen([sys.executable, "-c", WORKER, str(path), str(tmp_path / "killed")], env=environment)
     run = Run(tmp_path / "killed" / "world-001")
     deadline = time.monotonic() + 120
-    while not (run.log.exists() and len(run.log.read_text().splitlines()) > 4):
+    while not (run.log_file.exists() and len(run.log_file.read_text().splitlines()) > 4):
         assert worker.poll() is None, "the worker ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -129,7 +129,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     assert not run.finished
     resume(run, Nobody())
     assert weights(run) == weights(whole)
-    assert [line.split(",")[0] for line in run.log.read_text().split()[1:]] == [str(e) for e in range(1, 31)]
+    assert [line.split(",")[0] for line in run.log_file.read_text().split()[1:]] == [str(e) for e in range(1, 31)]
 
 
 def test_killed_before_the_first_epoch_starts_over_in_its_folder(tmp_path: Path) -> None:

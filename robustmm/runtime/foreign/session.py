@@ -30,7 +30,7 @@ class ForeignSession(Session):
         """Raises UsageError for a description that does not fit the graph, DataError for a graph that does not run."""
         model, told = session.opened(path), load(description)
         self.ports = wired(told, model)
-        self.path, self.batch = path, batch
+        self.path, self.provider, self.description, self.batch = path, provider, description, batch
         self.modalities = told.modalities
         self.names = [m.name for m in self.modalities]
         self.classes = list(told.head.classes)

@@ -1,0 +1,120 @@
+"""What a notebook hands over, brought to what the rooms take: paths, tables, models, options, progress."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robustmm.config.toml import to_toml
+from robustmm.data.manifest import FOLDER_KEY
+from robustmm.errors import UsageError
+from robustmm.progress import Reporter, Silence, Watcher
+from robustmm.runs import newest_model, write
+
+if TYPE_CHECKING:
+    from robustmm.runtime.session import Session
+
+AnyPath = str | Path
+Data = Any
+"""A manifest: a path, or a table (pandas, pyarrow, polars) with a row per sample; paths in a table are relative to the
+current folder."""
+Model = Any
+"""An exported file: a path, a session on it, what `export` gave, or None for the newest in the runs."""
+Settings = Mapping[str, Any] | Sequence[str]
+"""`{"train.epochs": 3}`, or `["train.epochs=3"]` as on the command line."""
+Rates = Mapping[str, float] | float | Sequence[str]
+"""Missing rates by modality, one rate for all, or `["audio=0.3"]` as on the command line."""
+
+
+def open_model(
+    model: Model, describe: AnyPath | None, provider: str, threads: int, batch: int, runs: AnyPath, tell: Reporter
+) -> "Session":
+    """A session on a model; one that is open already is taken as it is."""
+    from robustmm.runtime.foreign.session import opened
+    from robustmm.runtime.session import Session
+
+    if isinstance(model, Session):
+        return model
+    path = newest_model(Path(runs)) if model is None else Path(model)
+    tell.note(f"model: {path}" + (" (the newest exported)" if model is None else ""))
+    return opened(path, Path(describe) if describe else None, provider, threads, batch)
+
+
+def find_manifest(session: "Session", data: Data, split: str, runs: AnyPath, tell: Reporter) -> Path:
+    """The manifest to read: the one given, or what the model was trained on."""
+    from robustmm.evaluation.source import of_model
+
+    manifest = of_model(session, data_path(data, runs))
+    tell.note(f"data: split {split} of {manifest}" + (" (what the model was trained on)" if data is None else ""))
+    return manifest
+
+
+def data_path(data: Data, runs: AnyPath) -> Path | None:
+    """The path of a manifest; a table is kept as a Parquet file under `runs`, so that other processes and a later
+    resume find it."""
+    if data is None or isinstance(data, (str, Path)):
+        return None if data is None else Path(data)
+    if hasattr(data, "__arrow_c_stream__") or hasattr(data, "to_dict"):
+        return keep_table(data, Path(runs))
+    raise UsageError(f"data should be a path or a table (pandas, pyarrow), found {type(data).__name__}")
+
+
+def keep_table(table: Any, runs: Path) -> Path:
+    """Writes a table as `runs/tables/<hash>.parquet`, with the folder that its paths are relative to."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        found = pyarrow.table(table) if hasattr(table, "__arrow_c_stream__") else pyarrow.Table.from_pandas(table)
+        found = found.replace_schema_metadata({FOLDER_KEY: str(Path.cwd()).encode()})
+        sink = pyarrow.BufferOutputStream()
+        pyarrow.parquet.write_table(found, sink)
+    except (pyarrow.ArrowException, TypeError, ValueError) as error:
+        raise UsageError(f"data should be a table with a row per sample; Arrow refuses this one: {error}") from error
+    content = sink.getvalue().to_pybytes()
+    path = runs / "tables" / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, content)
+    return path
+
+
+def setting_lines(settings: Settings | None) -> list[str]:
+    """`KEY=VALUE` lines, each value as TOML writes it."""
+    if not isinstance(settings, Mapping):
+        return [settings] if isinstance(settings, str) else list(settings or ())
+    return [f"{key}={to_toml({'x': value}).strip().removeprefix('x = ')}" for key, value in settings.items()]
+
+
+def rate_options(missing: Rates | None) -> list[str]:
+    """`MODALITY=RATE` options; a bare rate is for every modality."""
+    if isinstance(missing, Mapping):
+        return [f"{name}={rate}" for name, rate in missing.items()]
+    return [str(missing)] if isinstance(missing, (int, float, str)) else list(missing or ())
+
+
+def as_list(values: Any) -> list[Any]:
+    """One value or several, as a list."""
+    return [values] if isinstance(values, (str, int, float, Path)) else list(values or ())
+
+
+def reporter(progress: "bool | Reporter") -> Reporter:
+    """Where an evaluation tells how far it is: nowhere, on stderr, or to hooks of the caller."""
+    if progress is True:
+        from robustmm.report.console import ConsoleReporter
+
+        return ConsoleReporter()
+    return progress or Silence()
+
+
+@contextmanager
+def watch(progress: "bool | Watcher", title: str) -> Iterator[Watcher]:
+    """Where a training tells how far it is."""
+    if progress is True:
+        from robustmm.report.live import Live
+
+        with Live(title) as live:
+            yield live
+    else:
+        yield progress or Silence()

@@ -1,0 +1,128 @@
+"""`train` and `export`: from a recipe to one ONNX file with its proof."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Literal
+
+from robustmm.api.inputs import AnyPath, Data, Rates, Settings, data_path, rate_options, setting_lines, watch
+from robustmm.errors import UsageError
+from robustmm.progress import Watcher
+from robustmm.runs import Run, newest
+
+if TYPE_CHECKING:
+    from robustmm.exporting.parity import Proof
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+def train(
+    recipe: AnyPath = "digits",
+    *,
+    data: Data = None,
+    method: str | None = None,
+    missing: Rates | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    set: Settings | None = None,
+    on_bad_input: Literal["error", "missing"] = "error",
+    runs: AnyPath = "runs",
+    progress: bool | Watcher = False,
+) -> Run:
+    """Trains a recipe and keeps the best epoch by valid accuracy; the test split is not read.
+
+    `recipe` is a shipped name or a .toml file, `set` overrides any of its keys (`{"train.batch": 32}`), `missing` draws
+    a fixed table of training samples that lack a modality. Gives the run: its folder, `log()` as arrays, `weights`.
+    Raises UsageError for a recipe or option that is wrong, DataError for data that cannot be used, InterruptedRun on
+    Ctrl-C: `resume` continues.
+    """
+    check_torch()
+    from robustmm.training.overrides import laid
+    from robustmm.training.run import train as work
+
+    over = setting_lines(set)
+    over += [f"method.name={method}"] if method is not None else []
+    over += [f"train.epochs={epochs}"] if epochs is not None else []
+    over += [f"train.seed={seed}"] if seed is not None else []
+    loaded, path, manifest = laid(str(recipe), over, data_path(data, runs), rate_options(missing))
+    title = f"training {loaded.name} ({path}) with {loaded.method_name} on {manifest}"
+    with watch(progress, title) as watcher:
+        return work(loaded, manifest, Path(runs), watcher, on_bad_input)
+
+
+def resume(run: Run | AnyPath | None = None, *, runs: AnyPath = "runs", progress: bool | Watcher = False) -> Run:
+    """Continues an interrupted run (the newest by default); its weights will be those of an uninterrupted one."""
+    check_torch()
+    from robustmm.training.run import resume as work
+
+    chosen = newest(Path(runs), finished=False) if run is None else as_run(run)
+    if chosen.finished:
+        raise UsageError(f"{chosen.folder} has finished; train anew with: robustmm train")
+    with watch(progress, f"resuming {chosen.folder}") as watcher:
+        return work(chosen, watcher)
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """An exported file and the proof that it answers as the trained model does; it stands for its path."""
+
+    path: Path
+    proof: "Proof"
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def export(
+    run: Run | AnyPath | None = None,
+    path: AnyPath | None = None,
+    *,
+    precision: Precision = "fp32",
+    runs: AnyPath = "runs",
+) -> ExportedModel:
+    """Writes a finished run (the newest by default) as one ONNX file, by default in its folder, and proves it.
+
+    Raises ParityError, with the proof as `error.proof`, where the file does not answer as the trained model does; no
+    file is left then.
+    """
+    check_torch()
+    from robustmm.exporting.export import export as work
+
+    chosen, target = plan_export(run, path, precision, runs)
+    proof = work(chosen, target, precision)
+    failure = proof.failure()
+    if failure is not None:
+        failure.proof = proof
+        raise failure
+    return ExportedModel(target, proof)
+
+
+def plan_export(
+    run: Run | AnyPath | None, path: AnyPath | None, precision: Precision, runs: AnyPath
+) -> tuple[Run, Path]:
+    """The run to export and the file to write. Raises UsageError where that cannot be."""
+    chosen = newest(Path(runs), finished=True) if run is None else as_run(run)
+    if not chosen.finished:
+        todo = f"robustmm train --resume {quote(str(chosen.folder))}"
+        raise UsageError(f"{chosen.folder} has not finished training; continue it with: {todo}")
+    target = Path(path) if path else chosen.model
+    if not path and precision != "fp32":
+        target = chosen.folder / f"model.{precision}.onnx"
+    if target.suffix != ".onnx":
+        raise UsageError(f"--output should end in .onnx, found {target}")
+    if target.is_dir():
+        raise UsageError(f"--output should be a file, found the folder {target}")
+    if not target.parent.is_dir():
+        raise UsageError(f"the folder of --output should exist, found no {target.parent}")
+    return chosen, target
+
+
+def as_run(run: Run | AnyPath) -> Run:
+    return run if isinstance(run, Run) else Run(Path(run))
+
+
+def check_torch() -> None:
+    """Raises UsageError on a machine that only audits: it says what training and exporting need."""
+    if find_spec("torch") is None:
+        raise UsageError("this command needs torch, found none; get it with: pip install 'robustmm[train]'")
