@@ -12,10 +12,10 @@ from statistics import median
 import numpy as np
 import onnxruntime
 
-from robustmm.data.loading import fed, stream, targets
-from robustmm.data.manifest import read
+from robustmm.data.loading import collate_signals, read_batches, targets
+from robustmm.data.manifest import read_manifest
 from robustmm.evaluation import source
-from robustmm.evaluation.subsets import recorded
+from robustmm.evaluation.subsets import evaluate_subsets
 from robustmm.runtime.session import Session
 
 REPEATS = 5
@@ -23,11 +23,11 @@ REPEATS = 5
 
 def main(path: Path) -> None:
     session, whole = Session(path), onnxruntime.InferenceSession(str(path))
-    manifest = read(source.of_model(session, None)).split("test")
+    manifest = read_manifest(source.find_model_manifest(session, None)).split("test")
     target = targets(manifest, session.classes)
     batches = [
-        (rows, samples, {m.name: fed(m, samples.signals[m.name]) for m in session.modalities})
-        for rows, samples in stream(manifest, session.modalities, 64)
+        (rows, samples, {m.name: collate_signals(m, samples.signals[m.name]) for m in session.modalities})
+        for rows, samples in read_batches(manifest, session.modalities, 64)
     ]
 
     def plain() -> None:
@@ -37,7 +37,7 @@ def main(path: Path) -> None:
     def ours() -> None:
         for rows, samples, inputs in batches:
             z = session.embeddings(inputs, len(samples.ids))
-            recorded(session, samples.ids, z, samples.present(), target[rows])
+            evaluate_subsets(session, samples.ids, z, samples.present(), target[rows])
 
     times: dict[str, list[float]] = {"plain": [], "ours": []}
     for _ in range(REPEATS):

@@ -24,16 +24,16 @@ import numpy as np
 import onnxruntime
 
 from robustmm.auditing import prepare
-from robustmm.auditing.run import CLEAN, Audit, Plans
-from robustmm.auditing.spec import Setting, work
+from robustmm.auditing.run import CLEAN, Audit, AuditPlan
+from robustmm.auditing.spec import Spec, open_spec
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.cross import CrossTable
-from robustmm.config.recipe import build
-from robustmm.data.loading import fed, targets
-from robustmm.data.manifest import Manifest, read
+from robustmm.config.recipe import build_recipe
+from robustmm.data.loading import collate_signals, targets
+from robustmm.data.manifest import Manifest, read_manifest
 from robustmm.evaluation.evaluate import Evaluation, evaluate
 from robustmm.exporting import export
-from robustmm.metrics.contribution import log_probability_game, shapley, subsets
+from robustmm.metrics.contribution import log_probability_game, shapley, subset_masks
 from robustmm.runtime.session import Session
 from robustmm.training.run import train
 
@@ -83,8 +83,8 @@ def model(folder: Path, M: int, samples: int, encoder: dict[str, object]) -> tup
         "method": {"name": "joint"},
         "train": {"epochs": 1, "batch": 8},
     }
-    run = train(build(tables, "bench", "bench"), manifest, folder / "runs", Nobody())
-    failure = export.export(run, run.model).failure()
+    run = train(build_recipe(tables, "bench", "bench"), manifest, folder / "runs", Nobody())
+    failure = export.export(run, run.model).parity_error()
     assert failure is None, failure
     return run.model, manifest
 
@@ -101,10 +101,10 @@ def plain(path: Path, session: Session, rows: Manifest, conditions: list[Conditi
     for plan in evaluation.plans:
         inputs = {}
         for m in session.modalities:
-            strike = plan.struck(m)
+            strike = plan.build_corrupter(m)
             signals = [strike(i, s, x) for i, s, x in zip(index, samples.ids, samples.signals[m.name], strict=True)]
-            inputs[m.name] = fed(m, signals)
-        masks = subsets(len(session.names))
+            inputs[m.name] = collate_signals(m, signals)
+        masks = subset_masks(len(session.names))
         p = np.stack(
             [whole.run(["probabilities"], {**inputs, "present": np.tile(mask, (len(rows), 1))})[0] for mask in masks], 1
         )
@@ -121,7 +121,7 @@ def timed(function: Callable[[], object]) -> tuple[float, object]:
 
 def factorial(M: int, folder: Path) -> None:
     path, manifest = model(folder / f"model{M}", M, SAMPLES[M], RESNET)
-    session, rows = Session(path, threads=1), read(manifest).split("test")
+    session, rows = Session(path, threads=1), read_manifest(manifest).split("test")
     conditions = [CLEAN, *CROSSINGS[M].conditions(session.modalities)]
     ours, found = timed(lambda: evaluate(session, rows, conditions)[0])
     theirs, (p, phi) = timed(lambda: plain(path, session, rows, conditions))  # type: ignore[misc]
@@ -136,15 +136,15 @@ def factorial(M: int, folder: Path) -> None:
 def contributions(folder: Path) -> None:
     """Interleaved, the median of several: encoding alone, and with everything that an audit records."""
     path, manifest = next(folder.glob("model2/runs/*/model.onnx")), folder / "model2" / "manifest.csv"
-    session, rows = Session(path, threads=1), read(manifest).split("test")
+    session, rows = Session(path, threads=1), read_manifest(manifest).split("test")
     evaluation = Evaluation(session, rows, [CLEAN])
     index = list(range(len(rows)))
     samples = evaluation.read(index)
-    inputs = {m.name: fed(m, samples.signals[m.name]) for m in session.modalities}
+    inputs = {m.name: collate_signals(m, samples.signals[m.name]) for m in session.modalities}
     times: dict[str, list[float]] = {"plain": [], "ours": []}
     for _ in range(9):
         times["plain"].append(timed(lambda: session.predict(inputs, samples.present()))[0])
-        times["ours"].append(timed(lambda: list(evaluation.records(index, samples, [0], crossed=True)))[0])
+        times["ours"].append(timed(lambda: list(evaluation.records(index, samples, [0], emap=True)))[0])
     clean, ours = (float(np.median(times[name])) for name in ("plain", "ours"))
     print(f"contributions: plain clean pass {clean:.3f} s, with exact contributions {ours:.3f} s, {ours / clean:.2f}")
 
@@ -152,23 +152,23 @@ def contributions(folder: Path) -> None:
 def overhead(folder: Path) -> None:
     """An audit by one worker against the time of its corruptions and onnxruntime calls alone."""
     path, manifest = next(folder.glob("model2/runs/*/model.onnx")), folder / "model2" / "manifest.csv"
-    setting = Setting(path, manifest, limit=16)
-    asked = prepare.plans("common", setting, (), 0.0, None)  # at a share of 0 nothing breaks: no halving to time
+    setting = Spec(path, manifest, limit=16)
+    asked = prepare.build_plan("common", setting, (), 0.0, None)  # at a share of 0 nothing breaks: no halving to time
     wall, _ = timed(Audit(setting, asked, folder / "audit", 1, silent).run)
-    made = work(setting)
-    evaluation = made.evaluation([CLEAN, *asked.conditions])
+    made = open_spec(setting)
+    evaluation = made.build_evaluation([CLEAN, *asked.conditions])
     parts = {(m.name, plan.key(m.name)): (m, plan) for plan in evaluation.plans for m in made.session.modalities}
     index = list(range(len(made.rows)))
     spent, samples = timed(lambda: evaluation.read(index))
     for m, plan in parts.values():
-        strike = plan.struck(m)
+        strike = plan.build_corrupter(m)
         seconds, signals = timed(
             lambda m=m, strike=strike: [
                 strike(i, s, x)
                 for i, s, x in zip(index, samples.ids, samples.signals[m.name], strict=True)  # type: ignore[attr-defined]
             ]
         )
-        spent += seconds + timed(partial(made.session.embed, m.name, fed(m, signals)))[0]  # type: ignore[arg-type]
+        spent += seconds + timed(partial(made.session.embed, m.name, collate_signals(m, signals)))[0]  # type: ignore[arg-type]
     print(
         f"audit of {len(evaluation.plans)} conditions on {len(made.rows)} samples: {wall:.1f} s, of which corruptions "
         f"and onnxruntime cannot avoid {spent:.1f} s, {wall / spent:.2f}"
@@ -201,8 +201,8 @@ def alone(path: Path, manifest: Path, limit: int, folder: Path) -> float:
 
     watcher = Thread(target=watch)
     watcher.start()
-    setting = Setting(path, manifest, limit=limit)
-    asked = Plans("quick", (Condition("gone", missing={"camera0": 0.5}),))
+    setting = Spec(path, manifest, limit=limit)
+    asked = AuditPlan("quick", (Condition("gone", missing={"camera0": 0.5}),))
     Audit(setting, asked, folder / f"memory{limit}", 1, silent).run()
     done.set()
     watcher.join()

@@ -25,7 +25,7 @@ os.environ.update(OMP_NUM_THREADS="1", NO_ALBUMENTATIONS_UPDATE="1")
 import cv2
 import numpy as np
 
-from robustmm.corruptions import corrupted, corruption_for, kinds, names
+from robustmm.corruptions import corrupt, find_corruption, kinds, names
 
 CALLS, ENOUGH = 15, 0.75  # seconds: a slow cell is not measured again after so long
 SEVERITIES = range(1, 6)
@@ -152,9 +152,9 @@ def attempt(of: Callable[[int], Call]) -> float | str:
 
 
 def ours(name: str, kind: str, x: Array, severity: int) -> Call:
-    chosen = corruption_for(name, kind)
+    chosen = find_corruption(name, kind)
     facts = {"rate": RATE} if kind == "audio" else {}
-    return lambda i: corrupted(x, chosen, severity / 5, seed=0, sample_id=str(i), modality="m", **facts)
+    return lambda i: corrupt(x, chosen, severity / 5, seed=0, sample_id=str(i), modality="m", **facts)
 
 
 def by_imagecorruptions(peer: ModuleType, name: str, x: Array, severity: int) -> Call:
@@ -164,14 +164,14 @@ def by_imagecorruptions(peer: ModuleType, name: str, x: Array, severity: int) ->
 
 def by_albumentations(peer: ModuleType, name: str, x: Array, severity: int) -> Call:
     theirs, arguments = ALBUMENTATIONS[name]
-    strength = corruption_for(name, "image").table[severity - 1]
+    strength = find_corruption(name, "image").table[severity - 1]
     transform = getattr(peer, theirs)(**arguments(strength, severity), p=1)
     return lambda i: transform(image=x)
 
 
 def by_audiomentations(peer: ModuleType, name: str, x: Array, severity: int) -> Call:
     theirs, arguments = AUDIOMENTATIONS[name]
-    strength = corruption_for(name, "audio").table[severity - 1]
+    strength = find_corruption(name, "audio").table[severity - 1]
     transform = getattr(peer, theirs)(**arguments(strength, severity), p=1)
     return lambda i: transform(x, sample_rate=RATE)
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustmm.methods import METHODS, Batch, Method, method
+from robustmm.methods import METHODS, Batch, Method, build_method
 from robustmm.modalities import Image
-from robustmm.model.encoders import encoder
+from robustmm.model.encoders import build_encoder
 from robustmm.model.fusion import FUSIONS
 from robustmm.model.fusion_model import FusionModel
 
@@ -51,9 +51,9 @@ class Run:
         torch.manual_seed(0)
         M = len(data.modalities)
         image = Image(name="m", kind="image", size=(SIZE, SIZE, 3))
-        encoders = {m: encoder(image, "transformers", pretrained=False, config=RESNET18) for m in data.modalities}
+        encoders = {m: build_encoder(image, "transformers", pretrained=False, config=RESNET18) for m in data.modalities}
         self.model = FusionModel(encoders, FUSIONS["concat"](M, WIDTH, CLASSES), WIDTH)
-        self.method: Method = method(name, {})
+        self.method: Method = build_method(name, {})
         self.method.setup(self.model, data)
         for part in (self.method, *self.method.children()):
             for one in (part, *part.children()):

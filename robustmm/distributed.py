@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def group() -> Iterator[None]:
+def join_group() -> Iterator[None]:
     """Joins the group torchrun describes, and leaves it; nothing in a single process."""
-    if together() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if is_distributed() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
     if torch.cuda.is_available():
@@ -32,7 +32,7 @@ def group() -> Iterator[None]:
 
 
 @contextmanager
-def own_folder(root: Path) -> Iterator[Path]:
+def rank_folder(root: Path) -> Iterator[Path]:
     """`root` for the first rank; the others write what they write into a folder that goes when they are done."""
     if rank() == 0:
         yield root
@@ -41,42 +41,42 @@ def own_folder(root: Path) -> Iterator[Path]:
             yield Path(folder)
 
 
-def together() -> bool:
+def is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def world() -> int:
-    return dist.get_world_size() if together() else 1
+def world_size() -> int:
+    return dist.get_world_size() if is_distributed() else 1
 
 
 def rank() -> int:
-    return dist.get_rank() if together() else 0
+    return dist.get_rank() if is_distributed() else 0
 
 
 def wait() -> None:
     """Until every rank is here."""
-    if together():
+    if is_distributed():
         dist.barrier()
 
 
-def total(x: Tensor) -> Tensor:
+def sum_over_ranks(x: Tensor) -> Tensor:
     """The sum of x over ranks, without a gradient: what steers gradients agrees with single-process training."""
-    if world() > 1:
+    if world_size() > 1:
         x = x.detach().clone()
         dist.all_reduce(x)
     return x
 
 
-def mine(x: Tensor) -> Tensor:
+def rank_rows(x: Tensor) -> Tensor:
     """This rank's rows of something that belongs to the whole batch."""
-    return x[rank() :: world()]
+    return x[rank() :: world_size()]
 
 
-def gathered(x: Tensor) -> Tensor:
+def gather_rows(x: Tensor) -> Tensor:
     """The rows of the whole batch (global, ..) from this rank's (batch, ..), in order, without a gradient."""
-    if world() == 1:
+    if world_size() == 1:
         return x.detach()
-    counts: list[Any] = [None] * world()
+    counts: list[Any] = [None] * world_size()
     dist.all_gather_object(counts, len(x))
     longest = max(counts)
     padded = torch.cat([x.detach(), x.new_zeros(longest - len(x), *x.shape[1:])]).contiguous()
@@ -84,30 +84,30 @@ def gathered(x: Tensor) -> Tensor:
     dist.all_gather(parts, padded)
     out = x.new_empty(sum(counts), *x.shape[1:])
     for r, (part, count) in enumerate(zip(parts, counts, strict=True)):
-        out[r :: world()] = part[:count]
+        out[r :: world_size()] = part[:count]
     return out
 
 
-def size(x: Tensor) -> int:
+def global_size(x: Tensor) -> int:
     """Rows of the whole batch."""
-    return len(x) if world() == 1 else int(total(torch.tensor(len(x), device=x.device)))
+    return len(x) if world_size() == 1 else int(sum_over_ranks(torch.tensor(len(x), device=x.device)))
 
 
-def normal_like(x: Tensor) -> Tensor:
+def draw_normal(x: Tensor) -> Tensor:
     """Standard normal noise for this rank's rows, drawn for the whole batch: every rank's generator stays in step."""
-    if world() == 1:
+    if world_size() == 1:
         return torch.randn_like(x)
-    return mine(torch.randn(size(x), *x.shape[1:], device=x.device, dtype=x.dtype))
+    return rank_rows(torch.randn(global_size(x), *x.shape[1:], device=x.device, dtype=x.dtype))
 
 
-def uniform(rows: Tensor, *shape: int) -> Tensor:
+def draw_uniform(rows: Tensor, *shape: int) -> Tensor:
     """(len(rows), *shape) uniform numbers for this rank's rows, drawn for the whole batch on the CPU."""
-    return mine(torch.rand(size(rows), *shape)).to(rows.device)
+    return rank_rows(torch.rand(global_size(rows), *shape)).to(rows.device)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Gradients become their mean over ranks, in one flat message; averaging twice changes nothing."""
-    if world() == 1:
+    if world_size() == 1:
         return
     held = [p for p in parameters if p.requires_grad]
     for p in held:
@@ -115,7 +115,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
             p.grad = torch.zeros_like(p)
     flat = torch.cat([p.grad.flatten() for p in held if p.grad is not None])
     dist.all_reduce(flat)
-    flat /= world()
+    flat /= world_size()
     for p, part in zip(held, flat.split([p.numel() for p in held]), strict=True):
         p.grad = part.view_as(p)
 
@@ -132,12 +132,12 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         over = [d for d in range(input.ndim) if d != 1]
         shape = [1, -1, *(1 for _ in over[1:])]
         x = input.float()
-        n = total(torch.tensor(x.numel() / x.shape[1], device=x.device))
+        n = sum_over_ranks(torch.tensor(x.numel() / x.shape[1], device=x.device))
         if n <= 1:  # no variance to learn from: the running statistics serve, as in encoders.base.BatchNorm
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        mean = summed(x.sum(over)) / n
+        mean = sum_with_gradient(x.sum(over)) / n
         centred = x - mean.view(shape)
-        var = summed(centred.square().sum(over)) / n
+        var = sum_with_gradient(centred.square().sum(over)) / n
         if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
             self.num_batches_tracked += 1
             part = 0.1 if self.momentum is None else self.momentum
@@ -148,9 +148,9 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         return (out * self.weight.view(shape) + self.bias.view(shape)).to(input.dtype)
 
 
-def synchronised(model: nn.Module) -> nn.Module:
+def synchronise_batchnorm(model: nn.Module) -> nn.Module:
     """The model, its BatchNorms replaced in place where there are several ranks; names and tensors stay the same."""
-    if world() > 1:
+    if world_size() > 1:
         for parent in list(model.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, nn.modules.batchnorm._BatchNorm) and not isinstance(child, BatchNorm):
@@ -165,14 +165,14 @@ def synchronised(model: nn.Module) -> nn.Module:
 class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        return total(x)
+        return sum_over_ranks(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return total(gradients[0])
+        return sum_over_ranks(gradients[0])
 
 
-def summed(x: Tensor) -> Tensor:
+def sum_with_gradient(x: Tensor) -> Tensor:
     """The sum over ranks, with its gradient."""
     whole: Tensor = _Sum.apply(x)
     return whole

@@ -34,25 +34,25 @@ class InterruptedRun(RobustmmError):
     exit_code = 5
 
 
-SHORT = 25
+MAX_LISTED = 25
 """Names that a sentence can list; of more it tells the near ones."""
 
 
-def known(name: str, names: Iterable[str]) -> str:
+def suggest(name: str, names: Iterable[str]) -> str:
     """The tail of an "unknown name" sentence: `, did you mean "dgl"? (known: arl, dgl)`."""
     listed = sorted(names)
-    if len(listed) <= SHORT:
-        return f"{meant(name, listed)} (known: {', '.join(listed) or 'none'})"
-    alike = dict.fromkeys([*_near(name, listed), *(n for n in listed if name.lower()[:3] in n.lower())])
-    return f"{meant(name, listed)} ({', '.join([*list(alike)[:SHORT], f'{len(listed)} are known'])})"
+    if len(listed) <= MAX_LISTED:
+        return f"{did_you_mean(name, listed)} (known: {', '.join(listed) or 'none'})"
+    alike = dict.fromkeys([*_close_names(name, listed), *(n for n in listed if name.lower()[:3] in n.lower())])
+    return f"{did_you_mean(name, listed)} ({', '.join([*list(alike)[:MAX_LISTED], f'{len(listed)} are known'])})"
 
 
-def meant(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """`, did you mean "dgl"?` where a name is near, else nothing."""
-    near = _near(name, names)
+    near = _close_names(name, names)
     return f', did you mean "{near[0]}"?' if near else ""
 
 
-def _near(name: str, names: Iterable[str]) -> list[str]:
+def _close_names(name: str, names: Iterable[str]) -> list[str]:
     lowered = {candidate.lower(): candidate for candidate in sorted(names)}
     return [lowered[found] for found in difflib.get_close_matches(name.lower(), list(lowered), n=5)]

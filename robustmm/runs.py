@@ -60,7 +60,7 @@ class Run:
         except (OSError, ValueError, TypeError, IndexError, csv.Error) as error:
             raise UsageError(f"{self.log_file} is not the log of a run ({error})") from error
 
-    def facts(self) -> dict[str, Any]:
+    def read_facts(self) -> dict[str, Any]:
         """What run.json says."""
         try:
             found: dict[str, Any] = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
@@ -71,7 +71,7 @@ class Run:
 
     def result(self) -> "TrainResult":
         """What a finished run came to."""
-        facts = self.facts()
+        facts = self.read_facts()
         progress = facts["progress"]
         return TrainResult(
             run=str(self.folder),
@@ -83,14 +83,14 @@ class Run:
             bad_inputs=facts["bad"],
         )
 
-    def note(self, **facts: Any) -> None:
+    def update_facts(self, **facts: Any) -> None:
         """Writes facts into run.json, beside those already there."""
-        known = self.facts() if (self.folder / "run.json").exists() else {}
-        write(self.folder / "run.json", json.dumps({**known, **facts}, indent=1).encode())
+        known = self.read_facts() if (self.folder / "run.json").exists() else {}
+        write_file(self.folder / "run.json", json.dumps({**known, **facts}, indent=1).encode())
 
     @property
-    def finished(self) -> bool:
-        return bool(self.facts().get("finished"))
+    def is_finished(self) -> bool:
+        return bool(self.read_facts().get("finished"))
 
 
 class TrainResult(Result):
@@ -110,7 +110,7 @@ class TrainResult(Result):
                  "parameters": self.parameters, **self.valid}]  # fmt: skip
 
 
-def write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all: a reader never sees half of it, a full disk leaves the old one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -125,7 +125,7 @@ def write(path: Path, content: bytes) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def new(root: Path, name: str) -> Run:
+def create_run(root: Path, name: str) -> Run:
     """A new folder `root/<name>-NNN`, numbered after the highest there."""
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -141,15 +141,15 @@ def new(root: Path, name: str) -> Run:
         raise UsageError(f"no run folder can be made in {root}: {error.strerror}") from error
 
 
-def every(root: Path) -> list[Run]:
+def list_runs(root: Path) -> list[Run]:
     """The runs in `root`, oldest first by when they were started."""
     runs = [Run(path.parent) for path in root.glob("*/run.json")]
-    return sorted(runs, key=lambda run: (float(run.facts().get("started", 0)), run.folder.name))
+    return sorted(runs, key=lambda run: (float(run.read_facts().get("started", 0)), run.folder.name))
 
 
-def newest(root: Path, *, finished: bool) -> Run:
+def find_newest_run(root: Path, *, finished: bool) -> Run:
     """The newest run that has (or has not) finished training."""
-    runs = [run for run in every(root) if run.finished == finished]
+    runs = [run for run in list_runs(root) if run.is_finished == finished]
     if not runs:
         what = "a finished run" if finished else "an unfinished run"
         todo = "; start with: robustmm train" if finished else ""
@@ -157,9 +157,9 @@ def newest(root: Path, *, finished: bool) -> Run:
     return runs[-1]
 
 
-def newest_model(root: Path) -> Path:
+def find_newest_model(root: Path) -> Path:
     """The most recently exported model.onnx among the runs."""
-    models = [run.model for run in every(root) if run.model.is_file()]
+    models = [run.model for run in list_runs(root) if run.model.is_file()]
     if not models:
         raise UsageError(f"there should be an exported model in {root}/, found none; make one with: robustmm export")
     return max(models, key=lambda path: path.stat().st_mtime_ns)
@@ -176,7 +176,7 @@ def versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
     return found
 
 
-def started(recipe: Mapping[str, Any], manifest: Path) -> dict[str, Any]:
+def initial_facts(recipe: Mapping[str, Any], manifest: Path) -> dict[str, Any]:
     """The facts every run begins with."""
     return {
         "format": 1,

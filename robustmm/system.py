@@ -6,12 +6,12 @@ from typing import IO, Any
 MOVES_OPEN_FILES = os.name != "nt"
 
 
-def cores() -> int:
+def count_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def locked(file: IO[Any], wait: bool = False) -> bool | None:
+def lock_file(file: IO[Any], wait: bool = False) -> bool | None:
     """Takes the lock of an open file, which goes when the file is closed, by its end or its process's. False where
     another holds it and is not waited for, None where the system or the disk knows no locks."""
     try:

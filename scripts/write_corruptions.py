@@ -12,10 +12,10 @@ sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 from signals import natural, picture, sentence  # noqa: E402
 
-from robustmm.corruptions import SCALES, Corruption, corrupted, corruption_for, kinds, names, pairs, strength  # noqa: E402
+from robustmm.corruptions import SCALES, Corruption, corrupt, find_corruption, kinds, names, pairs, strength  # noqa: E402
 from robustmm.corruptions.draws import Value  # noqa: E402
 from robustmm.modalities import Signal  # noqa: E402
-from robustmm.report.sheet import LEVELS, Row, sheet  # noqa: E402
+from robustmm.report.sheet import LEVELS, Row, render_sheet  # noqa: E402
 
 DOCS = ROOT / "docs"
 ROWS = 12
@@ -50,7 +50,7 @@ def described(c: Corruption) -> str:
     """One corruption as a line of a list."""
     tables = {"": c}
     if c.small:
-        tables = {f" at {scale} px": c.having(scale=scale) for scale in SCALES}
+        tables = {f" at {scale} px": c.with_options(scale=scale) for scale in SCALES}
     levels = "; ".join(f"{values(one)}{where}" for where, one in tables.items())
     said = f"- **{c.name}**: {' '.join(c.doc.split())} *{', '.join(c.units)}*: {levels}. Source: {c.source}."
     given = {key: default for key, default in c.options().items() if key != "scale"}
@@ -65,8 +65,8 @@ def signal(kind: str) -> Signal:
 def rows(kind: str, some: list[str]) -> Iterator[Row]:
     clean = signal(kind)
     for name in some:
-        c = corruption_for(name, kind)
-        noisy = [corrupted(clean, c, level, seed=0, sample_id="s", modality=kind) for level in LEVELS]
+        c = find_corruption(name, kind)
+        noisy = [corrupt(clean, c, level, seed=0, sample_id="s", modality=kind) for level in LEVELS]
         quoted = ", ".join(f"{c.strength(level):.4g}" for level in LEVELS)
         yield Row(f"{name}: {quoted} ({c.unit})", kind, [clean, *noisy])
 
@@ -74,7 +74,7 @@ def rows(kind: str, some: list[str]) -> Iterator[Row]:
 def draw(kind: str, own: list[str]) -> None:
     """The sheets of one kind, each `ROWS` corruptions high."""
     for number, start in enumerate(range(0, len(own), ROWS)):
-        drawn = sheet(list(rows(kind, own[start : start + ROWS])))
+        drawn = render_sheet(list(rows(kind, own[start : start + ROWS])))
         size = round(drawn.shape[1] * SHOWN), round(drawn.shape[0] * SHOWN)
         small = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
         path = DOCS / "corruptions" / f"{kind}-{number}.jpg"
@@ -93,20 +93,20 @@ def text() -> str:
                 "Every corruption of images serves video, frame by frame; "
                 "what sits on the lens or in the scene is the same in all frames, noise is drawn anew in each.\n\n"
             )
-        parts += [described(corruption_for(name, kind)) + "\n" for name in own]
+        parts += [described(find_corruption(name, kind)) + "\n" for name in own]
         parts.append("\n")
         if kind == "text":
             clean = sentence(14, 5)
             parts.append(f"| corruption | at level 1: {clean} |\n|---|---|\n")
             for name in own:
-                noisy = corrupted(clean, corruption_for(name, kind), 1.0, seed=0, sample_id="s", modality="text")
+                noisy = corrupt(clean, find_corruption(name, kind), 1.0, seed=0, sample_id="s", modality="text")
                 parts.append(f"| {name} | {noisy.replace('|', chr(92) + '|')} |\n")
             parts.append("\n")
         else:
             parts += [f"![{kind}](corruptions/{kind}-{n}.jpg)\n" for n in range(-(-len(own) // ROWS))] + ["\n"]
     parts.append(f"## On whole samples: {len(pairs.names())}\n\n")
     for name in pairs.names():
-        p = pairs.pair(name)
+        p = pairs.find_sample_corruption(name)
         levels = ", ".join(f"{p.strength(level):.4g}" for level in LEVELS)
         options = "".join(f" Option: `{key}` (default {default!r})." for key, default in p.options().items())
         said = f"- **{name}** ({', '.join(p.kinds)}): {' '.join(p.doc.split())} *{p.unit}*: {levels}."

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from worlds import Nobody, manifest, recipe
 
-from robustmm.data.manifest import Manifest, read
+from robustmm.data.manifest import Manifest, read_manifest
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 
@@ -23,7 +23,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("world")
     path = manifest(folder / "data", samples=192)
     run = train(recipe(path, epochs=8), path, folder / "runs", Nobody())
-    assert export.export(run, run.model).failure() is None
+    assert export.export(run, run.model).parity_error() is None
     return run
 
 
@@ -34,7 +34,7 @@ def world_model(world: Run) -> Path:
 
 @pytest.fixture(scope="session")
 def world_manifest(world: Run) -> Path:
-    return Path(world.facts()["manifest"])
+    return Path(world.read_facts()["manifest"])
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def session(world_model: Path) -> Session:
 @pytest.fixture
 def rows(world_manifest: Path) -> Manifest:
     """The test split."""
-    return read(world_manifest).split("test")
+    return read_manifest(world_manifest).split("test")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,9 +11,9 @@ from worlds import Nobody, manifest, tables
 
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.config import shelf
-from robustmm.config.recipe import Recipe, build, load
+from robustmm.config.recipe import Recipe, build_recipe, load_recipe
 from robustmm.corruptions import kinds, names
-from robustmm.data.manifest import read
+from robustmm.data.manifest import read_manifest
 from robustmm.evaluation import attack
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.exporting import export
@@ -21,7 +21,7 @@ from robustmm.methods import METHODS
 from robustmm.model.fusion import FUSIONS
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
-from robustmm.training.build import effective_recipe, fused_model
+from robustmm.training.build import build_model, effective_recipe
 from robustmm.training.run import train
 
 CHAINS = ["cal+mce", "mce+cal", "joint+unimodal"]
@@ -29,7 +29,7 @@ CHAINS = ["cal+mce", "mce+cal", "joint+unimodal"]
 
 def trained(folder: Path, content: dict[str, object], path: Path) -> tuple[Run, list[dict[str, float]]]:
     watcher = Nobody()
-    return train(build(content, "contract", "contract"), path, folder / "runs", watcher), watcher.rows
+    return train(build_recipe(content, "contract", "contract"), path, folder / "runs", watcher), watcher.rows
 
 
 @pytest.mark.slow
@@ -42,8 +42,8 @@ def test_every_method_learns_exports_and_agrees(name: str, tmp_path: Path) -> No
     own = rows[-16:]
     first = METHODS[name].terms[0] if name in METHODS else "fused"
     assert own[-1][first] < 0.8 * own[0][first]
-    assert run.facts()["progress"]["best"]["valid_accuracy"] > 0.5  # of three classes
-    assert export.export(run, run.model).failure() is None
+    assert run.read_facts()["progress"]["best"]["valid_accuracy"] > 0.5  # of three classes
+    assert export.export(run, run.model).parity_error() is None
 
 
 @pytest.mark.slow
@@ -52,14 +52,14 @@ def test_every_fusion_trains_with_cal_and_exports(name: str, tmp_path: Path) -> 
     path = manifest(tmp_path / "data", missing=0.2)
     content = tables(path) | {"model": {"width": 8, "fusion": name}, "method": {"name": "cal"}, "train": {"epochs": 2}}
     run, _ = trained(tmp_path, content, path)
-    assert export.export(run, run.model).failure() is None
+    assert export.export(run, run.model).parity_error() is None
 
 
-@pytest.mark.parametrize("name", shelf.names("models"))
+@pytest.mark.parametrize("name", shelf.list_names("models"))
 def test_every_shipped_recipe_builds(name: str) -> None:
-    recipe = load(shelf.find("models", name))
+    recipe = load_recipe(shelf.find_file("models", name))
     assert effective_recipe(recipe).train.learning_rate
-    model = fused_model(recipe, recipe.modalities, 3)
+    model = build_model(recipe, recipe.modalities, 3)
     assert 10_000 < sum(p.numel() for p in model.parameters()) < 5_000_000
 
 
@@ -110,13 +110,13 @@ def test_every_kind_goes_from_files_to_an_attack(tmp_path: Path) -> None:
     path = every_kind(tmp_path / "data")
     content = {"data": {"manifest": str(path)}, "modality": KINDS, "model": {"width": 8}, "method": {"name": "cal"}}
     run, _ = trained(tmp_path, content | {"train": {"epochs": 3, "batch": 12}}, path)
-    assert export.export(run, run.model).failure() is None
+    assert export.export(run, run.model).parity_error() is None
     session = Session(run.model)
-    rows = read(path).split("test")
+    rows = read_manifest(path).split("test")
     conditions = [Condition(name, (Noise(name, 1.0),)) for name in names()]
     (clean, *found), _ = evaluate(session, rows, [Condition("clean"), *conditions])
     for condition, records in zip(conditions, found, strict=True):
-        struck = {session.modality(name).kind for name in condition.touched(session.modalities)}
+        struck = {session.modality(name).kind for name in condition.changed_modalities(session.modalities)}
         assert struck == set(kinds(condition.name))
         assert records.residual < 1e-9
         changed = not np.array_equal(records.probabilities, clean.probabilities)
@@ -140,9 +140,9 @@ def test_one_and_ten_modalities(count: int, tmp_path: Path) -> None:
     modalities = {m: {"kind": "features", "length": 3, "encoder": {"name": "mlp", "layers": [8]}} for m in columns}
     content = {"data": {"manifest": "x"}, "modality": modalities, "model": {"width": 8}, "train": {"epochs": 2}}
     run, _ = trained(tmp_path, content, tmp_path / "manifest.csv")
-    assert export.export(run, run.model).failure() is None
+    assert export.export(run, run.model).parity_error() is None
     session = Session(run.model)
-    rows = read(tmp_path / "manifest.csv").split("test")
+    rows = read_manifest(tmp_path / "manifest.csv").split("test")
     result = attack.attack(session, rows, Condition("a", (Noise("gaussian", 0.5),)), split="test", seed=0)
     assert result.exact == (count <= 8)
     assert len(result.modalities) == count
@@ -150,5 +150,5 @@ def test_one_and_ten_modalities(count: int, tmp_path: Path) -> None:
 
 
 def test_a_recipe_survives_its_own_facts(world: Run) -> None:
-    recipe = Recipe.model_validate(world.facts()["recipe"])
+    recipe = Recipe.model_validate(world.read_facts()["recipe"])
     assert effective_recipe(recipe) == recipe

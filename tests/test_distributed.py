@@ -42,22 +42,22 @@ def test_the_command_line_under_torchrun_writes_one_run_and_speaks_once(tmp_path
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("kept epoch") == 1
     assert [p.name for p in (tmp_path / "runs").iterdir()] == ["world-001"]
-    facts = Run(tmp_path / "runs" / "world-001").facts()
+    facts = Run(tmp_path / "runs" / "world-001").read_facts()
     assert facts["finished"]
     assert facts["ranks"] == 2
 
 
 def test_in_one_process_nothing_changes() -> None:
     x = torch.arange(6.0).reshape(3, 2)
-    assert distributed.total(x) is x
-    assert distributed.mine(x).tolist() == x.tolist()
-    assert distributed.gathered(x).tolist() == x.tolist()
+    assert distributed.sum_over_ranks(x) is x
+    assert distributed.rank_rows(x).tolist() == x.tolist()
+    assert distributed.gather_rows(x).tolist() == x.tolist()
     model = torch.nn.BatchNorm1d(2)
-    assert distributed.synchronised(model) is model
+    assert distributed.synchronise_batchnorm(model) is model
     torch.manual_seed(0)
     expected = torch.randn(3, 2)
     torch.manual_seed(0)
-    assert torch.equal(distributed.normal_like(x), expected)
+    assert torch.equal(distributed.draw_normal(x), expected)
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (5, 3, 4), (4, 3, 2, 2)])

@@ -58,7 +58,7 @@ def test_every_command_runs_and_prints_what_is_shown(document: str, tmp_path: Pa
 
 
 def test_the_documents_name_cal_as_a_reconstruction() -> None:
-    for path in (ROOT / "README.md", ROOT / "docs" / "design.md", ROOT / "robustmm" / "methods" / "cal.py"):
+    for path in (ROOT / "README.md", ROOT / "docs" / "design.md", ROOT / "robustmm" / "methods" / "balance" / "cal.py"):
         text = path.read_text(encoding="utf-8")
         assert "CAL" in text
         assert "reconstruction" in text, path

@@ -8,26 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from robustmm.system import cores, locked
+from robustmm.system import count_cores, lock_file
 
 
 def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 3, 7} if pid == 0 else set(), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    assert cores() == 3
+    assert count_cores() == 3
     monkeypatch.delattr(os, "sched_getaffinity")  # macOS, Windows
-    assert cores() == 64
+    assert count_cores() == 64
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert cores() == 1
+    assert count_cores() == 1
 
 
 def test_a_lock_goes_with_its_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with path.open("w") as one, path.open("r+") as other:
-        assert locked(one) is True
-        assert locked(other) is False
+        assert lock_file(one) is True
+        assert lock_file(other) is False
         one.close()
-        assert locked(other, wait=True) is True
+        assert lock_file(other, wait=True) is True
 
 
 def test_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +36,6 @@ def test_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     with (tmp_path / "file").open("w") as file:
         monkeypatch.setattr(fcntl, "flock", refused)
-        assert locked(file) is None
+        assert lock_file(file) is None
         monkeypatch.setitem(sys.modules, "fcntl", None)  # Windows: an import of it raises ImportError
-        assert locked(file) is None
+        assert lock_file(file) is None

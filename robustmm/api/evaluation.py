@@ -80,9 +80,9 @@ def plan_attack(
     tell: Reporter,
 ) -> Attack:
     """What `attack` will evaluate. Raises UsageError for a condition that does not fit the model."""
-    from robustmm.conditions.condition import condition
-    from robustmm.conditions.missing import rates
-    from robustmm.data.manifest import read
+    from robustmm.conditions.condition import build_condition
+    from robustmm.conditions.missing import parse_rates
+    from robustmm.data.manifest import read_manifest
 
     session = open_model(model, describe, provider, 0, 64, runs, tell)
     manifest = find_manifest(session, data, split, runs, tell)
@@ -90,12 +90,12 @@ def plan_attack(
     tables = [option for option in given if option.endswith(".csv")]
     if len(tables) > 1:
         raise UsageError(f"--missing takes one table, found {len(tables)}")
-    lost = rates([option for option in given if option not in tables], session.names)
-    chosen = condition(
+    lost = parse_rates([option for option in given if option not in tables], session.names)
+    chosen = build_condition(
         "attacked", as_list(noise), as_list(level), as_list(on), lost, setting_lines(set), "".join(tables), fill
     )
-    chosen.steps(session.modalities)
-    return Attack(session, read(manifest).split(split, limit), chosen)
+    chosen.resolve_steps(session.modalities)
+    return Attack(session, read_manifest(manifest).split(split, limit), chosen)
 
 
 def attack(
@@ -163,19 +163,19 @@ def audit(
     kept. `results.json` and `records.parquet` stand in `out` (by default in audits/, named by what is audited).
     """
     from robustmm.auditing import prepare
-    from robustmm.auditing.spec import Setting
+    from robustmm.auditing.spec import Spec
 
     tell = reporter(progress)
     session = open_model(model, describe, provider, threads, batch or prepare.BATCH, runs, tell)
-    setting = Setting(
+    setting = Spec(
         model=session.path, manifest=find_manifest(session, data, split, runs, tell), describe=session.description,
         split=split, limit=limit, seed=seed, on_bad=on_bad_input, baseline=baseline, provider=session.provider,
         threads=threads, batch=batch or prepare.BATCH,
     )  # fmt: skip
-    plans = prepare.plans(str(suite), setting, tuple(as_list(by)), share, Path(reference) if reference else None)
-    folder = Path(out) if out else prepare.folder(setting, plans)
-    prepare.prepare(folder, fresh)
-    result = prepare.audit(setting, plans, folder, workers, tell, measure=batch is None).run()
+    plans = prepare.build_plan(str(suite), setting, tuple(as_list(by)), share, Path(reference) if reference else None)
+    folder = Path(out) if out else prepare.audit_folder(setting, plans)
+    prepare.create_folder(folder, fresh)
+    result = prepare.build_audit(setting, plans, folder, workers, tell, measure=batch is None).run()
     tell.note(f"results: {folder / 'results.json'}, records: {folder / 'records.parquet'}")
     return result
 

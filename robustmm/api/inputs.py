@@ -10,7 +10,7 @@ from robustmm.config.toml import to_toml
 from robustmm.data.manifest import FOLDER_KEY
 from robustmm.errors import UsageError
 from robustmm.progress import Reporter, Silence, Watcher
-from robustmm.runs import newest_model, write
+from robustmm.runs import find_newest_model, write_file
 
 if TYPE_CHECKING:
     from robustmm.runtime.session import Session
@@ -31,21 +31,21 @@ def open_model(
     model: Model, describe: AnyPath | None, provider: str, threads: int, batch: int, runs: AnyPath, tell: Reporter
 ) -> "Session":
     """A session on a model; one that is open already is taken as it is."""
-    from robustmm.runtime.foreign.session import opened
+    from robustmm.runtime.foreign.session import open_session
     from robustmm.runtime.session import Session
 
     if isinstance(model, Session):
         return model
-    path = newest_model(Path(runs)) if model is None else Path(model)
+    path = find_newest_model(Path(runs)) if model is None else Path(model)
     tell.note(f"model: {path}" + (" (the newest exported)" if model is None else ""))
-    return opened(path, Path(describe) if describe else None, provider, threads, batch)
+    return open_session(path, Path(describe) if describe else None, provider, threads, batch)
 
 
 def find_manifest(session: "Session", data: Data, split: str, runs: AnyPath, tell: Reporter) -> Path:
     """The manifest to read: the one given, or what the model was trained on."""
-    from robustmm.evaluation.source import of_model
+    from robustmm.evaluation.source import find_model_manifest
 
-    manifest = of_model(session, data_path(data, runs))
+    manifest = find_model_manifest(session, data_path(data, runs))
     tell.note(f"data: split {split} of {manifest}" + (" (what the model was trained on)" if data is None else ""))
     return manifest
 
@@ -76,7 +76,7 @@ def keep_table(table: Any, runs: Path) -> Path:
     path = runs / "tables" / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, content)
+        write_file(path, content)
     return path
 
 

@@ -30,15 +30,13 @@ def corrupt(
     modality, noise) alone, so it grows with the level and does not depend on what else is corrupted. `options` are
     the corruption's own (`robustmm show NAME`). Raises UsageError for what does not fit.
     """
-    from robustmm.corruptions import corrupted, corruption_for
+    from robustmm.corruptions import corrupt, find_corruption
 
     kind = kind or guess_kind(signal)
-    chosen = corruption_for(noise, kind).having(**options)
+    chosen = find_corruption(noise, kind).with_options(**options)
     shape = () if isinstance(signal, str) else signal.shape
-    chosen = chosen if isinstance(signal, str) else chosen.sized(shape)
-    return corrupted(
-        signal, chosen, level, seed=seed, sample_id=sample, modality=modality, rate=rate, mean=mean, std=std
-    )
+    chosen = chosen if isinstance(signal, str) else chosen.for_shape(shape)
+    return corrupt(signal, chosen, level, seed=seed, sample_id=sample, modality=modality, rate=rate, mean=mean, std=std)
 
 
 def guess_kind(signal: "Signal") -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from robustmm.api.inputs import AnyPath, Data, Rates, Settings, data_path, rate_options, setting_lines, watch
 from robustmm.errors import UsageError
 from robustmm.progress import Watcher
-from robustmm.runs import Run, newest
+from robustmm.runs import Run, find_newest_run
 
 if TYPE_CHECKING:
     from robustmm.exporting.parity import Proof
@@ -38,14 +38,14 @@ def train(
     Ctrl-C: `resume` continues.
     """
     check_torch()
-    from robustmm.training.overrides import laid
+    from robustmm.training.overrides import apply_overrides
     from robustmm.training.run import train as work
 
     over = setting_lines(set)
     over += [f"method.name={method}"] if method is not None else []
     over += [f"train.epochs={epochs}"] if epochs is not None else []
     over += [f"train.seed={seed}"] if seed is not None else []
-    loaded, path, manifest = laid(str(recipe), over, data_path(data, runs), rate_options(missing))
+    loaded, path, manifest = apply_overrides(str(recipe), over, data_path(data, runs), rate_options(missing))
     title = f"training {loaded.name} ({path}) with {loaded.method_name} on {manifest}"
     with watch(progress, title) as watcher:
         return work(loaded, manifest, Path(runs), watcher, on_bad_input)
@@ -56,8 +56,8 @@ def resume(run: Run | AnyPath | None = None, *, runs: AnyPath = "runs", progress
     check_torch()
     from robustmm.training.run import resume as work
 
-    chosen = newest(Path(runs), finished=False) if run is None else as_run(run)
-    if chosen.finished:
+    chosen = find_newest_run(Path(runs), finished=False) if run is None else as_run(run)
+    if chosen.is_finished:
         raise UsageError(f"{chosen.folder} has finished; train anew with: robustmm train")
     with watch(progress, f"resuming {chosen.folder}") as watcher:
         return work(chosen, watcher)
@@ -91,7 +91,7 @@ def export(
 
     chosen, target = plan_export(run, path, precision, runs)
     proof = work(chosen, target, precision)
-    failure = proof.failure()
+    failure = proof.parity_error()
     if failure is not None:
         failure.proof = proof
         raise failure
@@ -102,8 +102,8 @@ def plan_export(
     run: Run | AnyPath | None, path: AnyPath | None, precision: Precision, runs: AnyPath
 ) -> tuple[Run, Path]:
     """The run to export and the file to write. Raises UsageError where that cannot be."""
-    chosen = newest(Path(runs), finished=True) if run is None else as_run(run)
-    if not chosen.finished:
+    chosen = find_newest_run(Path(runs), finished=True) if run is None else as_run(run)
+    if not chosen.is_finished:
         todo = f"robustmm train --resume {quote(str(chosen.folder))}"
         raise UsageError(f"{chosen.folder} has not finished training; continue it with: {todo}")
     target = Path(path) if path else chosen.model

@@ -2,17 +2,17 @@
 
 import time
 
-from robustmm.data.loading import fed
+from robustmm.data.loading import collate_signals
 from robustmm.runtime.session import Session
 
-TRIED = (8, 16, 32, 64, 128, 256)
+BATCH_SIZES = (8, 16, 32, 64, 128, 256)
 
 
-def fastest(session: Session, most: int) -> int:
+def tune_batch_size(session: Session, most: int) -> int:
     """The rows at once with which the encoders take the least time a row, of those a chunk can fill."""
     times = {}
-    for size in [size for size in TRIED if size <= most] or [most]:
-        blanks = {m.name: fed(m, [None] * size) for m in session.modalities}
+    for size in [size for size in BATCH_SIZES if size <= most] or [most]:
+        blanks = {m.name: collate_signals(m, [None] * size) for m in session.modalities}
         for name, x in blanks.items():
             session.embed(name, x[:2])
         began = time.perf_counter()

@@ -7,109 +7,109 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from robustmm.auditing.spec import Setting, Work, work
-from robustmm.auditing.store import Store, parsed, whole
-from robustmm.auditing.workers import Crew
+from robustmm.auditing.spec import OpenedSpec, Spec, open_spec
+from robustmm.auditing.store import Store, read_parsed, write_whole
+from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.evaluation.evaluate import Evaluation
-from robustmm.evaluation.records import Records, joined
+from robustmm.evaluation.records import Records, join_records
 
 BAD = ".bad.json"
 Sentences = TypeAdapter(list[str])
 
 
-class Pass:
+class EvaluationPass:
     """Some conditions of a setting and the keys of their cells; every process makes its own, once."""
 
-    def __init__(self, made: Work, conditions: Sequence[Condition], folder: Path, crossed: bool) -> None:
-        self.crossed = crossed
+    def __init__(self, made: OpenedSpec, conditions: Sequence[Condition], folder: Path, emap: bool) -> None:
+        self.emap = emap
         self.work, self.store = made, Store(folder)
-        self.evaluation: Evaluation = made.evaluation(conditions)
-        self.keys = made.keys(self.evaluation, crossed)
+        self.evaluation: Evaluation = made.build_evaluation(conditions)
+        self.keys = made.cell_keys(self.evaluation, emap)
         self._clean: Records | None = None
 
-    def wanting(self, chunk: int) -> list[int]:
+    def missing_cells(self, chunk: int) -> list[int]:
         """Conditions whose cell of a chunk is not there."""
         return [k for k, keys in enumerate(self.keys) if not self.store.has(keys[chunk])]
 
-    def make(self, chunk: int) -> None:
+    def complete_chunk(self, chunk: int) -> None:
         """Makes the cells that a chunk wants."""
-        wanting = self.wanting(chunk)
+        wanting = self.missing_cells(chunk)
         if not wanting:
             return
         rows = self.work.chunks[chunk]
         samples = self.evaluation.read(rows)
         if wanting[0] == 0:
-            self._tell(chunk, samples.bad)
-        crossed = self.crossed and self.work.crossed(chunk)
+            self._write_bad_inputs(chunk, samples.bad)
+        crossed = self.emap and self.work.measures_emap(chunk)
         for number, records in self.evaluation.records(rows, samples, wanting, crossed):
             self.store.put(self.keys[number][chunk], records)
 
-    def _tell(self, chunk: int, bad: list[str]) -> None:
+    def _write_bad_inputs(self, chunk: int, bad: list[str]) -> None:
         """Keeps what could not be read of a chunk, beside the first condition's cell."""
         text = json.dumps(bad)
-        whole(self.store.path(self.keys[0][chunk], BAD), lambda file: file.write(text.encode()))
+        write_whole(self.store.path(self.keys[0][chunk], BAD), lambda file: file.write(text.encode()))
 
-    def records(self, number: int) -> Records:
+    def read_records(self, number: int) -> Records:
         """A condition's records, in the manifest's order."""
         parts = []
         for chunk, key in enumerate(self.keys[number]):
             found = self.store.get(key)
             if found is None:  # damaged or taken away since
-                self.make(chunk)
+                self.complete_chunk(chunk)
                 found = self.store.get(key)
             assert found is not None
             parts.append(found)
         order = np.argsort(np.concatenate([np.array(rows) for rows in self.work.chunks]), kind="stable")
-        return joined(parts).take(order)
+        return join_records(parts).take(order)
 
-    def clean(self) -> Records:
+    def clean_records(self) -> Records:
         """The first condition's records, kept: all others are compared with them."""
         if self._clean is None:
-            self._clean = self.records(0)
+            self._clean = self.read_records(0)
         return self._clean
 
-    def bad(self) -> list[str]:
+    def bad_inputs(self) -> list[str]:
         """What could not be read, a sentence each, in the manifest's order."""
         found: list[str] = []
         for chunk, key in enumerate(self.keys[0]):
-            told = parsed(self.store.path(key, BAD), Sentences.validate_json)
+            told = read_parsed(self.store.path(key, BAD), Sentences.validate_json)
             if told is None:  # damaged or taken away since
                 told = self.evaluation.read(self.work.chunks[chunk]).bad
-                self._tell(chunk, told)
+                self._write_bad_inputs(chunk, told)
             found += told
         before = f"{self.work.rows.path} line "
         return sorted(found, key=lambda sentence: int(sentence.removeprefix(before).partition(" ")[0]))
 
 
-_CURRENT: dict[str, Pass] = {}
+_CURRENT: dict[str, EvaluationPass] = {}
 
 
-def current(setting: Setting, conditions: Sequence[Condition], folder: Path, crossed: bool = True) -> Pass:
+def current_pass(setting: Spec, conditions: Sequence[Condition], folder: Path, emap: bool = True) -> EvaluationPass:
     """This process's pass; the last one is kept, since the next job is most often of the same. `crossed` passes measure
     the additive projection too."""
-    name = repr((setting, conditions, folder, crossed))
+    name = repr((setting, conditions, folder, emap))
     if name not in _CURRENT:
         _CURRENT.clear()
-        _CURRENT[name] = Pass(work(setting), conditions, folder, crossed)
+        _CURRENT[name] = EvaluationPass(open_spec(setting), conditions, folder, emap)
     return _CURRENT[name]
 
 
-def make(setting: Setting, conditions: Sequence[Condition], folder: Path, crossed: bool, chunk: int) -> None:
-    current(setting, conditions, folder, crossed).make(chunk)
+def make_cells(setting: Spec, conditions: Sequence[Condition], folder: Path, emap: bool, chunk: int) -> None:
+    current_pass(setting, conditions, folder, emap).complete_chunk(chunk)
 
 
-def made(
-    crew: Crew,
-    setting: Setting,
+def run_pass(
+    pool: WorkerPool,
+    setting: Spec,
     conditions: Sequence[Condition],
     folder: Path,
     advance: Callable[[int], None],
-    crossed: bool = True,
-) -> Pass:
+    emap: bool = True,
+) -> EvaluationPass:
     """The pass with all its cells; `advance` is told how many have come."""
-    here = current(setting, conditions, folder, crossed)
-    left = {(k, chunk) for chunk in range(len(here.work.chunks)) for k in here.wanting(chunk)}
+    here = current_pass(setting, conditions, folder, emap)
+    left = {(k, chunk) for chunk in range(len(here.work.chunks)) for k in here.missing_cells(chunk)}
     advance(len(conditions) * len(here.work.chunks) - len(left))
 
     def tick() -> None:
@@ -118,7 +118,7 @@ def made(
         advance(len(come))
 
     wanted = sorted({chunk for _, chunk in left})
-    for _ in crew.each(make, [(setting, conditions, folder, crossed, chunk) for chunk in wanted], tick):
+    for _ in pool.map(make_cells, [(setting, conditions, folder, emap, chunk) for chunk in wanted], tick):
         pass
     tick()
     return here

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from robustmm.auditing.result import ConditionResult, Rates, Shift
+from robustmm.auditing.result import ConditionResult, MissingRateCurve, ShareShift
 from robustmm.conditions.condition import Condition
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.metrics.robustness import area_under_rates
 
 
-def rates(conditions: Sequence[Condition], found: Sequence[ConditionResult], clean: Estimate) -> list[Rates]:
+def missing_rate_curves(
+    conditions: Sequence[Condition], found: Sequence[ConditionResult], clean: Estimate
+) -> list[MissingRateCurve]:
     """A curve for every set of modalities that is missing at one rate, independently and told, with nothing else."""
     curves: dict[tuple[str, ...], dict[float, ConditionResult]] = {}
     for condition, result in zip(conditions, found, strict=True):
@@ -20,7 +22,7 @@ def rates(conditions: Sequence[Condition], found: Sequence[ConditionResult], cle
     for names, points in curves.items():
         at = {0.0: clean, **{rate: points[rate].accuracy for rate in sorted(points)}}
         made.append(
-            Rates(
+            MissingRateCurve(
                 modalities=list(names),
                 conditions=[points[rate].name for rate in sorted(points)],
                 rates=list(at),
@@ -31,7 +33,7 @@ def rates(conditions: Sequence[Condition], found: Sequence[ConditionResult], cle
     return made
 
 
-def shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> list[Shift]:
+def share_shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> list[ShareShift]:
     """For each modality the certain effect that moves its share of the accuracy the most, of conditions that leave all
     modalities to the model; none where there is none."""
     made = []
@@ -43,7 +45,7 @@ def shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> list[Shi
 
         most = max(certain, key=moved)
         made.append(
-            Shift(
+            ShareShift(
                 modality=before.name,
                 condition=most.name,
                 clean=before.accuracy_share,

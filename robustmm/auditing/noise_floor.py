@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from robustmm.auditing.result import Floor
-from robustmm.auditing.spec import Work
+from robustmm.auditing.result import NoiseFloor
+from robustmm.auditing.spec import OpenedSpec
 from robustmm.conditions.condition import Condition
 
 REPEATS = 3
 
 
-def floor(work: Work) -> Floor:
+def measure_noise_floor(work: OpenedSpec) -> NoiseFloor:
     """The clean run of the first chunk, several times over: read, encoded and decoded anew."""
-    evaluation = work.evaluation([Condition("clean")])
+    evaluation = work.build_evaluation([Condition("clean")])
     rows = work.chunks[0]
     runs = [next(evaluation.records(rows, evaluation.read(rows), [0]))[1].probabilities for _ in range(REPEATS)]
     spread = np.max(runs, axis=0) - np.min(runs, axis=0)
     answers = np.argmax(runs, axis=-1)
-    return Floor(
+    return NoiseFloor(
         samples=len(rows),
         repeats=REPEATS,
         probability=spread.max(),

@@ -5,43 +5,43 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from robustmm.auditing.batch import fastest
-from robustmm.auditing.cells import current
-from robustmm.auditing.reference import audited
-from robustmm.auditing.run import CLEAN, Audit, Plans, columns
-from robustmm.auditing.spec import Setting, hashed, work
-from robustmm.conditions.suite import load
+from robustmm.auditing.batch import tune_batch_size
+from robustmm.auditing.cells import current_pass
+from robustmm.auditing.reference import read_audit
+from robustmm.auditing.run import CLEAN, Audit, AuditPlan, group_columns
+from robustmm.auditing.spec import Spec, hash_content, open_spec
+from robustmm.conditions.suite import load_suite
 from robustmm.config import shelf
 from robustmm.errors import UsageError
-from robustmm.evaluation.cost import Cost, cost
+from robustmm.evaluation.cost import Cost, estimate_cost
 from robustmm.progress import Reporter
-from robustmm.system import cores
+from robustmm.system import count_cores
 
 BATCH = 64
-WORTH = 20.0
+MIN_PARALLEL_SECONDS = 20.0
 """Seconds of work from which several processes repay their start."""
 
 
-def plans(name: str, setting: Setting, groups: tuple[str, ...], share: float, reference: Path | None) -> Plans:
+def build_plan(name: str, setting: Spec, groups: tuple[str, ...], share: float, reference: Path | None) -> AuditPlan:
     """Raises UsageError for a suite that is not there, is not valid or serves none of the model's modalities, DataError
     for a reference that is no audit's result or a column that the manifest lacks."""
     if reference:
-        audited(reference)
-    columns(work(setting), groups)  # asked here for its error alone, before anything is measured
-    path = shelf.find("attacks", name)
-    suite = load(path)
-    conditions = suite.conditions(work(setting).session.modalities)
+        read_audit(reference)
+    group_columns(open_spec(setting), groups)  # asked here for its error alone, before anything is measured
+    path = shelf.find_file("attacks", name)
+    suite = load_suite(path)
+    conditions = suite.conditions(open_spec(setting).session.modalities)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Plans(path.stem, tuple(conditions), content, groups, share, reference, suite.search)
+    return AuditPlan(path.stem, tuple(conditions), content, groups, share, reference, suite.search)
 
 
-def folder(setting: Setting, asked: Plans) -> Path:
+def audit_folder(setting: Spec, asked: AuditPlan) -> Path:
     """The same for the same question, so that the same command continues."""
     model = setting.model.absolute().parent.name if setting.model.name == "model.onnx" else setting.model.stem
-    return Path("audits") / f"{model}-{asked.suite}-{hashed([work(setting).digest, asked.suite_sha256])[:6]}"
+    return Path("audits") / f"{model}-{asked.suite}-{hash_content([open_spec(setting).digest, asked.suite_sha256])[:6]}"
 
 
-def prepare(out: Path, fresh: bool) -> None:
+def create_folder(out: Path, fresh: bool) -> None:
     """Makes the folder; `fresh` forgets what was measured there."""
     try:
         if fresh:
@@ -52,9 +52,9 @@ def prepare(out: Path, fresh: bool) -> None:
         raise UsageError(f"{out} cannot be the folder of an audit: {error.strerror}") from error
 
 
-def audit(
-    setting: Setting,
-    asked: Plans,
+def build_audit(
+    setting: Spec,
+    asked: AuditPlan,
     out: Path,
     workers: int | None,
     tell: Reporter,
@@ -62,27 +62,27 @@ def audit(
 ) -> Audit:
     """Says what is left to do and what it costs before it starts."""
     conditions = [CLEAN, *asked.conditions]
-    made = work(setting)
-    here = current(setting, conditions, out / "cells")
-    wanting = sum(len(here.wanting(chunk)) for chunk in range(len(made.chunks)))
+    made = open_spec(setting)
+    here = current_pass(setting, conditions, out / "cells")
+    wanting = sum(len(here.missing_cells(chunk)) for chunk in range(len(made.chunks)))
     cells = len(conditions) * len(made.chunks)
     if not wanting:
         tell.note(f"audit: {len(conditions)} conditions, all measured already, in {out}")
         return Audit(setting, asked, out, workers or 1, tell.stage)
     if measure:
-        setting = replace(setting, batch=fastest(made.session, len(made.chunks[0])))
-    price = cost(made.session, made.rows, asked.conditions, setting.on_bad)
+        setting = replace(setting, batch=tune_batch_size(made.session, len(made.chunks[0])))
+    price = estimate_cost(made.session, made.rows, asked.conditions, setting.on_bad)
     left = price.seconds * wanting / cells
     if workers is None:
-        workers = min(cores(), len(made.chunks)) if left > WORTH else 1
+        workers = min(count_cores(), len(made.chunks)) if left > MIN_PARALLEL_SECONDS else 1
     tell.note(
-        told(price, left / workers, workers)
+        describe_cost(price, left / workers, workers)
         + (f"; {1 - wanting / cells:.0%} is measured already" if wanting < cells else "")
     )
     return Audit(setting, asked, out, workers, tell.stage)
 
 
-def told(price: Cost, seconds: float, workers: int) -> str:
+def describe_cost(price: Cost, seconds: float, workers: int) -> str:
     encodings = ", ".join(f"{name} {count}" for name, count in price.encodings.items())
     took = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
     return (

@@ -5,14 +5,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from robustmm.auditing.envelope import Ladder, ladders
+from robustmm.auditing.envelope import LevelSweep, build_sweeps
 from robustmm.auditing.result import AuditResult, ConditionResult, Reference
 from robustmm.conditions.condition import Condition
 from robustmm.errors import DataError
 from robustmm.metrics.robustness import mean_corruption_error, relative_mean_corruption_error
 
 
-def audited(path: Path) -> AuditResult:
+def read_audit(path: Path) -> AuditResult:
     """Another audit's result. Raises DataError for a file that is none."""
     try:
         return AuditResult.model_validate(json.loads(path.read_text(encoding="utf-8")))
@@ -22,7 +22,7 @@ def audited(path: Path) -> AuditResult:
         ) from error
 
 
-def reference(
+def compare_with_reference(
     path: Path | None,
     clean: ConditionResult,
     found: Sequence[ConditionResult],
@@ -33,12 +33,12 @@ def reference(
     hash."""
     if path is None:
         return None
-    other = audited(path)
+    other = read_audit(path)
     if other.data_sha256 != samples:
         raise DataError(f"the reference {path} was measured on other samples (split {other.split} of {other.manifest})")
     theirs = {c.name: 1 - c.accuracy.value for c in other.conditions}
     ours = {c.name: 1 - c.accuracy.value for c in found}
-    climbed = ladders(conditions)
+    climbed = build_sweeps(conditions)
     climbed = [ladder for ladder in climbed if len(ladder.grid) == max(len(each.grid) for each in climbed)]
     names = [list(ladder.grid.values()) for ladder in climbed]
     if lacking := [name for grid in names for name in grid if name not in theirs]:
@@ -56,11 +56,11 @@ def reference(
         ).mean
     except ValueError:  # under some corruption the reference loses nothing
         relative = math.nan
-    by = dict(zip(map(called, climbed), map(float, whole.by_corruption), strict=True))
+    by = dict(zip(map(corruption_label, climbed), map(float, whole.by_corruption), strict=True))
     return Reference(model=other.model, mean_corruption_error=whole.mean, relative=relative, by_corruption=by)
 
 
-def called(ladder: Ladder) -> str:
+def corruption_label(ladder: LevelSweep) -> str:
     """A corruption and all that it is told apart by, but its level."""
     (noise,) = ladder.condition.noises
     said = [noise.name, f"on {'+'.join(noise.on)}" if noise.on else ""]

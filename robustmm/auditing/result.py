@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from robustmm.evaluation.attack_result import Applied, Change, Estimate, Ratio, Reliance
+from robustmm.evaluation.attack_result import AppliedCorruption, Change, Contribution, Estimate, SnrSummary
 from robustmm.results import Number, Result
 from robustmm.search.outcome import MixOutcome, SquareOutcome
 
@@ -40,16 +40,16 @@ class Group(Result):
     contributions: list[Number] = Field(description="mean Shapley value of accuracy by modality, in their order")
 
 
-class ModalityUnder(Reliance):
+class ModalityUnderCondition(Contribution):
     """A modality under one condition."""
 
     name: str
-    noises: list[Applied]
-    snr: Ratio | None
+    noises: list[AppliedCorruption]
+    snr: SnrSummary | None
     weight: Number = Field(description="CAL's contribution W (a reconstruction): information and confidence, sum 1")
 
 
-class Single(Result):
+class BestUnimodal(Result):
     """The best modality alone, on the samples that have it, against the fused answer on the same samples."""
 
     modality: str
@@ -80,15 +80,15 @@ class ConditionResult(Result):
     flip_rate: Estimate
     untouched: int
     efficiency_residual: Number
-    modalities: list[ModalityUnder]
+    modalities: list[ModalityUnderCondition]
     interactions: list[Interaction]
     projection: Projection | None
-    best_single: Single | None
+    best_single: BestUnimodal | None
     evenness: Number = Field(description="of the modalities' gains over all missing configurations; null: no gain")
     groups: list[Group]
 
 
-class Point(Result):
+class LevelPoint(Result):
     """Accuracy at one level; `condition` is the suite's, empty where halving chose the level."""
 
     level: Number
@@ -96,14 +96,14 @@ class Point(Result):
     condition: str
 
 
-class Breaking(Result):
+class BreakingLevel(Result):
     """Where one corruption on one modality breaks the model: the lowest level tried at which accuracy's lower bound is
     below `share` of clean accuracy; null where it holds at every level tried. `undecided`: so few samples that clean
     accuracy's own lower bound is below."""
 
     noise: str
     modalities: list[str]
-    points: list[Point]
+    points: list[LevelPoint]
     retention: Number = Field(description="mean over the suite's levels of accuracy over clean accuracy")
     holds: Number = Field(description="the highest level below the breaking one that was tried; 0 is clean")
     breaks: Number
@@ -112,7 +112,7 @@ class Breaking(Result):
     unit: str
 
 
-class Rates(Result):
+class MissingRateCurve(Result):
     """Accuracy over missing rates of some modalities; `area` is the mean height of the curve over their span."""
 
     modalities: list[str]
@@ -122,7 +122,7 @@ class Rates(Result):
     area: Number
 
 
-class Floor(Result):
+class NoiseFloor(Result):
     """What repeating the clean run changes by itself, on some samples: effects below it are not called effects."""
 
     samples: int
@@ -131,7 +131,7 @@ class Floor(Result):
     accuracy: Number = Field(description="share of answers that changed")
 
 
-class Shift(Result):
+class ShareShift(Result):
     """The condition that moves a modality's share of the accuracy the most."""
 
     modality: str
@@ -176,13 +176,13 @@ class AuditResult(Result):
     exact: bool
     share: Number = Field(description="of clean accuracy, below which a level breaks the model")
     runtime: Runtime
-    floor: Floor
+    floor: NoiseFloor
     clean: ConditionResult
     conditions: list[ConditionResult]
-    envelope: list[Breaking]
+    envelope: list[BreakingLevel]
     retention: Number = Field(description="mean over the envelope: what corruptions leave of clean accuracy")
-    rates: list[Rates]
-    shifts: list[Shift]
+    rates: list[MissingRateCurve]
+    shifts: list[ShareShift]
     worst: str = Field(description="the condition of the lowest accuracy")
     worst_group: Group | None = Field(description="the group of the lowest accuracy under any condition, of 10 or more")
     worst_group_condition: str

@@ -5,36 +5,36 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from robustmm.auditing.result import Searches, SearchResult
-from robustmm.auditing.spec import Setting, work
-from robustmm.auditing.store import whole
+from robustmm.auditing.spec import Spec, open_spec
+from robustmm.auditing.store import write_whole
 from robustmm.conditions.tables import MixTable, SearchTable
 from robustmm.corruptions import pairs
-from robustmm.search.mix import mix
-from robustmm.search.square import square
+from robustmm.search.mix import find_worst_mix
+from robustmm.search.square import run_square_attack
 
 
-def searched(setting: Setting, table: SearchTable, path: Path) -> None:
+def run_search(setting: Spec, table: SearchTable, path: Path) -> None:
     """Runs one search and writes its outcome."""
-    made = work(setting)
+    made = open_spec(setting)
     rows = made.rows
     if table.samples is not None and table.samples < len(rows):
         rows = rows.take([i * len(rows) // table.samples for i in range(table.samples)])
     found: SearchResult
     if isinstance(table, MixTable):
         kinds = {m.kind for m in made.session.modalities}
-        able = [name for name in table.noise if kinds.intersection(pairs.serves(name))]
-        found = mix(
+        able = [name for name in table.noise if kinds.intersection(pairs.supported_kinds(name))]
+        found = find_worst_mix(
             made.session, rows, able, budgets=table.budget, levels=table.level, seed=setting.seed,
             batch=len(made.chunks[0]), on_bad=setting.on_bad,
         )  # fmt: skip
     else:
-        found = square(
+        found = run_square_attack(
             made.session, rows, on=table.on, eps=table.eps, scales=table.scale, queries=table.queries,
             seed=setting.seed, batch=len(made.chunks[0]), on_bad=setting.on_bad,
         )  # fmt: skip
     text = json.dumps(found.model_dump(mode="json"))
-    whole(path, lambda file: file.write(text.encode(errors="surrogatepass")))
+    write_whole(path, lambda file: file.write(text.encode(errors="surrogatepass")))
 
 
-def read(paths: Sequence[Path]) -> list[SearchResult]:
+def read_searches(paths: Sequence[Path]) -> list[SearchResult]:
     return Searches.validate_python([json.loads(path.read_bytes().decode(errors="surrogatepass")) for path in paths])

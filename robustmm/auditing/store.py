@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import IO, TypeVar
 from uuid import uuid4
 
-from robustmm.evaluation.records import Records, load
-from robustmm.system import MOVES_OPEN_FILES, locked
+from robustmm.evaluation.records import Records, load_records
+from robustmm.system import MOVES_OPEN_FILES, lock_file
 
 T = TypeVar("T")
 
-DAMAGED = (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+DAMAGE_ERRORS = (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What reading a cell raises where a byte of it has changed."""
-BESIDE = ("results.json", "records.parquet")
+RESULT_FILES = ("results.json", "records.parquet")
 """Files that an audit writes beside its cells."""
 
 
@@ -35,31 +35,31 @@ class Store:
         return self.path(key, suffix).is_file()
 
     def put(self, key: str, records: Records) -> None:
-        whole(self.path(key), records.write)
+        write_whole(self.path(key), records.write)
 
     def get(self, key: str) -> Records | None:
         """The records of a cell; None where there is none, or one that cannot be read, which is then removed."""
         try:
             with self.path(key).open("rb") as file:
-                return load(file)
+                return load_records(file)
         except FileNotFoundError:
             return None
-        except DAMAGED:
+        except DAMAGE_ERRORS:
             self.path(key).unlink(missing_ok=True)
             return None
 
-    def sweep(self) -> None:
+    def remove_partial_files(self) -> None:
         """Removes what processes that are no more left half written, here and beside this folder: what nobody has
         locked. The number of a process would not say it: one that was killed keeps its number until its parent looks,
         another machine has numbers of its own."""
-        beside = [self.folder.parent.glob(f".{name}.*.part") for name in BESIDE]
+        beside = [self.folder.parent.glob(f".{name}.*.part") for name in RESULT_FILES]
         for path in chain(self.folder.glob("*/.*.part"), *beside):
             with suppress(OSError), path.open("r+b") as file:
-                if locked(file):
+                if lock_file(file):
                     path.unlink()
 
 
-def parsed(path: Path, parse: Callable[[str], T]) -> T | None:
+def read_parsed(path: Path, parse: Callable[[str], T]) -> T | None:
     """What a text file says; None where there is none, or one that cannot be parsed, which is then removed."""
     try:
         return parse(path.read_text(encoding="utf-8"))
@@ -70,12 +70,12 @@ def parsed(path: Path, parse: Callable[[str], T]) -> T | None:
         return None
 
 
-def whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Writes a file that is there only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        with _own(part) as file:
+        with _open_locked(part) as file:
             write(file)
             file.flush()
             if not MOVES_OPEN_FILES:
@@ -88,11 +88,11 @@ def whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
-def _own(part: Path) -> IO[bytes]:
+def _open_locked(part: Path) -> IO[bytes]:
     """A new file, locked until it is closed."""
     while True:
         file = part.open("wb")
-        locked(file, wait=True)
+        lock_file(file, wait=True)
         if part.exists():
             return file
         file.close()  # somebody swept it between the two

@@ -6,13 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from robustmm.auditing.result import ConditionResult, Group, Interaction, ModalityUnder, Projection, Single
+from robustmm.auditing.result import (
+    BestUnimodal,
+    ConditionResult,
+    Group,
+    Interaction,
+    ModalityUnderCondition,
+    Projection,
+)
 from robustmm.conditions.plan import Plan
-from robustmm.evaluation.attack import applied, mean, proportion, ratio, reliance
+from robustmm.evaluation.attack import bootstrap_means, contributions, proportion, summarise_corruption, summarise_snr
 from robustmm.evaluation.attack_result import Change
 from robustmm.evaluation.records import Array, Records
 from robustmm.metrics import classification, statistics
-from robustmm.metrics.classification import correct, surprise
+from robustmm.metrics.classification import correctness, sample_nll
 from robustmm.metrics.contribution import shares
 from robustmm.metrics.power import minimum_detectable_effect
 from robustmm.metrics.robustness import evenness
@@ -23,16 +30,18 @@ Columns = dict[str, list[str]]
 """What samples are grouped by: a column of the manifest, a value a sample."""
 
 
-def summary(plan: Plan, records: Records, clean: Records, groups: Columns, seed: int) -> ConditionResult:
+def summarise_condition(plan: Plan, records: Records, clean: Records, groups: Columns, seed: int) -> ConditionResult:
     """Everything but what needs the other conditions: `adjusted` and `effect` stay those of one test alone."""
     p, y = records.probabilities, records.target
-    right, before = correct(p, y), correct(clean.probabilities, y)
+    right, before = correctness(p, y), correctness(clean.probabilities, y)
     change = statistics.paired_bootstrap(right, before, seed=seed)
-    nll_change = statistics.paired_bootstrap(surprise(p, y), surprise(clean.probabilities, y), seed=seed)
+    nll_change = statistics.paired_bootstrap(sample_nll(p, y), sample_nll(clean.probabilities, y), seed=seed)
     discordant = float((right != before).mean())
     flips = int((p.argmax(1) != clean.probabilities.argmax(1)).sum())
     modalities = list(plan.modalities.values())
-    lost = {m.name: float(1 - plan.kept[:, i].mean()) for i, m in enumerate(modalities) if not plan.kept[:, i].all()}
+    lost = {
+        m.name: float(1 - plan.present[:, i].mean()) for i, m in enumerate(modalities) if not plan.present[:, i].all()
+    }
     return ConditionResult(
         name=plan.condition.name,
         missing=lost,
@@ -52,16 +61,16 @@ def summary(plan: Plan, records: Records, clean: Records, groups: Columns, seed:
         flip_rate=proportion(flips, len(y)),
         untouched=records.untouched,
         efficiency_residual=records.residual,
-        modalities=_modalities(plan, modalities, records, clean, seed),
-        interactions=_interactions([m.name for m in modalities], records, seed),
-        projection=_projection(right, records),
-        best_single=_best_single([m.name for m in modalities], right, records, seed),
+        modalities=_summarise_modalities(plan, modalities, records, clean, seed),
+        interactions=_interaction_indices([m.name for m in modalities], records, seed),
+        projection=_additive_projection(right, records),
+        best_single=_best_unimodal([m.name for m in modalities], right, records, seed),
         evenness=_evenness(records),
-        groups=[_group(c, v, rows, right, records) for c, v, rows in grouped(groups)],
+        groups=[_summarise_group(c, v, rows, right, records) for c, v, rows in group_masks(groups)],
     )
 
 
-def grouped(columns: Columns) -> list[tuple[str, str, Any]]:
+def group_masks(columns: Columns) -> list[tuple[str, str, Any]]:
     """(column, value, rows) of every group, in order of column and value."""
     return [
         (column, value, np.array([v == value for v in values]))
@@ -70,25 +79,27 @@ def grouped(columns: Columns) -> list[tuple[str, str, Any]]:
     ]
 
 
-def _modalities(
+def _summarise_modalities(
     plan: Plan, modalities: Sequence[Modality], records: Records, clean: Records, seed: int
-) -> list[ModalityUnder]:
-    weights = weighed(records)
+) -> list[ModalityUnderCondition]:
+    weights = cal_weights(records)
     return [
-        ModalityUnder(
+        ModalityUnderCondition(
             **found.model_dump(),
             name=m.name,
-            noises=[applied(step, m.name) for step in plan.noises(m.name)],
-            snr=ratio(records.snr[:, i], clean.present[:, i]) if m.kind == "audio" and plan.noises(m.name) else None,
+            noises=[summarise_corruption(step, m.name) for step in plan.noises(m.name)],
+            snr=summarise_snr(records.snr[:, i], clean.present[:, i])
+            if m.kind == "audio" and plan.noises(m.name)
+            else None,
             weight=weights[i],
         )
         for i, (m, found) in enumerate(
-            zip(modalities, reliance([m.name for m in modalities], records, seed), strict=True)
+            zip(modalities, contributions([m.name for m in modalities], records, seed), strict=True)
         )
     ]
 
 
-def weighed(records: Records) -> Array:
+def cal_weights(records: Records) -> Array:
     """CAL's W (modality,) from what was recorded; see reliance.information_confidence."""
     here = records.present
     if not records.exact or not here.any():
@@ -100,14 +111,14 @@ def weighed(records: Records) -> Array:
     return weight
 
 
-def _interactions(names: Sequence[str], records: Records, seed: int) -> list[Interaction]:
+def _interaction_indices(names: Sequence[str], records: Records, seed: int) -> list[Interaction]:
     if not records.exact or len(names) < 2:
         return []
-    values = mean(records.interaction, seed)
+    values = bootstrap_means(records.interaction, seed)
     return [Interaction(modalities=pair, value=v) for pair, v in zip(combinations(names, 2), values, strict=True)]
 
 
-def _projection(right: Array, records: Records) -> Projection | None:
+def _additive_projection(right: Array, records: Records) -> Projection | None:
     rows = ~np.isnan(records.additive)
     if not rows.any():
         return None
@@ -115,16 +126,16 @@ def _projection(right: Array, records: Records) -> Projection | None:
     return Projection(samples=int(rows.sum()), accuracy=full, additive=additive, gap=full - additive)
 
 
-def _best_single(names: Sequence[str], right: Array, records: Records, seed: int) -> Single | None:
+def _best_unimodal(names: Sequence[str], right: Array, records: Records, seed: int) -> BestUnimodal | None:
     """Of the modalities alone, the one that is right most often among all samples."""
-    alone = np.nan_to_num(records.solo).mean(0)
+    alone = np.nan_to_num(records.unimodal_correct).mean(0)
     best = int(alone.argmax())
     rows = records.present[:, best]
     if len(names) < 2 or not rows.any():
         return None
-    solo = records.solo[rows, best]
+    solo = records.unimodal_correct[rows, best]
     change = statistics.paired_bootstrap(right[rows], solo, seed=seed)
-    return Single(
+    return BestUnimodal(
         modality=names[best],
         samples=int(rows.sum()),
         accuracy=solo.mean(),
@@ -135,13 +146,13 @@ def _best_single(names: Sequence[str], right: Array, records: Records, seed: int
 
 def _evenness(records: Records) -> float:
     """Over all configurations of missing modalities; NaN where there are none, or none is worth anything."""
-    if records.right.shape[1] < 4:
+    if records.subset_correct.shape[1] < 4:
         return float("nan")
-    found = evenness(records.right.mean(0))
+    found = evenness(records.subset_correct.mean(0))
     return float("nan") if found is None else found
 
 
-def _group(column: str, value: str, rows: Any, right: Array, records: Records) -> Group:
+def _summarise_group(column: str, value: str, rows: Any, right: Array, records: Records) -> Group:
     return Group(
         column=column,
         value=value,

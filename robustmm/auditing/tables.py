@@ -8,33 +8,35 @@ from typing import IO
 import pyarrow
 import pyarrow.parquet
 
-from robustmm.auditing.store import whole
+from robustmm.auditing.store import write_whole
 from robustmm.evaluation.records import Records
 
 KEY = b"robustmm"
 
 
-def write(path: Path, made: Iterable[tuple[str, Records]], names: list[str], classes: list[str], key: str) -> None:
+def write_table(
+    path: Path, made: Iterable[tuple[str, Records]], names: list[str], classes: list[str], key: str
+) -> None:
     """One row group a condition, so that memory does not grow with their number. `key` says what the table is of: one
     that is there with this key is left as it is."""
-    if written(path) == key:
+    if read_key(path) == key:
         return
 
-    def into(file: IO[bytes]) -> None:
+    def write_row_groups(file: IO[bytes]) -> None:
         writer: pyarrow.parquet.ParquetWriter | None = None
         try:
             for condition, records in made:
-                table = rows(condition, records, names, classes).replace_schema_metadata({KEY: key.encode()})
+                table = build_table(condition, records, names, classes).replace_schema_metadata({KEY: key.encode()})
                 writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema, compression="zstd")
                 writer.write_table(table, row_group_size=max(1, len(records)))
         finally:
             if writer:
                 writer.close()
 
-    whole(path, into)
+    write_whole(path, write_row_groups)
 
 
-def written(path: Path) -> str:
+def read_key(path: Path) -> str:
     """The key of a table; empty where there is none to be read."""
     try:
         found = pyarrow.parquet.read_schema(os.fspath(path)).metadata or {}
@@ -44,7 +46,7 @@ def written(path: Path) -> str:
     return key.decode()
 
 
-def rows(condition: str, records: Records, names: list[str], classes: list[str]) -> pyarrow.Table:
+def build_table(condition: str, records: Records, names: list[str], classes: list[str]) -> pyarrow.Table:
     columns = {
         "condition": pyarrow.array([condition] * len(records)),
         "id": pyarrow.array(records.ids),

@@ -17,14 +17,14 @@ TICK = 0.2
 """Seconds between two looks at how far the others are."""
 
 
-class Crew:
+class WorkerPool:
     """Runs a function on many arguments, in order of need; answers come in the arguments' order."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(
@@ -36,7 +36,7 @@ class Crew:
                     process.terminate()
             self.pool.shutdown(cancel_futures=True)
 
-    def each(
+    def map(
         self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], tick: Callable[[], None] = lambda: None
     ) -> Iterator[T]:
         """`function(*job)` of every job. `tick` is called while the answers are waited for."""
@@ -47,8 +47,8 @@ class Crew:
             return
         if self.pool is None:
             context = multiprocessing.get_context("spawn")  # a fork would copy onnxruntime's threads in mid-air
-            self.pool = ProcessPoolExecutor(self.workers, context, initializer=_quiet)
-        with _undisturbed():
+            self.pool = ProcessPoolExecutor(self.workers, context, initializer=_ignore_interrupts)
+        with _defer_interrupts():
             futures = [self.pool.submit(function, *job) for job in jobs]
         waiting: set[Future[T]] = set(futures)
         while waiting:
@@ -66,14 +66,14 @@ class Crew:
             yield future.result()
 
 
-def _quiet() -> None:
+def _ignore_interrupts() -> None:
     """Ctrl-C reaches every process of a terminal; the one that was asked answers for all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until the workers are started, and they are born deaf to it, before they can be `_quiet`."""
+def _defer_interrupts() -> Iterator[None]:
+    """Ctrl-C waits until the workers are started: they ignore it from birth, before `_ignore_interrupts` runs."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return

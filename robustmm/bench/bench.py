@@ -21,16 +21,16 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from robustmm.bench.cell import Cell, Setting, environment, subset_names, work
+from robustmm.bench.cell import BenchSpec, Cell, environment, run_cell, subset_names
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import targets
-from robustmm.data.manifest import class_names, read
+from robustmm.data.manifest import class_names, read_manifest
 from robustmm.errors import InterruptedRun, RobustmmError, UsageError
-from robustmm.exporting.export import Facts
-from robustmm.methods import method
+from robustmm.exporting.export import BlankData
+from robustmm.methods import build_method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
-from robustmm.system import locked
-from robustmm.training.build import effective_recipe, fused_model
+from robustmm.system import lock_file
+from robustmm.training.build import build_model, effective_recipe
 
 PROTOCOL = 2
 """Raised when the same cell would be trained or scored otherwise, so that old cells are not mixed with new ones."""
@@ -44,22 +44,22 @@ class Watcher(Protocol):
     def event(self, cell: Cell, what: str, value: Any) -> None: ...
 
 
-def plan(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], setting: Setting) -> list[Cell]:
+def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], setting: BenchSpec) -> list[Cell]:
     """The cells. Raises UsageError with every method's refusal at once, before anything is trained.
 
     A method's seeds follow each other: workers then train teachers of different seeds, none twice.
     """
-    table = read(setting.manifest)
+    table = read_manifest(setting.manifest)
     classes = class_names(table.split("train").labels)
     for split in ("valid", "test"):
         targets(table.split(split), classes)  # a label nobody knows is told now, not after the training
     names = [m.name for m in recipe.modalities]
     for condition in setting.conditions:
-        condition.touched(recipe.modalities)
+        condition.changed_modalities(recipe.modalities)
         if condition.name in {CLEAN, MEAN, *subset_names(names)}:
             raise UsageError(f'the bench has a column "{condition.name}" of its own; call the condition otherwise')
-    modalities = [m.fitted(["text"]) if m.kind == "text" else m for m in recipe.modalities]
-    blank = fused_model(recipe, modalities, len(classes))
+    modalities = [m.fit_to(["text"]) if m.kind == "text" else m for m in recipe.modalities]
+    blank = build_model(recipe, modalities, len(classes))
     shared: list[Any] = [PROTOCOL, environment(), hashlib.sha256(setting.manifest.read_bytes()).hexdigest()]
     shared += [[asdict(c) for c in setting.conditions], setting.threads, setting.on_bad]
     refusals, cells = [], []
@@ -69,8 +69,8 @@ def plan(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], setting: 
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
                 own = effective_recipe(own)
-            chosen = method(own.method_name, own.method_options)
-            chosen.setup(copy.deepcopy(blank), Facts(modalities, {"classes": classes}))
+            chosen = build_method(own.method_name, own.method_options)
+            chosen.setup(copy.deepcopy(blank), BlankData(modalities, {"classes": classes}))
         except UsageError as error:
             refusals.append(f"{name}: {error}")
             continue
@@ -85,7 +85,7 @@ def plan(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], setting: 
     return cells
 
 
-def kept(out: Path, cell: Cell) -> CellResult | None:
+def read_result(out: Path, cell: Cell) -> CellResult | None:
     """A cell's result, if a whole one stands in `out`."""
     try:
         return CellResult.model_validate_json((out / "cells" / f"{cell.key}.json").read_bytes())
@@ -93,14 +93,16 @@ def kept(out: Path, cell: Cell) -> CellResult | None:
         return None
 
 
-def bench(cells: Sequence[Cell], setting: Setting, out: Path, *, workers: int, watcher: Watcher) -> list[CellResult]:
+def run_bench(
+    cells: Sequence[Cell], setting: BenchSpec, out: Path, *, workers: int, watcher: Watcher
+) -> list[CellResult]:
     """Results of all cells; those that stand in `out` are not trained again.
 
     A cell that fails does not stop the others: afterwards its error is raised, with the first one's exit code. Ctrl-C
     raises InterruptedRun. After both, and after a kill, the same call goes on from every cell's last whole epoch.
     """
-    with alone(out):
-        waiting = [cell for cell in cells if kept(out, cell) is None]
+    with lock_folder(out):
+        waiting = [cell for cell in cells if read_result(out, cell) is None]
         for cell in cells:
             if cell not in waiting:
                 watcher.event(cell, "kept", None)
@@ -112,7 +114,7 @@ def bench(cells: Sequence[Cell], setting: Setting, out: Path, *, workers: int, w
             while waiting or running:
                 while waiting and len(running) < workers:
                     cell = waiting.pop(0)
-                    running.update([started(cell, setting, out)])
+                    running.update([start_worker(cell, setting, out)])
                     watcher.event(cell, "started", None)
                 for pipe in wait(list(running)):
                     assert isinstance(pipe, Connection)
@@ -122,31 +124,31 @@ def bench(cells: Sequence[Cell], setting: Setting, out: Path, *, workers: int, w
                     except (EOFError, OSError):  # it has ended, or was ended in the middle of a message
                         process.join()
                         del running[pipe]
-                        what, value = "ended", kept(out, cell) is not None
+                        what, value = "ended", read_result(out, cell) is not None
                         if not value:
-                            errors.setdefault(cell.key, killed(cell, process.exitcode))
+                            errors.setdefault(cell.key, exit_error(cell, process.exitcode))
                     if what == "broken":
                         raise RuntimeError(f"{cell}:\n{value}")
                     if what == "failed":
-                        errors[cell.key] = failure(cell, *value)
+                        errors[cell.key] = cell_error(cell, *value)
                     else:
                         watcher.event(cell, what, value)
         except KeyboardInterrupt:
-            done = sum(kept(out, cell) is not None for cell in cells)
+            done = sum(read_result(out, cell) is not None for cell in cells)
             said = f"stopped with {done} of {len(cells)} trainings done; every whole epoch is kept, {CONTINUE}"
             raise InterruptedRun(said) from None
         finally:
             for _, process in running.values():
                 process.terminate()
                 process.join()
-        results = [result for cell in cells if (result := kept(out, cell)) is not None]
+        results = [result for cell in cells if (result := read_result(out, cell)) is not None]
         if errors:
             rest = f"{len(results)} of {len(cells)} trainings are done and kept; {CONTINUE}"
-            raise coded("\n".join([*map(str, errors.values()), rest]), next(iter(errors.values())).exit_code)
+            raise build_error("\n".join([*map(str, errors.values()), rest]), next(iter(errors.values())).exit_code)
         return results
 
 
-def started(cell: Cell, setting: Setting, out: Path) -> tuple[Connection, tuple[Cell, SpawnProcess]]:
+def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection, tuple[Cell, SpawnProcess]]:
     """A worker at work on a cell, and the pipe it reports through.
 
     A pipe each, not one queue: a worker that is killed must not take a lock with it. Workers are deaf to Ctrl-C, which
@@ -155,10 +157,10 @@ def started(cell: Cell, setting: Setting, out: Path) -> tuple[Connection, tuple[
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     kind = hashlib.sha256(json.dumps(environment()).encode()).hexdigest()[:8]
-    process = context.Process(target=work, args=(cell, setting, out, out / "answers" / kind, theirs), daemon=True)
+    process = context.Process(target=run_cell, args=(cell, setting, out, out / "answers" / kind, theirs), daemon=True)
     threads = os.environ.get("OMP_NUM_THREADS")
     resource_tracker.ensure_running()  # starting it would lift the mask below
-    with deaf():
+    with defer_interrupts():
         os.environ["OMP_NUM_THREADS"] = str(setting.threads)
         try:
             process.start()
@@ -170,7 +172,7 @@ def started(cell: Cell, setting: Setting, out: Path) -> tuple[Connection, tuple[
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
+def defer_interrupts() -> Iterator[None]:
     """Ctrl-C waits until this is over; a process started meanwhile never hears it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -183,7 +185,7 @@ def deaf() -> Iterator[None]:
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[None]:
+def lock_folder(out: Path) -> Iterator[None]:
     """One bench at a time writes into a folder (where the system has file locks)."""
     try:
         (out / "cells").mkdir(parents=True, exist_ok=True)
@@ -191,23 +193,23 @@ def alone(out: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"{out} cannot be the folder of a bench: {error.strerror}") from error
     with file:
-        if locked(file) is False:
+        if lock_file(file) is False:
             raise UsageError(f"another bench is at work in {out}; wait for it, or give another --out")
         yield
 
 
-def failure(cell: Cell, sentences: str, code: int) -> RobustmmError:
+def cell_error(cell: Cell, sentences: str, code: int) -> RobustmmError:
     """A worker's error, which names the cell."""
-    return coded("\n".join(f"{cell}: {sentence}" for sentence in sentences.splitlines()), code)
+    return build_error("\n".join(f"{cell}: {sentence}" for sentence in sentences.splitlines()), code)
 
 
-def killed(cell: Cell, code: int | None) -> RobustmmError:
+def exit_error(cell: Cell, code: int | None) -> RobustmmError:
     """A process that ended without a word: out of memory, most often."""
     how = f"was ended by signal {-code} (out of memory?)" if code and code < 0 else f"ended with code {code}"
-    return coded(f"{cell}: its process {how}", InterruptedRun.exit_code)
+    return build_error(f"{cell}: its process {how}", InterruptedRun.exit_code)
 
 
-def coded(said: str, code: int) -> RobustmmError:
+def build_error(said: str, code: int) -> RobustmmError:
     error = RobustmmError(said)
     error.exit_code = code
     return error

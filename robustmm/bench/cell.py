@@ -22,8 +22,8 @@ from robustmm import __version__, runs
 from robustmm.bench.torch_session import TorchSession
 from robustmm.conditions.condition import Condition
 from robustmm.config.recipe import Recipe
-from robustmm.data.loading import OnBad, fed, stream, targets
-from robustmm.data.manifest import Manifest, read
+from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
+from robustmm.data.manifest import Manifest, read_manifest
 from robustmm.errors import RobustmmError
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.metrics import contribution
@@ -33,7 +33,7 @@ from robustmm.runs import Run
 from robustmm.runtime.session import Session
 from robustmm.training.run import resume, train
 
-ALL_SUBSETS = 8
+ALL_SUBSETS_LIMIT = 8
 """Modalities up to which every subset is scored; above, each alone, all but each, and all."""
 
 
@@ -51,7 +51,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Setting:
+class BenchSpec:
     """What all cells share. Conditions are drawn once, with seed 0: every cell meets the same noise."""
 
     manifest: Path
@@ -65,17 +65,17 @@ def environment() -> list[str]:
     return [__version__, torch.__version__, "cuda" if torch.cuda.is_available() else "cpu"]
 
 
-def work(cell: Cell, setting: Setting, out: Path, answers: Path, parent: Connection) -> None:
+def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: Connection) -> None:
     """What a worker does. It tells `parent` how it goes, and ends with it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(setting.threads)
     warnings.filterwarnings("ignore", message="this method scales gradients")  # the plan has said so
-    costs = Costs(out / "runs" / cell.key / "costs.json", parent)
+    costs = CostWatcher(out / "runs" / cell.key / "costs.json", parent)
     try:
-        run = trained(cell, setting, out / "runs" / cell.key, answers, costs)
-        costs.note()
-        result = scored(run, cell, read(setting.manifest).split("test"), setting, costs)
-        runs.write(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
+        run = train_cell(cell, setting, out / "runs" / cell.key, answers, costs)
+        costs.write_costs()
+        result = score_cell(run, cell, read_manifest(setting.manifest).split("test"), setting, costs)
+        runs.write_file(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
     except RobustmmError as error:
         parent.send(("failed", (str(error), error.exit_code)))
     except Exception:
@@ -89,10 +89,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def trained(cell: Cell, setting: Setting, root: Path, answers: Path, costs: "Costs") -> Run:
+def train_cell(cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs: "CostWatcher") -> Run:
     """The cell's finished run: found, continued from its last whole epoch, or new."""
-    for run in reversed(runs.every(root)):
-        if run.finished:
+    for run in reversed(runs.list_runs(root)):
+        if run.is_finished:
             return run
         if run.checkpoint.is_file():
             return resume(run, costs, answers)
@@ -100,12 +100,12 @@ def trained(cell: Cell, setting: Setting, root: Path, answers: Path, costs: "Cos
     return train(recipe, setting.manifest, root, costs, setting.on_bad, answers)
 
 
-class Costs:
+class CostWatcher:
     """Training's watcher in a worker: tells the parent, and keeps in a file what the training cost so far."""
 
     def __init__(self, path: Path, parent: Connection) -> None:
         self.path, self.parent, self.title, self.since = path, parent, "", time.perf_counter()
-        self.imports = resident("VmRSS")
+        self.imports = resident_memory("VmRSS")
         self.epochs: dict[str, float] = {}
         self.peak = 0
         if path.is_file():
@@ -123,20 +123,20 @@ class Costs:
             now = time.perf_counter()
             self.epochs[f"{row['epoch']:.0f}"] = now - self.since
             self.since = now
-            self.note()
+            self.write_costs()
         self.parent.send(("epoch", (int(row["epoch"]), row["valid_accuracy"])))
 
-    def note(self) -> None:
+    def write_costs(self) -> None:
         """Memory is what came on top of the imports; on a GPU, what torch had allocated there."""
         cuda = torch.cuda.is_available()
-        held = torch.cuda.max_memory_allocated() if cuda else resident("VmHWM") - self.imports
+        held = torch.cuda.max_memory_allocated() if cuda else resident_memory("VmHWM") - self.imports
         self.peak = max(self.peak, held)
         content = {"epochs": self.epochs, "peak": self.peak}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        runs.write(self.path, json.dumps(content).encode())
+        runs.write_file(self.path, json.dumps(content).encode())
 
 
-def resident(what: str) -> int:
+def resident_memory(what: str) -> int:
     """This process's memory in bytes, now (VmRSS) or at its highest (VmHWM); elsewhere than on Linux the highest.
 
     Not getrusage on Linux: there a process starts from its parent's peak.
@@ -152,12 +152,12 @@ def resident(what: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def scored(run: Run, cell: Cell, test: Manifest, setting: Setting, costs: Costs) -> CellResult:
+def score_cell(run: Run, cell: Cell, test: Manifest, setting: BenchSpec, costs: CostWatcher) -> CellResult:
     """A finished run on the test split: clean, under each condition, and from each subset of modalities."""
-    facts = run.facts()
+    facts = run.read_facts()
     session = TorchSession(run, facts["device"])
     with torch.backends.cudnn.flags(allow_tf32=False):
-        answers = subset_answers(session, test, setting.on_bad)
+        answers = subset_probabilities(session, test, setting.on_bad)
         noisy = setting.conditions
         records = evaluate(session, test, noisy, on_bad=setting.on_bad)[0] if noisy else []
     found = {CLEAN: answers[-1][1]}
@@ -197,8 +197,8 @@ def scored(run: Run, cell: Cell, test: Manifest, setting: Setting, costs: Costs)
 
 def subset_masks(modalities: int) -> list[list[bool]]:
     """The subsets that are scored, small ones first, all modalities last."""
-    if modalities <= ALL_SUBSETS:
-        return sorted(contribution.subsets(modalities)[1:].tolist(), key=sum)
+    if modalities <= ALL_SUBSETS_LIMIT:
+        return sorted(contribution.subset_masks(modalities)[1:].tolist(), key=sum)
     one = np.eye(modalities, dtype=bool)
     return list(np.concatenate([one, ~one, np.ones((1, modalities), bool)]).tolist())
 
@@ -209,12 +209,14 @@ def subset_names(names: list[str]) -> list[str]:
     return [f"only {some[0]}" if len(some) == 1 < len(names) else "+".join(some) for some in held]
 
 
-def subset_answers(session: Session, test: Manifest, on_bad: OnBad) -> list[tuple[str, NDArray[np.float64]]]:
+def subset_probabilities(session: Session, test: Manifest, on_bad: OnBad) -> list[tuple[str, NDArray[np.float64]]]:
     """Probabilities (samples, class) by subset of modalities; encoders are paid once for all of them."""
     masks = subset_masks(len(session.names))
     parts: list[list[NDArray[np.float64]]] = [[] for _ in masks]
-    for _, samples in stream(test, session.modalities, 64, on_bad):
-        z = session.embeddings({m.name: fed(m, samples.signals[m.name]) for m in session.modalities}, len(samples.ids))
+    for _, samples in read_batches(test, session.modalities, 64, on_bad):
+        z = session.embeddings(
+            {m.name: collate_signals(m, samples.signals[m.name]) for m in session.modalities}, len(samples.ids)
+        )
         for part, mask in zip(parts, masks, strict=True):
             part.append(session.decode(z, samples.present() & np.array(mask)))
     return [(name, np.concatenate(part)) for name, part in zip(subset_names(session.names), parts, strict=True)]

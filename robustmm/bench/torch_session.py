@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from robustmm.exporting.export import trained
+from robustmm.exporting.export import rebuild_model
 from robustmm.runs import Run
 from robustmm.runtime.session import Embeddings, Session, softmax
 
@@ -15,9 +15,9 @@ class TorchSession(Session):
     """A finished run in torch: `embed`, `decode`, `predict` as the exported file answers them, up to rounding."""
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
-        self.facts = run.facts()
+        self.facts = run.read_facts()
         self.device = torch.device(device)
-        self.model, self.modalities = trained(run)
+        self.model, self.modalities = rebuild_model(run)
         self.model.to(self.device)
         self.path = run.weights
         self.names = [m.name for m in self.modalities]
@@ -26,13 +26,13 @@ class TorchSession(Session):
 
     @torch.no_grad()
     def embed(self, name: str, x: NDArray[Any]) -> NDArray[np.float32]:
-        z: NDArray[np.float32] = self.model.embed_one(name, self._tensor(x)).cpu().numpy()
+        z: NDArray[np.float32] = self.model.embed_one(name, self._to_tensor(x)).cpu().numpy()
         return z
 
     @torch.no_grad()
     def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        stacked = torch.stack([self._tensor(z[name]) for name in self.names], 1)
-        return softmax(self.model.decode(stacked, self._tensor(present)).cpu().numpy())
+        stacked = torch.stack([self._to_tensor(z[name]) for name in self.names], 1)
+        return softmax(self.model.decode(stacked, self._to_tensor(present)).cpu().numpy())
 
-    def _tensor(self, x: NDArray[Any]) -> torch.Tensor:
+    def _to_tensor(self, x: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.device)

@@ -20,11 +20,11 @@ from robustmm.catalogue.result import (
     SuiteCost,
     SuiteDetails,
 )
-from robustmm.conditions.suite import Suite, is_suite, load
+from robustmm.conditions.suite import Suite, is_suite, load_suite
 from robustmm.config import shelf
-from robustmm.config.toml import parsed
+from robustmm.config.toml import read_toml
 from robustmm.corruptions import Corruption, pairs
-from robustmm.errors import UsageError, known
+from robustmm.errors import UsageError, suggest
 from robustmm.modalities import Audio, Features, Image, Modality, Series, Text, Video
 
 EXAMPLES: dict[str, Modality] = {
@@ -40,15 +40,15 @@ EXAMPLES: dict[str, Modality] = {
 
 def describe_name(name: str) -> Details:
     """What a name means. Raises UsageError for a name nobody knows."""
-    if name.endswith(".toml") or any(name in shelf.names(kind) for kind in shelf.KINDS):
+    if name.endswith(".toml") or any(name in shelf.list_names(kind) for kind in shelf.KINDS):
         path = shelf.find_any(name)
         return describe_suite(path) if is_suite(path) else describe_recipe(path)
-    if pairs.is_pair(name):
-        return CorruptionDetails(name=name, kinds=[describe_pair(pairs.pair(name))])
-    if corruptions.canonical(name) in corruptions.names():
-        name = corruptions.canonical(name)
+    if pairs.is_sample_corruption(name):
+        return CorruptionDetails(name=name, kinds=[describe_pair(pairs.find_sample_corruption(name))])
+    if corruptions.canonical_name(name) in corruptions.names():
+        name = corruptions.canonical_name(name)
         return CorruptionDetails(name=name, kinds=[describe_kind(name, kind) for kind in corruptions.kinds(name)])
-    every = {*corruptions.names(), *pairs.names(), *(n for kind in shelf.KINDS for n in shelf.names(kind))}
+    every = {*corruptions.names(), *pairs.names(), *(n for kind in shelf.KINDS for n in shelf.list_names(kind))}
     if find_spec("torch") is not None:
         for sort in TORCH_SORTS:
             entries = registered(sort)
@@ -59,7 +59,7 @@ def describe_name(name: str) -> Details:
                     for kind, made in by_kind(entries[name]).items()
                 ]
                 return RegisteredDetails(sort=sort.removesuffix("s"), name=name, kinds=kinds)  # type: ignore[arg-type]
-    raise UsageError(f'nothing is called "{name}"{known(name, every)}')
+    raise UsageError(f'nothing is called "{name}"{suggest(name, every)}')
 
 
 def keyword_defaults(constructor: Any) -> dict[str, Any]:
@@ -80,9 +80,9 @@ def json_value(value: Any) -> Any:
 
 
 def describe_recipe(path: Path) -> RecipeDetails:
-    text = shelf.text(path)
+    text = shelf.read_text(path)
     try:
-        content = parsed(path)
+        content = read_toml(path)
     except UsageError:  # it is shown as it is; training says what is wrong with it
         content = {}
     return RecipeDetails(name=path.stem, path=str(path), text=text, content=content)
@@ -90,23 +90,25 @@ def describe_recipe(path: Path) -> RecipeDetails:
 
 def describe_suite(path: Path, price: SuiteCost | None = None) -> SuiteDetails:
     """A suite's text, and how many conditions it makes on models of all kinds and of one."""
-    suite = load(path)
+    suite = load_suite(path)
     kinds = [tuple(EXAMPLES), *((kind,) for kind in EXAMPLES)]
     counts = {", ".join(some): count_conditions(suite, some) for some in kinds}
-    return SuiteDetails(name=path.stem, path=str(path), text=shelf.text(path), conditions=counts, cost=price)
+    return SuiteDetails(name=path.stem, path=str(path), text=shelf.read_text(path), conditions=counts, cost=price)
 
 
 def describe_suite_on(name: str, model: Path, data: Path | None, split: str) -> SuiteDetails:
     """A suite, and what it costs on an exported file and a split of its data."""
-    from robustmm.data.manifest import read
-    from robustmm.evaluation.cost import cost  # onnxruntime takes its time to load, and nothing else here needs it
-    from robustmm.evaluation.source import of_model
+    from robustmm.data.manifest import read_manifest
+    from robustmm.evaluation.cost import (
+        estimate_cost,  # onnxruntime takes its time to load, and nothing else here needs it
+    )
+    from robustmm.evaluation.source import find_model_manifest
     from robustmm.runtime.session import Session
 
-    path = shelf.find("attacks", name)
-    suite, session = load(path), Session(model)
-    rows = read(of_model(session, data)).split(split)
-    found = cost(session, rows, suite.conditions(session.modalities))
+    path = shelf.find_file("attacks", name)
+    suite, session = load_suite(path), Session(model)
+    rows = read_manifest(find_model_manifest(session, data)).split(split)
+    found = estimate_cost(session, rows, suite.conditions(session.modalities))
     return describe_suite(path, SuiteCost(model=str(model), modalities=session.names, **vars(found)))
 
 
@@ -119,8 +121,8 @@ def count_conditions(suite: Suite, kinds: Iterable[str]) -> int:
 
 def describe_kind(name: str, kind: str) -> CorruptionKind:
     """A corruption on one kind, with both its tables where small images have their own."""
-    c = corruptions.corruption_for(name, kind)
-    forms = {scale: c.having(scale=scale) for scale in corruptions.SCALES} if c.small else {"": c}
+    c = corruptions.find_corruption(name, kind)
+    forms = {scale: c.with_options(scale=scale) for scale in corruptions.SCALES} if c.small else {"": c}
     tables = [level_table(form, scale) for scale, form in forms.items()]
     return CorruptionKind(
         kind=kind, serves=[kind], tables=tables, summary=c.doc, source=c.source, options=keyword_values(c.options())
@@ -133,7 +135,7 @@ def level_table(c: Corruption, scale: str) -> LevelTable:
     return LevelTable(scale=scale, levels=list(LEVELS), units=list(c.units), strengths=rows)
 
 
-def describe_pair(pair: pairs.Pair) -> CorruptionKind:
+def describe_pair(pair: pairs.SampleCorruption) -> CorruptionKind:
     """A fault of whole samples."""
     strengths = [[pair.strength(level)] for level in LEVELS]
     table = LevelTable(scale="", levels=list(LEVELS), units=[pair.unit], strengths=strengths)

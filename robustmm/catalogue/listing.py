@@ -11,7 +11,7 @@ from robustmm.catalogue.result import LEVELS, CorruptionEntry, Entry, ListResult
 from robustmm.config import shelf
 from robustmm.config.registry import Registry
 from robustmm.corruptions import pairs
-from robustmm.errors import UsageError, known
+from robustmm.errors import UsageError, suggest
 
 SORTS = ("recipes", "suites", "corruptions", "methods", "fusions", "encoders")
 TORCH_SORTS = ("methods", "fusions", "encoders")
@@ -22,7 +22,7 @@ def list_names(sort: str | None = None, kind: str = "") -> ListResult:
     """Everything of one sort, or of all; corruptions of one kind only, when given. Raises UsageError for a sort that
     needs torch where there is none, and for a kind that is none."""
     if kind and kind not in corruptions.KINDS:
-        raise UsageError(f'"{kind}" is not a kind{known(kind, corruptions.KINDS)}')
+        raise UsageError(f'"{kind}" is not a kind{suggest(kind, corruptions.KINDS)}')
     wanted = [sort] if sort else list(SORTS)
     lacking = [name for name in wanted if name in TORCH_SORTS] if find_spec("torch") is None else []
     if lacking and sort:
@@ -40,8 +40,8 @@ def list_names(sort: str | None = None, kind: str = "") -> ListResult:
 
 def list_shelf(kind: str) -> list[Entry]:
     """The shipped TOML files of a kind; each one's first comment says what it is."""
-    names = shelf.names(kind)
-    return [Entry(name=n, kinds=[], summary=first_comment(shelf.text(shelf.find(kind, n)))) for n in names]
+    names = shelf.list_names(kind)
+    return [Entry(name=n, kinds=[], summary=first_comment(shelf.read_text(shelf.find_file(kind, n)))) for n in names]
 
 
 def first_comment(toml: str) -> str:
@@ -81,12 +81,12 @@ def list_corruptions(kind: str = "") -> list[CorruptionEntry]:
         shared: dict[tuple[tuple[float, ...], str, str], list[str]] = {}
         for one in corruptions.kinds(name):
             if kind in ("", one):
-                c = corruptions.corruption_for(name, one)
+                c = corruptions.find_corruption(name, one)
                 shared.setdefault((tuple(map(c.strength, LEVELS)), c.unit, c.source), []).append(one)
         for (strengths, unit, source), kinds in shared.items():
             found.append(CorruptionEntry(name=name, kinds=kinds, strengths=list(strengths), unit=unit, source=source))
     for name in pairs.names() if not kind else ():
-        p = pairs.pair(name)
+        p = pairs.find_sample_corruption(name)
         strengths = tuple(map(p.strength, LEVELS))
         found.append(
             CorruptionEntry(name=name, kinds=["samples"], strengths=list(strengths), unit=p.unit, source=p.source)

@@ -31,8 +31,8 @@ def installed() -> dict[str, str]:
 
         facts["torch threads"] = str(torch.get_num_threads())
         facts["torch device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    facts["recipes"] = f"{len(shelf.names('models'))} in {shelf.folder('models')}"
-    facts["suites"] = f"{len(shelf.names('attacks'))} in {shelf.folder('attacks')}"
+    facts["recipes"] = f"{len(shelf.list_names('models'))} in {shelf.folder('models')}"
+    facts["suites"] = f"{len(shelf.list_names('attacks'))} in {shelf.folder('attacks')}"
     facts["corruptions"] = str(len(names()))
     return facts
 

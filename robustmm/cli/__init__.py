@@ -33,25 +33,25 @@ def main() -> None:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except RobustmmError as error:
-        sys.exit(_told(str(error), error.exit_code))
+        sys.exit(_show_error(str(error), error.exit_code))
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(_told("interrupted before there was anything to keep", 5))
+        sys.exit(_show_error("interrupted before there was anything to keep", 5))
     except (BrokenPipeError, SystemExit):  # the reader of a pipe left (Typer exits on it): not an error
-        _silenced()
+        _silence_stdout()
         sys.exit(0)
     except Exception as error:
         if hasattr(error, "format_message"):  # Typer's own: an unknown command or option, a missing argument
-            sys.exit(_told(error.format_message().replace("Value error, ", "").rstrip("."), 2))
+            sys.exit(_show_error(error.format_message().replace("Value error, ", "").rstrip("."), 2))
         if isinstance(error, OSError):
             if error.filename is None:
-                _silenced()
-            sys.exit(_told(f"{error.filename or 'the output'}: {error.strerror}", 3))
+                _silence_stdout()
+            sys.exit(_show_error(f"{error.filename or 'the output'}: {error.strerror}", 3))
         import traceback
 
         traceback.print_exc()
-        sys.exit(_told("this is a bug in robustmm; please report it with the lines above", 70))
+        sys.exit(_show_error("this is a bug in robustmm; please report it with the lines above", 70))
     if code == 130:  # what Typer makes of Ctrl-C; training has its own answer, InterruptedRun
-        sys.exit(_told("interrupted before there was anything to keep", 5))
+        sys.exit(_show_error("interrupted before there was anything to keep", 5))
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -61,13 +61,13 @@ def register() -> None:
         import_module(f"robustmm.cli.{name}")
 
 
-def _silenced() -> None:
+def _silence_stdout() -> None:
     """What is left to print has no reader; without this the interpreter would object once more at its end."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _told(sentences: str, code: int) -> int:
+def _show_error(sentences: str, code: int) -> int:
     for sentence in sentences.splitlines():
         shown = "".join(c if c.isprintable() else "�" for c in sentence)  # it may quote a stranger's file
         print(f"error: {shown}", file=sys.stderr)

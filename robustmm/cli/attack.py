@@ -64,11 +64,11 @@ def attack(
     if preview:
         levels = level or ([1.0] if noise else [])
         planned = plan_attack(model, level=levels, tell=ConsoleReporter(), **chosen)
-        sheet.write(preview, planned.condition, planned.session.modalities, planned.rows, seed, on_bad_input)
+        sheet.write_sheet(preview, planned.condition, planned.session.modalities, planned.rows, seed, on_bad_input)
         out.print(str(preview), markup=False, soft_wrap=True)
         return
     result = run_attack(model, level=level or [], seed=seed, on_bad_input=on_bad_input, progress=True, **chosen)
     if json:
         show_json(result)
     else:
-        out.print(tables.attack(result))
+        out.print(tables.render_attack(result))

@@ -66,4 +66,4 @@ def audit(
     if json:
         show_json(result)
     else:
-        out.print(report.audit(result))
+        out.print(report.render_audit(result))

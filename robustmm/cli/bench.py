@@ -8,8 +8,8 @@ import typer
 from robustmm.cli import app
 from robustmm.cli.options import Json, OnBadInput, show_json
 from robustmm.report.console import note, out
-from robustmm.system import cores
-from robustmm.training.overrides import laid
+from robustmm.system import count_cores
+from robustmm.training.overrides import apply_overrides
 
 if TYPE_CHECKING:
     pass
@@ -59,13 +59,13 @@ def bench(
 
     from robustmm import runs
     from robustmm.bench import bench as work
-    from robustmm.bench.cell import Setting
+    from robustmm.bench.cell import BenchSpec
     from robustmm.conditions import suite as suites
     from robustmm.config import shelf
     from robustmm.errors import UsageError
-    from robustmm.metrics.paired import compared
+    from robustmm.metrics.paired import compare_methods
     from robustmm.report import bench as report
-    from robustmm.report.board import Board
+    from robustmm.report.board import BenchProgress
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if not names:
@@ -76,7 +76,7 @@ def bench(
         for key, option in (("train.seed", "--seeds"), ("method.name", "--methods")):
             if setting.partition("=")[0].strip() == key:
                 raise UsageError(f"--set {key} has no say here: a bench has {option}")
-    files = [(table_csv, report.table_csv), (markdown, report.markdown), (latex, report.latex)]
+    files = [(table_csv, report.format_csv), (markdown, report.format_markdown), (latex, report.format_latex)]
     for file, _ in files:
         if file is not None and not file.absolute().parent.is_dir():
             raise UsageError(f"{file} cannot be written: its folder does not exist")
@@ -84,37 +84,37 @@ def bench(
     if base not in names:
         names.insert(0, base)
         note(f"{base} is trained as well: it is the baseline")
-    loaded, path, manifest = laid(recipe, settings or [], data, missing or [])
-    conditions = suites.load(shelf.find("attacks", suite)).conditions(loaded.modalities) if suite else []
-    conditions = [c for c in conditions if not c.clean]  # clean is always there
-    workers = workers or (1 if torch.cuda.is_available() else min(2, cores()))
+    loaded, path, manifest = apply_overrides(recipe, settings or [], data, missing or [])
+    conditions = suites.load_suite(shelf.find_file("attacks", suite)).conditions(loaded.modalities) if suite else []
+    conditions = [c for c in conditions if not c.is_clean]  # clean is always there
+    workers = workers or (1 if torch.cuda.is_available() else min(2, count_cores()))
     place = folder or Path("bench") / loaded.name
-    shared = Setting(manifest, tuple(conditions), threads(workers), on_bad_input)
+    shared = BenchSpec(manifest, tuple(conditions), worker_threads(workers), on_bad_input)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        cells = work.plan(loaded, names, range(seeds), shared)
+        cells = work.plan_cells(loaded, names, range(seeds), shared)
     for warning in told:
         note(str(warning.message))
     note(
         f"bench {loaded.name} ({path}) on {manifest}: {len(cells)} trainings in {place}, {workers} at once, "
         f"threads each: {shared.threads}"
     )
-    with Board(len(cells)).live() as board:
-        results = work.bench(cells, shared, place, workers=workers, watcher=board)
-    result = compared(results, names, base, recipe=loaded.name, manifest=str(manifest))
+    with BenchProgress(len(cells)).show_live() as board:
+        results = work.run_bench(cells, shared, place, workers=workers, watcher=board)
+    result = compare_methods(results, names, base, recipe=loaded.name, manifest=str(manifest))
     for file, text in files:
         if file is not None:
-            runs.write(file, text(result).encode(errors="replace"))
+            runs.write_file(file, text(result).encode(errors="replace"))
             note(f"written: {file}")
     if json:
         show_json(result)
     else:
-        out.print(report.bench(result, out.width))
+        out.print(report.render_bench(result, out.width))
 
 
-def threads(workers: int) -> int:
+def worker_threads(workers: int) -> int:
     """Threads of a worker: what OMP_NUM_THREADS says, else its part of the cores."""
     import os
 
     said = os.environ.get("OMP_NUM_THREADS", "")
-    return int(said) if said.isdigit() and int(said) else max(1, cores() // workers)
+    return int(said) if said.isdigit() and int(said) else max(1, count_cores() // workers)

@@ -61,10 +61,10 @@ def copy(
     to: Annotated[Path, typer.Argument(help="The new .toml file; never overwritten.")],
 ) -> None:
     """Copy a recipe or suite, to change it."""
-    from robustmm.config.shelf import find_any, text
+    from robustmm.config.shelf import find_any, read_text
     from robustmm.errors import UsageError
 
-    content = text(find_any(name))
+    content = read_text(find_any(name))
     if to.suffix != ".toml":
         raise UsageError(f"the copy's name should end in .toml, found {to}")
     try:

@@ -29,18 +29,18 @@ def check(
     from robustmm.config import recipe as recipes
     from robustmm.config import shelf
     from robustmm.data import check as work
-    from robustmm.data.manifest import read
+    from robustmm.data.manifest import read_manifest
     from robustmm.evaluation import source
     from robustmm.report import facts
 
-    table = read(source.given(manifest))
-    modalities = recipes.load(shelf.find("models", recipe)).modalities if recipe else None
+    table = read_manifest(source.resolve_option(manifest))
+    modalities = recipes.load_recipe(shelf.find_file("models", recipe)).modalities if recipe else None
     with ConsoleReporter().stage("reading", len(table)) as advance:
-        result = work.check(table, modalities, advance)
+        result = work.check_manifest(table, modalities, advance)
     if json:
         show_json(result)
     else:
-        out.print(facts.manifest(result))
+        out.print(facts.render_manifest(result))
     if result.bad:
         from robustmm.errors import DataError
 
@@ -51,13 +51,13 @@ def check(
 def recipe(manifest: ManifestPath) -> None:
     """Print a first recipe for a manifest: modalities, kinds and sizes guessed from its files."""
     from robustmm.config.toml import to_toml
-    from robustmm.data.draft import guessed
-    from robustmm.data.draft import recipe as draft
-    from robustmm.data.manifest import read
+    from robustmm.data.draft import draft_recipe as draft
+    from robustmm.data.draft import guess_modalities
+    from robustmm.data.manifest import read_manifest
     from robustmm.evaluation import source
 
-    table = read(source.given(manifest))
-    print(to_toml(draft(guessed(table), str(table.path.resolve()))), end="")
+    table = read_manifest(source.resolve_option(manifest))
+    print(to_toml(draft(guess_modalities(table), str(table.path.resolve()))), end="")
 
 
 @data.command()
@@ -81,18 +81,18 @@ def missing(
 ) -> None:
     """Write a table of missing inputs, 0 where one is lost: a protocol that others can repeat exactly."""
     from robustmm.conditions import missing as patterns
-    from robustmm.data.manifest import REQUIRED, read
+    from robustmm.data.manifest import REQUIRED, read_manifest
     from robustmm.errors import UsageError
     from robustmm.evaluation import source
 
-    rows = read(source.given(manifest)).split(split)
-    rates = patterns.rates(rate, [name for name in rows.columns if name not in REQUIRED])
+    rows = read_manifest(source.resolve_option(manifest)).split(split)
+    rates = patterns.parse_rates(rate, [name for name in rows.columns if name not in REQUIRED])
     if out_file.suffix != ".csv":
         raise UsageError(f"the table's name should end in .csv, found {out_file}")
-    table = patterns.table(rows.ids, list(rates), rates, seed, burst)
+    table = patterns.draw_presence_table(rows.ids, list(rates), rates, seed, burst)
     try:
         with out_file.open("x", encoding="utf-8") as file:
-            file.write(patterns.written(rows.ids, list(rates), table))
+            file.write(patterns.format_presence_table(rows.ids, list(rates), table))
     except FileExistsError as error:
         raise UsageError(f"{out_file} exists already and is left as it is") from error
     except OSError as error:

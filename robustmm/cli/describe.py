@@ -18,9 +18,9 @@ def describe(
 ) -> None:
     """Draft the description of a model of other tools; go through it, then give it to attack with --describe."""
     from robustmm.errors import UsageError
-    from robustmm.runtime.foreign.draft import described
+    from robustmm.runtime.foreign.draft import draft_description
 
-    text = described(model)
+    text = draft_description(model)
     if to is None:
         print(text, end="")
         return

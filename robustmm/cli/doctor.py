@@ -15,4 +15,4 @@ def doctor(json: Json = False) -> None:
     if json:
         show_json(result)
     else:
-        out.print(facts.doctor(result))
+        out.print(facts.render_machine(result))

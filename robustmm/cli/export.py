@@ -53,4 +53,4 @@ def show_proof(proof: Any, json: bool) -> None:
     if json:
         show_json(proof)
     else:
-        out.print(tables.proof(proof))
+        out.print(tables.render_proof(proof))

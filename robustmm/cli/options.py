@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from robustmm.report.console import FOLLOWS
+from robustmm.report.console import IS_SECONDARY_RANK
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -22,6 +22,6 @@ OnBadInput = Annotated[
 
 def show_json(result: "BaseModel") -> None:
     """JSON on stdout, by the first of several ranks; a file name that is no text is shown as far as it is one."""
-    if FOLLOWS:
+    if IS_SECONDARY_RANK:
         return
     print(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False))

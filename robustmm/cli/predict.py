@@ -30,15 +30,15 @@ def predict(
         typer.echo(ctx.get_help(), nl=False)
         return
     model = Path(given.pop(0)) if given and not given[0].startswith("--") else None
-    cells = pairs(given)
+    cells = parse_inputs(given)
     result = run_predict(model, cells, runs=runs, progress=True)
     if json:
         show_json(result)
     else:
-        out.print(tables.prediction(result))
+        out.print(tables.render_prediction(result))
 
 
-def pairs(words: list[str]) -> dict[str, str]:
+def parse_inputs(words: list[str]) -> dict[str, str]:
     """`--image a.png --audio=b.wav` as a table of cells by modality."""
     from robustmm.errors import UsageError
 

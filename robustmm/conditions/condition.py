@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.conditions import missing
-from robustmm.corruptions import Corruption, corrupted, corruption_for, generator, pairs
+from robustmm.corruptions import Corruption, corrupt, find_corruption, generator, pairs
 from robustmm.data.manifest import Manifest
-from robustmm.errors import UsageError, known
+from robustmm.errors import UsageError, suggest
 from robustmm.modalities import Audio, Modality, Signal
 
 Fill = Literal["masked", "zero", "stale"]
@@ -44,36 +44,36 @@ class Condition:
     fill: Fill = "masked"
 
     @property
-    def clean(self) -> bool:
+    def is_clean(self) -> bool:
         """Whether nothing at all happens."""
         return not (self.noises or any(self.missing.values()) or self.present or self.table)
 
-    def steps(self, modalities: Sequence[Modality]) -> list["Step"]:
+    def resolve_steps(self, modalities: Sequence[Modality]) -> list["Step"]:
         """The corruptions as they meet these modalities. Raises UsageError for a name, kind or level that does not
         fit."""
         for name in (*self.present, *self.missing):
             if name not in [m.name for m in modalities]:
-                raise UsageError(f'there is no modality "{name}"{known(name, [m.name for m in modalities])}')
-        return [_step(noise, modalities) for noise in self.noises]
+                raise UsageError(f'there is no modality "{name}"{suggest(name, [m.name for m in modalities])}')
+        return [_resolve_step(noise, modalities) for noise in self.noises]
 
-    def touched(self, modalities: Sequence[Modality]) -> list[str]:
+    def changed_modalities(self, modalities: Sequence[Modality]) -> list[str]:
         """The modalities that must be encoded again under this condition."""
-        struck = {name for step in self.steps(modalities) for name in step.on}
+        struck = {name for step in self.resolve_steps(modalities) for name in step.on}
         if self.fill != "masked":
-            struck |= {m.name for m in modalities if self.loses(m.name)}
+            struck |= {m.name for m in modalities if self.can_be_missing(m.name)}
         return [m.name for m in modalities if m.name in struck]
 
-    def loses(self, modality: str) -> bool:
+    def can_be_missing(self, modality: str) -> bool:
         """Whether a sample may lack this modality under the missing pattern."""
         gone = bool(self.present) and modality not in self.present
         return gone or bool(self.table) or self.missing.get(modality, 0) > 0
 
-    def kept(self, rows: Manifest, names: Sequence[str], seed: int) -> NDArray[np.bool_]:
+    def draw_presence(self, rows: Manifest, names: Sequence[str], seed: int) -> NDArray[np.bool_]:
         """What is left by the missing pattern (samples, modality)."""
-        present = missing.table(rows.ids, names, self.missing, seed, self.burst)
+        present = missing.draw_presence_table(rows.ids, names, self.missing, seed, self.burst)
         if self.present:
             present &= np.isin(list(names), self.present)
-        return present & missing.stored(Path(self.table), rows.ids, names) if self.table else present
+        return present & missing.read_presence_table(Path(self.table), rows.ids, names) if self.table else present
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Step:
     level: float
     probability: float
     on: dict[str, Corruption | None]
-    pair: pairs.Pair | None = None
+    pair: pairs.SampleCorruption | None = None
 
     def strength(self, modality: str) -> tuple[float, str]:
         """The physical strength on a modality, and its unit."""
@@ -92,22 +92,26 @@ class Step:
         assert chosen is not None
         return chosen.strength(self.level), chosen.unit
 
-    def happens(self, seed: int, sample: str, modality: str) -> bool:
+    def is_applied(self, seed: int, sample: str, modality: str) -> bool:
         """Whether this sample meets the noise: a coin of its own, the same at every level."""
         return self.probability >= 1 or bool(
             generator(seed, sample, modality, f"{self.name} happens").random() < self.probability
         )
 
 
-def _step(noise: Noise, modalities: Sequence[Modality]) -> Step:
+def _resolve_step(noise: Noise, modalities: Sequence[Modality]) -> Step:
     if not 0 <= noise.level <= 1:
         raise UsageError(f"the level of {noise.name} should be in [0, 1], found {noise.level:g}")
     by_name = {m.name: m for m in modalities}
     for name in noise.on:
         if name not in by_name:
-            raise UsageError(f'there is no modality "{name}"{known(name, by_name)}')
-    serves = pairs.serves(noise.name)
-    pair = pairs.pair(noise.name).having(**noise.options) if pairs.is_pair(noise.name) else None
+            raise UsageError(f'there is no modality "{name}"{suggest(name, by_name)}')
+    serves = pairs.supported_kinds(noise.name)
+    pair = (
+        pairs.find_sample_corruption(noise.name).with_options(**noise.options)
+        if pairs.is_sample_corruption(noise.name)
+        else None
+    )
     chosen = list(dict.fromkeys(noise.on)) or [m.name for m in modalities if m.kind in serves]
     if not chosen:
         found = ", ".join(f"{m.name} ({m.kind})" for m in modalities)
@@ -121,24 +125,26 @@ def _step(noise: Noise, modalities: Sequence[Modality]) -> Step:
         nobody = pairs.Pool(("",), ("",), lambda modality, row: False)
         pair(pairs.Sample(0, tuple(by_name[n] for n in chosen), nobody), noise.level, 0)  # refuses what cannot be
         return Step(noise.name, noise.level, noise.probability, dict.fromkeys(chosen), pair)
-    on = {n: fitting(noise.name, by_name[n], noise.options) for n in chosen}
+    on = {n: build_corruption(noise.name, by_name[n], noise.options) for n in chosen}
     return Step(noise.name, noise.level, noise.probability, dict(on))
 
 
-def fitting(name: str, modality: Modality, options: dict[str, Any]) -> Corruption:
+def build_corruption(name: str, modality: Modality, options: dict[str, Any]) -> Corruption:
     """The corruption of this name on a modality, with its options and the table for its size."""
-    return corruption_for(name, modality.kind).having(**options).sized(modality.shape)
+    return find_corruption(name, modality.kind).with_options(**options).for_shape(modality.shape)
 
 
-def struck(signal: Signal, chosen: Corruption, level: float, seed: int, sample: str, modality: Modality) -> Signal:
+def corrupt_signal(
+    signal: Signal, chosen: Corruption, level: float, seed: int, sample: str, modality: Modality
+) -> Signal:
     """One sample's signal of one modality under one corruption."""
     facts: dict[str, Any] = {key: getattr(modality, key, None) or None for key in ("mean", "std")}
     if isinstance(modality, Audio):
         facts["rate"] = modality.rate
-    return corrupted(signal, chosen, level, seed=seed, sample_id=sample, modality=modality.name, **facts)
+    return corrupt(signal, chosen, level, seed=seed, sample_id=sample, modality=modality.name, **facts)
 
 
-def condition(
+def build_condition(
     name: str,
     noises: Sequence[str],
     levels: Sequence[float],

@@ -13,7 +13,7 @@ from robustmm.corruptions import KINDS, pairs
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
 
-MOST = 20_000
+MAX_CONDITIONS = 20_000
 """Conditions that a crossing may make."""
 CLEAN, ABSENT = "clean", "absent"
 
@@ -30,11 +30,11 @@ class CrossTable(Table):
     options: dict[str, Any] = {}
 
     def conditions(self, modalities: Sequence[Modality]) -> Iterator[Condition]:
-        ways = {m.name: some for m in modalities if m.kind in self.kind and (some := self._ways(m))}
+        ways = {m.name: some for m in modalities if m.kind in self.kind and (some := self._list_choices(m))}
         sets = list(combinations(ways, 2)) if self.of == "pairs" else [tuple(ways)]
         total = sum(prod(len(ways[name]) for name in names) for names in sets)
-        if total > MOST:
-            raise UsageError(f"a crossing may make {MOST} conditions, this one makes {total}")
+        if total > MAX_CONDITIONS:
+            raise UsageError(f"a crossing may make {MAX_CONDITIONS} conditions, this one makes {total}")
         how = "".join(f", {key} {value}" for key, value in sorted(self.options.items()))
         for names in sets:
             for chosen in product(*(ways[name] for name in names)):
@@ -45,9 +45,11 @@ class CrossTable(Table):
                     present = tuple(m.name for m in modalities if m.name not in absent) if absent else ()
                     yield Condition(", ".join(said) + how, noises, present=present)
 
-    def _ways(self, modality: Modality) -> list[Noise | str]:
+    def _list_choices(self, modality: Modality) -> list[Noise | str]:
         """What may happen to a modality; nothing can where no corruption serves it."""
-        able = [n for n in self.noise if not pairs.is_pair(n) and modality.kind in pairs.serves(n)]
+        able = [
+            n for n in self.noise if not pairs.is_sample_corruption(n) and modality.kind in pairs.supported_kinds(n)
+        ]
         struck = [Noise(name, level, (modality.name,), options=self.options) for name in able for level in self.level]
         others = ([CLEAN] if self.of == "all" else []) + ([ABSENT] if self.absent else [])
         return [*others, *struck] if struck else []

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.errors import DataError, UsageError, known
+from robustmm.errors import DataError, UsageError, suggest
 
 
-def rates(options: Sequence[str], modalities: Sequence[str]) -> dict[str, float]:
+def parse_rates(options: Sequence[str], modalities: Sequence[str]) -> dict[str, float]:
     """Rates by modality from options like `audio=0.3`; every modality for a bare `0.3`."""
     found: dict[str, float] = {}
     for option in options:
@@ -25,12 +25,14 @@ def rates(options: Sequence[str], modalities: Sequence[str]) -> dict[str, float]
             raise UsageError(f'a missing rate is MODALITY=RATE with a rate in [0, 1], found "{option}"')
         for modality in [name] if separator else modalities:
             if modality not in modalities:
-                raise UsageError(f'--missing {option}: there is no modality "{modality}"{known(modality, modalities)}')
+                raise UsageError(
+                    f'--missing {option}: there is no modality "{modality}"{suggest(modality, modalities)}'
+                )
             found[modality] = rate
     return found
 
 
-def table(
+def draw_presence_table(
     ids: Sequence[str], modalities: Sequence[str], rates: Mapping[str, float], seed: int, burst: int = 1
 ) -> NDArray[np.bool_]:
     """A fixed presence table (samples, modality): exactly int(N * rate) samples lose each modality, independently
@@ -44,17 +46,17 @@ def table(
         count = int(len(ids) * rates.get(modality, 0.0) + 1e-9)
         if not count:
             continue
-        starts = sorted(range(0, len(ids), burst), key=lambda row: _draw(seed, ids[row], modality))
+        starts = sorted(range(0, len(ids), burst), key=lambda row: _draw_key(seed, ids[row], modality))
         order = [row for start in starts for row in range(start, min(start + burst, len(ids)))]
         present[order[:count], column] = False
     return present
 
 
-def stored(path: Path, ids: Sequence[str], modalities: Sequence[str]) -> NDArray[np.bool_]:
+def read_presence_table(path: Path, ids: Sequence[str], modalities: Sequence[str]) -> NDArray[np.bool_]:
     """The presence table (samples, modality) in a CSV with the column `id` and one of 0 and 1 for some modalities; a
     modality without a column is complete. Raises DataError for an id that has no row or two, or a cell that is neither.
     """
-    by_id = _rows(path, modalities)
+    by_id = _read_rows(path, modalities)
     present = np.ones((len(ids), len(modalities)), dtype=bool)
     for i, sample in enumerate(ids):
         if sample not in by_id:
@@ -67,7 +69,7 @@ def stored(path: Path, ids: Sequence[str], modalities: Sequence[str]) -> NDArray
     return present
 
 
-def _rows(path: Path, modalities: Sequence[str]) -> dict[str, tuple[int, dict[str, str]]]:
+def _read_rows(path: Path, modalities: Sequence[str]) -> dict[str, tuple[int, dict[str, str]]]:
     """The rows of a stored table by id, each with its line."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -82,7 +84,7 @@ def _rows(path: Path, modalities: Sequence[str]) -> dict[str, tuple[int, dict[st
     if len(set(columns)) < len(columns):
         raise DataError(f"{path}'s header has a column twice: {header}")
     if unknown := [c for c in columns if c not in ("id", *modalities)]:
-        raise DataError(f'{path} has a column "{unknown[0]}"{known(unknown[0], modalities)}')
+        raise DataError(f'{path} has a column "{unknown[0]}"{suggest(unknown[0], modalities)}')
     found: dict[str, tuple[int, dict[str, str]]] = {}
     for line, row in rows:
         if None in row:
@@ -93,14 +95,14 @@ def _rows(path: Path, modalities: Sequence[str]) -> dict[str, tuple[int, dict[st
     return found
 
 
-def written(ids: Sequence[str], modalities: Sequence[str], present: NDArray[np.bool_]) -> str:
-    """A presence table as the CSV that `stored` reads."""
+def format_presence_table(ids: Sequence[str], modalities: Sequence[str], present: NDArray[np.bool_]) -> str:
+    """A presence table as the CSV that `read_presence_table` reads."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerows([["id", *modalities], *([s, *map(int, row)] for s, row in zip(ids, present, strict=True))])
     return out.getvalue()
 
 
-def _draw(seed: int, sample: str, modality: str) -> bytes:
+def _draw_key(seed: int, sample: str, modality: str) -> bytes:
     key = b"\0".join(part.encode() for part in ("missing", str(seed), modality, sample))
     return hashlib.blake2b(key, digest_size=16).digest()

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.conditions.condition import Condition, Step, fitting, struck
+from robustmm.conditions.condition import Condition, Step, build_corruption, corrupt_signal
 from robustmm.corruptions import pairs
-from robustmm.data.loading import OnBad, read
+from robustmm.data.loading import OnBad, read_samples
 from robustmm.data.manifest import Manifest
 from robustmm.modalities import Modality, Signal
 
@@ -20,21 +20,21 @@ class Plan:
     ) -> None:
         self.condition, self.manifest, self.seed, self.on_bad = condition, manifest, seed, on_bad
         self.modalities = {m.name: m for m in modalities}
-        self.steps = condition.steps(modalities)
-        self.touched = condition.touched(modalities)
-        self.kept = condition.kept(manifest, list(self.modalities), seed)
+        self.steps = condition.resolve_steps(modalities)
+        self.changed_modalities = condition.changed_modalities(modalities)
+        self.present = condition.draw_presence(manifest, list(self.modalities), seed)
         self.pool = pairs.Pool(manifest.ids, manifest.labels, self._has)
 
     def _has(self, modality: str, row: int) -> bool:
-        return bool(self.manifest.column(self.modalities[modality].heading)[row])
+        return bool(self.manifest.column(self.modalities[modality].column_name)[row])
 
     def noises(self, modality: str) -> list[Step]:
         """The corruptions that may meet a modality."""
         return [step for step in self.steps if modality in step.on]
 
-    def told(self, here: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def presence_mask(self, here: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """What the model is told to be present (batch, modality), of what is here."""
-        return here & self.kept[rows] if self.condition.fill == "masked" else here
+        return here & self.present[rows] if self.condition.fill == "masked" else here
 
     def key(self, modality: str) -> str:
         """What happens to this modality's signals, nothing if empty: conditions that share it share embeddings."""
@@ -44,49 +44,51 @@ class Plan:
             for n, step in zip(c.noises, self.steps, strict=True)
             if modality in step.on
         ]
-        if c.fill != "masked" and c.loses(modality):
+        if c.fill != "masked" and c.can_be_missing(modality):
             found.append((c.fill, c.missing.get(modality), bool(c.present), c.burst, c.table))
         return repr(found) if found else ""
 
-    def struck(self, modality: Modality) -> Callable[[int, str, Signal | None], Signal | None]:
+    def build_corrupter(self, modality: Modality) -> Callable[[int, str, Signal | None], Signal | None]:
         """A function of (row, id, signal) that gives the signal under this condition."""
         m = list(self.modalities).index(modality.name)
 
         def apply(row: int, sample: str, signal: Signal | None) -> Signal | None:
             if signal is not None:
-                signal = self._noisy(sample, signal, row, modality)
-                if self.condition.fill != "masked" and not self.kept[row, m]:
-                    signal = self._filled(modality, m, row)
+                signal = self._corrupt(sample, signal, row, modality)
+                if self.condition.fill != "masked" and not self.present[row, m]:
+                    signal = self._fill_missing(modality, m, row)
             return signal
 
         return apply
 
-    def _noisy(self, sample: str, signal: Signal, row: int, modality: Modality) -> Signal:
+    def _corrupt(self, sample: str, signal: Signal, row: int, modality: Modality) -> Signal:
         for step in self.noises(modality.name):
             chosen = step.on.get(modality.name)
-            if chosen and step.happens(self.seed, sample, modality.name):
-                signal = struck(signal, chosen, step.level, self.seed, sample, modality)
-            elif step.pair and step.happens(self.seed, sample, ""):
+            if chosen and step.is_applied(self.seed, sample, modality.name):
+                signal = corrupt_signal(signal, chosen, step.level, self.seed, sample, modality)
+            elif step.pair and step.is_applied(self.seed, sample, ""):
                 able = tuple(self.modalities[name] for name in step.on if self._has(name, row))
                 fault = step.pair(pairs.Sample(row, able, self.pool), step.level, self.seed).get(modality.name)
                 if isinstance(fault, int):
-                    found = self._carried(modality, fault)
+                    found = self._read_signal(modality, fault)
                     signal = signal if found is None else found
                 elif fault:
                     name, level = fault
-                    signal = struck(signal, fitting(name, modality, {}), level, self.seed, sample, modality)
+                    signal = corrupt_signal(
+                        signal, build_corruption(name, modality, {}), level, self.seed, sample, modality
+                    )
         return signal
 
-    def _carried(self, modality: Modality, row: int) -> Signal | None:
+    def _read_signal(self, modality: Modality, row: int) -> Signal | None:
         """Another row's signal."""
-        return read(self.manifest.take([row]), [modality], self.on_bad).signals[modality.name][0]
+        return read_samples(self.manifest.take([row]), [modality], self.on_bad).signals[modality.name][0]
 
-    def _filled(self, modality: Modality, m: int, row: int) -> Signal:
+    def _fill_missing(self, modality: Modality, m: int, row: int) -> Signal:
         """What stands for a missing input that the model is not told of."""
         if self.condition.fill == "stale":
             for earlier in range(row - 1, -1, -1):
-                if self.kept[earlier, m] and self._has(modality.name, earlier):
-                    found = self._carried(modality, earlier)
+                if self.present[earlier, m] and self._has(modality.name, earlier):
+                    found = self._read_signal(modality, earlier)
                     if found is not None:
                         return found
         return "" if modality.kind == "text" else np.zeros(modality.shape, modality.dtype)

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.cross import CrossTable
 from robustmm.conditions.tables import ConditionTable, GridTable, MissingTable, SearchTable, Table
-from robustmm.config.shelf import text
-from robustmm.config.toml import Section, parsed, sentence
-from robustmm.config.toml_lines import line_of
-from robustmm.corruptions import KINDS, corruption_for, pairs
-from robustmm.errors import UsageError, known
+from robustmm.config.shelf import read_text
+from robustmm.config.toml import Section, describe_error, read_toml
+from robustmm.config.toml_lines import find_line
+from robustmm.corruptions import KINDS, find_corruption, pairs
+from robustmm.errors import UsageError, suggest
 from robustmm.modalities import Modality
 
 
@@ -40,23 +40,23 @@ class Suite(Section):
 def is_suite(path: Path) -> bool:
     """Whether a TOML file is a suite and not a recipe."""
     try:
-        return not parsed(path).keys().isdisjoint(Suite.model_fields)
+        return not read_toml(path).keys().isdisjoint(Suite.model_fields)
     except UsageError:
         return False
 
 
-def load(path: Path) -> Suite:
+def load_suite(path: Path) -> Suite:
     """The suite at `path`. Raises UsageError with every error found, each with its line."""
-    content: dict[str, Any] = parsed(path)
-    source = text(path)
+    content: dict[str, Any] = read_toml(path)
+    source = read_text(path)
 
-    def told(place: Sequence[str | int], error: object) -> str:
-        return f"{path}:{line_of(source, place)}: {error}"
+    def locate_error(place: Sequence[str | int], error: object) -> str:
+        return f"{path}:{find_line(source, place)}: {error}"
 
     try:
         suite = Suite.model_validate(content)
     except ValidationError as error:
-        found = sorted((line_of(source, item["loc"]), sentence(item, Suite, "", 0)) for item in error.errors())
+        found = sorted((find_line(source, item["loc"]), describe_error(item, Suite, "", 0)) for item in error.errors())
         raise UsageError("\n".join(f"{path}:{line}: {one}" for line, one in found)) from error
     errors = []
     if not any(getattr(suite, name) for name in Suite.model_fields):
@@ -64,55 +64,59 @@ def load(path: Path) -> Suite:
         errors.append(f"{path}: one of {listed} should be given, found none")
     names = [table.name for table in suite.condition]
     errors += [
-        told(("condition", i, "name"), f'two conditions are called "{name}"')
+        locate_error(("condition", i, "name"), f'two conditions are called "{name}"')
         for i, name in enumerate(names)
         if name in names[:i]
     ]
     for i, table in enumerate(suite.condition):
         for j, noise in enumerate(table.noise):
-            wrong = refusal(noise.name, noise.options) or stranger(noise.kind)
+            wrong = check_corruption(noise.name, noise.options) or check_kinds(noise.kind)
             if wrong:
-                errors.append(told(("condition", i, "noise", j, "name"), f'condition "{table.name}": {wrong}'))
+                errors.append(locate_error(("condition", i, "noise", j, "name"), f'condition "{table.name}": {wrong}'))
     for i, grid in enumerate(suite.grid):
-        errors += [told(("grid", i, "noise"), wrong) for wrong in refusals(grid)]
+        errors += [locate_error(("grid", i, "noise"), wrong) for wrong in check_grid(grid)]
     for i, cross in enumerate(suite.cross):
-        errors += [told(("cross", i, "noise"), wrong) for wrong in refusals(cross)]
+        errors += [locate_error(("cross", i, "noise"), wrong) for wrong in check_grid(cross)]
     for i, search in enumerate(suite.search):
-        errors += [told(("search", i, "noise"), w) for n in getattr(search, "noise", ()) if (w := refusal(n, {}))]
+        errors += [
+            locate_error(("search", i, "noise"), w)
+            for n in getattr(search, "noise", ())
+            if (w := check_corruption(n, {}))
+        ]
     if errors:
         raise UsageError("\n".join(errors))
     return suite
 
 
-def refusals(grid: GridTable | CrossTable) -> list[str]:
+def check_grid(grid: GridTable | CrossTable) -> list[str]:
     """What is wrong with a grid's corruptions and kinds."""
-    wrongs = [refusal(name, grid.options) for name in grid.noise]
-    wrongs += [stranger(grid.kind)]
-    wrongs += [unserved(name, grid.kind) for name in grid.noise] if not any(wrongs) else []
+    wrongs = [check_corruption(name, grid.options) for name in grid.noise]
+    wrongs += [check_kinds(grid.kind)]
+    wrongs += [check_kind_support(name, grid.kind) for name in grid.noise] if not any(wrongs) else []
     return [wrong for wrong in wrongs if wrong]
 
 
-def stranger(kinds: Sequence[str]) -> str:
+def check_kinds(kinds: Sequence[str]) -> str:
     """Why some kinds are none; empty where all are."""
     strange = [kind for kind in kinds if kind not in KINDS]
-    return f'"{strange[0]}" is not a kind{known(strange[0], KINDS)}' if strange else ""
+    return f'"{strange[0]}" is not a kind{suggest(strange[0], KINDS)}' if strange else ""
 
 
-def unserved(name: str, wanted: Sequence[str]) -> str:
+def check_kind_support(name: str, wanted: Sequence[str]) -> str:
     """Why a corruption can never be met on these kinds; empty where it can."""
-    serves = pairs.serves(name)
+    serves = pairs.supported_kinds(name)
     return "" if set(serves).intersection(wanted) else f'"{name}" serves {", ".join(serves)}, not {", ".join(wanted)}'
 
 
-def refusal(name: str, options: dict[str, Any]) -> str:
+def check_corruption(name: str, options: dict[str, Any]) -> str:
     """Why there can be no corruption of this name with these options; empty where there can."""
     try:
-        serves = pairs.serves(name)
-        if pairs.is_pair(name):
-            pairs.pair(name).having(**options)
+        serves = pairs.supported_kinds(name)
+        if pairs.is_sample_corruption(name):
+            pairs.find_sample_corruption(name).with_options(**options)
         else:
             for kind in serves:
-                corruption_for(name, kind).having(**options)
+                find_corruption(name, kind).with_options(**options)
     except UsageError as error:
         return str(error)
     return ""

@@ -55,7 +55,7 @@ class ConditionTable(Table):
         rates |= {name: rate for name, rate in self.missing.items() if name != "*"}  # a name nobody has is refused
         noises = []
         for n in self.noise:
-            able = tuple(m.name for m in modalities if m.kind in n.kind and m.kind in pairs.serves(n.name))
+            able = tuple(m.name for m in modalities if m.kind in n.kind and m.kind in pairs.supported_kinds(n.name))
             if not able and not n.on and n.kind != KINDS and not n.optional:
                 raise UsageError(
                     f'condition "{self.name}": {n.name} on {", ".join(n.kind)} serves no modality of the model '
@@ -83,7 +83,7 @@ class GridTable(Table):
         how = "".join(f", {key} {value}" for key, value in sorted(self.options.items()))
         how += f", met by {self.probability:g}" if self.probability < 1 else ""
         for name in self.noise:
-            whole, serves = pairs.is_pair(name), pairs.serves(name)
+            whole, serves = pairs.is_sample_corruption(name), pairs.supported_kinds(name)
             able = [m.name for m in modalities if m.kind in serves and m.kind in self.kind]
             ways = {f" on {m}": (m,) for m in able} if self.on == "each" and not whole else {"": tuple(able)}
             for where, on in ways.items() if able else ():
@@ -104,7 +104,7 @@ class MissingTable(Table):
     fill: Fill = "masked"
 
     @model_validator(mode="after")
-    def _one(self) -> "MissingTable":
+    def _check_one_pattern(self) -> "MissingTable":
         if (bool(self.subsets) + bool(self.rate) + bool(self.imbalanced)) != 1:
             raise ValueError("should hold one of subsets, rate and imbalanced")
         return self
@@ -114,30 +114,30 @@ class MissingTable(Table):
         how = f" in bursts of {self.burst}" if self.burst > 1 else ""
         how += "" if self.fill == "masked" else f", {self.fill} stands in"
         if self.subsets:
-            for kept in self._subsets(names):
+            for kept in self._list_subsets(names):
                 yield Condition(f"with {'+'.join(kept)}{how}", present=kept, fill=self.fill)
         for rate in self.rate:
             for where, lost in {f" {m}": [m] for m in names}.items() if self.on == "each" else [("", names)]:
                 yield Condition(
                     f"missing{where} {rate:g}{how}", (), dict.fromkeys(lost, rate), burst=self.burst, fill=self.fill
                 )
-        for rates in self._orders(len(names)):
+        for rates in self._list_rate_orders(len(names)):
             written = "/".join(f"{rate:g}" for rate in rates)
             lost_at = dict(zip(names, rates, strict=True))
             yield Condition(f"missing {written}{how}", (), lost_at, burst=self.burst, fill=self.fill)
 
-    def _subsets(self, names: list[str]) -> list[tuple[str, ...]]:
+    def _list_subsets(self, names: list[str]) -> list[tuple[str, ...]]:
         M = len(names)
         if self.subsets == "all":
             if M > contribution.EXACT_LIMIT:
                 raise UsageError(f'subsets = "all" takes up to {contribution.EXACT_LIMIT} modalities, found {M}')
-            masks = sorted(contribution.subsets(M)[1:].tolist(), key=sum)
+            masks = sorted(contribution.subset_masks(M)[1:].tolist(), key=sum)
         else:
             one = np.eye(M, dtype=bool)
             masks = (one if self.subsets == "only" or M == 1 else ~one).tolist()
         return [tuple(n for n, kept in zip(names, mask, strict=True) if kept) for mask in masks]
 
-    def _orders(self, count: int) -> list[tuple[float, ...]]:
+    def _list_rate_orders(self, count: int) -> list[tuple[float, ...]]:
         if not self.imbalanced:
             return []
         rates = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(self.imbalanced)), self.imbalanced)

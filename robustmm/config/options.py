@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from robustmm.errors import UsageError, known
+from robustmm.errors import UsageError, suggest
 
 T = TypeVar("T")
 
@@ -15,21 +15,21 @@ Positives = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
-def constructed(role: str, name: str, constructor: Callable[..., T], /, *given: Any, **options: Any) -> T:
+def instantiate(role: str, name: str, constructor: Callable[..., T], /, *given: Any, **options: Any) -> T:
     """`constructor(*given, **options)`. Options are its remaining parameters, held to their annotations; lists from
     TOML become tuples on the way."""
     if not callable(constructor):
         raise UsageError(f'{role} "{name}" should be a class or a function, found {type(constructor).__name__}')
-    return constructor(*given, **checked(role, name, constructor, len(given), options))
+    return constructor(*given, **check_options(role, name, constructor, len(given), options))
 
 
-def named(constructor: Callable[..., Any], skip: int = 0) -> list[inspect.Parameter]:
+def keyword_parameters(constructor: Callable[..., Any], skip: int = 0) -> list[inspect.Parameter]:
     """The parameters that can be given by name, from the `skip`-th on."""
     parameters = list(inspect.signature(constructor).parameters.values())[skip:]
     return [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
-def checked(
+def check_options(
     role: str,
     name: str,
     constructor: Callable[..., Any],
@@ -39,7 +39,7 @@ def checked(
 ) -> dict[str, Any]:
     """`options` held to the annotations of the parameters after the first `skip`, or a sentence; `reserved` ones are
     not for options."""
-    parameters = {p.name: p for p in named(constructor, skip) if p.name not in reserved}
+    parameters = {p.name: p for p in keyword_parameters(constructor, skip) if p.name not in reserved}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(constructor).parameters.values())
     hints = get_type_hints(
         constructor.__init__ if inspect.isclass(constructor) else constructor,
@@ -48,16 +48,16 @@ def checked(
     found = dict(options)
     for option, value in options.items():
         if option not in parameters and not takes_any:
-            raise UsageError(f'"{option}" is not an option of {role} "{name}"{known(option, parameters)}')
+            raise UsageError(f'"{option}" is not an option of {role} "{name}"{suggest(option, parameters)}')
         if option in hints:
-            found[option] = _valid(f'{role} "{name}"', option, hints[option], value)
+            found[option] = _check_value(f'{role} "{name}"', option, hints[option], value)
     for option, parameter in parameters.items():
         if parameter.default is parameter.empty and option not in options:
             raise UsageError(f'{role} "{name}" needs the option "{option}"')
     return found
 
 
-def _valid(owner: str, option: str, hint: Any, value: Any) -> Any:
+def _check_value(owner: str, option: str, hint: Any, value: Any) -> Any:
     try:
         return TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
@@ -67,7 +67,7 @@ def _valid(owner: str, option: str, hint: Any, value: Any) -> Any:
         raise UsageError(f"{owner}, option {where}: {expected}, found {first['input']!r}") from error
 
 
-def effective(constructor: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def effective_options(constructor: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Every keyword of `constructor` with the value it will have: the given one, or its default."""
     parameters = inspect.signature(constructor).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(options)

@@ -8,20 +8,20 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from robustmm.config.toml import Section, parsed, sentence
-from robustmm.errors import UsageError, known
+from robustmm.config.toml import Section, describe_error, read_toml
+from robustmm.errors import UsageError, suggest
 from robustmm.modalities import KINDS, AnyModality, Modality
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
-def a_name(entry: Any) -> Any:
+def check_name(entry: Any) -> Any:
     if isinstance(entry, str) or (isinstance(entry, Mapping) and isinstance(entry.get("name", ""), str)):
         return entry
     raise PydanticCustomError("name", "should be a name or a table with a name")
 
 
-Name = Annotated[str | dict[str, Any], BeforeValidator(a_name)]
+Name = Annotated[str | dict[str, Any], BeforeValidator(check_name)]
 """A registered name, or a table `{name = "conv", option = value}`."""
 
 
@@ -69,11 +69,11 @@ class Recipe(Section):
     @property
     def modalities(self) -> list[Modality]:
         """The inputs, in the recipe's order."""
-        return [_MODALITY.validate_python(_fields(name, table)) for name, table in self.modality.items()]
+        return [_MODALITY.validate_python(_modality_fields(name, table)) for name, table in self.modality.items()]
 
     def encoder(self, modality: str) -> tuple[str | None, dict[str, Any]]:
         """The encoder's name (None: the kind's default) and its options."""
-        return named(self.modality[modality].get("encoder"))
+        return split_name_options(self.modality[modality].get("encoder"))
 
     @property
     def method_name(self) -> str:
@@ -87,26 +87,26 @@ class Recipe(Section):
 _MODALITY: TypeAdapter[Modality] = TypeAdapter(AnyModality)
 
 
-def named(entry: Name | None) -> tuple[str | None, dict[str, Any]]:
+def split_name_options(entry: Name | None) -> tuple[str | None, dict[str, Any]]:
     if isinstance(entry, Mapping):
         options = dict(entry)
         return options.pop("name", None), options
     return entry, {}
 
 
-def _fields(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+def _modality_fields(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in table.items() if key != "encoder"}, "name": name}
 
 
-def load(path: Path, settings: Iterable[str] = ()) -> Recipe:
+def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
     """The recipe at `path` with `key=value` settings laid over it. Raises UsageError with every error found."""
-    content = parsed(path)
+    content = read_toml(path)
     for setting in settings:
-        _set(content, setting)
-    return build(content, str(path), path.stem)
+        _apply_setting(content, setting)
+    return build_recipe(content, str(path), path.stem)
 
 
-def build(content: Mapping[str, Any], where: str, name: str) -> Recipe:
+def build_recipe(content: Mapping[str, Any], where: str, name: str) -> Recipe:
     """A recipe from parsed TOML; `where` names the file in messages."""
     errors: list[str] = []
     tables = content.get("modality")
@@ -129,11 +129,11 @@ def build(content: Mapping[str, Any], where: str, name: str) -> Recipe:
     try:
         recipe = Recipe.model_validate({"name": name, **content})
     except ValidationError as error:
-        errors += [sentence(item, Recipe, "", 0) for item in error.errors() if item["loc"][0] != "modality"]
+        errors += [describe_error(item, Recipe, "", 0) for item in error.errors() if item["loc"][0] != "modality"]
     data = content.get("data")
     lost = data.get("missing") if isinstance(data, Mapping) else None
     unknown = lost.keys() - tables.keys() if isinstance(lost, Mapping) else ()
-    errors += [f'[data] missing names "{name}"{known(name, tables)}' for name in sorted(unknown)]
+    errors += [f'[data] missing names "{name}"{suggest(name, tables)}' for name in sorted(unknown)]
     if errors or recipe is None:
         raise UsageError("\n".join(f"{where}: {error}" for error in errors))
     return recipe
@@ -144,22 +144,22 @@ def _modality_errors(name: str, table: Any) -> list[str]:
         return [f"[modality.{name}] should be a table, found {table!r}"]
     errors = ['"name" is not a key here, the table\'s own name is'] if "name" in table else []
     try:
-        a_name(table.get("encoder", ""))
+        check_name(table.get("encoder", ""))
     except PydanticCustomError as error:
         errors.append(f"encoder: {error.message()}, found {table['encoder']!r}")
     errors = [f"[modality.{name}] {error}" for error in errors]
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         found = f'"{kind}" is not a kind' if "kind" in table else "kind is missing"
-        return [*errors, f"[modality.{name}] {found}{known(str(kind), KINDS)}"]
+        return [*errors, f"[modality.{name}] {found}{suggest(str(kind), KINDS)}"]
     try:
-        _MODALITY.validate_python(_fields(name, table))
+        _MODALITY.validate_python(_modality_fields(name, table))
     except ValidationError as error:
-        errors += [sentence(item, KINDS[kind], f"modality.{name}", 1) for item in error.errors()]
+        errors += [describe_error(item, KINDS[kind], f"modality.{name}", 1) for item in error.errors()]
     return errors
 
 
-def _set(content: dict[str, Any], setting: str) -> None:
+def _apply_setting(content: dict[str, Any], setting: str) -> None:
     """Lays `train.epochs=3` over the content; the value is TOML, or a bare string."""
     key, separator, given = setting.partition("=")
     parts = key.strip().split(".")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from robustmm.errors import UsageError, known
+from robustmm.errors import UsageError, suggest
 
 T = TypeVar("T")
 
@@ -21,21 +21,21 @@ class Registry(Generic[T]):
     def register(self, name: str) -> Callable[[T], T]:
         """A decorator that files an object under `name`; a name can be taken once."""
 
-        def file(entry: T) -> T:
+        def add_entry(entry: T) -> T:
             if name in self._entries:
                 raise ValueError(f"{self.role} {name!r} is registered twice")
             self._entries[name] = entry
             return entry
 
-        return file
+        return add_entry
 
     def __getitem__(self, name: str) -> T:
         if name in self._entries:
             return self._entries[name]
         if ":" in name:
-            return self._imported(name)
+            return self._import_entry(name)
         article = "an" if self.role[0] in "aeiou" else "a"
-        raise UsageError(f'"{name}" is not {article} {self.role}{known(name, self._entries)}')
+        raise UsageError(f'"{name}" is not {article} {self.role}{suggest(name, self._entries)}')
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._entries))
@@ -43,7 +43,7 @@ class Registry(Generic[T]):
     def __contains__(self, name: str) -> bool:
         return name in self._entries
 
-    def _imported(self, name: str) -> T:
+    def _import_entry(self, name: str) -> T:
         module, _, attribute = name.partition(":")
         if os.getcwd() not in sys.path:  # the user's own file stands beside their recipe
             sys.path.insert(0, os.getcwd())

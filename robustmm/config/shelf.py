@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from robustmm.errors import UsageError, known
+from robustmm.errors import UsageError, suggest
 
 KINDS = {"models": "recipe", "attacks": "suite"}
 
@@ -14,22 +14,24 @@ def folder(kind: str) -> Path:
     return installed if installed.is_dir() else package.parent / kind
 
 
-def names(kind: str) -> list[str]:
+def list_names(kind: str) -> list[str]:
     return sorted(path.stem for path in folder(kind).glob("*.toml"))
 
 
-def find(kind: str, name: str) -> Path:
+def find_file(kind: str, name: str) -> Path:
     """The file of a shipped name, or the user's own file when `name` is a path to one."""
     if name.endswith(".toml"):
         if not Path(name).is_file():
             raise UsageError(f"the {KINDS[kind]} {name} does not exist")
         return Path(name)
-    if name not in names(kind):
-        raise UsageError(f'"{name}" is not a {KINDS[kind]}{known(name, names(kind))}; a file of yours ends in .toml')
+    if name not in list_names(kind):
+        raise UsageError(
+            f'"{name}" is not a {KINDS[kind]}{suggest(name, list_names(kind))}; a file of yours ends in .toml'
+        )
     return folder(kind) / f"{name}.toml"
 
 
-def text(path: Path) -> str:
+def read_text(path: Path) -> str:
     """A TOML file's text (a byte-order mark is left out)."""
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -42,8 +44,8 @@ def text(path: Path) -> str:
 def find_any(name: str) -> Path:
     """The file of a name on either shelf."""
     if name.endswith(".toml"):
-        return find("models", name)
-    every = {entry: kind for kind in KINDS for entry in names(kind)}
+        return find_file("models", name)
+    every = {entry: kind for kind in KINDS for entry in list_names(kind)}
     if name not in every:
-        raise UsageError(f'"{name}" is not a recipe or a suite{known(name, every)}; a file of yours ends in .toml')
-    return find(every[name], name)
+        raise UsageError(f'"{name}" is not a recipe or a suite{suggest(name, every)}; a file of yours ends in .toml')
+    return find_file(every[name], name)

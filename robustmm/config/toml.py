@@ -10,23 +10,23 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from robustmm.config.shelf import text
-from robustmm.errors import UsageError, known
+from robustmm.config.shelf import read_text
+from robustmm.errors import UsageError, suggest
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def parsed(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file's content."""
     try:
-        return tomllib.loads(text(path))
+        return tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
 
 
-def sentence(item: Any, model: type[BaseModel], prefix: str, skip: int) -> str:
+def describe_error(item: Any, model: type[BaseModel], prefix: str, skip: int) -> str:
     """A pydantic error as a sentence: `[train] epochs: should be greater than 0, found -1`."""
     place: list[str] = []
     for part in item["loc"][skip:]:
@@ -36,15 +36,15 @@ def sentence(item: Any, model: type[BaseModel], prefix: str, skip: int) -> str:
     if item["type"] in ("model_type", "dict_type"):
         return f"[{'.'.join([*([prefix] if prefix else []), *place])}] should be a table, found {item['input']!r}"
     if item["type"] == "extra_forbidden":
-        keys = [*keys_of(model, place[:-1]), *(["encoder"] if prefix else [])]
-        return f'{at}"{key}" is not a key here{known(key, keys)}'
+        keys = [*table_keys(model, place[:-1]), *(["encoder"] if prefix else [])]
+        return f'{at}"{key}" is not a key here{suggest(key, keys)}'
     if item["type"] == "missing":
         return f"{at}{key} is missing"
     expected = item["msg"][:1].lower() + item["msg"][1:]
     return f"{at}{key}: {expected.removeprefix('input ')}, found {item['input']!r}"
 
 
-def keys_of(model: type[BaseModel], path: list[str]) -> Iterable[str]:
+def table_keys(model: type[BaseModel], path: list[str]) -> Iterable[str]:
     """The keys of the table at `path`, where it is a section, or one of a list of them."""
     for part in path:
         field = model.model_fields.get(part.partition("[")[0])
@@ -58,27 +58,31 @@ def keys_of(model: type[BaseModel], path: list[str]) -> Iterable[str]:
 
 def to_toml(content: Mapping[str, Any], table: str = "") -> str:
     """`content` as TOML: values first, then tables; None is left out, since TOML has no null."""
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in content.items() if v is not None and not isinstance(v, Mapping)]
+    lines = [
+        f"{_format_key(k)} = {_format_value(v)}"
+        for k, v in content.items()
+        if v is not None and not isinstance(v, Mapping)
+    ]
     lines = [f"[{table}]", *lines] if table and (lines or not content) else lines
     parts = ["\n".join(lines)] if lines else []
     for key, value in content.items():
         if isinstance(value, Mapping):
-            inner = to_toml(value, f"{table}.{_key(key)}" if table else _key(key))
+            inner = to_toml(value, f"{table}.{_format_key(key)}" if table else _format_key(key))
             parts += [inner.rstrip("\n")] if inner else []
     return "\n\n".join(parts) + "\n" if parts else ""
 
 
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
+def _format_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _format_value(key)
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items())}}}"
+        return f"{{{', '.join(f'{_format_key(k)} = {_format_value(v)}' for k, v in value.items())}}}"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_value(item) for item in value)}]"
+        return f"[{', '.join(_format_value(item) for item in value)}]"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return json.dumps(value)

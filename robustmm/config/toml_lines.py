@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 
-def line_of(source: str, place: Sequence[str | int]) -> int:
+def find_line(source: str, place: Sequence[str | int]) -> int:
     """The line of a TOML text that a place like ("grid", 1, "level", 0) stands in, as near as keys on lines tell."""
     lines = source.splitlines() or [""]
     at, end = 0, len(lines)

@@ -10,7 +10,16 @@ from robustmm.corruptions import (  # noqa: F401  (they fill the registry; video
     text,
     video,
 )
-from robustmm.corruptions.base import SCALES, Corruption, canonical, corrupted, corruption, corruption_for, kinds, names
+from robustmm.corruptions.base import (
+    SCALES,
+    Corruption,
+    canonical_name,
+    corrupt,
+    corruption,
+    find_corruption,
+    kinds,
+    names,
+)
 from robustmm.corruptions.draws import generator, strength
 from robustmm.corruptions.signals import KINDS
 
@@ -18,10 +27,10 @@ __all__ = [
     "KINDS",
     "SCALES",
     "Corruption",
-    "canonical",
-    "corrupted",
+    "canonical_name",
+    "corrupt",
     "corruption",
-    "corruption_for",
+    "find_corruption",
     "generator",
     "kinds",
     "names",

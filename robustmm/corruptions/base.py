@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from robustmm.config.options import checked, named
+from robustmm.config.options import check_options, keyword_parameters
 from robustmm.config.registry import Registry
-from robustmm.corruptions.draws import Value, generator, headline, strength
-from robustmm.corruptions.signals import KINDS, Signal, apply, check
-from robustmm.errors import UsageError, known
+from robustmm.corruptions.draws import Value, generator, scalar_strength, strength
+from robustmm.corruptions.signals import KINDS, Signal, apply_physics, check_signal
+from robustmm.errors import UsageError, suggest
 
 Physics: TypeAlias = Callable[..., Any]
 Statistics: TypeAlias = npt.ArrayLike | None
@@ -63,20 +63,22 @@ class Corruption:
         who = f'the corruption "{self.name}" on {self.kind}'
         if not 0 <= level <= 1:
             raise UsageError(f"{who} takes a level in [0, 1], found {level!r}")
-        check(x, self.kind, who)
+        check_signal(x, self.kind, who)
         if level == 0 or 0 in (len(x), np.size(x)):  # an empty signal holds nothing to corrupt
             return x
-        value = strength(level, self.sized(np.shape(x)).table, self.zero)
+        value = strength(level, self.for_shape(np.shape(x)).table, self.zero)
         asked = inspect.signature(self.function).parameters.get("rate")
         facts = {"rate": rate} if asked and asked.kind is asked.KEYWORD_ONLY else {}
-        result: Signal = apply(lambda given: self.function(given, value, rng, **facts), x, self.kind, who, mean, std)
+        result: Signal = apply_physics(
+            lambda given: self.function(given, value, rng, **facts), x, self.kind, who, mean, std
+        )
         return result
 
     @property
     def unit(self) -> str:
         return self.units[0]
 
-    def sized(self, shape: tuple[int, ...]) -> "Corruption":
+    def for_shape(self, shape: tuple[int, ...]) -> "Corruption":
         """This corruption with the table for signals of this shape (..., height, width, channels)."""
         if self.small is None:
             return self
@@ -84,14 +86,14 @@ class Corruption:
 
     def strength(self, level: float) -> float:
         """The physical strength at a level, the first number where there are several."""
-        return headline(strength(level, self.table, self.zero))
+        return scalar_strength(strength(level, self.table, self.zero))
 
     def options(self) -> dict[str, Any]:
         """What `having` takes, with the defaults."""
-        found = {p.name: p.default for p in named(self.function, 3) if p.name != "rate"}
+        found = {p.name: p.default for p in keyword_parameters(self.function, 3) if p.name != "rate"}
         return found | ({"scale": "by size"} if self.small else {})
 
-    def having(self, **options: Any) -> "Corruption":
+    def with_options(self, **options: Any) -> "Corruption":
         """This corruption with options of its function set, or with `scale`: whose constants, 224 or 32 px."""
         made = self
         if self.small is not None and "scale" in options:
@@ -101,7 +103,7 @@ class Corruption:
             made = replace(self, table=self.table if scale == SCALES[0] else self.small, small=None)
         if not options:
             return made
-        given = checked("corruption", self.name, self.function, 3, options, reserved=("rate",))
+        given = check_options("corruption", self.name, self.function, 3, options, reserved=("rate",))
         return replace(made, function=partial(self.function, **given))
 
 
@@ -126,7 +128,7 @@ def corruption(
     `unit` has several entries, so has each entry of the tables, and `strength` is a tuple.
     """
     if kind not in KINDS:
-        raise ValueError(f'"{kind}" is not a kind{known(kind, KINDS)}')
+        raise ValueError(f'"{kind}" is not a kind{suggest(kind, KINDS)}')
     units = (unit,) if isinstance(unit, str) else unit
     for given in (table, *([small] if small else [])):
         rows = [np.atleast_1d(row) for row in (*given, zero)]
@@ -134,7 +136,7 @@ def corruption(
             each = "numbers" if len(units) == 1 else f"rows of {len(units)} numbers"
             raise ValueError(f'the table of "{name}" on {kind} must be five finite {each}, found {tuple(given)}')
 
-    def file(function: Physics) -> Corruption:
+    def add_entry(function: Physics) -> Corruption:
         family = _FAMILIES[name] if name in _FAMILIES else _FAMILIES.register(name)({})
         if kind in family:
             raise ValueError(f'corruption "{name}" is registered twice on {kind}')
@@ -143,10 +145,10 @@ def corruption(
         family[kind] = Corruption(name, kind, units, tables[0], zero, source, function, text, monotone, tables[1])
         return family[kind]
 
-    return file
+    return add_entry
 
 
-def canonical(name: str) -> str:
+def canonical_name(name: str) -> str:
     """The registered name behind one of the literature, `gaussian_noise` or `defocus_blur`."""
     if ":" in name or name in _FAMILIES:
         return name
@@ -161,21 +163,21 @@ def names() -> list[str]:
 
 def kinds(name: str) -> list[str]:
     """The kinds that a corruption serves, sorted."""
-    return sorted(_family(name))
+    return sorted(_find_family(name))
 
 
-def corruption_for(name: str, kind: str) -> Corruption:
+def find_corruption(name: str, kind: str) -> Corruption:
     """The corruption of this name (or `package.module:Name`) on this kind, or a sentence."""
-    family = _family(name)
+    family = _find_family(name)
     if kind in family:
         return family[kind]
     if kind not in KINDS:
-        raise UsageError(f'"{kind}" is not a kind{known(kind, KINDS)}')
+        raise UsageError(f'"{kind}" is not a kind{suggest(kind, KINDS)}')
     raise UsageError(f'the corruption "{name}" does not serve {kind}, only {", ".join(sorted(family))}')
 
 
-def _family(name: str) -> dict[str, Corruption]:
-    name = canonical(name)
+def _find_family(name: str) -> dict[str, Corruption]:
+    name = canonical_name(name)
     found: object = _FAMILIES[name]
     if isinstance(found, Corruption):  # a user's own, imported: it serves the kind it was written for
         return {found.kind: found}
@@ -184,7 +186,7 @@ def _family(name: str) -> dict[str, Corruption]:
     raise UsageError(f'"{name}" is of type {type(found).__name__}, expected a function under @corruption')
 
 
-def corrupted(
+def corrupt(
     x: Signal, chosen: Corruption, level: float, *, seed: int, sample_id: str, modality: str, **facts: Any
 ) -> Signal:
     """One sample's signal under one corruption, with the generator that is its own; `mean`, `std`, `rate` as above."""

@@ -15,7 +15,7 @@ _DELAY: dict[str, Any] = {
 }
 
 
-def _late(x: Array, fraction: float, before: Any) -> Array:
+def _delay_signal(x: Array, fraction: float, before: Any) -> Array:
     late = np.empty_like(x)
     steps = math.ceil(round(fraction * len(x), 6))  # a clip of few frames is late by one at least
     late[:steps] = before
@@ -26,16 +26,16 @@ def _late(x: Array, fraction: float, before: Any) -> Array:
 @corruption("delay", kind="audio", **_DELAY)
 def audio(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """The clip comes late, after silence; its end is cut."""
-    return _late(x, fraction, 0)
+    return _delay_signal(x, fraction, 0)
 
 
 @corruption("delay", kind="video", **_DELAY)
 def video(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """The clip comes late, after its first frame held; its end is cut."""
-    return _late(x, fraction, x[:1])
+    return _delay_signal(x, fraction, x[:1])
 
 
 @corruption("delay", kind="series", **_DELAY)
 def series(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Every channel comes late, after its first value held; the end is cut."""
-    return _late(z, fraction, z[:1])
+    return _delay_signal(z, fraction, z[:1])

@@ -20,7 +20,7 @@ def strength(level: float, table: Sequence[Value], zero: Value = 0.0) -> Any:
     return float(np.interp(severity, range(6), (zero, *table)))
 
 
-def headline(value: Value) -> float:
+def scalar_strength(value: Value) -> float:
     """The number to quote of a strength."""
     return value[0] if isinstance(value, tuple) else value
 
@@ -32,22 +32,22 @@ def generator(seed: int, sample_id: str, modality: str, name: str) -> np.random.
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def subset(size: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def draw_subset(size: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """A random mask over `size` places that holds size × fraction of them, rounded at random, and grows with it."""
     rank = rng.permutation(size) + rng.random()
     return np.asarray(rank < size * fraction)
 
 
-def spans(length: int, fraction: float, rng: np.random.Generator, count: int = 20) -> npt.NDArray[np.bool_]:
+def draw_spans(length: int, fraction: float, rng: np.random.Generator, count: int = 20) -> npt.NDArray[np.bool_]:
     """A mask over time made of spans of 1/20 of the length (at least one step each) that together hold `fraction`."""
     count = min(count, length)
-    struck = subset(count, fraction, rng)
+    struck = draw_subset(count, fraction, rng)
     return struck[np.arange(length) * count // length]
 
 
-def patches(height: int, width: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def draw_patches(height: int, width: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """A mask over an image made of square patches, 8 along the longer side, the last ones clipped to the image."""
     side = -(-max(height, width) // 8)
     rows, columns = -(-height // side), -(-width // side)
-    struck = subset(rows * columns, fraction, rng).reshape(rows, columns)
+    struck = draw_subset(rows * columns, fraction, rng).reshape(rows, columns)
     return struck.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import spans, subset
+from robustmm.corruptions.draws import draw_spans, draw_subset
 from robustmm.corruptions.signals import Array
 
 
@@ -28,7 +28,7 @@ def gaussian(z: Array, sigma: float, rng: np.random.Generator) -> Array:
 )
 def blank(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Entries that hold their training mean."""
-    z[subset(len(z), fraction, rng)] = 0
+    z[draw_subset(len(z), fraction, rng)] = 0
     return z
 
 
@@ -41,7 +41,7 @@ def blank(z: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def block_loss(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Blocks of neighbouring entries that hold their training mean."""
-    z[spans(len(z), fraction, rng)] = 0
+    z[draw_spans(len(z), fraction, rng)] = 0
     return z
 
 
@@ -78,7 +78,7 @@ def speckle_noise(z: Array, sigma: float, rng: np.random.Generator) -> Array:
 )
 def spikes(z: Array, fraction: float, rng: np.random.Generator, *, height: float = 5.0) -> Array:
     """Entries that jump by `height` training standard deviations, up or down."""
-    struck, signs = subset(len(z), fraction, rng), rng.choice((-1.0, 1.0), z.shape)
+    struck, signs = draw_subset(len(z), fraction, rng), rng.choice((-1.0, 1.0), z.shape)
     z[struck] += height * signs[struck]
     return z
 
@@ -92,7 +92,7 @@ def spikes(z: Array, fraction: float, rng: np.random.Generator, *, height: float
 )
 def salt_pepper(z: Array, fraction: float, rng: np.random.Generator, *, rail: float = 4.0) -> Array:
     """Values that read one end of the range, `rail` training standard deviations above or below the mean."""
-    struck, signs = _values(z, fraction, rng), rng.choice((-1.0, 1.0), z.shape)
+    struck, signs = _draw_value_mask(z, fraction, rng), rng.choice((-1.0, 1.0), z.shape)
     return np.where(struck, rail * signs, z)
 
 
@@ -105,7 +105,7 @@ def salt_pepper(z: Array, fraction: float, rng: np.random.Generator, *, rail: fl
 )
 def sign_flips(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Values that lie as far on the other side of their training mean."""
-    return np.where(_values(z, fraction, rng), -z, z)
+    return np.where(_draw_value_mask(z, fraction, rng), -z, z)
 
 
 @corruption(
@@ -157,7 +157,7 @@ def wrong_scale(z: Array, factor: float, rng: np.random.Generator) -> Array:
 )
 def gain(z: Array, factor: float, rng: np.random.Generator) -> Array:
     """Every entry has a gain of its own about its training mean, the furthest out this factor or its inverse."""
-    return z * factor ** spread(z.shape[-1], rng)
+    return z * factor ** draw_deviations(z.shape[-1], rng)
 
 
 @corruption(
@@ -186,12 +186,12 @@ def quantisation(z: Array, step: float, rng: np.random.Generator) -> Array:
     return np.asarray(step * np.rint(z / step))
 
 
-def spread(size: int, rng: np.random.Generator) -> Array:
+def draw_deviations(size: int, rng: np.random.Generator) -> Array:
     """Random numbers in [-1, 1], the largest in size exactly 1 or -1."""
     numbers = 1 - rng.random(size)  # never 0
     return np.asarray(rng.choice((-1.0, 1.0), size) * numbers / numbers.max())
 
 
-def _values(z: Array, fraction: float, rng: np.random.Generator) -> Array:
+def _draw_value_mask(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """A mask over single values, whatever the shape."""
-    return subset(z.size, fraction, rng).reshape(z.shape)
+    return draw_subset(z.size, fraction, rng).reshape(z.shape)

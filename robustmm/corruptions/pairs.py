@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from robustmm.config.options import checked, named
+from robustmm.config.options import check_options, keyword_parameters
 from robustmm.config.registry import Registry
-from robustmm.corruptions.base import canonical, kinds
+from robustmm.corruptions.base import canonical_name, kinds
 from robustmm.corruptions.base import names as single_names
 from robustmm.corruptions.draws import generator, strength
 from robustmm.corruptions.signals import KINDS
-from robustmm.errors import UsageError, known
+from robustmm.errors import UsageError, suggest
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
 DRAWS = 50
@@ -43,14 +43,14 @@ class Pool:
     has: Callable[[str, int], bool]  # (modality, row)
 
     @cached_property
-    def ordered(self) -> list[int]:
+    def sorted_rows(self) -> list[int]:
         """Rows by id: what is drawn must not depend on the manifest's order."""
         return sorted(range(len(self.ids)), key=lambda row: self.ids[row])
 
     @cached_property
-    def by_label(self) -> dict[str, list[int]]:
+    def rows_by_label(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
-        for row in self.ordered:
+        for row in self.sorted_rows:
             found.setdefault(self.labels[row], []).append(row)
         return found
 
@@ -69,7 +69,7 @@ Fault = tuple[str, float] | int
 
 
 @dataclass(frozen=True)
-class Pair:
+class SampleCorruption:
     """A pure function of (sample, strength, generator) that says what each modality of the sample meets."""
 
     name: str
@@ -92,18 +92,18 @@ class Pair:
 
     def options(self) -> dict[str, Any]:
         """What `having` takes, with the defaults."""
-        return {p.name: p.default for p in named(self.function, 3)}
+        return {p.name: p.default for p in keyword_parameters(self.function, 3)}
 
-    def having(self, **options: Any) -> "Pair":
+    def with_options(self, **options: Any) -> "SampleCorruption":
         """This one with options of its function set."""
         if not options:
             return self
         return replace(
-            self, function=partial(self.function, **checked("corruption", self.name, self.function, 3, options))
+            self, function=partial(self.function, **check_options("corruption", self.name, self.function, 3, options))
         )
 
 
-_PAIRS: Registry[Pair] = Registry("corruption")
+_PAIRS: Registry[SampleCorruption] = Registry("corruption")
 
 
 def names() -> list[str]:
@@ -111,32 +111,32 @@ def names() -> list[str]:
     return list(_PAIRS)
 
 
-def is_pair(name: str) -> bool:
-    return canonical(name) in _PAIRS
+def is_sample_corruption(name: str) -> bool:
+    return canonical_name(name) in _PAIRS
 
 
-def pair(name: str) -> Pair:
+def find_sample_corruption(name: str) -> SampleCorruption:
     """The corruption of whole samples of this name."""
-    return _PAIRS[canonical(name)]
+    return _PAIRS[canonical_name(name)]
 
 
-def serves(name: str) -> Sequence[str]:
+def supported_kinds(name: str) -> Sequence[str]:
     """The kinds that a corruption of either sort serves. Raises UsageError for a name that nothing has."""
-    if is_pair(name):
-        return pair(name).kinds
-    if ":" not in name and canonical(name) not in single_names():
-        raise UsageError(f'"{name}" is not a corruption{known(name, [*single_names(), *names()])}')
+    if is_sample_corruption(name):
+        return find_sample_corruption(name).kinds
+    if ":" not in name and canonical_name(name) not in single_names():
+        raise UsageError(f'"{name}" is not a corruption{suggest(name, [*single_names(), *names()])}')
     return kinds(name)
 
 
 def _register(
     name: str, unit: str, source: str, serves: Sequence[str] = KINDS, table: Sequence[float] = LEVELS
-) -> Callable[[Callable[..., dict[str, Fault]]], Pair]:
-    def file(function: Callable[..., dict[str, Fault]]) -> Pair:
-        made = Pair(name, tuple(serves), unit, tuple(table), source, function, function.__doc__ or "")
+) -> Callable[[Callable[..., dict[str, Fault]]], SampleCorruption]:
+    def add_entry(function: Callable[..., dict[str, Fault]]) -> SampleCorruption:
+        made = SampleCorruption(name, tuple(serves), unit, tuple(table), source, function, function.__doc__ or "")
         return _PAIRS.register(name)(made)
 
-    return file
+    return add_entry
 
 
 # -- one event, several sensors
@@ -163,7 +163,7 @@ TOGETHER: dict[str, tuple[str, dict[str, str]]] = {
 """Event -> what it is, and the corruption of each kind it reaches."""
 
 
-def _together(what: str, parts: dict[str, str]) -> Callable[..., dict[str, Fault]]:
+def _build_event(what: str, parts: dict[str, str]) -> Callable[..., dict[str, Fault]]:
     def event(sample: Sample, level: float, rng: np.random.Generator) -> dict[str, Fault]:
         level *= rng.uniform(0.5, 1)
         return {m.name: (parts[m.kind], level) for m in sample.modalities if m.kind in parts}
@@ -178,14 +178,14 @@ for _name, (_what, _parts) in TOGETHER.items():
         "level of each part, for the hardest hit sample",
         "ours, after the co-occurring pairs of AVRobustBench",
         tuple(sorted(_parts)),
-    )(_together(_what, _parts))
+    )(_build_event(_what, _parts))
 
 
 @_register("travelling", "level of the fault", "ours: one fault that goes round")
 def travelling(sample: Sample, level: float, rng: np.random.Generator, *, fault: str = "blank") -> dict[str, Fault]:
     """One modality of each sample, drawn anew for every sample, meets the fault; the others are whole."""
     able = tuple(m for m in sample.modalities if m.kind in kinds(fault))
-    return {_one(replace(sample, modalities=able), rng): (fault, level)} if able else {}
+    return {_draw_modality(replace(sample, modalities=able), rng): (fault, level)} if able else {}
 
 
 @_register(
@@ -194,7 +194,7 @@ def travelling(sample: Sample, level: float, rng: np.random.Generator, *, fault:
 )  # fmt: skip
 def desynchronise(sample: Sample, delay: float, rng: np.random.Generator) -> dict[str, Fault]:
     """One modality in time of each sample, drawn anew for every sample, comes late against the others."""
-    return {_one(sample, rng): ("delay", float(np.interp(delay, (0, *desynchronise.table), (0, *LEVELS))))}
+    return {_draw_modality(sample, rng): ("delay", float(np.interp(delay, (0, *desynchronise.table), (0, *LEVELS))))}
 
 
 # -- another sample's signal
@@ -203,7 +203,7 @@ def desynchronise(sample: Sample, delay: float, rng: np.random.Generator) -> dic
 @_register("stale", "fraction of the samples", "ours: a buffer that was not refreshed")
 def stale(sample: Sample, fraction: float, rng: np.random.Generator, *, age: int = 1) -> dict[str, Fault]:
     """One modality, drawn by sample, still holds the sample `age` rows before in the manifest, where there is one."""
-    happens, modality = rng.random() < fraction, _one(sample, rng)
+    happens, modality = rng.random() < fraction, _draw_modality(sample, rng)
     earlier = sample.row - age
     return {modality: earlier} if happens and earlier >= 0 and sample.pool.has(modality, earlier) else {}
 
@@ -211,24 +211,24 @@ def stale(sample: Sample, fraction: float, rng: np.random.Generator, *, age: int
 @_register("swap-same-class", "fraction of the samples", "ours: the pairing that a label allows")
 def swap_same_class(sample: Sample, fraction: float, rng: np.random.Generator) -> dict[str, Fault]:
     """One modality, drawn by sample, is that of another sample of the same class."""
-    return _swapped(sample, fraction, rng, same=True)
+    return _swap_modality(sample, fraction, rng, same=True)
 
 
 @_register("swap-other-class", "fraction of the samples", "ours: contradiction between modalities")
 def swap_other_class(sample: Sample, fraction: float, rng: np.random.Generator) -> dict[str, Fault]:
     """One modality, drawn by sample, is that of a sample of another class: the modalities contradict each other."""
-    return _swapped(sample, fraction, rng, same=False)
+    return _swap_modality(sample, fraction, rng, same=False)
 
 
-def _swapped(sample: Sample, fraction: float, rng: np.random.Generator, same: bool) -> dict[str, Fault]:
-    happens, modality = rng.random() < fraction, _one(sample, rng)
+def _swap_modality(sample: Sample, fraction: float, rng: np.random.Generator, same: bool) -> dict[str, Fault]:
+    happens, modality = rng.random() < fraction, _draw_modality(sample, rng)
     pool, label = sample.pool, sample.pool.labels[sample.row]
-    rows = pool.by_label[label] if same else pool.ordered
+    rows = pool.rows_by_label[label] if same else pool.sorted_rows
     for row in rng.choice(rows, DRAWS).tolist() if happens else ():
         if row != sample.row and (pool.labels[row] == label) == same and pool.has(modality, row):
             return {modality: row}
     return {}
 
 
-def _one(sample: Sample, rng: np.random.Generator) -> str:
+def _draw_modality(sample: Sample, rng: np.random.Generator) -> str:
     return sample.modalities[int(rng.integers(len(sample.modalities)))].name

@@ -32,7 +32,7 @@ FORMS = {
 KINDS = tuple(FORMS)
 
 
-def check(x: Signal, kind: str, who: str) -> None:
+def check_signal(x: Signal, kind: str, who: str) -> None:
     """Refuse what is not a canonical signal of this kind; any floating dtype will do for float32."""
     form = FORMS[kind]
     if isinstance(x, np.ndarray):
@@ -45,23 +45,23 @@ def check(x: Signal, kind: str, who: str) -> None:
         raise UsageError(f"{who} takes {form.written}, found {found}")
 
 
-def apply(physics: Callable[[Any], Any], x: Any, kind: str, who: str, mean: Any, std: Any) -> Any:
+def apply_physics(physics: Callable[[Any], Any], x: Any, kind: str, who: str, mean: Any, std: Any) -> Any:
     """`physics(x)` on a copy of `x`, given back in the dtype, shape and range of `x`."""
 
-    def trusted(given: Any) -> Any:
-        return _trusted(physics(given), x, who)
+    def run_physics(given: Any) -> Any:
+        return _check_output(physics(given), x, who)
 
     if kind == "text":
-        return trusted(x)
+        return run_physics(x)
     if kind in ("series", "features"):
-        return _standardised(trusted, x, who, mean, std)
-    y = trusted(np.array(x))
+        return _apply_standardised(run_physics, x, who, mean, std)
+    y = run_physics(np.array(x))
     if kind == "audio":
         return np.clip(y, -1, 1).astype(x.dtype)
     return y if y.dtype == np.uint8 else np.clip(np.rint(y), 0, 255).astype(np.uint8)
 
 
-def _trusted(y: Any, x: Any, who: str) -> Any:
+def _check_output(y: Any, x: Any, who: str) -> Any:
     """What a corruption returned, if it is a signal like `x`: the physics may be a user's own."""
     if isinstance(x, str):
         if isinstance(y, str):
@@ -75,7 +75,7 @@ def _trusted(y: Any, x: Any, who: str) -> Any:
     return y
 
 
-def _standardised(physics: Callable[[Array], Array], x: Array, who: str, mean: Any, std: Any) -> Array:
+def _apply_standardised(physics: Callable[[Array], Array], x: Array, who: str, mean: Any, std: Any) -> Array:
     """x + (z' - z) std, with z = (x - mean) / std.
 
     Entries that the physics leaves alone, and those that are NaN or infinite, come back bit for bit; physics sees
@@ -83,7 +83,7 @@ def _standardised(physics: Callable[[Array], Array], x: Array, who: str, mean: A
     """
     finite = np.isfinite(x)
     wide = np.where(finite, x, 0).astype(np.float64)
-    mean, std = _scale(wide, finite, who, mean, std)
+    mean, std = _mean_and_std(wide, finite, who, mean, std)
     z = np.where(finite, (wide - mean) / std, 0)
     moved = physics(z.copy()) - z
     limit = float(np.finfo(x.dtype).max)
@@ -92,7 +92,7 @@ def _standardised(physics: Callable[[Array], Array], x: Array, who: str, mean: A
     return out
 
 
-def _scale(x: Array, finite: Array, who: str, mean: Any, std: Any) -> tuple[Array, Array]:
+def _mean_and_std(x: Array, finite: Array, who: str, mean: Any, std: Any) -> tuple[Array, Array]:
     """The training mean and std; where not given, the signal's own: per channel over time, or over the features.
 
     A channel whose std is below what float32 resolves beside its mean is constant: its std counts as 1, so that

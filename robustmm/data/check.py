@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from robustmm.data.draft import guessed, strays
-from robustmm.data.loading import stream
+from robustmm.data.draft import find_unreadable_columns, guess_modalities
+from robustmm.data.loading import read_batches
 from robustmm.data.manifest import REQUIRED, Manifest, class_names
 from robustmm.modalities import Modality, Signal
 from robustmm.results import Number, Result
@@ -47,21 +47,21 @@ class ManifestFacts(Result):
     warnings: list[str]
 
 
-def check(
+def check_manifest(
     manifest: Manifest, modalities: list[Modality] | None = None, advance: Callable[[int], None] = lambda rows: None
 ) -> ManifestFacts:
     """Reads every cell. `modalities` say how; they are guessed from the cells where no recipe does."""
     warnings: list[str] = []
     if modalities is None:
-        modalities = guessed(manifest)
-        warnings = strays(manifest, modalities)
+        modalities = guess_modalities(manifest)
+        warnings = find_unreadable_columns(manifest, modalities)
     seen: dict[str, dict[str, list[int]]] = {m.name: {} for m in modalities}
     sizes: dict[str, Counter[str]] = {m.name: Counter() for m in modalities}
     absent: dict[str, Counter[str]] = {m.name: Counter() for m in modalities}
     broken: dict[str, Counter[str]] = {m.name: Counter() for m in modalities}
     bad: list[str] = []
     splits = manifest.columns["split"]
-    for rows, samples in stream(manifest, modalities, 64, "missing"):
+    for rows, samples in read_batches(manifest, modalities, 64, "missing"):
         bad += samples.bad
         for modality in modalities:
             for row, signal in zip(range(rows.start, rows.stop), samples.signals[modality.name], strict=True):
@@ -69,11 +69,11 @@ def check(
                     absent[modality.name][splits[row]] += 1
                     continue
                 seen[modality.name].setdefault(digest(signal), []).append(row)
-                sizes[modality.name][modality.size_of(manifest.column(modality.heading)[row], manifest.folder)] += 1
-                broken[modality.name]["not finite"] += not finite(signal)
-                broken[modality.name]["constant"] += constant(signal)
+                sizes[modality.name][modality.size_of(manifest.column(modality.column_name)[row], manifest.folder)] += 1
+                broken[modality.name]["not finite"] += not is_finite(signal)
+                broken[modality.name]["constant"] += is_constant(signal)
         advance(rows.stop - rows.start)
-    totals = manifest.splits()
+    totals = manifest.split_sizes()
     counts = Counter(zip(splits, manifest.labels, strict=True))
     order = class_names(manifest.labels)
     facts = ManifestFacts(
@@ -85,13 +85,13 @@ def check(
                 name=m.name,
                 kind=m.kind,
                 missing={split: absent[m.name][split] / total for split, total in totals.items()},
-                sizes=dict(sorted(sizes[m.name].items(), key=lambda item: numbers(item[0]))),
+                sizes=dict(sorted(sizes[m.name].items(), key=lambda item: size_sort_key(item[0]))),
                 not_finite=broken[m.name]["not finite"],
                 constant=broken[m.name]["constant"],
             )
             for m in modalities
         ],
-        metadata=[c for c in manifest.columns if c not in {*REQUIRED, *(m.heading for m in modalities)}],
+        metadata=[c for c in manifest.columns if c not in {*REQUIRED, *(m.column_name for m in modalities)}],
         duplicates=[
             Duplicate(modality=name, ids=[manifest.ids[r] for r in rows], splits=[splits[r] for r in rows])
             for name, found in seen.items()
@@ -101,10 +101,10 @@ def check(
         bad=bad,
         warnings=[],
     )
-    return facts.model_copy(update={"warnings": warnings + doubts(facts)})
+    return facts.model_copy(update={"warnings": warnings + find_warnings(facts)})
 
 
-def doubts(facts: ManifestFacts) -> list[str]:
+def find_warnings(facts: ManifestFacts) -> list[str]:
     """What a careful reader would object to before training on this."""
     found = [f'there is no split "{name}"' for name in ("train", "valid", "test") if name not in facts.splits]
     train = facts.splits.get("train", {})
@@ -124,7 +124,7 @@ def doubts(facts: ManifestFacts) -> list[str]:
     return found
 
 
-def numbers(size: str) -> list[float]:
+def size_sort_key(size: str) -> list[float]:
     """The numbers of a size, so that sizes sort as people expect."""
     return [float(n) for n in re.findall(r"[0-9.]*[0-9]", size)]
 
@@ -134,9 +134,9 @@ def digest(signal: Signal) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def finite(signal: Signal) -> bool:
+def is_finite(signal: Signal) -> bool:
     return isinstance(signal, str) or bool(np.isfinite(signal).all())
 
 
-def constant(signal: Signal) -> bool:
+def is_constant(signal: Signal) -> bool:
     return not signal.strip() if isinstance(signal, str) else bool(np.ptp(np.nan_to_num(signal)) == 0)

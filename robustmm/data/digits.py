@@ -28,28 +28,28 @@ RATE, SIDE = 8000, 16
 
 def write(directory: Path) -> Path:
     """The manifest of the data set in `directory`, which is new or empty, or holds exactly this data set already."""
-    directory, content = directory.absolute(), files()
-    if vacant(directory):
-        place(directory, content)
-    elif not holds(directory, content):
+    directory, content = directory.absolute(), build_files()
+    if is_vacant(directory):
+        write_folder(directory, content)
+    elif not has_files(directory, content):
         raise UsageError(f"{directory}: expected a new or empty folder for the digits, found something else there")
     return directory / "manifest.csv"
 
 
-def manifest() -> Path:
+def unpack_to_cache() -> Path:
     """The manifest of the data set in the user's cache: unpacked on first use, mended file by file when damaged."""
     archive = b"".join((ARCHIVE / name).read_bytes() for name in ("images.png", "clips.flac", "index.csv"))
     name = f"digits-{FORMAT}-{hashlib.sha256(archive).hexdigest()[:12]}"
-    directory, content = platformdirs.user_cache_path("robustmm") / name, files()
-    if vacant(directory):
-        place(directory, content)
+    directory, content = platformdirs.user_cache_path("robustmm") / name, build_files()
+    if is_vacant(directory):
+        write_folder(directory, content)
     for name, data in content.items():
-        if not same(directory / name, data):
-            mend(directory / name, data)
+        if not has_bytes(directory / name, data):
+            repair_file(directory / name, data)
     return directory / "manifest.csv"
 
 
-def files() -> dict[str, bytes]:
+def build_files() -> dict[str, bytes]:
     """Every file of the unpacked data set by its relative path."""
     with (ARCHIVE / "index.csv").open(newline="", encoding="utf-8") as file:
         index = list(csv.DictReader(file))
@@ -59,13 +59,13 @@ def files() -> dict[str, bytes]:
     content, table = dict[str, bytes](), ["id,split,label,speaker,image,audio\n"]
     for row, image in zip(index, images, strict=False):  # the last row of the sheet is filled up with blanks
         picture, clip = f"image/{row['id']}.png", f"audio/{row['id']}.wav"
-        content[picture] = png(image)
-        content[clip] = wav(sound[int(row["start"]) :][: int(row["length"])])
+        content[picture] = encode_png(image)
+        content[clip] = encode_wav(sound[int(row["start"]) :][: int(row["length"])])
         table.append(",".join((row["id"], row["split"], row["label"], row["speaker"], picture, clip)) + "\n")
     return content | {"manifest.csv": "".join(table).encode()}
 
 
-def png(image: NDArray[np.uint8]) -> bytes:
+def encode_png(image: NDArray[np.uint8]) -> bytes:
     """A grey image (H, W) as an uncompressed PNG file."""
     header = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 8, 0, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + line.tobytes() for line in image), 0)  # \0: a line without a filter
@@ -74,29 +74,29 @@ def png(image: NDArray[np.uint8]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
-def wav(sound: NDArray[np.int16]) -> bytes:
+def encode_wav(sound: NDArray[np.int16]) -> bytes:
     """A clip (T,) as a 16-bit PCM WAV file."""
     data = sound.astype("<i2").tobytes()
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16)
     return b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVE" + form + b"data" + struct.pack("<I", len(data)) + data
 
 
-def vacant(directory: Path) -> bool:
+def is_vacant(directory: Path) -> bool:
     return not os.path.lexists(directory) or (directory.is_dir() and not any(directory.iterdir()))
 
 
-def same(path: Path, data: bytes) -> bool:
+def has_bytes(path: Path, data: bytes) -> bool:
     return path.is_file() and path.read_bytes() == data
 
 
-def holds(directory: Path, content: dict[str, bytes]) -> bool:
+def has_files(directory: Path, content: dict[str, bytes]) -> bool:
     """Whether the folder holds these files and no others."""
     folders = (folder for folder in (directory, directory / "image", directory / "audio") if folder.is_dir())
     found = {path.relative_to(directory).as_posix() for folder in folders for path in folder.iterdir()}
-    return found == {"image", "audio", *content} and all(same(directory / name, content[name]) for name in content)
+    return found == {"image", "audio", *content} and all(has_bytes(directory / name, content[name]) for name in content)
 
 
-def mend(path: Path, data: bytes) -> None:
+def repair_file(path: Path, data: bytes) -> None:
     """Puts one file there at once: no reader sees half of it."""
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
@@ -107,7 +107,7 @@ def mend(path: Path, data: bytes) -> None:
         raise UsageError(f"{path}: the cached digits are damaged and cannot be mended ({e})") from e
 
 
-def place(directory: Path, content: dict[str, bytes]) -> None:
+def write_folder(directory: Path, content: dict[str, bytes]) -> None:
     """Puts the folder there at once: a killed process leaves no more than a hidden draft beside it."""
     draft = directory.with_name(f".{directory.name}-{uuid.uuid4().hex}")
     try:
@@ -119,7 +119,7 @@ def place(directory: Path, content: dict[str, bytes]) -> None:
             directory.rmdir()  # Windows does not rename onto an empty folder
         draft.rename(directory)
     except OSError as e:
-        if not holds(directory, content):  # it does when another process came first
+        if not has_files(directory, content):  # it does when another process came first
             raise UsageError(f"{directory}: the digits cannot be written there ({e}), choose another folder") from e
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -13,53 +13,61 @@ from numpy.typing import NDArray
 from robustmm.data.manifest import REQUIRED, Manifest
 from robustmm.errors import DataError, RobustmmError
 from robustmm.modalities import KINDS, Audio, Features, Image, Modality, Series, Text, Video
-from robustmm.modalities.audio import header
-from robustmm.modalities.base import array, existing, modality_name
-from robustmm.modalities.image import pixels
-from robustmm.modalities.series import table
+from robustmm.modalities.audio import read_header
+from robustmm.modalities.base import find_file, modality_name, read_array
+from robustmm.modalities.image import read_pixels
+from robustmm.modalities.series import read_csv
 
 T = TypeVar("T")
 
-LOOKED_AT = 24
+CELLS_PER_COLUMN = 24
 """Cells read per column."""
 
 MEDIA = {suffix for kind in KINDS.values() for suffix in kind.suffixes}
 
 
-def guessed(manifest: Manifest) -> list[Modality]:
+def guess_modalities(manifest: Manifest) -> list[Modality]:
     """A modality per column that looks like one; columns of short words and numbers are taken for metadata."""
     found: list[Modality] = []
     for column in manifest.columns:
-        cells = looked_at(manifest, column)
+        cells = sample_cells(manifest, column)
         name = modality_name(column, [m.name for m in found])
-        modality = _guess({"name": name, "column": "" if name == column else column}, cells, manifest.folder)
+        modality = _guess_modality({"name": name, "column": "" if name == column else column}, cells, manifest.folder)
         found += [modality] if modality is not None else []
     if not found:
-        listed = "; ".join(strays(manifest, [])) or f"found none in {', '.join(manifest.columns)}"
+        listed = "; ".join(find_unreadable_columns(manifest, [])) or f"found none in {', '.join(manifest.columns)}"
         raise DataError(f"{manifest.path} should have a column of paths or texts: {listed}")
     return found
 
 
-def looked_at(manifest: Manifest, column: str) -> list[str]:
+def sample_cells(manifest: Manifest, column: str) -> list[str]:
     """Some cells of a column, spread evenly; none of the columns that cannot be a modality."""
     cells = [cell for cell in manifest.columns[column] if cell and column not in REQUIRED]
-    return [cells[i * len(cells) // LOOKED_AT] for i in range(LOOKED_AT)] if len(cells) > LOOKED_AT else cells
+    return (
+        [cells[i * len(cells) // CELLS_PER_COLUMN] for i in range(CELLS_PER_COLUMN)]
+        if len(cells) > CELLS_PER_COLUMN
+        else cells
+    )
 
 
-def strays(manifest: Manifest, modalities: list[Modality]) -> list[str]:
+def find_unreadable_columns(manifest: Manifest, modalities: list[Modality]) -> list[str]:
     """Columns that name media files and are taken for metadata all the same, since none looked at can be read."""
-    taken = {m.heading for m in modalities}
-    paths = {c: cells for c in manifest.columns if c not in taken and suffix(cells := looked_at(manifest, c)) in MEDIA}
+    taken = {m.column_name for m in modalities}
+    paths = {
+        c: cells
+        for c in manifest.columns
+        if c not in taken and common_suffix(cells := sample_cells(manifest, c)) in MEDIA
+    }
     return [f'none of the files in column "{c}" can be read, such as {cells[0]}' for c, cells in paths.items()]
 
 
-def suffix(cells: list[str]) -> str:
+def common_suffix(cells: list[str]) -> str:
     """The commonest suffix."""
     every = Counter(PurePath(cell.partition(".npy#")[0] + ".npy" if ".npy#" in cell else cell).suffix for cell in cells)
     return every.most_common(1)[0][0].lower() if every else ""
 
 
-def _readable(read: Callable[[str, Path], T], cells: list[str], folder: Path) -> list[T]:
+def _read_cells(read: Callable[[str, Path], T], cells: list[str], folder: Path) -> list[T]:
     """What can be read of some cells: the check tells of the others, and they are no reason to guess otherwise."""
     found = []
     for cell in cells:
@@ -68,23 +76,25 @@ def _readable(read: Callable[[str, Path], T], cells: list[str], folder: Path) ->
     return found
 
 
-def _guess(base: dict[str, Any], cells: list[str], folder: Path) -> Modality | None:
-    kind = suffix(cells)
+def _guess_modality(base: dict[str, Any], cells: list[str], folder: Path) -> Modality | None:
+    kind = common_suffix(cells)
     if kind not in MEDIA:
         return Text(**base) if cells and np.mean([len(cell.split()) for cell in cells]) >= 3 else None
     if kind == ".npy":
-        arrays = [found for found in _readable(array, cells, folder) if found.size]
-        return _array(base, arrays) if arrays else None
+        arrays = [found for found in _read_cells(read_array, cells, folder) if found.size]
+        return _guess_array_modality(base, arrays) if arrays else None
     if kind in Image.suffixes:
-        pictures = _readable(pixels, cells[:4], folder) or _readable(pixels, cells[4:], folder)
-        return Image(**base, size=_size(pictures[0].shape, 224)) if pictures else None
-    files = _readable(existing, cells, folder)
+        pictures = _read_cells(read_pixels, cells[:4], folder) or _read_cells(read_pixels, cells[4:], folder)
+        return Image(**base, size=_shrink_size(pictures[0].shape, 224)) if pictures else None
+    files = _read_cells(find_file, cells, folder)
     if kind in Video.suffixes:
         return Video(**base, frames=16, size=(112, 112, 3)) if files else None
     if kind in Series.suffixes:
-        tables = [found for found in _readable(lambda cell, folder: table(folder / cell), cells, folder) if found.size]
-        return _array(base, tables) if tables else None
-    headers = _readable(lambda cell, folder: header(folder / cell), cells, folder)
+        tables = [
+            found for found in _read_cells(lambda cell, folder: read_csv(folder / cell), cells, folder) if found.size
+        ]
+        return _guess_array_modality(base, tables) if tables else None
+    headers = _read_cells(lambda cell, folder: read_header(folder / cell), cells, folder)
     if not headers:
         return None
     seconds = max(length / rate for length, rate in headers)
@@ -92,25 +102,25 @@ def _guess(base: dict[str, Any], cells: list[str], folder: Path) -> Modality | N
     return Audio(**base, rate=rate, seconds=min(600.0, max(1, ceil(100 * seconds - 1e-6)) / 100))
 
 
-def _array(base: dict[str, Any], arrays: list[NDArray[Any]]) -> Modality | None:
+def _guess_array_modality(base: dict[str, Any], arrays: list[NDArray[Any]]) -> Modality | None:
     first, steps = arrays[0], int(np.median([len(a) if a.ndim else 1 for a in arrays]))
     if first.ndim <= 1:
         same = all(a.shape == first.shape for a in arrays)
         return Features(**base, length=first.size) if same else Series(**base, steps=steps, channels=1)
     if first.dtype == np.uint8 and (first.ndim == 2 or (first.ndim == 3 and first.shape[2] in (1, 3, 4))):
-        return Image(**base, size=_size(first.shape, 224))
+        return Image(**base, size=_shrink_size(first.shape, 224))
     if first.dtype == np.uint8 and first.ndim in (3, 4):
-        return Video(**base, frames=min(16, len(first)), size=_size(first.shape[1:], 112))
+        return Video(**base, frames=min(16, len(first)), size=_shrink_size(first.shape[1:], 112))
     return Series(**base, steps=steps, channels=first.shape[1]) if first.ndim == 2 else None
 
 
-def _size(shape: tuple[int, ...], largest: int) -> tuple[int, int, Literal[1, 3]]:
+def _shrink_size(shape: tuple[int, ...], largest: int) -> tuple[int, int, Literal[1, 3]]:
     shrink = min(1.0, largest / max(shape[:2]))
     channels: Literal[1, 3] = 1 if len(shape) == 2 or shape[2] == 1 else 3
     return max(1, round(shape[0] * shrink)), max(1, round(shape[1] * shrink)), channels
 
 
-def recipe(modalities: list[Modality], manifest: str) -> dict[str, object]:
+def draft_recipe(modalities: list[Modality], manifest: str) -> dict[str, object]:
     """The tables of a recipe over these modalities: the dozen lines a user starts from."""
     tables = {}
     for m in modalities:

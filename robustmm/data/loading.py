@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.data.manifest import Manifest
-from robustmm.errors import DataError, known
+from robustmm.errors import DataError, suggest
 from robustmm.modalities import Modality, Signal
 
 OnBad = Literal["error", "missing"]
@@ -30,14 +30,14 @@ class Samples:
         return np.array(columns, dtype=bool).T.reshape(len(self.ids), len(columns))
 
 
-def read(manifest: Manifest, modalities: Sequence[Modality], on_bad: OnBad = "error") -> Samples:
+def read_samples(manifest: Manifest, modalities: Sequence[Modality], on_bad: OnBad = "error") -> Samples:
     """Every row of `manifest` as canonical signals. A cell that cannot be read raises DataError naming its row, or,
     with `on_bad="missing"`, is missing and told in `bad`; it is never silently a zero."""
     signals: dict[str, list[Signal | None]] = {}
     bad: list[str] = []
     with ThreadPoolExecutor(4) as pool:
         for modality in modalities:
-            name = modality.heading
+            name = modality.column_name
             cells = manifest.column(name)
 
             def one(row: int, modality: Modality = modality, cells: list[str] = cells) -> Signal | DataError | None:
@@ -51,7 +51,7 @@ def read(manifest: Manifest, modalities: Sequence[Modality], on_bad: OnBad = "er
             column: list[Signal | None] = []
             for row, found in enumerate(pool.map(one, range(len(manifest)))):
                 if isinstance(found, DataError):
-                    sentence = f"{manifest.where(row, name)}: {found}"
+                    sentence = f"{manifest.cell_location(row, name)}: {found}"
                     if on_bad == "error":
                         pool.shutdown(wait=False, cancel_futures=True)
                         raise DataError(sentence) from found
@@ -62,18 +62,18 @@ def read(manifest: Manifest, modalities: Sequence[Modality], on_bad: OnBad = "er
     return Samples(manifest.ids, signals, bad)
 
 
-def stream(
+def read_batches(
     manifest: Manifest, modalities: Sequence[Modality], size: int, on_bad: OnBad = "error"
 ) -> Iterator[tuple[slice, Samples]]:
     """`manifest` in consecutive batches, so that memory does not grow with its length."""
     for start in range(0, len(manifest), size):
         rows = slice(start, min(start + size, len(manifest)))
-        yield rows, read(manifest.take(list(range(rows.start, rows.stop))), modalities, on_bad)
+        yield rows, read_samples(manifest.take(list(range(rows.start, rows.stop))), modalities, on_bad)
 
 
-def fed(modality: Modality, signals: Sequence[Signal | None]) -> NDArray[Any]:
+def collate_signals(modality: Modality, signals: Sequence[Signal | None]) -> NDArray[Any]:
     """The graph's input (batch, *shape) for some signals, blanks where they are missing."""
-    out = np.broadcast_to(modality.blank(), (len(signals), *modality.shape)).copy()
+    out = np.broadcast_to(modality.blank_input(), (len(signals), *modality.shape)).copy()
     for row, signal in enumerate(signals):
         if signal is not None:
             out[row] = modality.feed(signal)
@@ -85,9 +85,8 @@ def targets(manifest: Manifest, classes: Sequence[str]) -> NDArray[np.int64]:
     number = {label: i for i, label in enumerate(classes)}
     for row, label in enumerate(manifest.labels):
         if label not in number:
-            raise DataError(
-                f'{manifest.where(row, "label")}: "{label}" is not a class of the model{known(label, classes)}'
-            )
+            where, hint = manifest.cell_location(row, "label"), suggest(label, classes)
+            raise DataError(f'{where}: "{label}" is not a class of the model{hint}')
     return np.array([number[label] for label in manifest.labels], dtype=np.int64)
 
 
@@ -113,7 +112,7 @@ class Split:
         return total.hexdigest()
 
 
-def loaded(
+def read_split(
     manifest: Manifest,
     modalities: Sequence[Modality],
     classes: Sequence[str],
@@ -123,13 +122,13 @@ def loaded(
 ) -> tuple[Split, list[Modality]]:
     """A whole split as arrays, and the modalities; with `fit`, fitted to it (scales, vocabularies)."""
     parts: list[Samples] = []
-    for rows, samples in stream(manifest, modalities, 256, on_bad):
+    for rows, samples in read_batches(manifest, modalities, 256, on_bad):
         parts.append(samples)
         advance(rows.stop - rows.start)
     columns = {m.name: [s for part in parts for s in part.signals[m.name]] for m in modalities}
     if fit:
-        modalities = [m.fitted([s for s in columns[m.name] if s is not None]) for m in modalities]
+        modalities = [m.fit_to([s for s in columns[m.name] if s is not None]) for m in modalities]
     present = np.concatenate([part.present() for part in parts])
-    inputs = {m.name: fed(m, columns.pop(m.name)) for m in modalities}
+    inputs = {m.name: collate_signals(m, columns.pop(m.name)) for m in modalities}
     bad = [sentence for part in parts for sentence in part.bad]
     return Split(manifest.ids, inputs, present, targets(manifest, classes), bad), list(modalities)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from robustmm.errors import DataError, known
+from robustmm.errors import DataError, suggest
 
 REQUIRED = ("id", "split", "label")
 FOLDER_KEY = b"robustmm.folder"
@@ -49,10 +49,10 @@ class Manifest:
     def column(self, name: str) -> list[str]:
         if name not in self.columns:
             others = [c for c in self.columns if c not in REQUIRED]
-            raise DataError(f'{self.path} has no column "{name}"{known(name, others)}')
+            raise DataError(f'{self.path} has no column "{name}"{suggest(name, others)}')
         return self.columns[name]
 
-    def splits(self) -> dict[str, int]:
+    def split_sizes(self) -> dict[str, int]:
         """Rows per split, in order of first appearance."""
         counts: dict[str, int] = {}
         for split in self.columns["split"]:
@@ -63,7 +63,7 @@ class Manifest:
         """The rows of one split, at most `limit` of them (spread evenly). Raises DataError when there are none."""
         rows = [i for i, split in enumerate(self.columns["split"]) if split == name]
         if not rows:
-            raise DataError(f'{self.path} has no rows in split "{name}"{known(name, self.splits())}')
+            raise DataError(f'{self.path} has no rows in split "{name}"{suggest(name, self.split_sizes())}')
         if limit is not None and limit < len(rows):
             rows = [rows[i * len(rows) // limit] for i in range(limit)]
         return self.take(rows)
@@ -72,7 +72,7 @@ class Manifest:
         columns = {name: [values[i] for i in rows] for name, values in self.columns.items()}
         return replace(self, columns=columns, lines=[self.lines[i] for i in rows])
 
-    def where(self, row: int, column: str) -> str:
+    def cell_location(self, row: int, column: str) -> str:
         """How messages name a cell."""
         return f"{self.path} line {self.lines[row]} (id {self.ids[row]!r}, {column})"
 
@@ -85,7 +85,7 @@ def class_names(labels: list[str]) -> list[str]:
     return sorted(distinct)
 
 
-def read(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
     """The manifest at `path` (a file, or a folder holding manifest.csv, .jsonl or .parquet)."""
     if path.is_dir():
         found = [path / f"manifest{suffix}" for suffix in READERS if (path / f"manifest{suffix}").is_file()]
@@ -106,11 +106,11 @@ def read(path: Path) -> Manifest:
             values.append(row.get(name, ""))
         lines.append(line)
     manifest = Manifest(path, columns, lines, _base(path))
-    _check(manifest)
+    _check_table(manifest)
     return manifest
 
 
-def _check(manifest: Manifest) -> None:
+def _check_table(manifest: Manifest) -> None:
     if not len(manifest):
         raise DataError(f"{manifest.path} has no rows")
     missing = [name for name in REQUIRED if name not in manifest.columns]
@@ -129,7 +129,7 @@ def _check(manifest: Manifest) -> None:
         seen[sample] = manifest.lines[row]
 
 
-def _csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     csv.field_size_limit(2**24)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -150,27 +150,33 @@ def _csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise DataError(f"{path} is not a UTF-8 CSV table ({error})") from error
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
-                row = json.loads(line, object_pairs_hook=_pairs)
+                row = json.loads(line, object_pairs_hook=_build_row)
                 if not isinstance(row, dict):
                     raise DataError(f"{path} line {number} should be a JSON object, found {type(row).__name__}")
-                yield number, {_cell(name, path, number): _cell(value, path, number) for name, value in row.items()}
+                yield (
+                    number,
+                    {
+                        _format_cell(name, path, number): _format_cell(value, path, number)
+                        for name, value in row.items()
+                    },
+                )
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, a number of thousands of digits
         raise DataError(f"{path} is not JSON Lines ({error})") from error
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _build_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs) or "" in dict(pairs):
         raise ValueError(f"a key twice or without a name: {', '.join(name for name, _ in pairs)}")
     return dict(pairs)
 
 
-def _parquet(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     import pyarrow
     import pyarrow.parquet
 
@@ -179,10 +185,10 @@ def _parquet(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is not a Parquet table ({error})") from error
     for number, row in enumerate(rows, 1):
-        yield number, {name: _cell(value, path, number) for name, value in row.items()}
+        yield number, {name: _format_cell(value, path, number) for name, value in row.items()}
 
 
-def _cell(value: Any, path: Path, line: int) -> str:
+def _format_cell(value: Any, path: Path, line: int) -> str:
     if value is None:
         return ""
     if not isinstance(value, (str, int, float, date, Decimal)):
@@ -203,4 +209,4 @@ def _base(path: Path) -> Path | None:
     return Path(stored.decode()) if stored else None
 
 
-READERS = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
+READERS = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}

@@ -11,15 +11,15 @@ from robustmm.conditions.plan import Plan
 from robustmm.data.loading import OnBad
 from robustmm.data.manifest import Manifest
 from robustmm.evaluation.attack_result import (
-    Applied,
+    AppliedCorruption,
     AttackResult,
     Change,
     ClassResult,
+    Contribution,
     Estimate,
     ModalityResult,
-    Ratio,
-    Reliance,
     Scores,
+    SnrSummary,
 )
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.evaluation.records import Records
@@ -45,10 +45,10 @@ def attack(
     (clean, attacked), bad = evaluate(
         session, manifest, [Condition("clean"), condition], seed=seed, on_bad=on_bad, batch=batch, advance=advance
     )
-    right = [classification.correct(r.probabilities, r.target) for r in (clean, attacked)]
-    surprise = [classification.surprise(r.probabilities, r.target) for r in (clean, attacked)]
+    right = [classification.correctness(r.probabilities, r.target) for r in (clean, attacked)]
+    surprise = [classification.sample_nll(r.probabilities, r.target) for r in (clean, attacked)]
     flipped = int((clean.probabilities.argmax(1) != attacked.probabilities.argmax(1)).sum())
-    before, after = reliance(session.names, clean, seed), reliance(session.names, attacked, seed)
+    before, after = contributions(session.names, clean, seed), contributions(session.names, attacked, seed)
     return AttackResult(
         robustmm=__version__,
         model=str(session.path),
@@ -72,9 +72,9 @@ def attack(
             ModalityResult(
                 name=m.name,
                 kind=m.kind,
-                noises=[applied(step, m.name) for step in plan.noises(m.name)],
-                missing=1 - plan.kept[:, i].mean(),
-                snr=ratio(attacked.snr[:, i], clean.present[:, i])
+                noises=[summarise_corruption(step, m.name) for step in plan.noises(m.name)],
+                missing=1 - plan.present[:, i].mean(),
+                snr=summarise_snr(attacked.snr[:, i], clean.present[:, i])
                 if m.kind == "audio" and plan.noises(m.name)
                 else None,
                 clean=before[i],
@@ -82,28 +82,30 @@ def attack(
             )
             for i, m in enumerate(session.modalities)
         ],
-        classes=by_class(session.classes, clean, attacked),
+        classes=compare_classes(session.classes, clean, attacked),
     )
 
 
-def applied(step: Step, modality: str) -> Applied:
+def summarise_corruption(step: Step, modality: str) -> AppliedCorruption:
     strength, unit = step.strength(modality)
-    return Applied(name=step.name, level=step.level, strength=strength, unit=unit, probability=step.probability)
+    return AppliedCorruption(
+        name=step.name, level=step.level, strength=strength, unit=unit, probability=step.probability
+    )
 
 
-def ratio(snr: NDArray[np.float64], here: NDArray[np.bool_]) -> Ratio:
+def summarise_snr(snr: NDArray[np.float64], here: NDArray[np.bool_]) -> SnrSummary:
     """The ratios of one modality (samples,) where it is here."""
     changed = snr[here & ~np.isnan(snr)]
     median, low, high = (
         np.quantile(changed, [0.5, 0.05, 0.95], method="nearest") if len(changed) else [float("nan")] * 3
     )
-    return Ratio(median=median, low=low, high=high, changed=len(changed), unchanged=int(here.sum()) - len(changed))
+    return SnrSummary(median=median, low=low, high=high, changed=len(changed), unchanged=int(here.sum()) - len(changed))
 
 
 def scores(records: Records) -> Scores:
     p, y = records.probabilities, records.target
     return Scores(
-        accuracy=proportion(int(classification.correct(p, y).sum()), len(y)),
+        accuracy=proportion(int(classification.correctness(p, y).sum()), len(y)),
         macro_f1=classification.macro_f1(p, y),
         nll=classification.nll(p, y),
         ece=classification.ece(p, y),
@@ -119,27 +121,27 @@ def proportion(successes: int, n: int) -> Estimate:
     return Estimate(value=successes / n, low=low, high=high)
 
 
-def mean(values: ArrayLike, seed: int) -> list[Estimate]:
+def bootstrap_means(values: ArrayLike, seed: int) -> list[Estimate]:
     """Bootstrap estimates of the column means of (samples, column)."""
     found = statistics.bootstrap_mean(values, seed=seed)
     return [Estimate(value=v, low=low, high=h) for v, low, h in zip(*(np.atleast_1d(x) for x in found), strict=True)]
 
 
-def reliance(names: Sequence[str], records: Records, seed: int) -> list[Reliance]:
+def contributions(names: Sequence[str], records: Records, seed: int) -> list[Contribution]:
     """What each modality contributes under one condition. Leave-one-out counts samples that have the modality."""
-    right = classification.correct(records.probabilities, records.target)
-    phi, log_phi = mean(records.phi_accuracy, seed), mean(records.phi_log_probability, seed)
+    right = classification.correctness(records.probabilities, records.target)
+    phi, log_phi = bootstrap_means(records.phi_accuracy, seed), bootstrap_means(records.phi_log_probability, seed)
     shares = contribution.shares(records.phi_accuracy.mean(0))
     log_shares = contribution.shares(records.phi_log_probability.mean(0))
     nothing = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
     found = []
     for m in range(len(names)):
         rows = records.present[:, m]
-        lost = mean((right - records.without[:, m])[rows], seed)[0] if rows.any() else nothing
+        lost = bootstrap_means((right - records.leave_one_out_correct[:, m])[rows], seed)[0] if rows.any() else nothing
         found.append(
-            Reliance(
+            Contribution(
                 present=rows.mean(),
-                solo=proportion(int(records.solo[rows, m].sum()), int(rows.sum())),
+                solo=proportion(int(records.unimodal_correct[rows, m].sum()), int(rows.sum())),
                 leave_one_out=lost,
                 accuracy=phi[m],
                 accuracy_share=shares[m],
@@ -150,8 +152,8 @@ def reliance(names: Sequence[str], records: Records, seed: int) -> list[Reliance
     return found
 
 
-def by_class(classes: Sequence[str], clean: Records, attacked: Records) -> list[ClassResult]:
-    before, after = (classification.per_class(r.probabilities, r.target) for r in (clean, attacked))
+def compare_classes(classes: Sequence[str], clean: Records, attacked: Records) -> list[ClassResult]:
+    before, after = (classification.class_scores(r.probabilities, r.target) for r in (clean, attacked))
     return [
         ClassResult(
             label=label,

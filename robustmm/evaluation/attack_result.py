@@ -29,7 +29,7 @@ class Scores(Result):
     brier: Number
 
 
-class Reliance(Result):
+class Contribution(Result):
     """How much of the answers rests on one modality under one condition.
 
     `solo`: accuracy from it alone. `leave_one_out`: accuracy lost without it. `accuracy` and `log_probability`: exact
@@ -45,7 +45,7 @@ class Reliance(Result):
     log_probability_share: Number
 
 
-class Applied(Result):
+class AppliedCorruption(Result):
     """A corruption as it met one modality: the level and its physical strength."""
 
     name: str
@@ -55,7 +55,7 @@ class Applied(Result):
     probability: Number = Field(description="with which a sample meets it")
 
 
-class Ratio(Result):
+class SnrSummary(Result):
     """Signal-to-noise ratios achieved, in dB, over the clips that were changed: what was changed counts as noise. Clips
     that stayed as they were (silence has no ratio) are counted and not in it."""
 
@@ -69,11 +69,11 @@ class Ratio(Result):
 class ModalityResult(Result):
     name: str
     kind: str
-    noises: list[Applied]
+    noises: list[AppliedCorruption]
     missing: Number = Field(description="share of the samples that lack it under the condition's missing pattern")
-    snr: Ratio | None = Field(description="what the corruptions achieved on audio; null for other kinds")
-    clean: Reliance
-    attacked: Reliance
+    snr: SnrSummary | None = Field(description="what the corruptions achieved on audio; null for other kinds")
+    clean: Contribution
+    attacked: Contribution
 
 
 class ClassResult(Result):

@@ -10,7 +10,7 @@ import numpy as np
 
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.plan import Plan
-from robustmm.data.loading import OnBad, fed, read
+from robustmm.data.loading import OnBad, collate_signals, read_samples
 from robustmm.data.manifest import Manifest
 from robustmm.evaluation.subsets import ORDERS
 from robustmm.metrics import contribution
@@ -18,7 +18,7 @@ from robustmm.runtime.session import Session
 
 T = TypeVar("T")
 
-PROBE = 16
+TIMED_SAMPLES = 16
 """Samples an encoder is timed on; each condition's corruption is timed on one."""
 
 
@@ -33,15 +33,17 @@ class Cost:
     seconds: float
 
 
-def cost(session: Session, manifest: Manifest, conditions: Sequence[Condition], on_bad: OnBad = "error") -> Cost:
+def estimate_cost(
+    session: Session, manifest: Manifest, conditions: Sequence[Condition], on_bad: OnBad = "error"
+) -> Cost:
     """The cost of `conditions` and the clean pass over the rows of `manifest`."""
     M = len(session.names)
-    some = manifest.take(list(range(min(PROBE, len(manifest)))))
-    samples, spent = _timed(lambda: read(some, session.modalities, on_bad))
-    inputs = {m.name: fed(m, samples.signals[m.name]) for m in session.modalities}
+    some = manifest.take(list(range(min(TIMED_SAMPLES, len(manifest)))))
+    samples, spent = _time_call(lambda: read_samples(some, session.modalities, on_bad))
+    inputs = {m.name: collate_signals(m, samples.signals[m.name]) for m in session.modalities}
     z = session.embeddings(inputs, len(some))  # the first call allocates
-    encoding = {name: _timed(partial(session.embed, name, x))[1] for name, x in inputs.items()}
-    decoding = _timed(lambda: session.decode(z, np.ones((len(some), M), bool)))[1]
+    encoding = {name: _time_call(partial(session.embed, name, x))[1] for name, x in inputs.items()}
+    decoding = _time_call(lambda: session.decode(z, np.ones((len(some), M), bool)))[1]
     coalitions = 2**M if contribution.EXACT_LIMIT >= M else 2 * M + 2 + ORDERS * M
     parts = {(name, "") for name in session.names}
     spent += sum(encoding.values())
@@ -50,9 +52,9 @@ def cost(session: Session, manifest: Manifest, conditions: Sequence[Condition], 
         for m in session.modalities:
             if (part := (m.name, plan.key(m.name))) not in parts:
                 parts.add(part)
-                strike = plan.struck(m)
+                strike = plan.build_corrupter(m)
                 for row in (0, len(some) - 1):  # the first call imports what few corruptions need
-                    seconds = _timed(partial(strike, row, some.ids[row], samples.signals[m.name][row]))[1]
+                    seconds = _time_call(partial(strike, row, some.ids[row], samples.signals[m.name][row]))[1]
                 spent += seconds * len(some) + encoding[m.name]
     decodings = coalitions * (1 + len(conditions))
     encodings = {name: sum(part[0] == name for part in parts) for name in session.names}
@@ -60,6 +62,6 @@ def cost(session: Session, manifest: Manifest, conditions: Sequence[Condition], 
     return Cost(len(conditions), encodings, decodings, len(manifest), spent * len(manifest) / len(some))
 
 
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
+def _time_call(work: Callable[[], T]) -> tuple[T, float]:
     began = time.perf_counter()
     return work(), time.perf_counter() - began

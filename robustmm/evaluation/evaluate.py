@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.plan import Plan
-from robustmm.data.loading import OnBad, Samples, fed, read, targets
+from robustmm.data.loading import OnBad, Samples, collate_signals, read_samples, targets
 from robustmm.data.manifest import Manifest
-from robustmm.evaluation.records import Records, joined
-from robustmm.evaluation.subsets import Baseline, recorded
+from robustmm.evaluation.records import Records, join_records
+from robustmm.evaluation.subsets import Baseline, evaluate_subsets
 from robustmm.modalities import Signal
 from robustmm.runtime.session import Session
 
-AHEAD = 2
+PREFETCH = 2
 """Corruptions that are at work while an encoder runs."""
 
-Part = tuple[str, str]
+EmbeddingKey = tuple[str, str]
 """A modality, and what happens to its signals: the key of its plan."""
 
 
 @dataclass(frozen=True)
-class Encoded:
+class Encoding:
     """The samples' embeddings of one modality, struck in one way."""
 
     z: NDArray[np.float32]
     unchanged: NDArray[np.bool_]  # (samples,): bit-identical to the clean signal
-    snr: NDArray[np.float64]  # (samples,), see `achieved`; NaN for all but audio
+    snr: NDArray[np.float64]  # (samples,), see `signal_to_noise`; NaN for all but audio
 
 
 class Evaluation:
@@ -54,25 +54,25 @@ class Evaluation:
         self.target = targets(manifest, session.classes)
 
     def read(self, rows: Sequence[int]) -> Samples:
-        return read(self.manifest.take(list(rows)), self.session.modalities, self.on_bad)
+        return read_samples(self.manifest.take(list(rows)), self.session.modalities, self.on_bad)
 
     def records(
-        self, rows: Sequence[int], samples: Samples, numbers: Sequence[int], crossed: bool = False
+        self, rows: Sequence[int], samples: Samples, numbers: Sequence[int], emap: bool = False
     ) -> Iterator[tuple[int, Records]]:
         """The records of these rows, whose samples were read, under the conditions of these numbers, in order."""
         here, index = samples.present(), np.array(rows, dtype=np.int64)
         wanted = {k: [(name, self.plans[k].key(name)) for name in self.session.names] for k in numbers}
         uses = Counter(part for parts in wanted.values() for part in parts)
-        held: dict[Part, Encoded] = {}
-        with ThreadPoolExecutor(AHEAD) as pool:
-            coming = self._encoded(pool, wanted, rows, samples)
+        held: dict[EmbeddingKey, Encoding] = {}
+        with ThreadPoolExecutor(PREFETCH) as pool:
+            coming = self._encode(pool, wanted, rows, samples)
             for number, parts in wanted.items():
                 while not held.keys() >= set(parts):  # they come in the order in which they are wanted
                     held.update([next(coming)])
                 plan, chosen = self.plans[number], {part[0]: held[part] for part in parts}
-                found = recorded(
-                    self.session, samples.ids, {name: e.z for name, e in chosen.items()}, plan.told(here, index),
-                    self.target[index], baseline=self.baseline, crossed=crossed,
+                found = evaluate_subsets(
+                    self.session, samples.ids, {name: e.z for name, e in chosen.items()},
+                    plan.presence_mask(here, index), self.target[index], baseline=self.baseline, emap=emap,
                 )  # fmt: skip
                 struck = [e.unchanged for name, e in chosen.items() if plan.noises(name)]
                 found.untouched = int(np.all(struck, axis=0).sum()) if struck else 0
@@ -81,30 +81,30 @@ class Evaluation:
                 held = {part: e for part, e in held.items() if uses[part]}
                 yield number, found
 
-    def _encoded(
-        self, pool: ThreadPoolExecutor, wanted: dict[int, list[Part]], rows: Sequence[int], samples: Samples
-    ) -> Iterator[tuple[Part, Encoded]]:
+    def _encode(
+        self, pool: ThreadPoolExecutor, wanted: dict[int, list[EmbeddingKey]], rows: Sequence[int], samples: Samples
+    ) -> Iterator[tuple[EmbeddingKey, Encoding]]:
         """Every part once, in the order of first use; while one is encoded, the next are being struck."""
         plans = {part: self.plans[k] for k, parts in reversed(wanted.items()) for part in parts}
         order = list(dict.fromkeys(part for parts in wanted.values() for part in parts))
-        jobs: deque[tuple[Part, Callable[[], list[Signal | None]]]] = deque()
-        for part in [*order, *[None] * AHEAD]:
+        jobs: deque[tuple[EmbeddingKey, Callable[[], list[Signal | None]]]] = deque()
+        for part in [*order, *[None] * PREFETCH]:
             if part:
-                jobs.append((part, pool.submit(self._struck, plans[part], part, rows, samples).result))
-            if len(jobs) > AHEAD or (part is None and jobs):
+                jobs.append((part, pool.submit(self._corrupt, plans[part], part, rows, samples).result))
+            if len(jobs) > PREFETCH or (part is None and jobs):
                 (name, key), result = jobs.popleft()
                 modality, given, noisy = self.session.modality(name), samples.signals[name], result()
-                unchanged = np.array([same(a, b) for a, b in zip(noisy, given, strict=True)], dtype=bool)
+                unchanged = np.array([is_same_signal(a, b) for a, b in zip(noisy, given, strict=True)], dtype=bool)
                 snr = np.full(len(rows), np.nan)
                 if key and modality.kind == "audio":
-                    snr[:] = [achieved(a, b) for a, b in zip(given, noisy, strict=True)]
-                yield (name, key), Encoded(self.session.embed(name, fed(modality, noisy)), unchanged, snr)
+                    snr[:] = [signal_to_noise(a, b) for a, b in zip(given, noisy, strict=True)]
+                yield (name, key), Encoding(self.session.embed(name, collate_signals(modality, noisy)), unchanged, snr)
 
-    def _struck(self, plan: Plan, part: Part, rows: Sequence[int], samples: Samples) -> list[Signal | None]:
+    def _corrupt(self, plan: Plan, part: EmbeddingKey, rows: Sequence[int], samples: Samples) -> list[Signal | None]:
         given = samples.signals[part[0]]
         if not part[1]:
             return given
-        strike = plan.struck(self.session.modality(part[0]))
+        strike = plan.build_corrupter(self.session.modality(part[0]))
         return [strike(row, sample, signal) for row, sample, signal in zip(rows, samples.ids, given, strict=True)]
 
 
@@ -130,19 +130,19 @@ def evaluate(
         for number, records in evaluation.records(rows, samples, range(len(conditions))):
             collected[number].append(records)
             advance(len(rows))
-    return [joined(parts) for parts in collected], bad
+    return [join_records(parts) for parts in collected], bad
 
 
-def achieved(clean: Signal | None, noisy: Signal | None) -> float:
+def signal_to_noise(clean: Signal | None, noisy: Signal | None) -> float:
     """The signal-to-noise ratio of a clip in dB, what was changed counted as noise: NaN where nothing was, and minus
     infinity for silence that is silent no more."""
-    if clean is None or noisy is None or same(clean, noisy):
+    if clean is None or noisy is None or is_same_signal(clean, noisy):
         return float("nan")
     power, noise = (float(np.mean(np.square(x, dtype=np.float64))) for x in (clean, np.subtract(noisy, clean)))
     return 10 * math.log10(power / noise) if power else -math.inf
 
 
-def same(a: Signal | None, b: Signal | None) -> bool:
+def is_same_signal(a: Signal | None, b: Signal | None) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a is b or np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
     return a is b or (isinstance(a, str) and a == b)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from robustmm.data.loading import fed
-from robustmm.errors import DataError, UsageError, known
-from robustmm.metrics.classification import FLOOR
-from robustmm.metrics.contribution import shapley, shares, subsets
+from robustmm.data.loading import collate_signals
+from robustmm.errors import DataError, UsageError, suggest
+from robustmm.metrics.classification import MIN_PROBABILITY
+from robustmm.metrics.contribution import shapley, shares, subset_masks
 from robustmm.results import Number, Result
 from robustmm.runtime.session import Session
 
@@ -43,24 +43,24 @@ def predict(session: Session, cells: Mapping[str, str]) -> Prediction:
     """The model's answer to one sample given as files (or text) by modality; what is left out is missing."""
     for name in cells:
         if name not in session.names:
-            raise UsageError(f'the model has no modality "{name}"{known(name, session.names)}')
+            raise UsageError(f'the model has no modality "{name}"{suggest(name, session.names)}')
     if not cells:
         raise UsageError(f"at least one of --{', --'.join(session.names)} should be given")
     inputs = {}
     for name, cell in cells.items():
         modality = session.modality(name)
         try:
-            inputs[name] = fed(modality, [modality.read(cell, Path())])
+            inputs[name] = collate_signals(modality, [modality.read(cell, Path())])
         except DataError as error:
             raise DataError(f"--{name}: {error}") from error
     M = len(session.names)
     present = np.array([name in cells for name in session.names])
     z = session.embeddings(inputs, 1)
-    masks = subsets(M) & present
+    masks = subset_masks(M) & present
     p = session.decode({name: np.repeat(part, len(masks), 0) for name, part in z.items()}, masks)
     p = np.where(masks.any(1)[:, None], p, session.prior)
     answer = int(p[-1].argmax())
-    phi = shapley(np.log(np.maximum(p[:, answer], FLOOR)))
+    phi = shapley(np.log(np.maximum(p[:, answer], MIN_PROBABILITY)))
     order = np.argsort(-p[-1], kind="stable")
     return Prediction(
         model=str(session.path),

@@ -21,10 +21,12 @@ class Records:
     probabilities: Array  # (samples, class)
     phi_log_probability: Array  # (samples, modality)
     phi_accuracy: Array  # (samples, modality)
-    solo: Array  # (samples, modality): 1 where right from this modality alone
-    without: Array  # (samples, modality): 1 where right without this modality
-    empty: Array  # (samples, 2): worth of the empty set in both games
-    right: NDArray[np.bool_]  # (samples, 2**modality): from each subset, the empty one first; no columns unless exact
+    unimodal_correct: Array  # (samples, modality): 1 where right from this modality alone
+    leave_one_out_correct: Array  # (samples, modality): 1 where right without this modality
+    empty_value: Array  # (samples, 2): worth of the empty set in both games
+    subset_correct: NDArray[
+        np.bool_
+    ]  # (samples, 2**modality): from each subset, the empty one first; no columns unless exact
     interaction: Array  # (samples, pair): Shapley interaction of correctness, pairs as itertools.combinations has them
     additive: Array  # (samples,): 1 where the additive projection is right, NaN where it was not asked for
     information: Array  # (samples, modality): share of log p(true class), where nothing known is worth log 1/classes
@@ -50,14 +52,14 @@ ARRAYS = tuple(f.name for f in fields(Records) if f.name not in ("ids", "residua
 FACTS = ("residual", "untouched", "exact")
 
 
-def load(file: IO[bytes]) -> Records:
+def load_records(file: IO[bytes]) -> Records:
     """What `Records.write` wrote. Raises ValueError, KeyError, OSError or zipfile.BadZipFile for anything else."""
     with np.load(file, allow_pickle=False) as found:
         facts = {name: found[name].item() for name in FACTS}
         return Records(found["ids"].tolist(), **{name: found[name] for name in ARRAYS}, **facts)
 
 
-def joined(parts: Sequence[Records]) -> Records:
+def join_records(parts: Sequence[Records]) -> Records:
     """Batches in order, as one."""
     return Records(
         ids=[sample for part in parts for sample in part.ids],

@@ -13,41 +13,41 @@ if TYPE_CHECKING:
 EMBEDDED = "digits"
 
 
-def located(name: str, beside: Path) -> Path:
+def resolve_manifest(name: str, beside: Path) -> Path:
     """The manifest called `digits` (unpacked on first use), or a path relative to the file that names it."""
     if name == EMBEDDED:
         from robustmm.data import digits
 
-        return digits.manifest()
+        return digits.unpack_to_cache()
     return beside.parent / name
 
 
-def given(manifest: Path) -> Path:
+def resolve_option(manifest: Path) -> Path:
     """What a user names on the command line: `digits`, or a path relative to where they are."""
-    return located(EMBEDDED, manifest) if str(manifest) == EMBEDDED else manifest
+    return resolve_manifest(EMBEDDED, manifest) if str(manifest) == EMBEDDED else manifest
 
 
-def of_recipe(recipe: Recipe, path: Path, data: Path | None) -> Path:
+def find_recipe_manifest(recipe: Recipe, path: Path, data: Path | None) -> Path:
     """What `train` reads: --data, or the recipe's own."""
     if data is not None:
-        return given(data)
+        return resolve_option(data)
     if not recipe.data.manifest:
         source = f" of {recipe.data.source}" if recipe.data.source else ""
         raise UsageError(f"{path} names no manifest; give yours{source} with --data MANIFEST")
-    return located(recipe.data.manifest, path)
+    return resolve_manifest(recipe.data.manifest, path)
 
 
-def of_model(session: "Session", data: Path | None) -> Path:
+def find_model_manifest(session: "Session", data: Path | None) -> Path:
     """What `attack` reads: --data, or what the run beside the model was trained on."""
     if data is not None:
-        return given(data)
+        return resolve_option(data)
     if session.facts["manifest"] is None:
         raise UsageError(f"{session.path} was made by other tools, so its data is not known; give --data MANIFEST")
     if session.facts["manifest"] == EMBEDDED:
-        return located(EMBEDDED, session.path)
+        return resolve_manifest(EMBEDDED, session.path)
     run = Run(session.path.parent)
     if (run.folder / "run.json").is_file():
-        manifest = Path(run.facts()["manifest"])
+        manifest = Path(run.read_facts()["manifest"])
         if manifest.is_file():
             return manifest
         raise UsageError(f"{session.path} was trained on {manifest}, which is no longer there; give --data MANIFEST")

@@ -9,13 +9,13 @@ from scipy.special import entr
 
 from robustmm.evaluation.records import Array, Records
 from robustmm.metrics import contribution
-from robustmm.metrics.classification import FLOOR
+from robustmm.metrics.classification import MIN_PROBABILITY
 from robustmm.metrics.interaction import additive_projection
 from robustmm.runtime.session import Embeddings, Session
 
 ORDERS = 32
 """Sampled orders (antithetic) where modalities are too many for exact contributions."""
-PARTNERS = 32
+EMAP_SAMPLES = 32
 """Samples that are crossed with each other for the additive projection."""
 
 Baseline = Literal["masked", "mean", "permuted"]
@@ -23,7 +23,7 @@ Baseline = Literal["masked", "mean", "permuted"]
 sample's, and it is not. The last two are of the samples recorded together."""
 
 
-def recorded(
+def evaluate_subsets(
     session: Session,
     ids: list[str],
     z: Embeddings,
@@ -31,11 +31,15 @@ def recorded(
     target: NDArray[np.int64],
     *,
     baseline: Baseline = "masked",
-    crossed: bool = False,
+    emap: bool = False,
 ) -> Records:
     """Full prediction and contributions of some samples; with `crossed`, also of their additive projection."""
     M, n = len(session.names), len(target)
-    others = {} if baseline == "masked" else {m: stand_ins(z[m], present[:, i], baseline) for i, m in _named(session)}
+    others = (
+        {}
+        if baseline == "masked"
+        else {m: baseline_embeddings(z[m], present[:, i], baseline) for i, m in _enumerate_modalities(session)}
+    )
 
     def decode(masks: NDArray[np.bool_]) -> Array:
         """(coalition, sample, class) for coalitions (coalition, M), each cut to what is present."""
@@ -45,44 +49,44 @@ def recorded(
         parts = []
         for start in range(0, len(rows), session.decodes):
             some = slice(start, start + session.decodes)
-            parts.append(session.decode(_mixed(session, z, others, rows[some], inside[some]), told[some]))
+            parts.append(session.decode(_mix_embeddings(session, z, others, rows[some], inside[some]), told[some]))
         return np.concatenate(parts).reshape(len(masks), n, -1)
 
-    def informed(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def has_input(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """(coalition, sample): whether anything is left to answer from."""
         if baseline == "masked":
             return np.asarray((masks[:, None] & present).any(-1))
         return np.tile(present.any(-1), (len(masks), 1))
 
-    def games(masks: NDArray[np.bool_], p: Array) -> Array:
+    def subset_values(masks: NDArray[np.bool_], p: Array) -> Array:
         """(coalition, sample, 2): log p(true class) and correctness; the prior's where nothing is present."""
-        p = np.where(informed(masks)[..., None], p, session.prior)
+        p = np.where(has_input(masks)[..., None], p, session.prior)
         true = np.take_along_axis(p, np.broadcast_to(target, p.shape[:2])[..., None], -1)[..., 0]
-        return np.stack([np.log(np.maximum(true, FLOOR)), p.argmax(-1) == target], -1)
+        return np.stack([np.log(np.maximum(true, MIN_PROBABILITY)), p.argmax(-1) == target], -1)
 
     exact = contribution.EXACT_LIMIT >= M
     one = np.eye(M, dtype=bool)
     if exact:
-        masks = contribution.subsets(M)
+        masks = contribution.subset_masks(M)
         p = decode(masks)
-        worth = games(masks, p)  # (2**M, samples, 2)
+        worth = subset_values(masks, p)  # (2**M, samples, 2)
         phi = contribution.shapley(np.moveaxis(worth, 0, -1))  # (samples, 2, M)
         right = worth[..., 1].T
         first, second = np.triu_indices(M, 1)
-        interaction = contribution.interaction(right)[:, first, second]
-        uniform = np.where(informed(masks), worth[..., 0], -np.log(len(session.classes))).T
+        interaction = contribution.shapley_interaction(right)[:, first, second]
+        uniform = np.where(has_input(masks), worth[..., 0], -np.log(len(session.classes))).T
         information = contribution.shapley(uniform)
         alone = 1 << np.arange(M)
         solo, without, ends = worth[alone, :, 1].T, worth[2**M - 1 - alone, :, 1].T, worth[[0, -1]]
     else:
-        phi = contribution.shapley_sampled(lambda m: games(m, decode(m)), M, orders=ORDERS, seed=0)
+        phi = contribution.shapley_sampled(lambda m: subset_values(m, decode(m)), M, orders=ORDERS, seed=0)
         masks, alone = np.concatenate([np.zeros((1, M), bool), one, ~one, np.ones((1, M), bool)]), 1 + np.arange(M)
         p = decode(masks)
-        worth = games(masks, p)
+        worth = subset_values(masks, p)
         interaction, information = np.full((n, M * (M - 1) // 2), np.nan), np.full((n, M), np.nan)
         right = np.zeros((n, 0))
         solo, without, ends = worth[alone, :, 1].T, worth[M + 1 : -1, :, 1].T, worth[[0, -1]]
-    additive = projected(session, z, present, target) if crossed and M > 1 else np.full(n, np.nan)
+    additive = emap_correct(session, z, present, target) if emap and M > 1 else np.full(n, np.nan)
     singly = p[alone].clip(min=0)  # (modality, sample, class)
     certainty = np.where(present, 1 - entr(singly).sum(-1).T / np.log(max(2, len(session.classes))), np.nan)
     residual = float(np.abs(phi.sum(-1) - (ends[1] - ends[0])).max())
@@ -93,7 +97,7 @@ def recorded(
     )  # fmt: skip
 
 
-def stand_ins(z: NDArray[Any], here: NDArray[np.bool_], baseline: Baseline) -> NDArray[Any]:
+def baseline_embeddings(z: NDArray[Any], here: NDArray[np.bool_], baseline: Baseline) -> NDArray[Any]:
     """What stands for a modality outside a subset, sample by sample: the mean over the samples that have it, or that
     of the next sample that has it."""
     out = z.copy()
@@ -102,13 +106,13 @@ def stand_ins(z: NDArray[Any], here: NDArray[np.bool_], baseline: Baseline) -> N
     return out
 
 
-def projected(
+def emap_correct(
     session: Session, z: Embeddings, present: NDArray[np.bool_], target: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """(sample,): 1 where the additive projection (EMAP) of the first `PARTNERS` complete samples is right, else 0; NaN
-    for the other samples."""
+    """(sample,): 1 where the additive projection (EMAP) of the first `EMAP_SAMPLES` complete samples is right, else 0;
+    NaN for the other samples."""
     out = np.full(len(target), np.nan)
-    rows = np.flatnonzero(present.all(1))[:PARTNERS]
+    rows = np.flatnonzero(present.all(1))[:EMAP_SAMPLES]
     if not len(rows):
         return out
     own, other = np.repeat(rows, len(rows)), np.tile(rows, len(rows))
@@ -119,22 +123,22 @@ def projected(
         for start in range(0, len(own), session.decodes):
             some = slice(start, start + session.decodes)
             mixed = {m: z[m][own[some] if m == name else other[some]] for m in session.names}
-            parts.append(np.log(np.maximum(session.decode(mixed, everything[some]), FLOOR)))
+            parts.append(np.log(np.maximum(session.decode(mixed, everything[some]), MIN_PROBABILITY)))
         cross.append(np.concatenate(parts).reshape(len(rows), len(rows), -1))
     out[rows] = additive_projection(np.stack(cross)).argmax(-1) == target[rows]
     return out
 
 
-def _named(session: Session) -> list[tuple[int, str]]:
+def _enumerate_modalities(session: Session) -> list[tuple[int, str]]:
     return list(enumerate(session.names))
 
 
-def _mixed(
+def _mix_embeddings(
     session: Session, z: Embeddings, others: Mapping[str, NDArray[Any]], rows: NDArray[Any], inside: NDArray[np.bool_]
 ) -> dict[str, NDArray[Any]]:
     """Every modality's embedding of these rows, replaced by its stand-in outside the coalition."""
     mixed = {}
-    for m, name in _named(session):
+    for m, name in _enumerate_modalities(session):
         own = z[name][rows]
         if name in others:
             held = inside[:, m].reshape(-1, *[1] * (own.ndim - 1))

@@ -16,24 +16,24 @@ from torch import Tensor, nn
 
 from robustmm import runs
 from robustmm.config.recipe import Recipe
-from robustmm.data.loading import loaded
-from robustmm.data.manifest import read
+from robustmm.data.loading import read_split
+from robustmm.data.manifest import read_manifest
 from robustmm.errors import DataError
 from robustmm.evaluation.source import EMBEDDED
-from robustmm.exporting.parity import Proof, proof
-from robustmm.exporting.precision import half, int8
-from robustmm.methods import method
+from robustmm.exporting.parity import Proof, prove_parity
+from robustmm.exporting.precision import convert_fp16, quantise_int8
+from robustmm.methods import build_method
 from robustmm.modalities import AnyModality, Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.runs import Run
 from robustmm.runtime.session import FORMAT, METADATA
 from robustmm.training import checkpoint
-from robustmm.training.build import fused_model
+from robustmm.training.build import build_model
 
 OPSET = 20
 
 
-class Graph(nn.Module):
+class ExportGraph(nn.Module):
     """What is exported: every z by its own encoder alone, then one decode of them all."""
 
     def __init__(self, model: FusionModel) -> None:
@@ -46,14 +46,14 @@ class Graph(nn.Module):
         return logits, logits.softmax(-1), *z
 
 
-def trained(run: Run) -> tuple[FusionModel, list[Modality]]:
+def rebuild_model(run: Run) -> tuple[FusionModel, list[Modality]]:
     """A finished run's model, rebuilt from its folder."""
-    facts = run.facts()
+    facts = run.read_facts()
     recipe = Recipe.model_validate(facts["recipe"])
     modalities: list[Modality] = list(TypeAdapter(list[AnyModality]).validate_python(facts["modalities"]))
-    model = fused_model(recipe, modalities, len(facts["classes"]))
-    chosen = method(recipe.method_name, recipe.method_options)
-    chosen.setup(model, Facts(modalities, facts))
+    model = build_model(recipe, modalities, len(facts["classes"]))
+    chosen = build_method(recipe.method_name, recipe.method_options)
+    chosen.setup(model, BlankData(modalities, facts))
     tensors, _ = checkpoint.load_tensors(run.weights)
     try:
         model.load_state_dict(tensors)
@@ -62,7 +62,7 @@ def trained(run: Run) -> tuple[FusionModel, list[Modality]]:
     return model.eval(), modalities
 
 
-class Facts:
+class BlankData:
     """What a method's setup may ask when it only rebuilds its places in the model: shapes, no data."""
 
     def __init__(self, modalities: list[Modality], facts: dict[str, Any]) -> None:
@@ -84,34 +84,36 @@ def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
 
     The proof says whether it holds (`Proof.check`); a file that fails it is not left behind, nor is a half-written one.
     """
-    facts = run.facts()
-    model, modalities = trained(run)
-    valid, _ = loaded(read(Path(facts["manifest"])).split("valid"), modalities, facts["classes"], facts["on_bad"])
-    graph = traced(model, modalities)
+    facts = run.read_facts()
+    model, modalities = rebuild_model(run)
+    valid, _ = read_split(
+        read_manifest(Path(facts["manifest"])).split("valid"), modalities, facts["classes"], facts["on_bad"]
+    )
+    graph = trace_graph(model, modalities)
     if precision == "fp16":
-        graph = half(graph, [m.name for m in modalities])
+        graph = convert_fp16(graph, [m.name for m in modalities])
     elif precision == "int8":
-        graph = int8(graph)
-    described(graph, run, modalities, model.width, precision)
+        graph = quantise_int8(graph)
+    write_metadata(graph, run, modalities, model.width, precision)
     candidate = path.with_name(f".{path.stem}.{os.getpid()}.unproven.onnx")
     try:
-        runs.write(candidate, graph.SerializeToString())
-        found = proof(candidate, model, valid, precision)
-        if found.failure() is None:
+        runs.write_file(candidate, graph.SerializeToString())
+        found = prove_parity(candidate, model, valid, precision)
+        if found.parity_error() is None:
             candidate.replace(path)
     finally:
         candidate.unlink(missing_ok=True)
     return found
 
 
-def traced(model: FusionModel, modalities: list[Modality]) -> onnx.ModelProto:
+def trace_graph(model: FusionModel, modalities: list[Modality]) -> onnx.ModelProto:
     """The graph of a model in evaluation mode."""
     batch = torch.export.Dim("batch", min=1)
-    examples = [torch.zeros(3, *m.shape, dtype=torch.from_numpy(m.blank()).dtype) for m in modalities]
+    examples = [torch.zeros(3, *m.shape, dtype=torch.from_numpy(m.blank_input()).dtype) for m in modalities]
     names = [m.name for m in modalities]
-    with quiet():
+    with silence_exporter():
         program = torch.onnx.export(
-            Graph(model).eval(),
+            ExportGraph(model).eval(),
             (torch.ones(3, len(names), dtype=torch.bool), *examples),
             input_names=["present", *names],
             output_names=["logits", "probabilities", *(f"z.{name}" for name in names)],
@@ -124,9 +126,9 @@ def traced(model: FusionModel, modalities: list[Modality]) -> onnx.ModelProto:
     return program.model_proto
 
 
-def described(graph: onnx.ModelProto, run: Run, modalities: list[Modality], width: int, precision: str) -> None:
+def write_metadata(graph: onnx.ModelProto, run: Run, modalities: list[Modality], width: int, precision: str) -> None:
     """Writes the metadata: inputs, classes, prior, the effective recipe, versions and hashes of the training data."""
-    facts = run.facts()
+    facts = run.read_facts()
     data = facts["recipe"]["data"]
     manifest = Path(data["manifest"]).name  # a file that is passed on tells nobody's folders
     content = {
@@ -148,7 +150,7 @@ def described(graph: onnx.ModelProto, run: Run, modalities: list[Modality], widt
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def silence_exporter() -> Iterator[None]:
     """The exporter's notes about torchvision and deprecations are not the user's concern."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

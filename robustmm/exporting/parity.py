@@ -64,17 +64,17 @@ class Proof(Result):
     def tolerance(self) -> Tolerance:
         return TOLERANCES[self.precision]
 
-    def holds(self, pattern: Pattern) -> bool:
+    def is_within_tolerance(self, pattern: Pattern) -> bool:
         t = self.tolerance
         return pattern.maximum <= t.maximum and pattern.p99 <= t.p99 and pattern.agreement >= t.agreement
 
     @property
-    def lost(self) -> float:
+    def accuracy_loss(self) -> float:
         return self.torch_accuracy - self.onnx_accuracy
 
-    def failure(self) -> ParityError | None:
+    def parity_error(self) -> ParityError | None:
         """The worst finding where anything is outside the tolerance."""
-        broken = [pattern for pattern in self.patterns if not self.holds(pattern)]
+        broken = [pattern for pattern in self.patterns if not self.is_within_tolerance(pattern)]
         if broken:
             worst = max(broken, key=lambda pattern: pattern.maximum)
             return ParityError(
@@ -82,15 +82,15 @@ class Proof(Result):
                 f"{self.tolerance.maximum:g}, agreement {self.tolerance.agreement:.0%}); {worst.name} at batch "
                 f"{worst.batch} differs by {worst.maximum:.2g} with {worst.agreement:.1%} agreement; no file is left"
             )
-        if self.lost > self.tolerance.accuracy + 1e-9:
+        if self.accuracy_loss > self.tolerance.accuracy + 1e-9:
             return ParityError(
                 f"the {self.precision} file should lose at most {100 * self.tolerance.accuracy:g} points of valid "
-                f"accuracy, it loses {100 * self.lost:.1f}; no file is left"
+                f"accuracy, it loses {100 * self.accuracy_loss:.1f}; no file is left"
             )
         return None
 
 
-def proof(path: Path, model: FusionModel, valid: Split, precision: str) -> Proof:
+def prove_parity(path: Path, model: FusionModel, valid: Split, precision: str) -> Proof:
     """Compares the file at `path`, whole as it is deployed and cut as it is audited, with the torch model."""
     whole = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     session = Session(path)
@@ -102,15 +102,15 @@ def proof(path: Path, model: FusionModel, valid: Split, precision: str) -> Proof
     for name, mask in masks.items():
         present = valid.present[rows] & mask
         inputs = {m: valid.inputs[m][rows] for m in session.names}
-        expected = by_torch(model, inputs, present)
-        given = spoilt(inputs, present)
+        expected = torch_probabilities(model, inputs, present)
+        given = poison_absent_inputs(inputs, present)
         for batch in BATCHES:
-            found = batched(lambda i, p: by_file(whole, i, p), given, present, batch)
-            patterns.append(compared(name, batch, expected, found))
-        patterns.append(compared(f"{name}, cut", len(rows), expected, session.predict(given, present)))
+            found = run_batches(lambda i, p: onnx_probabilities(whole, i, p), given, present, batch)
+            patterns.append(compare_answers(name, batch, expected, found))
+        patterns.append(compare_answers(f"{name}, cut", len(rows), expected, session.predict(given, present)))
     held = {m: valid.inputs[m] for m in session.names}
-    by = batched(lambda i, p: by_torch(model, i, p), held, valid.present, 64)
-    on = batched(lambda i, p: by_file(whole, i, p), held, valid.present, 64)
+    by = run_batches(lambda i, p: torch_probabilities(model, i, p), held, valid.present, 64)
+    on = run_batches(lambda i, p: onnx_probabilities(whole, i, p), held, valid.present, 64)
     accuracies = [float((answer.argmax(1) == valid.target).mean()) for answer in (by, on)]
     return Proof(
         precision=precision,
@@ -122,7 +122,7 @@ def proof(path: Path, model: FusionModel, valid: Split, precision: str) -> Proof
     )
 
 
-def compared(name: str, batch: int, expected: Array, found: Array) -> Pattern:
+def compare_answers(name: str, batch: int, expected: Array, found: Array) -> Pattern:
     difference = np.abs(expected - found)
     if not np.isfinite(difference).all():
         difference = np.where(np.isfinite(difference), difference, np.inf)
@@ -136,7 +136,7 @@ def compared(name: str, batch: int, expected: Array, found: Array) -> Pattern:
     )
 
 
-def batched(
+def run_batches(
     answer: Callable[[dict[str, NDArray[Any]], NDArray[np.bool_]], Array],
     inputs: Mapping[str, NDArray[Any]],
     present: NDArray[np.bool_],
@@ -146,7 +146,7 @@ def batched(
     return np.concatenate([answer({m: x[part] for m, x in inputs.items()}, present[part]) for part in parts])
 
 
-def spoilt(inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+def poison_absent_inputs(inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
     """The inputs with NaN (or the largest value; text keeps its ids) wherever a modality is absent: if any of that
     reaches an answer, the comparison fails."""
     out = {}
@@ -161,12 +161,12 @@ def spoilt(inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> di
 
 
 @torch.no_grad()
-def by_torch(model: FusionModel, inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> Array:
+def torch_probabilities(model: FusionModel, inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> Array:
     z = model.embed({m: torch.from_numpy(np.ascontiguousarray(x)) for m, x in inputs.items()})
     return softmax(model.decode(z, torch.from_numpy(present)).numpy())
 
 
-def by_file(
+def onnx_probabilities(
     whole: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]
 ) -> Array:
     return np.asarray(whole.run(["probabilities"], {**inputs, "present": present})[0], dtype=np.float64)

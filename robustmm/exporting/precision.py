@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 
 
-def half(graph: onnx.ModelProto, modalities: list[str]) -> onnx.ModelProto:
+def convert_fp16(graph: onnx.ModelProto, modalities: list[str]) -> onnx.ModelProto:
     """fp16 weights and arithmetic. Encoders and decoder are converted apart, so that the file can still be cut."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
@@ -26,14 +26,14 @@ def half(graph: onnx.ModelProto, modalities: list[str]) -> onnx.ModelProto:
             warnings.simplefilter("ignore")
             small = convert_float_to_float16(part, keep_io_types=True)
         OnnxModel(small).topological_sort()  # the conversion appends its casts at the end
-        prefixed(small.graph, prefix)
+        prefix_names(small.graph, prefix)
         whole.graph.node.extend(small.graph.node)
         whole.graph.initializer.extend(small.graph.initializer)
     onnx.checker.check_model(whole)
     return whole
 
 
-def prefixed(graph: onnx.GraphProto, prefix: str) -> None:
+def prefix_names(graph: onnx.GraphProto, prefix: str) -> None:
     """Renames everything inside a graph, so that graphs can be joined by the names of their inputs and outputs."""
     ends = {"", *(value.name for value in (*graph.input, *graph.output))}
     for tensor in graph.initializer:
@@ -44,7 +44,7 @@ def prefixed(graph: onnx.GraphProto, prefix: str) -> None:
             names[:] = [name if name in ends else prefix + name for name in names]
 
 
-def int8(graph: onnx.ModelProto) -> onnx.ModelProto:
+def quantise_int8(graph: onnx.ModelProto) -> onnx.ModelProto:
     """onnxruntime's dynamic quantisation of matrix products; convolutions stay float32, as onnxruntime advises."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -2,6 +2,6 @@
 
 from robustmm.methods import balance, dropout, dynamic_fusion, joint, missing, unimodal  # noqa: F401
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
-from robustmm.methods.chain import Chain, hyperparameters, method
+from robustmm.methods.chain import Chain, build_method, hyperparameters
 
-__all__ = ["METHODS", "Batch", "Chain", "Method", "TrainingData", "hyperparameters", "method"]
+__all__ = ["METHODS", "Batch", "Chain", "Method", "TrainingData", "build_method", "hyperparameters"]

@@ -79,7 +79,7 @@ class Method(nn.Module):
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         """Named scalar terms, already weighted; their sum is the objective."""
-        return {"fused": self.fused(model, batch, embedding)}
+        return {"fused": self.fused_loss(model, batch, embedding)}
 
     def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None:
         """What happens to gradients; `embedding` hooks placed in `losses` run here."""
@@ -89,17 +89,17 @@ class Method(nn.Module):
         """After each epoch: mine, measure, move a schedule. `self.epoch` counts the epochs done."""
         self.epoch += 1
 
-    def fused(self, model: FusionModel, batch: Batch, embedding: Embedding) -> Tensor:
+    def fused_loss(self, model: FusionModel, batch: Batch, embedding: Embedding) -> Tensor:
         return self.cross_entropy(model.decode(embedding.z, batch.present), batch.target)
 
     def cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
         """Mean cross-entropy over the samples of all ranks, class-weighted where the recipe asks for it; 0 if none."""
         weight = torch.ones_like(target, dtype=logits.dtype) if self.class_weight is None else self.class_weight[target]
-        return mean(F.cross_entropy(logits, target, reduction="none"), weight.to(logits.dtype))
+        return weighted_mean(F.cross_entropy(logits, target, reduction="none"), weight.to(logits.dtype))
 
-    def unimodal(self, alone: Tensor, batch: Batch) -> Tensor:
+    def unimodal_losses(self, unimodal_logits: Tensor, batch: Batch) -> Tensor:
         """(modality,) cross-entropies of each modality's own logits (modality, batch, class), where it is present."""
-        have = zip(alone, batch.present.T, strict=True)
+        have = zip(unimodal_logits, batch.present.T, strict=True)
         return torch.stack([self.cross_entropy(logits[rows], batch.target[rows]) for logits, rows in have])
 
 
@@ -109,10 +109,10 @@ def gate(embedding: Embedding, factor: Tensor) -> None:
         embedding.encoded.register_hook(lambda gradient: gradient * factor.unsqueeze(-1).to(gradient.dtype))
 
 
-def mean(x: Tensor, weight: Tensor) -> Tensor:
+def weighted_mean(x: Tensor, weight: Tensor) -> Tensor:
     """sum of x w / sum of w over the samples (batch, ..) of all ranks; 0 where all weights are.
 
     Counted so that the average of the ranks' values, and of their gradients, is that of the whole batch.
     """
     summed = torch.where(weight > 0, x, 0.0).mul(weight).sum(0)
-    return distributed.world() * summed / distributed.total(weight.sum(0)).clamp(min=1e-8)
+    return distributed.world_size() * summed / distributed.sum_over_ranks(weight.sum(0)).clamp(min=1e-8)

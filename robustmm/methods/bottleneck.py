@@ -20,22 +20,22 @@ class VariationalBottleneck(Bottleneck):
         )
 
     def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
-        both = torch.stack([self.one(m, encoded[:, m], present[:, m]) for m in range(len(self.parts))], dim=1)
+        both = torch.stack([self.moments(m, encoded[:, m], present[:, m]) for m in range(len(self.parts))], dim=1)
         mean, logvar = both.chunk(2, dim=-1)
-        z = mean + distributed.normal_like(mean) * (0.5 * logvar).exp() if self.training else mean
+        z = mean + distributed.draw_normal(mean) * (0.5 * logvar).exp() if self.training else mean
         return Embedding(z, present, encoded, mean, logvar)
 
-    def single(self, encoded: Tensor, modality: int) -> Tensor:
+    def embed_one(self, encoded: Tensor, modality: int) -> Tensor:
         mean: Tensor = self.parts[modality](encoded).chunk(2, dim=-1)[0]
         return mean
 
-    def one(self, m: int, z: Tensor, rows: Tensor) -> Tensor:
+    def moments(self, m: int, z: Tensor, rows: Tensor) -> Tensor:
         """(batch, 2 width); zeros for the absent in training."""
         part = self.parts[m]
         if not self.training:
             said: Tensor = part(z)
             return said
         seen = rows.nonzero()[:, 0]
-        part.train(distributed.size(seen) > 1)
+        part.train(distributed.global_size(seen) > 1)
         said = part(z[seen])
         return said.new_zeros(len(z), said.shape[1]).index_put((seen,), said)

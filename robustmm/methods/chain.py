@@ -6,31 +6,33 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robustmm.config.options import constructed, effective
-from robustmm.errors import UsageError, known
+from robustmm.config.options import effective_options, instantiate
+from robustmm.errors import UsageError, suggest
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 
-def method(name: str, options: Mapping[str, Mapping[str, Any]]) -> Method:
+def build_method(name: str, options: Mapping[str, Mapping[str, Any]]) -> Method:
     """The method, or chain of methods "a+b", registered as `name`; `options` holds each one's hyper-parameters."""
     names = [part.strip() for part in name.split("+")]
     for part in options:
         if part not in names and part not in METHODS:  # a known method's wait for a run that uses it
-            raise UsageError(f'options are given for "{part}", which is not a method{known(part, {*names, *METHODS})}')
-    methods = [_built(part, options.get(part, {})) for part in names]
+            raise UsageError(
+                f'options are given for "{part}", which is not a method{suggest(part, {*names, *METHODS})}'
+            )
+    methods = [_build_single(part, options.get(part, {})) for part in names]
     return methods[0] if len(methods) == 1 else Chain(names, methods)
 
 
 def hyperparameters(name: str, options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Every hyper-parameter by method, defaults filled in: what a run and a file record."""
-    return {part: effective(METHODS[part], options.get(part, {})) for part in map(str.strip, name.split("+"))}
+    return {part: effective_options(METHODS[part], options.get(part, {})) for part in map(str.strip, name.split("+"))}
 
 
-def _built(name: str, options: Mapping[str, Any]) -> Method:
+def _build_single(name: str, options: Mapping[str, Any]) -> Method:
     if not (isinstance(built := METHODS[name], type) and issubclass(built, Method)):
         raise UsageError(f'the method "{name}" should be a subclass of robustmm.methods.Method, found {built!r}')
-    return constructed("method", name, built, **options)
+    return instantiate("method", name, built, **options)
 
 
 class Chain(Method):
@@ -45,7 +47,7 @@ class Chain(Method):
         super().__init__()
         self.methods = nn.ModuleList(methods)
         self.order = list(methods)
-        self.terms = _terms(names, methods)
+        self.terms = _merge_terms(names, methods)
         self.scales_gradients = any(part.scales_gradients for part in methods)
         self.owns_fused = any(part.owns_fused for part in methods)
         for part in methods:
@@ -89,7 +91,7 @@ class Chain(Method):
             part.end_epoch(model, data)
 
 
-def _terms(names: Sequence[str], methods: Sequence[Method]) -> tuple[str, ...]:
+def _merge_terms(names: Sequence[str], methods: Sequence[Method]) -> tuple[str, ...]:
     """The loss terms in order, each once."""
     owner: dict[str, str] = {}
     for name, part in zip(names, methods, strict=True):

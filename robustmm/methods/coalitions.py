@@ -15,7 +15,7 @@ EXACT = 5
 """Modalities up to which every subset is decoded whatever the fusion; additive fusions decode them all anyway."""
 
 
-def exact(model: FusionModel) -> bool:
+def is_exact(model: FusionModel) -> bool:
     """Whether all 2**modality subsets are decoded; otherwise coalitions are sampled."""
     return len(model.modalities) <= EXACT or isinstance(model.fusion, Additive)
 
@@ -24,17 +24,17 @@ def coalitions(model: FusionModel, embedding: Embedding, orders: int) -> Coaliti
     """Every subset, sharing the embedding's subset logits; where that is too many, the paths of random `orders` in
     antithetic pairs, the same for all samples of the batch. Drawn once a step, for all chained methods."""
     if embedding.coalitions is None:
-        embedding.coalitions = _coalitions(model, embedding, orders)
+        embedding.coalitions = _build_coalitions(model, embedding, orders)
     return embedding.coalitions
 
 
-def _coalitions(model: FusionModel, embedding: Embedding, orders: int) -> Coalitions:
+def _build_coalitions(model: FusionModel, embedding: Embedding, orders: int) -> Coalitions:
     M, device = len(model.modalities), embedding.z.device
-    if exact(model):
-        masks, weights, alone = every(M)
+    if is_exact(model):
+        masks, weights, alone = all_coalitions(M)
         logits = model.subset_logits(embedding).detach()
     else:
-        masks, weights, alone = sampled(M, orders, int(torch.randint(2**31, ())))
+        masks, weights, alone = draw_coalitions(M, orders, int(torch.randint(2**31, ())))
         with torch.no_grad():
             rows = torch.from_numpy(masks).to(device)[:, None] & embedding.present
             logits = model.decode_subsets(embedding.z, rows)
@@ -42,10 +42,10 @@ def _coalitions(model: FusionModel, embedding: Embedding, orders: int) -> Coalit
     return Coalitions(on[0], on[1], on[2], logits)
 
 
-def alone_and_fused(model: FusionModel, embedding: Embedding) -> tuple[Tensor, Tensor]:
+def unimodal_and_fused(model: FusionModel, embedding: Embedding) -> tuple[Tensor, Tensor]:
     """Logits (modality, batch, class) of each modality alone, and (batch, class) of all; with gradients."""
     M = len(model.modalities)
-    if exact(model):
+    if is_exact(model):
         logits = model.subset_logits(embedding)
         return logits[[1 << m for m in range(M)]], logits[-1]
     eye = torch.eye(M + 1, M, dtype=torch.bool, device=embedding.z.device)
@@ -55,12 +55,12 @@ def alone_and_fused(model: FusionModel, embedding: Embedding) -> tuple[Tensor, T
 
 
 @lru_cache
-def every(M: int) -> tuple[Mask, Array, contribution.Index]:
+def all_coalitions(M: int) -> tuple[Mask, Array, contribution.Index]:
     """(masks, weights, alone) of all 2**M subsets: the weights are the Shapley values of the 2**M unit games."""
-    return contribution.subsets(M), contribution.shapley(np.eye(2**M)).T.copy(), 1 << np.arange(M)
+    return contribution.subset_masks(M), contribution.shapley(np.eye(2**M)).T.copy(), 1 << np.arange(M)
 
 
-def sampled(M: int, orders: int, seed: int) -> tuple[Mask, Array, contribution.Index]:
+def draw_coalitions(M: int, orders: int, seed: int) -> tuple[Mask, Array, contribution.Index]:
     """(masks, weights, alone) of the coalitions met on sampled orders, and of each modality alone."""
     met: list[Mask] = []
 

@@ -6,22 +6,22 @@ from torch import Tensor
 from robustmm import distributed
 
 
-def kept_at_random(present: Tensor) -> Tensor:
+def draw_combination(present: Tensor) -> Tensor:
     """A non-empty subset of what each sample has (batch, modality), drawn uniformly, as DMRNet and MMANet do; what has
     nothing keeps nothing."""
     own = present.sum(1)
-    code = 1 + (distributed.uniform(present) * (2.0**own - 1)).long().unsqueeze(1)  # 1 .. 2^own - 1
+    code = 1 + (distributed.draw_uniform(present) * (2.0**own - 1)).long().unsqueeze(1)  # 1 .. 2^own - 1
     place = present.cumsum(1) - 1  # the k-th present modality reads bit k of the code
     return present & ((code >> place.clamp(min=0)) & 1).bool()
 
 
-def dropped(present: Tensor, rate: float) -> Tensor:
+def drop_modalities(present: Tensor, rate: float) -> Tensor:
     """`present` (batch, modality) less each modality with probability `rate`; a sample that would lose everything keeps
     all it has."""
-    kept = present & (distributed.uniform(present, present.shape[1]) >= rate)
+    kept = present & (distributed.draw_uniform(present, present.shape[1]) >= rate)
     return torch.where(kept.any(1, keepdim=True), kept, present)
 
 
-def codes(kept: Tensor) -> Tensor:
+def subset_codes(kept: Tensor) -> Tensor:
     """The number of each row's subset (batch,): bit m is modality m."""
     return (kept.long() << torch.arange(kept.shape[-1], device=kept.device)).sum(-1)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robustmm.config.options import Rate
 from robustmm.methods.base import METHODS, Batch, Method
-from robustmm.methods.combinations import dropped, kept_at_random
+from robustmm.methods.combinations import draw_combination, drop_modalities
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 
@@ -24,6 +24,6 @@ class Dropout(Method):
         super().__init__()
         self.rate = rate
 
-    def fused(self, model: FusionModel, batch: Batch, embedding: Embedding) -> Tensor:
-        kept = kept_at_random(batch.present) if self.rate is None else dropped(batch.present, self.rate)
+    def fused_loss(self, model: FusionModel, batch: Batch, embedding: Embedding) -> Tensor:
+        kept = draw_combination(batch.present) if self.rate is None else drop_modalities(batch.present, self.rate)
         return self.cross_entropy(model.decode(embedding.z, kept), batch.target)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from robustmm.errors import UsageError
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
-from robustmm.methods.coalitions import alone_and_fused
+from robustmm.methods.coalitions import unimodal_and_fused
 from robustmm.model.fusion import Additive
 from robustmm.model.fusion_model import Embedding, FusionModel
 
@@ -35,5 +35,5 @@ class Unimodal(Method):
             raise UsageError("unimodal alone never trains the fusion, so it should be concat or sum; or joint+unimodal")
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        alone, _ = alone_and_fused(model, embedding)
-        return {"unimodal": self.gamma * self.unimodal(alone, batch).sum()}
+        alone, _ = unimodal_and_fused(model, embedding)
+        return {"unimodal": self.gamma * self.unimodal_losses(alone, batch).sum()}

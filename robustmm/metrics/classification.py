@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FLOOR = 1e-12  # least probability whose logarithm is taken: one confident mistake costs 27.6 nats, not infinity
-SLACK = 1e-3  # how far half-precision probabilities may leave [0, 1]
+MIN_PROBABILITY = (
+    1e-12  # least probability whose logarithm is taken: one confident mistake costs 27.6 nats, not infinity
+)
+TOLERANCE = 1e-3  # how far half-precision probabilities may leave [0, 1]
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -26,7 +28,7 @@ class Metric(NamedTuple):
     per_sample: Callable[[ArrayLike, ArrayLike], Array] | None = None
 
 
-class PerClass(NamedTuple):
+class ClassScores(NamedTuple):
     """Scores by class, each (class,); a ratio without a denominator is 0, as with scikit-learn's `zero_division=0`."""
 
     recall: Array
@@ -37,12 +39,12 @@ class PerClass(NamedTuple):
 
 def accuracy(probabilities: ArrayLike, target: ArrayLike) -> float:
     """Share of samples whose prediction is the target."""
-    return float(correct(probabilities, target).mean())
+    return float(correctness(probabilities, target).mean())
 
 
 def nll(probabilities: ArrayLike, target: ArrayLike) -> float:
     """Negative log-likelihood: mean of -log max(p[target], 1e-12)."""
-    return float(surprise(probabilities, target).mean())
+    return float(sample_nll(probabilities, target).mean())
 
 
 def brier(probabilities: ArrayLike, target: ArrayLike) -> float:
@@ -52,13 +54,13 @@ def brier(probabilities: ArrayLike, target: ArrayLike) -> float:
 
 def macro_f1(probabilities: ArrayLike, target: ArrayLike) -> float:
     """Mean F1 over the classes that occur in the target or among the predictions (scikit-learn's default labels)."""
-    scores, predicted = _by_class(probabilities, target)
+    scores, predicted = _score_classes(probabilities, target)
     return float(scores.f1[scores.support + predicted > 0].mean())
 
 
-def per_class(probabilities: ArrayLike, target: ArrayLike) -> PerClass:
+def class_scores(probabilities: ArrayLike, target: ArrayLike) -> ClassScores:
     """Recall, precision, F1 and support of every class."""
-    return _by_class(probabilities, target)[0]
+    return _score_classes(probabilities, target)[0]
 
 
 def ece(probabilities: ArrayLike, target: ArrayLike, bins: int = 15) -> float:
@@ -69,7 +71,7 @@ def ece(probabilities: ArrayLike, target: ArrayLike, bins: int = 15) -> float:
     """
     if bins < 1:
         raise ValueError(f"expected at least 1 bin, got {bins}")
-    p, y = _checked(probabilities, target)
+    p, y = _check_inputs(probabilities, target)
     hit = (p.argmax(axis=1) == y).astype(np.float64)
     confidence, group, size = np.unique(p.max(axis=1), return_inverse=True, return_counts=True)
     gap = np.repeat(np.bincount(group, weights=hit) / size - confidence, size)  # by rising confidence
@@ -78,51 +80,51 @@ def ece(probabilities: ArrayLike, target: ArrayLike, bins: int = 15) -> float:
 
 def flip_rate(p_clean: ArrayLike, p_attacked: ArrayLike) -> float:
     """Share of samples whose prediction the attack changed."""
-    clean, attacked = _probabilities(p_clean), _probabilities(p_attacked)
+    clean, attacked = _check_probabilities(p_clean), _check_probabilities(p_attacked)
     if clean.shape != attacked.shape:
         raise ValueError(f"expected attacked probabilities of shape {clean.shape}, got {attacked.shape}")
     return float((clean.argmax(axis=1) != attacked.argmax(axis=1)).mean())
 
 
-def correct(probabilities: ArrayLike, target: ArrayLike) -> Array:
+def correctness(probabilities: ArrayLike, target: ArrayLike) -> Array:
     """1 where the prediction is the target, else 0."""
-    p, y = _checked(probabilities, target)
+    p, y = _check_inputs(probabilities, target)
     return np.asarray(p.argmax(axis=1) == y, dtype=np.float64)
 
 
-def surprise(probabilities: ArrayLike, target: ArrayLike) -> Array:
+def sample_nll(probabilities: ArrayLike, target: ArrayLike) -> Array:
     """-log max(p[target], 1e-12), in nats."""
-    p, y = _checked(probabilities, target)
-    return np.asarray(-np.log(np.maximum(p[np.arange(len(y)), y], FLOOR)))
+    p, y = _check_inputs(probabilities, target)
+    return np.asarray(-np.log(np.maximum(p[np.arange(len(y)), y], MIN_PROBABILITY)))
 
 
 def squared_error(probabilities: ArrayLike, target: ArrayLike) -> Array:
     """sum_c (p_c - [c = target])^2."""
-    p, y = _checked(probabilities, target)
+    p, y = _check_inputs(probabilities, target)
     return np.asarray(((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1))
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(accuracy, higher_is_better=True, unit="fraction", per_sample=correct),
+    "accuracy": Metric(accuracy, higher_is_better=True, unit="fraction", per_sample=correctness),
     "macro-f1": Metric(macro_f1, higher_is_better=True, unit="fraction"),
-    "nll": Metric(nll, higher_is_better=False, unit="nats", per_sample=surprise),
+    "nll": Metric(nll, higher_is_better=False, unit="nats", per_sample=sample_nll),
     "ece": Metric(ece, higher_is_better=False, unit="fraction"),
     "brier": Metric(brier, higher_is_better=False, unit="squared error", per_sample=squared_error),
 }
 FLIP_RATE = Metric(flip_rate, higher_is_better=False, unit="fraction")  # of two predictions, no target
 
 
-def _by_class(probabilities: ArrayLike, target: ArrayLike) -> tuple[PerClass, Labels]:
-    p, y = _checked(probabilities, target)
+def _score_classes(probabilities: ArrayLike, target: ArrayLike) -> tuple[ClassScores, Labels]:
+    p, y = _check_inputs(probabilities, target)
     classes, prediction = p.shape[1], p.argmax(axis=1)
     hits = np.bincount(y[prediction == y], minlength=classes)
     support, predicted = np.bincount(y, minlength=classes), np.bincount(prediction, minlength=classes)
     recall, precision = hits / np.maximum(support, 1), hits / np.maximum(predicted, 1)
-    return PerClass(recall, precision, 2 * hits / np.maximum(support + predicted, 1), support), predicted
+    return ClassScores(recall, precision, 2 * hits / np.maximum(support + predicted, 1), support), predicted
 
 
-def _checked(probabilities: ArrayLike, target: ArrayLike) -> tuple[Array, Labels]:
-    p, y = _probabilities(probabilities), np.asarray(target)
+def _check_inputs(probabilities: ArrayLike, target: ArrayLike) -> tuple[Array, Labels]:
+    p, y = _check_probabilities(probabilities), np.asarray(target)
     if y.shape != p.shape[:1] or y.dtype.kind not in "iu":
         raise ValueError(f"expected an integer target of shape {p.shape[:1]}, got {y.dtype} of shape {y.shape}")
     if y.min() < 0 or y.max() >= p.shape[1]:
@@ -130,12 +132,12 @@ def _checked(probabilities: ArrayLike, target: ArrayLike) -> tuple[Array, Labels
     return p, y.astype(np.int64)
 
 
-def _probabilities(values: ArrayLike) -> Array:
+def _check_probabilities(values: ArrayLike) -> Array:
     p = np.asarray(values, dtype=np.float64)
     if p.ndim != 2 or p.size == 0:
         raise ValueError(f"expected probabilities (sample, class) of at least one sample, got shape {p.shape}")
     if np.isnan(p).any():
         raise ValueError(f"expected probabilities, got NaN in {np.isnan(p).any(axis=1).sum()} of {len(p)} samples")
-    if p.min() < -SLACK or p.max() > 1 + SLACK:
+    if p.min() < -TOLERANCE or p.max() > 1 + TOLERANCE:
         raise ValueError(f"expected probabilities in [0, 1], got {p.min():.4g} to {p.max():.4g}; are these logits?")
     return p

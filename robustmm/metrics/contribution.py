@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robustmm.metrics.classification import FLOOR, SLACK
+from robustmm.metrics.classification import MIN_PROBABILITY, TOLERANCE
 
 EXACT_LIMIT = 8  # modalities; above it orders are sampled
 
@@ -23,12 +23,12 @@ Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-def subsets(M: int) -> Mask:
+def subset_masks(M: int) -> Mask:
     """Membership (2**M, M) of every subset."""
     return (np.arange(2**M)[:, None] >> np.arange(M) & 1).astype(bool)
 
 
-def effective(subset_index: ArrayLike, present: ArrayLike) -> Index:
+def effective_subsets(subset_index: ArrayLike, present: ArrayLike) -> Index:
     """What subsets (subset,) come to when only the present (sample, modality) can join: (sample, subset)."""
     members = np.asarray(present, dtype=bool) @ (1 << np.arange(np.shape(present)[1]))
     return np.asarray(np.asarray(subset_index) & members[:, None])
@@ -36,34 +36,34 @@ def effective(subset_index: ArrayLike, present: ArrayLike) -> Index:
 
 def shapley(v: ArrayLike) -> Array:
     """Exact Shapley values (..., M); a modality that never changes the worth gets exactly 0."""
-    worth, M = _game(v)
+    worth, M = _check_game(v)
     return np.stack([_gain(worth, m) @ _weights(M - 1) for m in range(M)], axis=-1)
 
 
-def interaction(v: ArrayLike) -> Array:
+def shapley_interaction(v: ArrayLike) -> Array:
     """Shapley interaction index (..., M, M) of every pair: > 0 complementary, < 0 redundant; diagonal 0."""
-    worth, M = _game(v)
+    worth, M = _check_game(v)
     index = np.zeros((*worth.shape[:-1], M, M))
     for i, j in combinations(range(M), 2):
         index[..., i, j] = index[..., j, i] = _gain(_gain(worth, j), i) @ _weights(M - 2)
     return index
 
 
-def solo(v: ArrayLike) -> Array:
+def unimodal_values(v: ArrayLike) -> Array:
     """v({m}), the worth of each modality alone (..., M)."""
-    worth, M = _game(v)
+    worth, M = _check_game(v)
     return worth[..., 1 << np.arange(M)]
 
 
 def leave_one_out(v: ArrayLike) -> Array:
     """v(all) - v(all but m), what is lost without each modality (..., M)."""
-    worth, M = _game(v)
+    worth, M = _check_game(v)
     return worth[..., -1:] - worth[..., 2**M - 1 - (1 << np.arange(M))]
 
 
 def efficiency_residual(v: ArrayLike, phi: ArrayLike) -> Array:
     """v(all) - v(empty) - sum_m phi_m, 0 up to rounding."""
-    worth = _game(v)[0]
+    worth = _check_game(v)[0]
     return np.asarray(worth[..., -1] - worth[..., 0] - np.sum(phi, axis=-1))
 
 
@@ -80,29 +80,29 @@ def accuracy_game(outputs: ArrayLike, target: ArrayLike, prior: ArrayLike, prese
     The empty set answers with the class prior (class,), whatever outputs[:, 0] holds. With `present` (sample, M) absent
     modalities are null players; the outputs of subsets that hold them are not looked at and may be NaN.
     """
-    x, y, chance = _outcomes(outputs, target, prior)
+    x, y, chance = _check_outputs(outputs, target, prior)
     v = np.where(np.isnan(x.max(axis=2)), np.nan, x.argmax(axis=2) == y[:, None])
     v[:, 0] = chance.argmax() == y
-    return _settled(v, present)
+    return _mask_absent(v, present)
 
 
 def probability_game(p: ArrayLike, target: ArrayLike, prior: ArrayLike, present: ArrayLike | None = None) -> Array:
     """v = p[target] of the probabilities p; otherwise as `accuracy_game`."""
-    x, y, chance = _outcomes(p, target, prior)
+    x, y, chance = _check_outputs(p, target, prior)
     v = np.take_along_axis(x, y[:, None, None], axis=2)[..., 0].astype(np.float64)
     v[:, 0] = chance[y]
-    v = _settled(v, present)
-    if ((v < -SLACK) | (v > 1 + SLACK)).any():
+    v = _mask_absent(v, present)
+    if ((v < -TOLERANCE) | (v > 1 + TOLERANCE)).any():
         raise ValueError(f"expected probabilities in [0, 1], got {v.min():.4g} to {v.max():.4g}; are these logits?")
     return v
 
 
 def log_probability_game(p: ArrayLike, target: ArrayLike, prior: ArrayLike, present: ArrayLike | None = None) -> Array:
     """v = log max(p[target], 1e-12); otherwise as `probability_game`."""
-    return np.asarray(np.log(np.maximum(probability_game(p, target, prior, present), FLOOR)))
+    return np.asarray(np.log(np.maximum(probability_game(p, target, prior, present), MIN_PROBABILITY)))
 
 
-def sampled_orders(M: int, orders: int, seed: int) -> Index:
+def draw_orders(M: int, orders: int, seed: int) -> Index:
     """Random orders (orders, M) of the modalities in antithetic pairs: each is followed by its reverse."""
     if orders < 1:
         raise ValueError(f"expected at least 1 order, got {orders}")
@@ -115,7 +115,7 @@ def shapley_sampled(value: Callable[[Mask], Array], M: int, *, orders: int, seed
 
     `value` maps coalitions (coalition, M) to their worth (coalition, ...); it is called once, without repeats.
     """
-    order = sampled_orders(M, orders, seed)
+    order = draw_orders(M, orders, seed)
     joined = np.argsort(order, axis=1)[:, None, :] < np.arange(M + 1)[:, None]  # after 0..M have joined
     visited, place = np.unique(joined.reshape(-1, M), axis=0, return_inverse=True)
     worth, place = np.asarray(value(visited), dtype=np.float64), place.reshape(orders, M + 1)
@@ -135,10 +135,10 @@ def _gain(v: Array, m: int) -> Array:
 @lru_cache
 def _weights(others: int) -> Array:
     """|S|! (others-|S|)! / (others+1)! of the subsets S of the other modalities, ascending."""
-    return np.array([1 / (others + 1) / comb(others, s) for s in subsets(others).sum(axis=1).tolist()])
+    return np.array([1 / (others + 1) / comb(others, s) for s in subset_masks(others).sum(axis=1).tolist()])
 
 
-def _game(v: ArrayLike) -> tuple[Array, int]:
+def _check_game(v: ArrayLike) -> tuple[Array, int]:
     worth = np.asarray(v, dtype=np.float64)
     size = worth.shape[-1] if worth.ndim else 0
     if size < 2 or size & (size - 1):
@@ -146,7 +146,9 @@ def _game(v: ArrayLike) -> tuple[Array, int]:
     return worth, size.bit_length() - 1
 
 
-def _outcomes(outputs: ArrayLike, target: ArrayLike, prior: ArrayLike) -> tuple[NDArray[np.floating], Index, Array]:
+def _check_outputs(
+    outputs: ArrayLike, target: ArrayLike, prior: ArrayLike
+) -> tuple[NDArray[np.floating], Index, Array]:
     x, y, c = np.asarray(outputs), np.asarray(target), np.asarray(prior, dtype=np.float64)
     if x.ndim != 3 or y.shape != x.shape[:1] or c.shape != x.shape[2:]:
         raise ValueError(f"expected (sample, subset, class), (sample,), (class,), got {x.shape}, {y.shape}, {c.shape}")
@@ -155,13 +157,13 @@ def _outcomes(outputs: ArrayLike, target: ArrayLike, prior: ArrayLike) -> tuple[
     return x, y.astype(np.int64), c
 
 
-def _settled(v: Array, present: ArrayLike | None) -> Array:
+def _mask_absent(v: Array, present: ArrayLike | None) -> Array:
     """The game once absent modalities are null players, with no worth unknown."""
-    shape = len(v), _game(v)[1]
+    shape = len(v), _check_game(v)[1]
     if present is not None:
         if np.shape(present) != shape:
             raise ValueError(f"expected present of shape {shape}, got {np.shape(present)}")
-        v = np.take_along_axis(v, effective(np.arange(v.shape[1]), present), axis=1)
+        v = np.take_along_axis(v, effective_subsets(np.arange(v.shape[1]), present), axis=1)
     if unknown := int(np.isnan(v).any(axis=1).sum()):
         raise ValueError(f"expected outputs of all subsets of what is present, got NaN in {unknown}/{len(v)} samples")
     return v

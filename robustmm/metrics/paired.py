@@ -12,7 +12,7 @@ from robustmm.results import Number, Result
 CLEAN, MEAN = "clean", "mean over subsets"
 """Columns every bench has; with one modality there is no mean."""
 
-LEVEL = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 """Adjusted p-values below it are called significant."""
 
 ByColumn = dict[str, Number]
@@ -70,7 +70,7 @@ class Score(Result):
         return self.against.verdict if self.against else "unclear"
 
     @property
-    def bold(self) -> bool:
+    def is_significant_best(self) -> bool:
         """The highest, and not by chance."""
         return self.best and self.verdict == "better"
 
@@ -106,7 +106,7 @@ class BenchResult(Result):
     cells: list[CellResult]
 
 
-def compared(
+def compare_methods(
     cells: Sequence[CellResult], methods: Sequence[str], baseline: str, *, recipe: str = "", manifest: str = ""
 ) -> BenchResult:
     """What the cells come to. Every method has the same seeds."""
@@ -128,10 +128,12 @@ def compared(
             nll=fmean(by[method, seed].nll[column] for seed in seeds),
             macro_f1=fmean(by[method, seed].macro_f1[column] for seed in seeds),
             best=fmean(found) >= highest[column] - 1e-12,
-            against=against(differences[pair], adjusted.get(pair, float("nan"))) if pair in differences else None,
+            against=compare_to_baseline(differences[pair], adjusted.get(pair, float("nan")))
+            if pair in differences
+            else None,
         )
 
-    def summary(method: str) -> MethodResult:
+    def summarise_method(method: str) -> MethodResult:
         own = [by[method, seed] for seed in seeds]
         measured = ("seconds", "teacher_seconds", "seconds_per_epoch", "peak_mb", "valid_accuracy")
         return MethodResult(
@@ -154,12 +156,12 @@ def compared(
         columns=printed,
         subsets=first.subsets,
         comparisons=len(family),
-        methods=[summary(method) for method in methods],
+        methods=[summarise_method(method) for method in methods],
         cells=sorted(cells, key=lambda cell: (methods.index(cell.method), cell.seed)),
     )
 
 
-def against(difference: Difference, adjusted: float) -> Against:
-    sure = adjusted < LEVEL and difference.value != 0
+def compare_to_baseline(difference: Difference, adjusted: float) -> Against:
+    sure = adjusted < SIGNIFICANCE_LEVEL and difference.value != 0
     verdict = "unclear" if not sure else "better" if difference.value > 0 else "worse"
     return Against(**difference._asdict(), adjusted=float(adjusted), verdict=verdict)

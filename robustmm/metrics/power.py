@@ -21,7 +21,7 @@ def minimum_detectable_effect(n: int, discordant: float, *, alpha: float = 0.05,
     differences that all point one way, a change of `discordant`, would be found.
     """
     z_alpha, z_power = _quantiles(alpha, power)
-    _share(discordant)
+    _check_share(discordant)
     if n < 1:
         raise ValueError(f"expected at least 1 sample, got {n}")
     if required_samples(discordant, discordant, alpha=alpha, power=power) > n:
@@ -37,7 +37,7 @@ def required_samples(effect: float, discordant: float, *, alpha: float = 0.05, p
     The sign of the effect is of no account; it cannot exceed the share `discordant` of samples that differ.
     """
     z_alpha, z_power = _quantiles(alpha, power)
-    _share(discordant)
+    _check_share(discordant)
     size = abs(effect)
     if not 0 < size <= discordant:
         raise ValueError(f"expected an effect that is not 0 and at most the discordant {discordant}, got {effect}")
@@ -70,6 +70,6 @@ def _quantiles(alpha: float, power: float) -> tuple[float, float]:
     return float(ndtri(1 - alpha / 2)), float(ndtri(power))
 
 
-def _share(discordant: float) -> None:
+def _check_share(discordant: float) -> None:
     if not 0 < discordant <= 1:
         raise ValueError(f"expected a discordant share above 0 and at most 1, got {discordant}")

@@ -8,7 +8,7 @@ what `robustmm.metrics.classification` cannot score raises `ValueError` here too
 import numpy as np
 from numpy.typing import ArrayLike
 
-from robustmm.metrics.classification import Array, Labels, Metric, correct
+from robustmm.metrics.classification import Array, Labels, Metric, correctness
 
 
 def aurc(probabilities: ArrayLike, target: ArrayLike) -> float:
@@ -17,7 +17,7 @@ def aurc(probabilities: ArrayLike, target: ArrayLike) -> float:
     Samples of equal confidence come in random order, of which this is the expectation; a model whose confidence says
     nothing scores its error rate.
     """
-    errors, size = _ranked(probabilities, target)
+    errors, size = _rank_by_confidence(probabilities, target)
     expected = np.repeat(errors / size, size)
     return float((expected.cumsum() / np.arange(1, len(expected) + 1)).mean())
 
@@ -30,16 +30,16 @@ def coverage_at_risk(probabilities: ArrayLike, target: ArrayLike, risk: float) -
     """
     if not 0 <= risk <= 1:
         raise ValueError(f"expected a risk between 0 and 1, got {risk}")
-    errors, size = (each.cumsum() for each in _ranked(probabilities, target))
+    errors, size = (each.cumsum() for each in _rank_by_confidence(probabilities, target))
     return float(max(size[errors / size <= risk], default=0) / size[-1])
 
 
 AURC = Metric(aurc, higher_is_better=False, unit="fraction")
 
 
-def _ranked(probabilities: ArrayLike, target: ArrayLike) -> tuple[Array, Labels]:
+def _rank_by_confidence(probabilities: ArrayLike, target: ArrayLike) -> tuple[Array, Labels]:
     """Errors and samples (confidence,) of every distinct confidence, most confident first."""
-    wrong = 1 - correct(probabilities, target)
+    wrong = 1 - correctness(probabilities, target)
     confidence = np.asarray(probabilities, dtype=np.float64).max(axis=1)
     _, group, size = np.unique(-confidence, return_inverse=True, return_counts=True)
     return np.bincount(group, weights=wrong).astype(np.float64), size

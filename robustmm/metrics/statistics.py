@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
 CHUNK = 2**18  # resampled values held at once: bounded memory, and the cache is fast
-FEW = 64  # up to this many distinct values a resample is drawn as their counts, which costs nothing per sample
+MAX_DISTINCT = 64  # up to this many distinct values a resample is drawn as their counts, which costs nothing per sample
 
 Array = NDArray[np.float64]
 
@@ -61,10 +61,10 @@ def paired_bootstrap(
     random, sample by sample: p = (1 + #{|swapped| >= |observed|}) / (1 + resamples). It is never 0; on 0/1 values it is
     McNemar's test. Where a handful of samples differ, trust it rather than the interval. `statistic` takes `axis`.
     """
-    x, y = _finite(a, "a"), _finite(b, "b")
+    x, y = _check_finite(a, "a"), _check_finite(b, "b")
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"expected a and b of one shape (sample,), got {x.shape} and {y.shape}")
-    _positive(resamples)
+    _check_positive(resamples)
     rng = np.random.default_rng(seed)
     if statistic is np.mean:
         value = (x - y).mean()
@@ -73,8 +73,8 @@ def paired_bootstrap(
     else:
         n, gap = len(x), lambda u, v: statistic(u, axis=-1) - statistic(v, axis=-1)
         value = gap(x, y)
-        drawn = np.concatenate([gap(x[index], y[index]) for index in _draws(n, resamples, rng, n)])
-        swaps = _draws(2, resamples, rng, n)
+        drawn = np.concatenate([gap(x[index], y[index]) for index in _draw_integers(n, resamples, rng, n)])
+        swaps = _draw_integers(2, resamples, rng, n)
         swapped = np.concatenate([gap(np.where(swap, y, x), np.where(swap, x, y)) for swap in swaps])
     low, high = np.quantile(drawn, [_tail(confidence), 1 - _tail(confidence)])
     extreme = np.abs(swapped) >= abs(value) * (1 - 1e-9)  # equal up to the order of summation
@@ -87,7 +87,7 @@ def paired_t(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Differe
     Where all n differences are one number, Student's test has no scale, and no interval is given. p is then that of the
     randomisation test, which gives every difference a random sign: 1 if the number is 0, else 2 / 2^n.
     """
-    x, y = _finite(a, "a"), _finite(b, "b")
+    x, y = _check_finite(a, "a"), _check_finite(b, "b")
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
         raise ValueError(f"expected a and b of one shape (pair,), at least two, got {x.shape} and {y.shape}")
     n, gap = len(x), x - y
@@ -100,8 +100,8 @@ def paired_t(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Differe
 
 def bootstrap_mean(x: ArrayLike, *, seed: int, resamples: int = 2000, confidence: float = 0.95) -> Estimate:
     """Mean over samples of (sample, ...) with percentile intervals; the columns of a sample are resampled together."""
-    values = _finite(x, "x")
-    _positive(resamples)
+    values = _check_finite(x, "x")
+    _check_positive(resamples)
     drawn = _resampled_means(values.reshape(len(values), -1), resamples, np.random.default_rng(seed))
     low, high = np.quantile(drawn, [_tail(confidence), 1 - _tail(confidence)], axis=0).reshape(2, *values.shape[1:])
     return Estimate(values.mean(axis=0), low, high)
@@ -122,11 +122,11 @@ def _resampled_means(values: Array, resamples: int, rng: np.random.Generator) ->
     """Means (resample, column) of samples (sample, column) drawn with replacement, as counts @ values / n."""
     n = len(values)
     distinct, frequency = np.unique(values, axis=0, return_counts=True)
-    if len(distinct) <= FEW:
+    if len(distinct) <= MAX_DISTINCT:
         means: Array = rng.multinomial(n, frequency / n, size=resamples) @ distinct / n
         return means
     chunks = []
-    for index in _draws(n, resamples, rng, n):
+    for index in _draw_integers(n, resamples, rng, n):
         index += n * np.arange(len(index))[:, None]  # one run of n counters per resample
         chunks.append(np.bincount(index.ravel(), minlength=index.size).reshape(index.shape) @ values / n)
     return np.concatenate(chunks)
@@ -136,13 +136,13 @@ def _swapped_means(difference: Array, resamples: int, rng: np.random.Generator) 
     """Means (resample,) of the differences (sample,) under random signs."""
     n = len(difference)
     size, frequency = np.unique(np.abs(difference), return_counts=True)
-    if len(size) <= FEW:
+    if len(size) <= MAX_DISTINCT:
         means: Array = (2 * rng.binomial(frequency, 0.5, size=(resamples, len(size))) - frequency) @ size / n
         return means
-    return np.concatenate([(2 * swap - 1) @ difference / n for swap in _draws(2, resamples, rng, n)])
+    return np.concatenate([(2 * swap - 1) @ difference / n for swap in _draw_integers(2, resamples, rng, n)])
 
 
-def _draws(high: int, resamples: int, rng: np.random.Generator, n: int) -> Iterator[NDArray[np.int64]]:
+def _draw_integers(high: int, resamples: int, rng: np.random.Generator, n: int) -> Iterator[NDArray[np.int64]]:
     """Integers below `high`, (resample, n) in all, a bounded number of resamples at a time."""
     rows = max(1, CHUNK // n)
     for start in range(0, resamples, rows):
@@ -155,12 +155,12 @@ def _tail(confidence: float) -> float:
     return (1 - confidence) / 2
 
 
-def _positive(resamples: int) -> None:
+def _check_positive(resamples: int) -> None:
     if resamples < 1:
         raise ValueError(f"expected at least 1 resample, got {resamples}")
 
 
-def _finite(values: ArrayLike, name: str) -> Array:
+def _check_finite(values: ArrayLike, name: str) -> Array:
     x = np.asarray(values, dtype=np.float64)
     if x.ndim == 0 or x.size == 0 or not np.isfinite(x).all():
         raise ValueError(f"expected finite values of at least one sample in {name}, got shape {x.shape}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robustmm.errors import DataError
-from robustmm.modalities.base import Modality, array, existing, is_array, numeric
+from robustmm.modalities.base import Modality, find_file, is_array, read_array, to_float32
 
 UNREADABLE = (RuntimeError, TypeError, OSError, MemoryError)
 """What soundfile raises: its own error is a RuntimeError; a .raw file, or a header that claims any length."""
@@ -38,23 +38,23 @@ class Audio(Modality):
 
     def read(self, cell: str, folder: Path) -> NDArray[np.float32]:
         if is_array(cell):  # an array is taken to be at the recipe's rate already
-            stored = array(cell, folder)
+            stored = read_array(cell, folder)
             if stored.ndim != 1 or not len(stored) or stored.dtype.kind != "f":
                 raise DataError(f"{cell} should be float audio (samples,), found {stored.dtype} {stored.shape}")
-            wave = numeric(stored, cell)
+            wave = to_float32(stored, cell)
         else:
-            wave = self._decoded(existing(cell, folder))
+            wave = self._read_wave(find_file(cell, folder))
         if not np.isfinite(wave).all():
             raise DataError(f"{cell} holds NaN or infinite samples")
-        return np.clip(self._fitted_length(wave), -1.0, 1.0)
+        return np.clip(self._fit_length(wave), -1.0, 1.0)
 
     def size_of(self, cell: str, folder: Path) -> str:
         if is_array(cell):
             return super().size_of(cell, folder)
-        length, rate = header(existing(cell, folder))
+        length, rate = read_header(find_file(cell, folder))
         return f"{length / rate:.2f} s at {rate} Hz"
 
-    def _decoded(self, path: Path) -> NDArray[np.float32]:
+    def _read_wave(self, path: Path) -> NDArray[np.float32]:
         import soundfile
 
         try:
@@ -69,9 +69,9 @@ class Audio(Modality):
         if len(wave) == 0:
             raise DataError(f"{path} holds no samples")
         mono: NDArray[np.float32] = wave.mean(axis=1, dtype=np.float32)
-        return mono if rate == self.rate else resampled(mono, rate, self.rate)
+        return mono if rate == self.rate else resample_wave(mono, rate, self.rate)
 
-    def _fitted_length(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _fit_length(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
         length = self.shape[0]
         start = max(0, (len(wave) - length) // 2)
         kept = wave[start : start + length]
@@ -79,7 +79,7 @@ class Audio(Modality):
         return np.pad(kept, (before, length - len(kept) - before))
 
 
-def header(path: Path) -> tuple[int, int]:
+def read_header(path: Path) -> tuple[int, int]:
     """A recording's length in samples, and its rate in Hz."""
     import soundfile
 
@@ -91,7 +91,7 @@ def header(path: Path) -> tuple[int, int]:
     return int(facts.frames), int(facts.samplerate)
 
 
-def resampled(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
+def resample_wave(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
     """`wave` from `rate` to `wanted` Hz by polyphase filtering."""
     from scipy.signal import resample_poly
 

@@ -32,7 +32,7 @@ class Modality(BaseModel):
     """The manifest's column; the modality's own name when empty."""
 
     @property
-    def heading(self) -> str:
+    def column_name(self) -> str:
         """The manifest's column that holds this modality."""
         return self.column or self.name
 
@@ -52,17 +52,17 @@ class Modality(BaseModel):
 
     def size_of(self, cell: str, folder: Path) -> str:
         """The cell's own size, before it is brought to the recipe's: `28 x 28 x 1`, `0.53 s at 8000 Hz`."""
-        return " x ".join(map(str, array(cell, folder).shape))
+        return " x ".join(map(str, read_array(cell, folder).shape))
 
     def feed(self, signal: Signal) -> NDArray[Any]:
         """The array that enters the graph; the signal itself for every kind but text."""
         return np.asarray(signal)
 
-    def blank(self) -> NDArray[Any]:
+    def blank_input(self) -> NDArray[Any]:
         """What stands in the graph's input where the modality is missing; its content does not matter."""
         return np.zeros(self.shape, self.dtype)
 
-    def fitted(self, signals: Iterable[Signal]) -> Self:
+    def fit_to(self, signals: Iterable[Signal]) -> Self:
         """This modality with what it learns from training signals (scale, vocabulary); itself when nothing."""
         return self
 
@@ -77,7 +77,7 @@ _ONE_AT_A_TIME = Lock()
 
 
 @lru_cache(maxsize=32)
-def _mapped(file: Path, changed: int, size: int) -> NDArray[Any]:
+def _map_array(file: Path, changed: int, size: int) -> NDArray[Any]:
     """The array in a file, mapped and not read; opened once for all its rows, and again when the file changes."""
     del changed, size
     try:
@@ -90,7 +90,7 @@ def _mapped(file: Path, changed: int, size: int) -> NDArray[Any]:
     return loaded
 
 
-def array(cell: str, folder: Path) -> NDArray[Any]:
+def read_array(cell: str, folder: Path) -> NDArray[Any]:
     """The array at `file.npy`, or its row 17 at `file.npy#17`; pickles are never loaded."""
     path, hash_, row = cell.rpartition(".npy#")
     file = folder / (path + ".npy" if hash_ else cell)
@@ -101,7 +101,7 @@ def array(cell: str, folder: Path) -> NDArray[Any]:
     except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
         raise DataError(f"{file} is not a readable .npy array ({error})") from error
     with _ONE_AT_A_TIME:
-        loaded = _mapped(file, found.st_mtime_ns, found.st_size)
+        loaded = _map_array(file, found.st_mtime_ns, found.st_size)
     if not hash_:
         return np.array(loaded)
     rows = len(loaded) if loaded.ndim else 0
@@ -110,7 +110,7 @@ def array(cell: str, folder: Path) -> NDArray[Any]:
     return np.array(loaded[int(row)])
 
 
-def numeric(values: NDArray[Any], file: str) -> NDArray[np.float32]:
+def to_float32(values: NDArray[Any], file: str) -> NDArray[np.float32]:
     """`values` as float32. Raises DataError for anything that is not a real number (NaN is allowed through)."""
     if values.dtype.kind not in "fiub":
         raise DataError(f"{file} should hold real numbers, found dtype {values.dtype}")
@@ -118,7 +118,7 @@ def numeric(values: NDArray[Any], file: str) -> NDArray[np.float32]:
         return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def existing(cell: str, folder: Path) -> Path:
+def find_file(cell: str, folder: Path) -> Path:
     """The file a cell names, relative to the manifest's folder."""
     path = folder / cell
     if not path.is_file():

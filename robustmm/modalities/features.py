@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.errors import DataError
-from robustmm.modalities.base import Modality, Positive, Signal, array, numeric
+from robustmm.modalities.base import Modality, Positive, Signal, read_array, to_float32
 
 
 class Features(Modality):
@@ -30,17 +30,17 @@ class Features(Modality):
         return np.dtype(np.float32)
 
     def read(self, cell: str, folder: Path) -> NDArray[np.float32]:
-        values = numeric(array(cell, folder), cell)
+        values = to_float32(read_array(cell, folder), cell)
         if values.shape != (self.length,):
             raise DataError(f"{cell} should be a vector of {self.length} numbers, found shape {values.shape}")
         return values
 
-    def fitted(self, signals: Iterable[Signal]) -> Self:
-        mean, std = scale((np.asarray(signal)[None] for signal in signals), self.length)
+    def fit_to(self, signals: Iterable[Signal]) -> Self:
+        mean, std = mean_and_std((np.asarray(signal)[None] for signal in signals), self.length)
         return self.model_copy(update={"mean": mean, "std": std})
 
 
-def scale(signals: Iterable[NDArray[Any]], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def mean_and_std(signals: Iterable[NDArray[Any]], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel over (steps, channels) arrays; 0 and 1 where there is nothing."""
     count, mean, spread = np.zeros(channels), np.zeros(channels), np.zeros(channels)
     for signal in signals:  # merged by Chan's formula, so that large offsets do not cancel the variance away

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.errors import DataError
-from robustmm.modalities.base import Modality, Positive, array, existing, is_array
+from robustmm.modalities.base import Modality, Positive, find_file, is_array, read_array
 
 
 class Image(Modality):
@@ -27,19 +27,19 @@ class Image(Modality):
         return np.dtype(np.uint8)
 
     def read(self, cell: str, folder: Path) -> NDArray[np.uint8]:
-        return resized(pixels(cell, folder), self.size, cell)
+        return resize_image(read_pixels(cell, folder), self.size, cell)
 
     def size_of(self, cell: str, folder: Path) -> str:
-        return " x ".join(map(str, pixels(cell, folder).shape))
+        return " x ".join(map(str, read_pixels(cell, folder).shape))
 
 
-def pixels(cell: str, folder: Path) -> NDArray[Any]:
+def read_pixels(cell: str, folder: Path) -> NDArray[Any]:
     """An image file in RGB (or grey) at its own size, or an array as it is."""
     import cv2
 
     if is_array(cell):
-        return array(cell, folder)
-    path = existing(cell, folder)
+        return read_array(cell, folder)
+    path = find_file(cell, folder)
     coded = np.fromfile(path, np.uint8)
     try:
         decoded = cv2.imdecode(coded, cv2.IMREAD_ANYCOLOR) if coded.size else None
@@ -50,7 +50,7 @@ def pixels(cell: str, folder: Path) -> NDArray[Any]:
     return decoded if decoded.ndim == 2 else np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
 
 
-def resized(picture: NDArray[Any], size: tuple[int, int, int], cell: str) -> NDArray[np.uint8]:
+def resize_image(picture: NDArray[Any], size: tuple[int, int, int], cell: str) -> NDArray[np.uint8]:
     """uint8 pixels (h, w) or (h, w, 1|3|4) at `size`; area averaging when shrinking, bilinear when growing."""
     import cv2
 

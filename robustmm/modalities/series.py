@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.errors import DataError
-from robustmm.modalities.base import Modality, Positive, Signal, array, existing, is_array, numeric
-from robustmm.modalities.features import scale
+from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array, to_float32
+from robustmm.modalities.features import mean_and_std
 
 
 class Series(Modality):
@@ -38,20 +38,20 @@ class Series(Modality):
         return np.dtype(np.float32)
 
     def read(self, cell: str, folder: Path) -> NDArray[np.float32]:
-        values = self._values(cell, folder)
+        values = self._read_values(cell, folder)
         if values.ndim == 1:
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != self.channels or not len(values):
             raise DataError(f"{cell} should be a series (steps, {self.channels}), found {values.shape}")
-        return self._fitted_length(values)
+        return self._fit_length(values)
 
     def size_of(self, cell: str, folder: Path) -> str:
-        return " x ".join(map(str, self._values(cell, folder).shape))
+        return " x ".join(map(str, self._read_values(cell, folder).shape))
 
-    def _values(self, cell: str, folder: Path) -> NDArray[np.float32]:
-        return numeric(array(cell, folder) if is_array(cell) else table(existing(cell, folder)), cell)
+    def _read_values(self, cell: str, folder: Path) -> NDArray[np.float32]:
+        return to_float32(read_array(cell, folder) if is_array(cell) else read_csv(find_file(cell, folder)), cell)
 
-    def _fitted_length(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _fit_length(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(values) == self.steps:
             return values
         if self.fit == "crop":
@@ -64,12 +64,12 @@ class Series(Modality):
         weight = (position - low)[:, None]
         return np.asarray(values[low] * (1 - weight) + values[high] * weight, dtype=np.float32)
 
-    def fitted(self, signals: Iterable[Signal]) -> Self:
-        mean, std = scale((np.asarray(signal) for signal in signals), self.channels)
+    def fit_to(self, signals: Iterable[Signal]) -> Self:
+        mean, std = mean_and_std((np.asarray(signal) for signal in signals), self.channels)
         return self.model_copy(update={"mean": mean, "std": std})
 
 
-def table(path: Path) -> NDArray[Any]:
+def read_csv(path: Path) -> NDArray[Any]:
     """The numbers of a CSV file, one row a step; a first row of names is skipped."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()

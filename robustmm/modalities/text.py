@@ -38,18 +38,18 @@ class Text(Modality):
         return np.dtype(np.int64)
 
     @property
-    def words(self) -> int:
+    def vocabulary_size(self) -> int:
         """The size of the vocabulary, padding and unknown included."""
-        return int(loaded(self.tokenizer_json, self.length).get_vocab_size())
+        return int(load_tokenizer(self.tokenizer_json, self.length).get_vocab_size())
 
     @property
     def padding(self) -> int:
         """The id that fills up short texts: the tokenizer's own (RoBERTa's is 1), else 0."""
-        tokenizer = loaded(self.tokenizer_json, self.length)
+        tokenizer = load_tokenizer(self.tokenizer_json, self.length)
         found = (tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>"))
         return next((number for number in found if number is not None), 0)
 
-    def blank(self) -> NDArray[np.int64]:
+    def blank_input(self) -> NDArray[np.int64]:
         return np.full(self.length, self.padding, np.int64)
 
     def read(self, cell: str, folder: Path) -> str:
@@ -59,20 +59,20 @@ class Text(Modality):
         return f"{len(cell.split())} words"
 
     def feed(self, signal: Signal) -> NDArray[np.int64]:
-        encoded = loaded(self.tokenizer_json, self.length).encode(str(signal)).ids
+        encoded = load_tokenizer(self.tokenizer_json, self.length).encode(str(signal)).ids
         ids = np.full(self.length, self.padding, np.int64)
         ids[: len(encoded)] = encoded[: self.length]
         return ids
 
-    def fitted(self, signals: Iterable[Signal]) -> Self:
+    def fit_to(self, signals: Iterable[Signal]) -> Self:
         if self.tokenizer_json:
             return self
-        content = from_file(Path(self.tokenizer)) if self.tokenizer else learned(signals, self.vocabulary)
+        content = read_tokenizer(Path(self.tokenizer)) if self.tokenizer else train_tokenizer(signals, self.vocabulary)
         return self.model_copy(update={"tokenizer_json": content})
 
 
 @lru_cache(maxsize=8)
-def loaded(content: str, length: int = 64) -> "Tokenizer":
+def load_tokenizer(content: str, length: int = 64) -> "Tokenizer":
     """The tokenizer, cutting texts to `length` tokens so that its closing special token stays."""
     from tokenizers import Tokenizer
 
@@ -86,7 +86,7 @@ def loaded(content: str, length: int = 64) -> "Tokenizer":
     return tokenizer
 
 
-def learned(texts: Iterable[Signal], size: int) -> str:
+def train_tokenizer(texts: Iterable[Signal], size: int) -> str:
     """A lower-casing word-level tokenizer of the `size` commonest words, as JSON."""
     from collections import Counter
 
@@ -105,12 +105,12 @@ def learned(texts: Iterable[Signal], size: int) -> str:
     return str(tokenizer.to_str())
 
 
-def from_file(path: Path) -> str:
+def read_tokenizer(path: Path) -> str:
     """The content of a tokenizer.json, or of the one in a folder."""
     file = path / "tokenizer.json" if path.is_dir() else path
     try:
         content = file.read_text(encoding="utf-8")
-        loaded(content)
+        load_tokenizer(content)
     except Exception as error:  # tokenizers raises Exception itself
         raise UsageError(f'the tokenizer "{path}" should be a tokenizer.json or a folder with one ({error})') from error
     return content

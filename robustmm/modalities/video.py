@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.errors import DataError
-from robustmm.modalities.base import Modality, Positive, array, existing, is_array
-from robustmm.modalities.image import resized
+from robustmm.modalities.base import Modality, Positive, find_file, is_array, read_array
+from robustmm.modalities.image import resize_image
 
 
 class Video(Modality):
@@ -30,25 +30,25 @@ class Video(Modality):
 
     def read(self, cell: str, folder: Path) -> NDArray[np.uint8]:
         if is_array(cell):
-            clip = array(cell, folder)
+            clip = read_array(cell, folder)
             if clip.ndim == 3:
                 clip = clip[..., None]
             if clip.ndim != 4 or not len(clip):
                 raise DataError(f"{cell} should be video (frames, height, width[, channels]), found {clip.shape}")
-            return np.stack([resized(clip[i], self.size, cell) for i in evenly(len(clip), self.frames)])
-        return self._decoded(existing(cell, folder), cell)
+            return np.stack([resize_image(clip[i], self.size, cell) for i in frame_indices(len(clip), self.frames)])
+        return self._read_frames(find_file(cell, folder), cell)
 
     def size_of(self, cell: str, folder: Path) -> str:
         import cv2
 
         if is_array(cell):
             return super().size_of(cell, folder)
-        capture = cv2.VideoCapture(str(existing(cell, folder)))
+        capture = cv2.VideoCapture(str(find_file(cell, folder)))
         _, frame = capture.read()
         capture.release()
         return " x ".join(map(str, np.shape(frame)[:2]))
 
-    def _decoded(self, path: Path, cell: str) -> NDArray[np.uint8]:
+    def _read_frames(self, path: Path, cell: str) -> NDArray[np.uint8]:
         import cv2
 
         capture = cv2.VideoCapture(str(path))
@@ -63,7 +63,7 @@ class Video(Modality):
                     ok, frame = capture.retrieve()
                     if not ok:
                         break
-                    every.append(resized(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), self.size, cell))
+                    every.append(resize_image(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), self.size, cell))
                     if len(every) >= 64 * self.frames:
                         every, stride = every[::2], stride * 2
                 index += 1
@@ -71,9 +71,9 @@ class Video(Modality):
             capture.release()
         if not every:
             raise DataError(f"{path} is not video OpenCV can decode")
-        return np.stack([every[i] for i in evenly(len(every), self.frames)])
+        return np.stack([every[i] for i in frame_indices(len(every), self.frames)])
 
 
-def evenly(length: int, count: int) -> list[int]:
+def frame_indices(length: int, count: int) -> list[int]:
     """`count` indices at the middles of equal spans of range(length); frames repeat when there are too few."""
     return [int((i + 0.5) * length / count) for i in range(count)]

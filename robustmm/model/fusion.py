@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustmm.config.options import Positive, Rate, constructed
+from robustmm.config.options import Positive, Rate, instantiate
 from robustmm.config.registry import Registry
 from robustmm.errors import UsageError
 
@@ -17,9 +17,9 @@ ROWS = 16_384
 """Rows decoded at once by `subsets` where a fusion has no shorter way, so that memory stays bounded."""
 
 
-def fusion(name: str, modalities: int, width: int, classes: int, **options: Any) -> "Fusion":
+def build_fusion(name: str, modalities: int, width: int, classes: int, **options: Any) -> "Fusion":
     """The fusion registered as `name`; unknown or ill-typed options are named."""
-    return constructed("fusion", name, FUSIONS[name], modalities, width, classes, **options)
+    return instantiate("fusion", name, FUSIONS[name], modalities, width, classes, **options)
 
 
 class Fusion(nn.Module):
@@ -33,11 +33,11 @@ class Fusion(nn.Module):
         """Logits (batch, class) of z (batch, modality, width), which is zero wherever `present` is false."""
         raise NotImplementedError
 
-    def subsets(self, z: Tensor, present: Tensor) -> Tensor:
+    def decode_subsets(self, z: Tensor, present: Tensor) -> Tensor:
         """Logits (K, batch, class) for K presence masks (K, batch, modality) over one z, masked here."""
         decoded = []
         for masks in present.split(max(1, ROWS // max(1, len(z)))):
-            each = masked(z, masks).flatten(0, 1)  # (K' * batch, modality, width)
+            each = apply_mask(z, masks).flatten(0, 1)  # (K' * batch, modality, width)
             decoded.append(self(each, masks.flatten(0, 1)).unflatten(0, masks.shape[:2]))
         return torch.cat(decoded)
 
@@ -53,12 +53,12 @@ class Additive(Fusion):
         raise NotImplementedError
 
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
-        return masked(self.terms(z), present).sum(1) + self.bias
+        return apply_mask(self.terms(z), present).sum(1) + self.bias
 
-    def subsets(self, z: Tensor, present: Tensor) -> Tensor:
-        terms = self.terms(masked(z, present.any(0)))
+    def decode_subsets(self, z: Tensor, present: Tensor) -> Tensor:
+        terms = self.terms(apply_mask(z, present.any(0)))
         finite = terms.isfinite().all(-1)  # (batch, modality): a subset is spoilt only by what it holds
-        summed = torch.einsum("kbm,bmc->kbc", present.to(terms.dtype), masked(terms, finite))
+        summed = torch.einsum("kbm,bmc->kbc", present.to(terms.dtype), apply_mask(terms, finite))
         spoilt = (present & ~finite).any(-1, keepdim=True)
         return torch.where(spoilt, torch.full_like(summed, torch.nan), summed) + self.bias
 
@@ -69,8 +69,8 @@ class Concat(Additive):
 
     def __init__(self, modalities: int, width: int, classes: int) -> None:
         super().__init__(modalities, width, classes)
-        self.weight = uniform(modalities, classes, width, fan_in=modalities * width)
-        self.bias = uniform(classes, fan_in=modalities * width)
+        self.weight = draw_parameter(modalities, classes, width, fan_in=modalities * width)
+        self.bias = draw_parameter(classes, fan_in=modalities * width)
 
     def terms(self, z: Tensor) -> Tensor:
         return torch.einsum("bmw,mcw->bmc", z, self.weight)
@@ -82,8 +82,8 @@ class Sum(Additive):
 
     def __init__(self, modalities: int, width: int, classes: int) -> None:
         super().__init__(modalities, width, classes)
-        self.weight = uniform(modalities, classes, width, fan_in=width)
-        self.biases = uniform(modalities, classes, fan_in=width)
+        self.weight = draw_parameter(modalities, classes, width, fan_in=width)
+        self.biases = draw_parameter(modalities, classes, fan_in=width)
         self.register_buffer("bias", torch.zeros(classes), persistent=False)
 
     def terms(self, z: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class Gated(Fusion):
 
     def __init__(self, modalities: int, width: int, classes: int) -> None:
         super().__init__(modalities, width, classes)
-        self.hidden = uniform(modalities, width, width, fan_in=width)
+        self.hidden = draw_parameter(modalities, width, width, fan_in=width)
         self.gates = nn.Linear(modalities * width, modalities * width, bias=False)
         self.head = nn.Linear(width, classes)
 
@@ -171,11 +171,11 @@ class AttentionLayer(nn.Module):
         return out
 
 
-def masked(x: Tensor, kept: Tensor) -> Tensor:
+def apply_mask(x: Tensor, kept: Tensor) -> Tensor:
     """x (.., n) where `kept` (..) holds and zero elsewhere, by choosing and not by multiplying: NaN * 0 is NaN."""
     return torch.where(kept.unsqueeze(-1), x, torch.zeros((), dtype=x.dtype, device=x.device))
 
 
-def uniform(*shape: int, fan_in: int) -> nn.Parameter:
+def draw_parameter(*shape: int, fan_in: int) -> nn.Parameter:
     """A parameter drawn as nn.Linear draws its weight and bias: uniform within 1 / sqrt(fan_in)."""
     return nn.Parameter(torch.empty(shape).uniform_(-1, 1) * fan_in**-0.5)

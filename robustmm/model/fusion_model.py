@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from robustmm import distributed
 from robustmm.errors import UsageError
-from robustmm.metrics.contribution import subsets
+from robustmm.metrics.contribution import subset_masks
 from robustmm.model.encoders.base import Encoder
 from robustmm.model.fusion import Concat, Fusion
 
@@ -22,7 +22,7 @@ class Coalitions(NamedTuple):
 
     masks: Tensor  # (K, modality) bool
     weights: Tensor  # (modality, K)
-    alone: Tensor  # (modality,) rows of the coalitions {m}
+    singletons: Tensor  # (modality,) rows of the coalitions {m}
     logits: Tensor  # (K, batch, class), each coalition cut to what is present; no gradient
 
 
@@ -45,7 +45,7 @@ class Bottleneck(nn.Module):
     def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
         return Embedding(encoded, present, encoded)
 
-    def single(self, encoded: Tensor, modality: int) -> Tensor:
+    def embed_one(self, encoded: Tensor, modality: int) -> Tensor:
         """z (batch, width) of one modality's encoding, as in evaluation: what its part of the exported graph does.
 
         Must depend on that modality alone, or the file could not be cut into encoders.
@@ -92,7 +92,7 @@ class FusionModel(nn.Module):
 
     def embed_one(self, modality: str, x: Tensor) -> Tensor:
         """z (batch, width) of one modality in evaluation: a column of `embed`."""
-        return self.bottleneck.single(self._encoded(modality, x, None), self.modalities.index(modality))
+        return self.bottleneck.embed_one(self._encode_one(modality, x, None), self.modalities.index(modality))
 
     def embedding(self, inputs: Mapping[str, Tensor], present: Tensor | None = None) -> Embedding:
         encoded = self.encode(inputs, present)
@@ -106,19 +106,19 @@ class FusionModel(nn.Module):
         learn from the blanks of absent inputs, and absent rows come out as zeros."""
         return torch.stack(
             [
-                self._encoded(m, inputs[m], None if present is None else present[:, i])
+                self._encode_one(m, inputs[m], None if present is None else present[:, i])
                 for i, m in enumerate(self.modalities)
             ],
             dim=1,
         )
 
-    def _encoded(self, modality: str, x: Tensor, rows: Tensor | None) -> Tensor:
+    def _encode_one(self, modality: str, x: Tensor, rows: Tensor | None) -> Tensor:
         encoder, projection = self.encoders[modality], self.projections[modality]
         if rows is None or bool(rows.all()):
             encoded: Tensor = projection(encoder(x))
             return encoded
         out = torch.zeros(len(x), self.width, device=x.device)
-        if bool(rows.any()) or distributed.world() > 1:  # other ranks' batch statistics wait for this one's
+        if bool(rows.any()) or distributed.world_size() > 1:  # other ranks' batch statistics wait for this one's
             out = out.index_put((rows.nonzero()[:, 0],), projection(encoder(x[rows])).to(out.dtype))
         return out
 
@@ -137,11 +137,13 @@ class FusionModel(nn.Module):
         Subset k holds modality m iff (k >> m) & 1. Computed once per embedding, with gradients.
         """
         if embedding.subset_logits is None:
-            masks = torch.from_numpy(subsets(len(self.modalities))).to(embedding.z.device)
+            masks = torch.from_numpy(subset_masks(len(self.modalities))).to(embedding.z.device)
             embedding.subset_logits = self.decode_subsets(embedding.z, masks[:, None] & embedding.present)
         return embedding.subset_logits
 
     def decode_subsets(self, z: Tensor, present: Tensor) -> Tensor:
         """Logits (K, batch, class) for K presence masks (K, batch, modality) over one z (batch, modality, width)."""
         kept = present.any(0).unsqueeze(-1)  # a modality that no subset holds may contain anything
-        return self.fusion.subsets(torch.where(kept, z, torch.zeros((), dtype=z.dtype, device=z.device)), present)
+        return self.fusion.decode_subsets(
+            torch.where(kept, z, torch.zeros((), dtype=z.dtype, device=z.device)), present
+        )

@@ -7,36 +7,36 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.auditing.result import AuditResult, Breaking, ConditionResult
+from robustmm.auditing.result import AuditResult, BreakingLevel, ConditionResult
 from robustmm.report import search
-from robustmm.report.bars import COLOURS, plain
-from robustmm.report.tables import grid, interval, number, percent, points, signed
+from robustmm.report.bars import COLOURS, safe_text
+from robustmm.report.tables import grid, interval, number, percent, points, signed_number
 
 COLUMNS = 5
 """Levels that a table shows; of more, some in between are left to results.json."""
 STYLES = {"loss": "red", "gain": "green", "none": "dim"}
 
 
-def audit(result: AuditResult) -> Group:
+def render_audit(result: AuditResult) -> Group:
     parts: list[RenderableType] = [heading(result), headline(result)]
     if result.envelope:
-        parts.append(envelope(result))
+        parts.append(breaking_level_tables(result))
     others = other_conditions(result)
     if others:
-        parts.append(conditions(result, others))
+        parts.append(condition_table(result, others))
     if result.rates:
-        parts.append(rates(result))
-    parts += [reliance(result), groups(result)]
-    parts += [search.mix(s) if s.attack == "mix" else search.square(s) for s in result.searches]
+        parts.append(missing_rate_table(result))
+    parts += [contribution_table(result), group_table(result)]
+    parts += [search.render_mix(s) if s.attack == "mix" else search.render_square(s) for s in result.searches]
     if result.reference:
-        parts.append(reference(result))
+        parts.append(reference_table(result))
     return Group(*parts, footer(result))
 
 
 def heading(result: AuditResult) -> Text:
     said = f"{result.samples} samples of split {result.split} of {result.manifest}, seed {result.seed}"
-    which = (plain(result.model).plain, "bold")
-    return Text.assemble(which, plain(f" ({result.method}), suite {result.suite}"), "\n", plain(said), "\n")
+    which = (safe_text(result.model).plain, "bold")
+    return Text.assemble(which, safe_text(f" ({result.method}), suite {result.suite}"), "\n", safe_text(said), "\n")
 
 
 def headline(result: AuditResult) -> Panel:
@@ -72,45 +72,45 @@ def headline(result: AuditResult) -> Panel:
             f"best modality alone, most under {one.name} ({one.best_single.modality} alone: "
             f"{percent(one.best_single.accuracy)})."
         )
-    return Panel(plain(" ".join(said)), border_style="red" if lost else "green", expand=True)
+    return Panel(safe_text(" ".join(said)), border_style="red" if lost else "green", expand=True)
 
 
-def envelope(result: AuditResult) -> Group:
+def breaking_level_tables(result: AuditResult) -> Group:
     """A table per modality, a row per corruption: accuracy by level, and where it breaks in the physics' unit."""
-    on: dict[tuple[str, ...], list[Breaking]] = {}
+    on: dict[tuple[str, ...], list[BreakingLevel]] = {}
     for b in result.envelope:
         on.setdefault(tuple(b.modalities), []).append(b)
     legend = (
         f"Accuracy by level; the lowest level tried whose lower bound is below {percent(result.share, 0)} of "
         "clean accuracy, and the physical strength there."
     )
-    tables = (ladders(plain(", ".join(names)).plain, some, result) for names, some in on.items())
+    tables = (breaking_level_table(safe_text(", ".join(names)).plain, some, result) for names, some in on.items())
     return Group(*tables, Text(legend, style="dim"))
 
 
-def ladders(title: str, some: Sequence[Breaking], result: AuditResult) -> Table:
-    shown = levels(some)
+def breaking_level_table(title: str, some: Sequence[BreakingLevel], result: AuditResult) -> Table:
+    shown = table_levels(some)
     headings = [f"{level:g}" for level in shown]
     table = grid(f"Where it breaks: {title}", "corruption", *headings, "breaks", "at", left=(0, len(shown) + 2))
     for b in sorted(some, key=lambda b: b.breaks if b.breaks == b.breaks else 2):
         accuracies = {p.level: p.accuracy.value for p in b.points}
         broken = b.breaks == b.breaks
         table.add_row(
-            plain(b.noise),
-            *(coloured(accuracies[x], result) if x in accuracies else "" for x in shown),
+            safe_text(b.noise),
+            *(accuracy_text(accuracies[x], result) if x in accuracies else "" for x in shown),
             f"{b.breaks:.2f}" if broken else "?" if b.undecided else "holds",
             Text(f"{b.strength:.3g} {b.unit}" if broken else "", style="dim"),
         )
     return table
 
 
-def levels(some: Sequence[Breaking]) -> list[float]:
+def table_levels(some: Sequence[BreakingLevel]) -> list[float]:
     """The suite's levels, or some of them where they are many."""
     found = sorted({p.level for b in some for p in b.points if p.condition})
     return sorted(found[:: -max(1, -(-len(found) // COLUMNS))])
 
 
-def coloured(accuracy: float, result: AuditResult) -> Text:
+def accuracy_text(accuracy: float, result: AuditResult) -> Text:
     style = "red" if accuracy < result.share * result.clean.accuracy.value else ""
     return Text(f"{100 * accuracy:.1f}", style=style)
 
@@ -121,28 +121,28 @@ def other_conditions(result: AuditResult) -> list[ConditionResult]:
     return [c for c in result.conditions if c.name not in shown]
 
 
-def conditions(result: AuditResult, some: Sequence[ConditionResult]) -> Table:
+def condition_table(result: AuditResult, some: Sequence[ConditionResult]) -> Table:
     table = grid("Other conditions", "condition", "accuracy", "change", "p adj.", "", left=(0, 4))
     for c in some:
         table.add_row(
-            plain(c.name), interval(c.accuracy), points(c.change.value), f"{c.adjusted:.3f}",
+            safe_text(c.name), interval(c.accuracy), points(c.change.value), f"{c.adjusted:.3f}",
             Text(c.effect if c.effect != "none" else "", style=STYLES[c.effect]),
         )  # fmt: skip
     return table
 
 
-def rates(result: AuditResult) -> Table:
+def missing_rate_table(result: AuditResult) -> Table:
     table = grid("Missing inputs", "missing", "rates", "accuracy", "mean", left=(0, 1))
     for r in result.rates:
         accuracies = " ".join(f"{100 * e.value:.1f}" for e in r.accuracies)
         table.add_row(
-            plain(", ".join(r.modalities)) if len(r.modalities) < len(result.clean.modalities) else "each alike",
+            safe_text(", ".join(r.modalities)) if len(r.modalities) < len(result.clean.modalities) else "each alike",
             " ".join(f"{rate:g}" for rate in r.rates), accuracies, percent(r.area),
         )  # fmt: skip
     return table
 
 
-def reliance(result: AuditResult) -> Group:
+def contribution_table(result: AuditResult) -> Group:
     how = "exact Shapley" if result.exact else "Shapley, sampled orders"
     table = grid(
         f"What the answers rest on ({how}, absent: {result.baseline})",
@@ -152,9 +152,9 @@ def reliance(result: AuditResult) -> Group:
     for i, m in enumerate(result.clean.modalities):
         colour, shift = COLOURS[i % len(COLOURS)], shifts.get(m.name)
         table.add_row(
-            Text(plain(m.name).plain, style=f"bold {colour}"), percent(m.solo.value), points(m.leave_one_out.value),
+            Text(safe_text(m.name).plain, style=f"bold {colour}"), percent(m.solo.value), points(m.leave_one_out.value),
             points(m.accuracy.value), percent(m.accuracy_share, 0), number(m.weight),
-            plain(shift.condition) if shift else "", percent(shift.share, 0) if shift else "",
+            safe_text(shift.condition) if shift else "", percent(shift.share, 0) if shift else "",
         )  # fmt: skip
     said = [
         f"{' and '.join(i.modalities)} interact by {points(i.value.value)} points "
@@ -168,12 +168,12 @@ def reliance(result: AuditResult) -> Group:
         )
     if result.clean.evenness == result.clean.evenness:
         said.append(f"evenness over missing configurations {result.clean.evenness:.2f}")
-    told = plain("; ".join(said) + ". CAL W is a reconstruction." if said else "")
+    told = safe_text("; ".join(said) + ". CAL W is a reconstruction." if said else "")
     told.stylize("dim")
     return Group(table, told)
 
 
-def groups(result: AuditResult) -> Table:
+def group_table(result: AuditResult) -> Table:
     """Per column the groups, worst first, clean and in their worst condition."""
     table = grid("Groups", "group", "n", "clean", "worst", "under", left=(0, 4))
     found = []
@@ -183,23 +183,23 @@ def groups(result: AuditResult) -> Table:
     found.sort(key=lambda entry: (entry[0], entry[1].column, entry[1].value))
     for value, group, name in found[:10]:
         table.add_row(
-            plain(group.value if group.column == "label" else f"{group.column}: {group.value}"), str(group.samples),
-            percent(group.accuracy.value), percent(value), plain(name),
+            safe_text(group.value if group.column == "label" else f"{group.column}: {group.value}"), str(group.samples),
+            percent(group.accuracy.value), percent(value), safe_text(name),
         )  # fmt: skip
     if len(found) > 10:
         table.caption = f"the 10 worst of {len(found)}"
     return table
 
 
-def reference(result: AuditResult) -> Table:
+def reference_table(result: AuditResult) -> Table:
     assert result.reference
     r = result.reference
-    table = grid(plain(f"Error relative to {r.model} (1: as good)").plain, "corruption", "error", left=(0,))
+    table = grid(safe_text(f"Error relative to {r.model} (1: as good)").plain, "corruption", "error", left=(0,))
     for name, value in r.by_corruption.items():
-        table.add_row(plain(name), f"{value:.2f}")
+        table.add_row(safe_text(name), f"{value:.2f}")
     table.add_section()
     table.add_row("mean corruption error", f"{r.mean_corruption_error:.2f}")
-    table.add_row("relative", signed(r.relative, 2))
+    table.add_row("relative", signed_number(r.relative, 2))
     return table
 
 

@@ -19,7 +19,7 @@ COLOURS = (
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def plain(words: str) -> Text:
+def safe_text(words: str) -> Text:
     """A stranger's words as they are, without control characters: a label may hold a terminal's commands."""
     return Text("".join(c if c.isprintable() else "�" for c in words))
 
@@ -33,7 +33,7 @@ def bar(value: float, width: int, colour: str = "cyan") -> Text:
     return Text("█" * whole + (EIGHTHS[rest] if rest else ""), style=colour)
 
 
-def stacked(shares: Iterable[float], width: int) -> Text:
+def stacked_bar(shares: Iterable[float], width: int) -> Text:
     """Shares that sum to 1 as one bar of coloured parts; nothing for NaN."""
     text, done, total = Text(), 0, 0.0
     for i, share in enumerate(shares):

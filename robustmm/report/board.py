@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from robustmm.bench.cell import Cell
 
 
-class Board:
+class BenchProgress:
     """A line for the whole bench and one for each running training; a line a training where there is no screen."""
 
     def __init__(self, total: int) -> None:
@@ -26,7 +26,7 @@ class Board:
         self.parts: dict[str, float] = {}
 
     @contextmanager
-    def live(self) -> Iterator["Board"]:
+    def show_live(self) -> Iterator["BenchProgress"]:
         if notes.is_terminal:
             with self.bar:
                 yield self
@@ -43,22 +43,22 @@ class Board:
             title, epochs, done = value
             counted = None if title == "reading" else epochs
             self.bar.reset(self.running[cell.key], description=f"{cell}: {title}", total=counted, completed=done)
-            self._part(cell, done / epochs if title == "training" else 0.0)
+            self._update_total(cell, done / epochs if title == "training" else 0.0)
         elif what == "epoch":
             epoch, accuracy = value
             task = self.bar.tasks[self.bar.task_ids.index(self.running[cell.key])]
             title = task.description.removeprefix(f"{cell}: ").split(",")[0]
             self.bar.update(task.id, completed=epoch, description=f"{cell}: {title}, valid {accuracy:.1%}")
-            self._part(cell, epoch / (task.total or epoch) if title == "training" else 0.0)
+            self._update_total(cell, epoch / (task.total or epoch) if title == "training" else 0.0)
         elif what == "ended":
             self.bar.remove_task(self.running.pop(cell.key))
             self.ended += 1
             del self.parts[cell.key]
-            self._part(None, 0.0)
+            self._update_total(None, 0.0)
         if what in ("kept", "ended") and not notes.is_terminal:
             note(f"{cell}: {'done before' if what == 'kept' else 'done' if value else 'failed'}")
 
-    def _part(self, cell: "Cell | None", done: float) -> None:
+    def _update_total(self, cell: "Cell | None", done: float) -> None:
         """The whole, to which a running training adds the part of its epochs that is done."""
         if cell is not None:
             self.parts[cell.key] = done

@@ -8,11 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-FOLLOWS = os.environ.get("RANK", "0") != "0"
+IS_SECONDARY_RANK = os.environ.get("RANK", "0") != "0"
 """One of several ranks under torchrun, and not the first: it works and keeps silent."""
 
-out = Console(highlight=False, quiet=FOLLOWS)
-notes = Console(stderr=True, highlight=False, quiet=FOLLOWS)
+out = Console(highlight=False, quiet=IS_SECONDARY_RANK)
+notes = Console(stderr=True, highlight=False, quiet=IS_SECONDARY_RANK)
 
 
 def note(text: str) -> None:

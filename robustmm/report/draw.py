@@ -14,25 +14,25 @@ PAPER, INK, GREY = (255, 255, 255), (30, 30, 30), (150, 150, 150)
 LINES = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207))
 
 
-def panel(signal: Signal | None, kind: str, clean: Signal | None) -> Picture:
+def render_panel(signal: Signal | None, kind: str, clean: Signal | None) -> Picture:
     """One signal as RGB (HEIGHT, WIDTH, 3); axes are those of the clean one, so that panels can be compared."""
     paper = np.full((HEIGHT, WIDTH, 3), PAPER, np.uint8)
     if signal is None:
-        return written(paper, ["missing"], GREY)
+        return render_text(paper, ["missing"], GREY)
     if isinstance(signal, str):
-        return written(paper, wrapped(signal, 27)[:9], INK)
+        return render_text(paper, wrap_text(signal, 27)[:9], INK)
     x, before = np.asarray(signal), np.asarray(clean)
     if kind == "image":
-        return fitted(x, paper)
+        return render_image(x, paper)
     if kind == "video":
         frames = [x[int((i + 0.5) * len(x) / 4)] for i in range(4)]
-        return fitted(np.concatenate([np.concatenate(frames[:2], 1), np.concatenate(frames[2:], 1)]), paper)
+        return render_image(np.concatenate([np.concatenate(frames[:2], 1), np.concatenate(frames[2:], 1)]), paper)
     if kind == "audio":
-        return sound(x, 1.25 * float(np.abs(before).max(initial=0)) or 1.0, paper)
-    return curves(x if x.ndim == 2 else x[:, None], before if x.ndim == 2 else before[:, None], kind, paper)
+        return render_audio(x, 1.25 * float(np.abs(before).max(initial=0)) or 1.0, paper)
+    return render_curves(x if x.ndim == 2 else x[:, None], before if x.ndim == 2 else before[:, None], kind, paper)
 
 
-def fitted(x: NDArray[Any], paper: Picture) -> Picture:
+def render_image(x: NDArray[Any], paper: Picture) -> Picture:
     """A picture of any size and number of channels, as large as the panel holds, pixels kept sharp."""
     x = np.repeat(x, 3, 2) if x.shape[2] == 1 else np.ascontiguousarray(x[:, :, :3])
     scale = min(WIDTH / x.shape[1], HEIGHT / x.shape[0])
@@ -43,7 +43,7 @@ def fitted(x: NDArray[Any], paper: Picture) -> Picture:
     return paper
 
 
-def sound(x: NDArray[Any], limit: float, paper: Picture) -> Picture:
+def render_audio(x: NDArray[Any], limit: float, paper: Picture) -> Picture:
     """Waveform above, between +-limit; spectrogram below, 80 dB deep, low frequencies at the bottom."""
     wave, edge = 44, np.linspace(0, len(x), WIDTH + 1).astype(int)
     for column in range(WIDTH):
@@ -63,7 +63,7 @@ def sound(x: NDArray[Any], limit: float, paper: Picture) -> Picture:
     return paper
 
 
-def curves(x: NDArray[Any], clean: NDArray[Any], kind: str, paper: Picture) -> Picture:
+def render_curves(x: NDArray[Any], clean: NDArray[Any], kind: str, paper: Picture) -> Picture:
     """Lines over time for a series (the first six channels), bars for features."""
     finite = clean[np.isfinite(clean)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (-1.0, 1.0)
@@ -83,18 +83,18 @@ def curves(x: NDArray[Any], clean: NDArray[Any], kind: str, paper: Picture) -> P
     return paper
 
 
-def written(paper: Picture, lines: list[str], colour: tuple[int, int, int]) -> Picture:
+def render_text(paper: Picture, lines: list[str], colour: tuple[int, int, int]) -> Picture:
     for row, line in enumerate(lines):
         plain = line.encode("ascii", "replace").decode()  # OpenCV's font has ASCII only
         cv2.putText(paper, plain, (4, 14 + 13 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.36, colour, 1, cv2.LINE_AA)
     return paper
 
 
-def wrapped(text: str, width: int) -> list[str]:
+def wrap_text(text: str, width: int) -> list[str]:
     text = " ".join(text.split())
     return [text[i : i + width] for i in range(0, len(text), width)]
 
 
-def png(picture: Picture) -> bytes:
+def encode_png(picture: Picture) -> bytes:
     """RGB (H, W, 3) as a PNG."""
     return bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1])

@@ -6,21 +6,25 @@ from rich.text import Text
 
 from robustmm.catalogue.result import DoctorResult
 from robustmm.data.check import ManifestFacts
-from robustmm.report.bars import bar, plain
+from robustmm.report.bars import bar, safe_text
 from robustmm.report.tables import grid, percent
 
-SHOWN = 20
+MAX_ROWS = 20
 """Rows listed of anything there may be thousands of; the JSON has them all."""
 
 
-def manifest(facts: ManifestFacts) -> Group:
-    parts: list[RenderableType] = [Text(f"{facts.manifest}: {facts.samples} samples"), splits(facts), modalities(facts)]
+def render_manifest(facts: ManifestFacts) -> Group:
+    parts: list[RenderableType] = [
+        Text(f"{facts.manifest}: {facts.samples} samples"),
+        split_table(facts),
+        modality_table(facts),
+    ]
     if facts.metadata:
         parts.append(Text(f"metadata columns: {', '.join(facts.metadata)}", style="dim"))
     listed = [f"{d.modality}: {', '.join(d.ids[:6])} ({', '.join(sorted(set(d.splits)))})" for d in facts.duplicates]
-    parts += some("same content in two splits", listed, "yellow")
-    parts += some("warnings", facts.warnings, "yellow")
-    parts += some("cells that cannot be read", facts.bad, "red")
+    parts += titled_list("same content in two splits", listed, "yellow")
+    parts += titled_list("warnings", facts.warnings, "yellow")
+    parts += titled_list("cells that cannot be read", facts.bad, "red")
     if not facts.bad and not facts.warnings and not facts.duplicates:
         parts.append(
             Text("nothing to object to: every cell can be read, no content is shared between splits", style="green")
@@ -28,21 +32,21 @@ def manifest(facts: ManifestFacts) -> Group:
     return Group(*parts)
 
 
-def splits(facts: ManifestFacts) -> RenderableType:
+def split_table(facts: ManifestFacts) -> RenderableType:
     """Classes down, splits across; past SHOWN classes only their number and extremes."""
     names = list(facts.splits)
     labels = list(next(iter(facts.splits.values())))
     table = grid("Samples per class and split", "class", *map(escape, names))
-    for label in labels[:SHOWN]:
-        table.add_row(plain(label), *(str(facts.splits[s][label]) for s in names))
-    if len(labels) > SHOWN:
-        table.add_row(f"… {len(labels) - SHOWN} more", *("" for _ in names))
+    for label in labels[:MAX_ROWS]:
+        table.add_row(safe_text(label), *(str(facts.splits[s][label]) for s in names))
+    if len(labels) > MAX_ROWS:
+        table.add_row(f"… {len(labels) - MAX_ROWS} more", *("" for _ in names))
     table.add_section()
     table.add_row("all", *(str(sum(facts.splits[s].values())) for s in names))
     return table
 
 
-def modalities(facts: ManifestFacts) -> RenderableType:
+def modality_table(facts: ManifestFacts) -> RenderableType:
     table = grid("Modalities", "name", "kind", "missing", "", "own sizes", "constant", left=(0, 1, 3, 4))
     for m in facts.modalities:
         rate = max(m.missing.values(), default=0.0)
@@ -53,17 +57,20 @@ def modalities(facts: ManifestFacts) -> RenderableType:
     return table
 
 
-def some(title: str, lines: list[str], colour: str) -> list[RenderableType]:
+def titled_list(title: str, lines: list[str], colour: str) -> list[RenderableType]:
     """A titled list, cut at SHOWN."""
     if not lines:
         return []
-    more = [f"… {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-    return [Text(f"{title} ({len(lines)})", style=f"bold {colour}"), *(Text(f"  {x}") for x in [*lines[:SHOWN], *more])]
+    more = [f"… {len(lines) - MAX_ROWS} more"] if len(lines) > MAX_ROWS else []
+    return [
+        Text(f"{title} ({len(lines)})", style=f"bold {colour}"),
+        *(Text(f"  {x}") for x in [*lines[:MAX_ROWS], *more]),
+    ]
 
 
-def doctor(result: DoctorResult) -> Group:
+def render_machine(result: DoctorResult) -> Group:
     table = grid("This machine", "what", "found", left=(0, 1))
     for name, value in result.found.items():
         table.add_row(name, Text(value))
     missing = [f"{name}: {value}" for name, value in result.missing.items()]
-    return Group(table, *some("missing, and how to get it", missing, "yellow"))
+    return Group(table, *titled_list("missing, and how to get it", missing, "yellow"))

@@ -14,11 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.report.bars import COLOURS, stacked
+from robustmm.report.bars import COLOURS, stacked_bar
 from robustmm.report.console import notes
 from robustmm.runs import Run
 
-SHOWN = 10
+MAX_EPOCHS = 10
 """Epochs on screen."""
 WIDTH = 24
 """Cells of a bar."""
@@ -33,7 +33,7 @@ class Live:
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("eta"), TimeRemainingColumn(), console=notes,
         )  # fmt: skip
-        self.rows: deque[Mapping[str, float]] = deque(maxlen=SHOWN)
+        self.rows: deque[Mapping[str, float]] = deque(maxlen=MAX_EPOCHS)
         self.screen = Screen(console=notes, refresh_per_second=4, transient=True)
         self.steps = 1
         self.drawn = notes.is_terminal
@@ -55,32 +55,34 @@ class Live:
         self.task = self.bar.add_task(title, total=epochs * steps, completed=done * steps)
         self.title, self.steps = title, steps
         self.rows.clear()
-        self._draw()
+        self._refresh()
 
     def step(self, count: int = 1) -> None:
         self.bar.advance(self.task, count)
 
     def epoch(self, row: Mapping[str, float]) -> None:
         self.rows.append(row)
-        self._draw()
+        self._refresh()
         if not self.drawn:
-            notes.print(f"{self.title}: {line(row)}", markup=False, soft_wrap=True)
+            notes.print(f"{self.title}: {format_epoch(row)}", markup=False, soft_wrap=True)
 
-    def _draw(self) -> None:
+    def _refresh(self) -> None:
         if self.drawn:
-            self.screen.update(Group(*([table(list(self.rows)), newest(self.rows[-1])] if self.rows else []), self.bar))
+            self.screen.update(
+                Group(*([epoch_table(list(self.rows)), last_epoch_table(self.rows[-1])] if self.rows else []), self.bar)
+            )
 
 
 def render_run(run: Run) -> Group:
     """The last word on a run: which epoch was kept, and what to do next."""
-    facts = run.facts()
+    facts = run.read_facts()
     progress, kept = facts["progress"], facts["progress"]["best_epoch"]
-    alone = [f"{m['name']} {rate(progress['best']['valid_accuracy_' + m['name']])}" for m in facts["modalities"]]
+    alone = [f"{m['name']} {percent(progress['best']['valid_accuracy_' + m['name']])}" for m in facts["modalities"]]
     parts = [
         Text.assemble(
             (str(run.folder), "bold"),
             f": kept epoch {kept} of {progress['epoch']}, valid accuracy ",
-            (rate(progress["best"]["valid_accuracy"]), "bold"),
+            (percent(progress["best"]["valid_accuracy"]), "bold"),
             f" (unimodal: {', '.join(alone)})",
         )
     ]
@@ -91,7 +93,7 @@ def render_run(run: Run) -> Group:
     return Group(*parts, Text(f"next: robustmm export{named}", style="dim"))
 
 
-def split(row: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+def split_row(row: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     """Loss terms, solo accuracies and contributions of an epoch's row."""
     other = ("epoch", "learning_rate", "valid_accuracy", "valid_nll")
     alone = {k.removeprefix("valid_accuracy_"): v for k, v in row.items() if k.startswith("valid_accuracy_")}
@@ -100,29 +102,29 @@ def split(row: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float],
     return terms, alone, rests
 
 
-def table(rows: list[Mapping[str, float]]) -> Table:
+def epoch_table(rows: list[Mapping[str, float]]) -> Table:
     """The last epochs: the whole loss, fused accuracy, and what it rests on as a bar."""
     grid = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("epoch", "loss", "valid", "rests on"):
         grid.add_column(heading, justify="left" if heading == "rests on" else "right")
     for row in rows:
-        terms, _, rests = split(row)
+        terms, _, rests = split_row(row)
         grid.add_row(
             f"{row['epoch']:.0f}",
             f"{sum(terms.values()):.3f}",
-            rate(row["valid_accuracy"]),
-            stacked(rests.values(), WIDTH),
+            percent(row["valid_accuracy"]),
+            stacked_bar(rests.values(), WIDTH),
         )
     return grid
 
 
-def newest(row: Mapping[str, float]) -> Table:
+def last_epoch_table(row: Mapping[str, float]) -> Table:
     """The last epoch in full, a line or two each: loss terms, each modality's accuracy alone, and its share."""
     grid = Table.grid(padding=(0, 2))
-    for what, values, decimal in zip(("loss", "alone", "rests on"), split(row), (True, False, False), strict=True):
+    for what, values, decimal in zip(("loss", "alone", "rests on"), split_row(row), (True, False, False), strict=True):
         said: list[RenderableType] = [
             Text(
-                f"{name} {value:.3f}" if decimal else f"{name} {rate(value, 0)}",
+                f"{name} {value:.3f}" if decimal else f"{name} {percent(value, 0)}",
                 style="" if decimal else COLOURS[i % len(COLOURS)],
             )
             for i, (name, value) in enumerate(values.items())
@@ -131,12 +133,12 @@ def newest(row: Mapping[str, float]) -> Table:
     return grid
 
 
-def rate(value: float, digits: int = 1) -> str:
+def percent(value: float, digits: int = 1) -> str:
     return "–" if value != value else f"{value:.{digits}%}"
 
 
-def line(row: Mapping[str, float]) -> str:
-    terms, alone, rests = split(row)
+def format_epoch(row: Mapping[str, float]) -> str:
+    terms, alone, rests = split_row(row)
     said = [f"epoch {row['epoch']:.0f}", *(f"{name} {value:.4f}" for name, value in terms.items())]
-    said += [f"valid {rate(row['valid_accuracy'])}", *(f"{name} {rate(value)}" for name, value in alone.items())]
-    return "  ".join([*said, *(f"share({name}) {rate(value, 0)}" for name, value in rests.items())])
+    said += [f"valid {percent(row['valid_accuracy'])}", *(f"{name} {percent(value)}" for name, value in alone.items())]
+    return "  ".join([*said, *(f"share({name}) {percent(value, 0)}" for name, value in rests.items())])

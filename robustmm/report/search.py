@@ -7,12 +7,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.report.bars import plain
+from robustmm.report.bars import safe_text
 from robustmm.report.tables import grid, interval, percent, points
-from robustmm.search.outcome import Check, First, MixOutcome, MixPoint, Spend, SquareOutcome
+from robustmm.search.outcome import FirstBroken, MixOutcome, MixPoint, SanityCheck, Spend, SquareOutcome
 
 
-def mix(result: MixOutcome) -> Group:
+def render_mix(result: MixOutcome) -> Group:
     """The curve over budgets, and what the attacker bought."""
     table = grid("The worst mix found, by budget", "budget", "accuracy", "uniform split", "change")
     for p in result.curve:
@@ -24,10 +24,10 @@ def mix(result: MixOutcome) -> Group:
         "uniform split: the same budget in equal levels. change: points of accuracy between the two.",
         style="dim",
     )
-    return Group(_sentence(result), table, _bought(result.curve), legend)
+    return Group(_headline(result), table, _spend_table(result.curve), legend)
 
 
-def _sentence(result: MixOutcome) -> Panel:
+def _headline(result: MixOutcome) -> Panel:
     """The first budget whose interval lies below clean accuracy."""
     breaks = [p for p in result.curve if p.accuracy.high < result.clean.low]
     if not breaks:
@@ -35,28 +35,28 @@ def _sentence(result: MixOutcome) -> Panel:
         return Panel(said, border_style="green")
     p = breaks[0]
     said = f"A budget of {p.budget:g} takes accuracy from {percent(result.clean.value)} to {percent(p.accuracy.value)}"
-    return Panel(plain(f"{said}: {spent(p.spends)}."), border_style="red")
+    return Panel(safe_text(f"{said}: {format_spends(p.spends)}."), border_style="red")
 
 
-def _bought(curve: Sequence[MixPoint]) -> Table:
+def _spend_table(curve: Sequence[MixPoint]) -> Table:
     table = grid("What the attacker spends", "budget", "modality", "corruption", "level", "strength", left=(0, 1, 2, 4))
     for p in curve:
         for i, s in enumerate(p.spends):
             table.add_row(
-                f"{p.budget:g}" if i == 0 else "", plain(s.modality), plain(s.noise), f"{s.level:.3g}",
-                plain(f"{s.unit}: {s.strength:.4g}"), end_section=i == len(p.spends) - 1,
+                f"{p.budget:g}" if i == 0 else "", safe_text(s.modality), safe_text(s.noise), f"{s.level:.3g}",
+                safe_text(f"{s.unit}: {s.strength:.4g}"), end_section=i == len(p.spends) - 1,
             )  # fmt: skip
         if not p.spends:
             table.add_row(f"{p.budget:g}", "nothing", "", "", "", end_section=True)
     return table
 
 
-def spent(spends: Sequence[Spend]) -> str:
+def format_spends(spends: Sequence[Spend]) -> str:
     """`audio gaussian 0.4 (SNR dB: 12), image blur 0.1 (radius: 2)`"""
     return ", ".join(f"{s.modality} {s.noise} {s.level:.3g} ({s.unit}: {s.strength:.4g})" for s in spends)
 
 
-def square(result: SquareOutcome) -> Group:
+def render_square(result: SquareOutcome) -> Group:
     """Robust accuracy by norm and queries, who breaks first, and the sanity checks."""
     counts = [r.queries for r in result.runs[0].curve]
     shown = sorted({*counts[:1], *counts[1:-1][-1:], *counts[-1:]})
@@ -67,32 +67,34 @@ def square(result: SquareOutcome) -> Group:
         cells = [percent(left[q].value) for q in shown[:-1]] + [interval(left[shown[-1]])]
         took = "–" if run.median_queries != run.median_queries else f"{run.median_queries:.0f}"
         on = run.norms[0].modality if len(run.norms) == 1 else "all"
-        table.add_row(f"{run.scale:g}", plain(on), *cells, took, percent(run.noise.value))
+        table.add_row(f"{run.scale:g}", safe_text(on), *cells, took, percent(run.noise.value))
     legend = Text(
         f"{result.samples} samples, clean {interval(result.clean)}, seed {result.seed}. Norms at scale 1, the largest "
-        f"change of an entry: {norms(result)}. median: queries that the broken samples took. noise: accuracy left by "
-        "random signs of the same norms, one query. Samples that are wrong when clean count as broken.",
+        f"change of an entry: {format_norms(result)}. median: queries that the broken samples took. noise: accuracy "
+        "left by random signs of the same norms, one query. Samples that are wrong when clean count as broken.",
         style="dim",
     )
-    return Group(table, *([first(result.first)] if result.first else []), legend, checks(result.checks))
+    return Group(
+        table, *([first_broken_table(result.first)] if result.first else []), legend, check_panel(result.checks)
+    )
 
 
-def norms(result: SquareOutcome) -> str:
+def format_norms(result: SquareOutcome) -> str:
     """`image 0.0314 of 255, audio 0.01 of full scale`"""
     run = result.runs[-1]  # it attacks all of them
     return ", ".join(f"{n.modality} {n.eps / run.scale:.3g} {n.unit}" for n in run.norms)
 
 
-def first(found: Sequence[First]) -> Table:
+def first_broken_table(found: Sequence[FirstBroken]) -> Table:
     table = grid("Which modality alone breaks first", "scale of the norms", "broken", "first", left=(0, 2))
     for f in found:
         ranked = sorted(f.shares.items(), key=lambda pair: -pair[1])
         said = ", ".join(f"{name} {percent(share, 0)}" for name, share in ranked) if f.samples else "none breaks"
-        table.add_row(f"{f.scale:g}", str(f.samples), plain(said))
+        table.add_row(f"{f.scale:g}", str(f.samples), safe_text(said))
     return table
 
 
-def checks(found: Sequence[Check]) -> Panel:
+def check_panel(found: Sequence[SanityCheck]) -> Panel:
     """Every check with its verdict and numbers; one that fails is red."""
     text = Text()
     for i, c in enumerate(found):

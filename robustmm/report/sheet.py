@@ -11,11 +11,11 @@ import numpy as np
 
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.plan import Plan
-from robustmm.data.loading import OnBad, read
+from robustmm.data.loading import OnBad, read_samples
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality, Signal
-from robustmm.report.draw import GREY, HEIGHT, INK, WIDTH, Picture, panel, png, written
+from robustmm.report.draw import GREY, HEIGHT, INK, WIDTH, Picture, encode_png, render_panel, render_text
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
 SAMPLES = 3
@@ -31,7 +31,7 @@ class Row:
     signals: list[Signal | None]
 
 
-def write(
+def write_sheet(
     path: Path, condition: Condition, modalities: Sequence[Modality], manifest: Manifest, seed: int, on_bad: OnBad
 ) -> None:
     """Draws what `condition` does to some samples of `manifest` at five levels; its own levels are not looked at."""
@@ -39,8 +39,8 @@ def write(
         raise UsageError(f"--preview draws a .png or a .html, found {path}")
     if not condition.noises:
         raise UsageError("--preview draws what a --noise does, found none")
-    found = rows(condition, modalities, manifest, seed, on_bad)
-    content = png(sheet(found)) if path.suffix == ".png" else page(found, heading(condition))
+    found = sheet_rows(condition, modalities, manifest, seed, on_bad)
+    content = encode_png(render_sheet(found)) if path.suffix == ".png" else render_page(found, heading(condition))
     try:
         path.write_bytes(content)
     except OSError as error:
@@ -51,11 +51,11 @@ def heading(condition: Condition) -> str:
     return ", then ".join(noise.name for noise in condition.noises)
 
 
-def rows(
+def sheet_rows(
     condition: Condition, modalities: Sequence[Modality], manifest: Manifest, seed: int, on_bad: OnBad
 ) -> list[Row]:
     """The rows of a sheet: samples spread over the manifest, those first that lack nothing."""
-    whole = [i for i in range(len(manifest)) if all(manifest.column(m.heading)[i] for m in modalities)]
+    whole = [i for i in range(len(manifest)) if all(manifest.column(m.column_name)[i] for m in modalities)]
     some = whole or list(range(len(manifest)))
     chosen = sorted({some[i * len(some) // SAMPLES] for i in range(SAMPLES)})
     at = [replace(condition, noises=tuple(replace(n, level=x) for n in condition.noises)) for x in LEVELS]
@@ -63,34 +63,34 @@ def rows(
     found = []
     for modality in modalities:
         steps = plans[0].noises(modality.name)
-        signals = read(manifest.take(chosen), [modality], on_bad).signals[modality.name]
+        signals = read_samples(manifest.take(chosen), [modality], on_bad).signals[modality.name]
         for row, clean in zip(chosen, signals, strict=True) if steps else ():
             sample = manifest.ids[row]
-            noisy = [plan.struck(modality)(row, sample, clean) for plan in plans]
-            told = [f"{s.name} {', '.join(strengths(plans, i, modality.name))}" for i, s in enumerate(steps)]
+            noisy = [plan.build_corrupter(modality)(row, sample, clean) for plan in plans]
+            told = [f"{s.name} {', '.join(format_strengths(plans, i, modality.name))}" for i, s in enumerate(steps)]
             found.append(Row(f"{modality.name}, {sample}: {'; '.join(told)}", modality.kind, [clean, *noisy]))
     return found
 
 
-def strengths(plans: Sequence[Plan], step: int, modality: str) -> list[str]:
+def format_strengths(plans: Sequence[Plan], step: int, modality: str) -> list[str]:
     """The physical value of one step at each level, the unit behind the last."""
     found = [plan.noises(modality)[step].strength(modality) for plan in plans]
     return [f"{value:.3g}" for value, _ in found[:-1]] + [f"{found[-1][0]:.3g} ({found[-1][1]})"]
 
 
-def sheet(found: Sequence[Row]) -> Picture:
+def render_sheet(found: Sequence[Row]) -> Picture:
     """The rows below each other, columns clean and rising levels."""
     width = (len(LEVELS) + 1) * (WIDTH + 4)
-    heads = [written(strip(WIDTH + 4), [name], GREY) for name in ("clean", *(f"level {x:g}" for x in LEVELS))]
+    heads = [render_text(blank_strip(WIDTH + 4), [name], GREY) for name in ("clean", *(f"level {x:g}" for x in LEVELS))]
     parts = [np.concatenate(heads, axis=1)]
     for row in found:
-        drawn = [panel(signal, row.kind, row.signals[0]) for signal in row.signals]
+        drawn = [render_panel(signal, row.kind, row.signals[0]) for signal in row.signals]
         panels = [np.pad(one, ((0, 6), (2, 2), (0, 0)), constant_values=255) for one in drawn]
-        parts += [written(strip(width), [row.title], INK), np.concatenate(panels, axis=1)]
+        parts += [render_text(blank_strip(width), [row.title], INK), np.concatenate(panels, axis=1)]
     return np.concatenate(parts)
 
 
-def strip(width: int) -> Picture:
+def blank_strip(width: int) -> Picture:
     return np.full((LABEL, width, 3), 255, np.uint8)
 
 
@@ -100,13 +100,13 @@ img{display:block;image-rendering:pixelated;background:#fff}td.text{width:11em;o
 del{color:#c0392b}ins{color:#1e8449;text-decoration:none;font-weight:600}caption{text-align:left;font-size:1.3em}"""
 
 
-def page(found: Sequence[Row], title: str) -> bytes:
+def render_page(found: Sequence[Row], title: str) -> bytes:
     """The same as one page that needs nothing else; changes in a text are marked."""
     name = html.escape(title)
     head = "".join(f"<th>level {level:g}</th>" for level in LEVELS)
     body = "".join(
         f'<tr><th colspan="{len(LEVELS) + 1}">{html.escape(row.title)}</th></tr>'
-        f"<tr>{''.join(cell(signal, row) for signal in row.signals)}</tr>"
+        f"<tr>{''.join(render_cell(signal, row) for signal in row.signals)}</tr>"
         for row in found
     )
     text = (
@@ -116,14 +116,14 @@ def page(found: Sequence[Row], title: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def cell(signal: Signal | None, row: Row) -> str:
+def render_cell(signal: Signal | None, row: Row) -> str:
     if isinstance(signal, str):
-        return f'<td class="text">{marked(str(row.signals[0]), signal)}</td>'
-    data = base64.b64encode(png(panel(signal, row.kind, row.signals[0]))).decode()
+        return f'<td class="text">{mark_changes(str(row.signals[0]), signal)}</td>'
+    data = base64.b64encode(encode_png(render_panel(signal, row.kind, row.signals[0]))).decode()
     return f'<td><img width="{WIDTH}" height="{HEIGHT}" alt="{row.kind}" src="data:image/png;base64,{data}"></td>'
 
 
-def marked(before: str, after: str, limit: int = 400) -> str:
+def mark_changes(before: str, after: str, limit: int = 400) -> str:
     """`after` in HTML, with what was taken out and put in."""
     before, after = before[:limit], after[:limit]
     parts = []

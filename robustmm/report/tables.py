@@ -9,9 +9,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.evaluation.attack_result import AttackResult, Change, Estimate, ModalityResult, Reliance
+from robustmm.evaluation.attack_result import AttackResult, Change, Contribution, Estimate, ModalityResult
 from robustmm.evaluation.predict import Prediction
-from robustmm.report.bars import COLOURS, bar, plain
+from robustmm.report.bars import COLOURS, bar, safe_text
 
 if TYPE_CHECKING:  # the proof stands above the wall
     from robustmm.exporting.parity import Proof
@@ -39,10 +39,10 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def points(value: float | None) -> str:
-    return "–" if value is None else signed(100 * value, 1)
+    return "–" if value is None else signed_number(100 * value, 1)
 
 
-def signed(value: float, digits: int) -> str:
+def signed_number(value: float, digits: int) -> str:
     """`value` with its sign; what rounds to nothing has none."""
     return "–" if value != value else f"{round(value, digits) + 0.0:+.{digits}f}"
 
@@ -55,13 +55,13 @@ def interval(e: Estimate) -> str:
     return "–" if e.value != e.value else f"{100 * e.value:.1f} % [{100 * e.low:.1f}, {100 * e.high:.1f}]"
 
 
-def attack(result: AttackResult) -> Group:
-    parts: list[RenderableType] = [condition(result), headline(result), scores(result)]
-    parts += [reliance(result), classes(result), footer(result)]
+def render_attack(result: AttackResult) -> Group:
+    parts: list[RenderableType] = [condition_text(result), headline(result), score_table(result)]
+    parts += [contribution_table(result), class_table(result), footer(result)]
     return Group(*parts)
 
 
-def condition(result: AttackResult) -> Text:
+def condition_text(result: AttackResult) -> Text:
     text = Text()
     text.append(f"{result.samples} samples, split {result.split}, seed {result.seed}\n")
     for m in result.modalities:
@@ -117,18 +117,18 @@ def attacked_share(m: ModalityResult) -> float:
     return float(m.attacked.log_probability_share)
 
 
-def scores(result: AttackResult) -> Table:
+def score_table(result: AttackResult) -> Table:
     table = grid("Clean and attacked", "metric", "clean", "attacked", "change")
     a, b = result.clean, result.attacked
     table.add_row("accuracy", interval(a.accuracy), interval(b.accuracy), points(result.accuracy_change.value))
     table.add_row("macro-F1", percent(a.macro_f1), percent(b.macro_f1), points(b.macro_f1 - a.macro_f1))
     for name, x, y in (("NLL", a.nll, b.nll), ("ECE", a.ece, b.ece), ("Brier", a.brier, b.brier)):
-        table.add_row(name, number(x), number(y), signed(y - x, 3))
+        table.add_row(name, number(x), number(y), signed_number(y - x, 3))
     table.add_row("flip rate", "", interval(result.flip_rate), "")
     return table
 
 
-def reliance(result: AttackResult) -> Group:
+def contribution_table(result: AttackResult) -> Group:
     """Per modality, clean above attacked: solo, leave-one-out, and exact Shapley contributions with bars."""
     how = "exact Shapley" if result.exact else "Shapley, sampled orders"
     table = grid(
@@ -144,7 +144,7 @@ def reliance(result: AttackResult) -> Group:
                 points(r.leave_one_out.value),
                 points(r.accuracy.value),
                 percent(r.accuracy_share, 0),
-                signed(r.log_probability.value, 2),
+                signed_number(r.log_probability.value, 2),
                 percent(r.log_probability_share, 0),
                 bar(r.log_probability_share, BAR, COLOURS[i % len(COLOURS)]),
                 end_section=name == "attacked",
@@ -158,12 +158,12 @@ def reliance(result: AttackResult) -> Group:
     return Group(table, legend)
 
 
-def classes(result: AttackResult) -> Table:
+def class_table(result: AttackResult) -> Table:
     table = grid("Per class", "class", "n", "recall clean", "attacked", "change", "", left=(0, 5))
     for c in result.classes:
         some = c.support > 0
         table.add_row(
-            plain(c.label),
+            safe_text(c.label),
             str(c.support),
             percent(c.clean_recall if some else None),
             percent(c.attacked_recall if some else None),
@@ -184,14 +184,14 @@ def footer(result: AttackResult) -> Text:
     return Text("; ".join(said), style="dim")
 
 
-def proof(found: "Proof") -> Group:
+def render_proof(found: "Proof") -> Group:
     """The parity proof: a row per presence pattern and batch size."""
     table = grid(
         f"Proof of parity, {found.precision}: torch against onnxruntime, probabilities on valid samples",
         "inputs", "batch", "max diff.", "p99", "same decisions", "",
     )  # fmt: skip
     for p in found.patterns:
-        ok = found.holds(p)
+        ok = found.is_within_tolerance(p)
         table.add_row(
             p.name, str(p.batch), f"{p.maximum:.1e}", f"{p.p99:.1e}", percent(p.agreement),
             Text("holds" if ok else "FAILS", style="green" if ok else "bold red"),
@@ -201,28 +201,28 @@ def proof(found: "Proof") -> Group:
         f"tolerance: max {t.maximum:g}, p99 {t.p99:g}, same decisions {t.agreement:.0%}, "
         f"accuracy −{100 * t.accuracy:g} points\nvalid accuracy on {found.samples} samples: "
         f"torch {percent(found.torch_accuracy)}, onnxruntime {percent(found.onnx_accuracy)} "
-        f"({points(-found.lost)} points)",
+        f"({points(-found.accuracy_loss)} points)",
         style="dim",
     )
     return Group(table, text)
 
 
-def prediction(result: Prediction, top: int = 5) -> Group:
+def render_prediction(result: Prediction, top: int = 5) -> Group:
     table = grid("", "class", "probability", "", left=(0, 2))
     for c in result.classes[:top]:
-        table.add_row(plain(c.label), percent(c.probability), bar(c.probability, 2 * BAR))
+        table.add_row(safe_text(c.label), percent(c.probability), bar(c.probability, 2 * BAR))
     support = grid(
         f"What the answer {result.label!r} rests on", "modality", "alone says", "nats", "share", "", left=(0, 1, 4)
     )
     for i, m in enumerate(result.modalities):
         support.add_row(
             m.name,
-            plain(m.alone) if m.present else Text("missing", style="dim"),
-            signed(m.log_probability, 2),
+            safe_text(m.alone) if m.present else Text("missing", style="dim"),
+            signed_number(m.log_probability, 2),
             percent(m.share, 0),
             bar(m.share if m.present else float("nan"), BAR, COLOURS[i % len(COLOURS)]),
         )
-    return Group(Text.assemble("answer: ", (plain(result.label).plain, "bold")), table, support)
+    return Group(Text.assemble("answer: ", (safe_text(result.label).plain, "bold")), table, support)
 
 
-__all__ = ["Change", "Reliance", "attack", "prediction", "proof"]
+__all__ = ["Change", "Contribution", "render_attack", "render_prediction", "render_proof"]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 
-from robustmm.errors import known
+from robustmm.errors import suggest
 
 
 class Tensor(NamedTuple):
@@ -30,11 +30,11 @@ class Tensor(NamedTuple):
 def inputs(model: onnx.ModelProto) -> list[Tensor]:
     """What must be fed, in the graph's order."""
     stored = {tensor.name for tensor in model.graph.initializer}  # old exporters list weights among the inputs
-    return [_tensor(value) for value in model.graph.input if value.name not in stored]
+    return [_parse_tensor(value) for value in model.graph.input if value.name not in stored]
 
 
 def outputs(model: onnx.ModelProto) -> list[Tensor]:
-    return [_tensor(value) for value in model.graph.output]
+    return [_parse_tensor(value) for value in model.graph.output]
 
 
 def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
@@ -42,7 +42,7 @@ def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     return {name: node for node in model.graph.node for name in node.output}
 
 
-def answering(model: onnx.ModelProto) -> Tensor | None:
+def find_output(model: onnx.ModelProto) -> Tensor | None:
     """The likeliest output: of probabilities before logits, and the tensor that a sequence of maps is made from."""
     made, found = producers(model), []
     for tensor in outputs(model):
@@ -54,7 +54,7 @@ def answering(model: onnx.ModelProto) -> Tensor | None:
     return max(found, key=lambda tensor: [word in tensor.name.lower() for word in words], default=None)
 
 
-def labels(model: onnx.ModelProto) -> list[str]:
+def class_labels(model: onnx.ModelProto) -> list[str]:
     """The labels that scikit-learn's converter wrote into the graph."""
     for node in model.graph.node:
         for attribute in node.attribute:
@@ -65,12 +65,12 @@ def labels(model: onnx.ModelProto) -> list[str]:
     return []
 
 
-def unfit(model: onnx.ModelProto, output: str) -> str:
+def check_output(model: onnx.ModelProto, output: str) -> str:
     """Why a tensor cannot be the answer, nothing where it can; a sequence of maps is what scikit-learn's converter
     makes by default."""
     listed, made = [value.name for value in model.graph.output], producers(model)
     if output not in listed and output not in made:
-        return f'the graph has no output "{output}"{known(output, listed)}'
+        return f'the graph has no output "{output}"{suggest(output, listed)}'
     if output in made and made[output].op_type == "ZipMap":
         return (
             f'"{output}" is a sequence of maps; name the tensor before it, "{made[output].input[0]}", or convert the '
@@ -79,7 +79,7 @@ def unfit(model: onnx.ModelProto, output: str) -> str:
     return ""
 
 
-def cut(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
+def select_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
     """The same model, left with one output, which may be any tensor in it."""
     kept = [value for value in model.graph.output if value.name == output] or [onnx.ValueInfoProto(name=output)]
     del model.graph.output[:]
@@ -87,13 +87,13 @@ def cut(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
     return model
 
 
-def _tensor(value: onnx.ValueInfoProto) -> Tensor:
+def _parse_tensor(value: onnx.ValueInfoProto) -> Tensor:
     kind = value.type.tensor_type
-    dtype = _dtype(kind.elem_type) if value.type.HasField("tensor_type") else None
-    return Tensor(value.name, dtype, _dims(kind.shape.dim) if kind.HasField("shape") else None)
+    dtype = _parse_dtype(kind.elem_type) if value.type.HasField("tensor_type") else None
+    return Tensor(value.name, dtype, _parse_dims(kind.shape.dim) if kind.HasField("shape") else None)
 
 
-def _dtype(number: int) -> np.dtype[Any] | None:
+def _parse_dtype(number: int) -> np.dtype[Any] | None:
     try:
         found: np.dtype[Any] = onnx.helper.tensor_dtype_to_np_dtype(number)
     except KeyError:
@@ -101,5 +101,5 @@ def _dtype(number: int) -> np.dtype[Any] | None:
     return found if found.kind in "fiub" else None
 
 
-def _dims(dims: Iterable[Any]) -> tuple[int | None, ...]:
+def _parse_dims(dims: Iterable[Any]) -> tuple[int | None, ...]:
     return tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in dims)

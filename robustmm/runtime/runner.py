@@ -9,9 +9,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph
 
-from robustmm.errors import UsageError, known
+from robustmm.errors import UsageError, suggest
 
-REFUSALS = (Fail, InvalidArgument, InvalidGraph)
+GRAPH_ERRORS = (Fail, InvalidArgument, InvalidGraph)
 """What onnxruntime says of a graph that it cannot run."""
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -25,7 +25,7 @@ class Runner:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        wanted = usable(provider)
+        wanted = find_providers(provider)
         self.session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=wanted)
         if wanted[0] not in self.session.get_providers():  # its libraries are not here, onnxruntime has said which
             raise UsageError(f"{wanted[0]} is built in but cannot be used here; see: robustmm doctor")
@@ -40,16 +40,16 @@ class Runner:
         rows = len(next(iter(feed.values())))
         given = {name: x for name, x in feed.items() if name in self.inputs}
         if not self.batch and rows != 1:
-            return self._answer(given)
+            return self._run(given)
         size = self.batch or 2
         blocks = [np.minimum(range(start, start + size), rows - 1) for start in range(0, rows, size)]
-        return np.concatenate([self._answer({n: x[block] for n, x in given.items()}) for block in blocks])[:rows]
+        return np.concatenate([self._run({n: x[block] for n, x in given.items()}) for block in blocks])[:rows]
 
-    def _answer(self, given: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    def _run(self, given: dict[str, NDArray[Any]]) -> NDArray[Any]:
         given = {name: np.ascontiguousarray(x) for name, x in given.items()}
-        return np.asarray(self._bound(given) if self.bound else self.session.run([self.output], given)[0])
+        return np.asarray(self._run_with_binding(given) if self.bound else self.session.run([self.output], given)[0])
 
-    def _bound(self, feed: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    def _run_with_binding(self, feed: dict[str, NDArray[Any]]) -> NDArray[Any]:
         """Through IO binding: the output stays where the provider makes it until it is asked for."""
         binding = self.session.io_binding()
         for name, x in feed.items():
@@ -60,15 +60,15 @@ class Runner:
         return answer
 
 
-def batches(x: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
+def split_batches(x: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
     for start in range(0, len(x), size):
         yield x[start : start + size]
 
 
-def usable(provider: str) -> Sequence[str]:
+def find_providers(provider: str) -> Sequence[str]:
     """onnxruntime's name of a provider that is here, with the CPU behind it."""
     if provider not in PROVIDERS:
-        raise UsageError(f'"{provider}" is not a provider{known(provider, PROVIDERS)}')
+        raise UsageError(f'"{provider}" is not a provider{suggest(provider, PROVIDERS)}')
     if provider != "cpu" and PROVIDERS[provider] not in onnxruntime.get_available_providers():
         raise UsageError(f"the provider {provider} is not available here; see: robustmm doctor")
     return list(dict.fromkeys([PROVIDERS[provider], PROVIDERS["cpu"]]))

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from robustmm.errors import DataError, UsageError
 from robustmm.modalities import AnyModality, Modality
-from robustmm.runtime.runner import REFUSALS, Runner, batches
+from robustmm.runtime.runner import GRAPH_ERRORS, Runner, split_batches
 
 METADATA = "robustmm"
 FORMAT = 1
@@ -36,8 +36,8 @@ class Session:
     """Rows given to the decoder at once."""
 
     def __init__(self, path: Path, provider: str = "cpu", threads: int = 0, batch: int = 64) -> None:
-        graph = opened(path)
-        facts = metadata(graph, path)
+        graph = read_graph(path)
+        facts = load_metadata(graph, path)
         self.path, self.provider, self.description = path, provider, None
         self.facts = facts
         self.modalities: list[Modality] = list(_MODALITIES.validate_python(facts["modalities"]))
@@ -51,7 +51,7 @@ class Session:
             self._encoders = {n: Runner(part, provider, threads) for n, part in parts.items()}
             z = [f"z.{name}" for name in self.names]
             self._decoder = Runner(cut.extract_model([*z, "present"], ["logits"]), provider, threads)
-        except (ValueError, KeyError, *REFUSALS) as error:
+        except (ValueError, KeyError, *GRAPH_ERRORS) as error:
             raise DataError(f"{path} cannot be cut at its embeddings: {error}") from error
 
     def modality(self, name: str) -> Modality:
@@ -66,15 +66,15 @@ class Session:
                 f"found {x.dtype} {x.shape}"
             )
         if not len(x):
-            return self.blank(name, 0)
-        return np.concatenate([self._encoders[name](**{name: part}) for part in batches(x, self.batch)])
+            return self.blank_embedding(name, 0)
+        return np.concatenate([self._encoders[name](**{name: part}) for part in split_batches(x, self.batch)])
 
     def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Probabilities (batch, class) from embeddings and what is present (batch, modality)."""
         feed = {f"z.{name}": z[name] for name in self.names}
         return softmax(self._decoder(**feed, present=present))
 
-    def blank(self, name: str, batch: int) -> NDArray[np.float32]:
+    def blank_embedding(self, name: str, batch: int) -> NDArray[np.float32]:
         """An embedding for rows without this modality; what it holds does not matter."""
         return np.zeros((batch, int(self.facts["width"])), np.float32)
 
@@ -84,7 +84,7 @@ class Session:
 
     def embeddings(self, inputs: Mapping[str, NDArray[Any]], batch: int) -> dict[str, NDArray[np.float32]]:
         """The embedding of every modality; blank for those left out."""
-        return {n: self.embed(n, inputs[n]) if n in inputs else self.blank(n, batch) for n in self.names}
+        return {n: self.embed(n, inputs[n]) if n in inputs else self.blank_embedding(n, batch) for n in self.names}
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
@@ -95,7 +95,7 @@ def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(exponential / exponential.sum(-1, keepdims=True))
 
 
-def opened(path: Path) -> onnx.ModelProto:
+def read_graph(path: Path) -> onnx.ModelProto:
     """The graph in a file. Raises DataError for a file that is not there or not ONNX."""
     if not path.is_file():
         raise DataError(f"the model {path} does not exist")
@@ -110,7 +110,7 @@ def opened(path: Path) -> onnx.ModelProto:
     return graph
 
 
-def metadata(graph: onnx.ModelProto, path: Path) -> dict[str, Any]:
+def load_metadata(graph: onnx.ModelProto, path: Path) -> dict[str, Any]:
     """What `robustmm export` wrote beside the graph."""
     stored = {entry.key: entry.value for entry in graph.metadata_props}
     if METADATA not in stored:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.conditions.condition import Condition, Noise, struck
+from robustmm.conditions.condition import Condition, Noise, corrupt_signal
 from robustmm.corruptions import Corruption
-from robustmm.data.loading import OnBad, fed, stream, targets
+from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality, Signal
@@ -20,7 +20,7 @@ Noises = Sequence[str] | Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Arm:
+class Choice:
     """A corruption at a level; nothing where there is none."""
 
     chosen: Corruption | None = None
@@ -32,7 +32,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Bank:
+class EmbeddingBank:
     """Some samples under every arm of every modality."""
 
     z: Mapping[str, NDArray[Any]]  # by modality, (arm, samples, width)
@@ -40,19 +40,21 @@ class Bank:
     target: NDArray[np.int64]
     bad: list[str]
 
-    def take(self, rows: NDArray[np.int64]) -> "Bank":
+    def take(self, rows: NDArray[np.int64]) -> "EmbeddingBank":
         z = {name: each[:, rows] for name, each in self.z.items()}
         return replace(self, z=z, present=self.present[rows], target=self.target[rows])
 
 
-def corruptions(modalities: Sequence[Modality], noises: Noises) -> dict[str, list[Corruption]]:
+def select_corruptions(modalities: Sequence[Modality], noises: Noises) -> dict[str, list[Corruption]]:
     """The attacker's corruptions by modality, in the order given. Raises UsageError for a name that is not known,
     serves no modality of the model (or not the one it is given for), or is a fault of whole samples."""
     wanted = {(): noises} if not isinstance(noises, Mapping) else {(name,): each for name, each in noises.items()}
     steps = [
         step
         for on, names in wanted.items()
-        for step in Condition("", tuple(Noise(name, 1.0, on) for name in dict.fromkeys(names))).steps(modalities)
+        for step in Condition("", tuple(Noise(name, 1.0, on) for name in dict.fromkeys(names))).resolve_steps(
+            modalities
+        )
     ]
     for step in steps:
         if step.pair:
@@ -62,38 +64,38 @@ def corruptions(modalities: Sequence[Modality], noises: Noises) -> dict[str, lis
     return {m.name: [chosen for s in steps if (chosen := s.on.get(m.name))] for m in modalities}
 
 
-def arms(able: Mapping[str, Sequence[Corruption]], levels: Sequence[float]) -> dict[str, list[Arm]]:
+def build_choices(able: Mapping[str, Sequence[Corruption]], levels: Sequence[float]) -> dict[str, list[Choice]]:
     """By modality: nothing, then every corruption at every level above 0."""
-    return {name: [Arm(), *(Arm(c, x) for c in each for x in levels if x > 0)] for name, each in able.items()}
+    return {name: [Choice(), *(Choice(c, x) for c in each for x in levels if x > 0)] for name, each in able.items()}
 
 
-def encoded(
+def embed_choices(
     session: Session,
     manifest: Manifest,
-    arms: Mapping[str, Sequence[Arm]],
+    arms: Mapping[str, Sequence[Choice]],
     *,
     seed: int,
     batch: int,
     on_bad: OnBad,
     advance: Callable[[int], None],
-) -> Bank:
+) -> EmbeddingBank:
     """Every sample's embedding under every arm, a few rows at a time; noise belongs to (seed, id, modality, name)."""
     z: dict[str, list[list[NDArray[Any]]]] = {name: [[] for _ in each] for name, each in arms.items()}
     present, bad = [], []
-    for _, samples in stream(manifest, session.modalities, batch, on_bad):
+    for _, samples in read_batches(manifest, session.modalities, batch, on_bad):
         present.append(samples.present())
         bad += samples.bad
         for modality in session.modalities:
             given = samples.signals[modality.name]
             for arm, parts in zip(arms[modality.name], z[modality.name], strict=True):
-                signals = [_struck(x, arm, seed, i, modality) for x, i in zip(given, samples.ids, strict=True)]
-                parts.append(session.embed(modality.name, fed(modality, signals)))
+                signals = [_apply_choice(x, arm, seed, i, modality) for x, i in zip(given, samples.ids, strict=True)]
+                parts.append(session.embed(modality.name, collate_signals(modality, signals)))
                 advance(len(given))
     stacked = {name: np.stack([np.concatenate(parts) for parts in each]) for name, each in z.items()}
-    return Bank(stacked, np.concatenate(present), targets(manifest, session.classes), bad)
+    return EmbeddingBank(stacked, np.concatenate(present), targets(manifest, session.classes), bad)
 
 
-def _struck(signal: Signal | None, arm: Arm, seed: int, sample: str, modality: Modality) -> Signal | None:
+def _apply_choice(signal: Signal | None, arm: Choice, seed: int, sample: str, modality: Modality) -> Signal | None:
     if signal is None or arm.chosen is None:
         return signal
-    return struck(signal, arm.chosen, arm.level, seed, sample, modality)
+    return corrupt_signal(signal, arm.chosen, arm.level, seed, sample, modality)

@@ -7,27 +7,27 @@ from numpy.typing import NDArray
 
 from robustmm.corruptions import generator
 from robustmm.runtime.session import Session
-from robustmm.search.samples import Eps, Inputs, Rows
-from robustmm.search.windows import bounds, share, start, struck
+from robustmm.search.samples import Eps, Inputs, SampleBatch
+from robustmm.search.windows import bounds, draw_start, perturb_window, window_share
 
 NEVER = 2**31
 """The query that broke a sample which nothing broke."""
-LEAST = 1e-300
+MIN_PROBABILITY = 1e-300
 """Least probability whose logarithm is taken: a softmax in double precision keeps logits apart by 690."""
 
 
-class Climb:
+class HillClimb:
     """The attack's state: the worst inputs so far, their embeddings and margins, and the query that broke a sample."""
 
-    def __init__(self, session: Session, rows: Rows, eps: Eps, seed: int) -> None:
+    def __init__(self, session: Session, rows: SampleBatch, eps: Eps, seed: int) -> None:
         self.session, self.rows = session, rows
-        self.able = rows.able(session, eps)
+        self.able = rows.attackable_modalities(session, eps)
         self.bounds = {name: bounds(session.modality(name), rows.inputs[name], eps[name]) for name in eps}
         self.rng = [generator(seed, sample, "+".join(eps), "square") for sample in rows.ids]
         self.x = {name: rows.inputs[name].copy() for name in eps}
         self.z = {name: z.copy() for name, z in rows.z.items()}
         self.margin = np.full(len(rows.ids), np.inf)
-        self.broken = np.where(rows.right(session, rows.z), NEVER, 0)
+        self.broken = np.where(rows.correct_mask(session, rows.z), NEVER, 0)
 
     def run(self, queries: int) -> NDArray[np.int64]:
         """(sample,): the query that broke it, 0 where it was wrong when clean, `NEVER` where it holds."""
@@ -36,16 +36,16 @@ class Climb:
             active = np.flatnonzero((self.broken == NEVER) & within)
             if not len(active):
                 break
-            self._ask(active, query, queries)
+            self._run_query(active, query, queries)
         return self.broken
 
-    def inputs(self) -> Inputs:
+    def worst_inputs(self) -> Inputs:
         """The worst inputs found, of every modality."""
         return {**self.rows.inputs, **self.x}
 
-    def _ask(self, active: NDArray[np.int64], query: int, queries: int) -> None:
+    def _run_query(self, active: NDArray[np.int64], query: int, queries: int) -> None:
         """One query for each active sample, which keeps what lowers its margin."""
-        tried = self._proposals(active, query, queries)
+        tried = self._propose_inputs(active, query, queries)
         z = {name: each[active] for name, each in self.z.items()}
         encoded = {name: self.session.embed(name, np.stack(list(found.values()))) for name, found in tried.items()}
         for name, found in tried.items():
@@ -62,7 +62,9 @@ class Climb:
                 if row in better:
                     self.x[name][row], self.z[name][row] = candidate, encoded[name][number]
 
-    def _proposals(self, active: NDArray[np.int64], query: int, queries: int) -> dict[str, dict[int, NDArray[Any]]]:
+    def _propose_inputs(
+        self, active: NDArray[np.int64], query: int, queries: int
+    ) -> dict[str, dict[int, NDArray[Any]]]:
         """By modality and row: the start on all that a sample has, then its modalities in turn, one a query."""
         tried: dict[str, dict[int, NDArray[Any]]] = {}
         for row in active.tolist():
@@ -70,17 +72,17 @@ class Climb:
             for name in names:
                 kind, (low, high) = self.session.modality(name).kind, self.bounds[name]
                 if query == 1:
-                    found = start(kind, low[row], high[row], self.rng[row])
+                    found = draw_start(kind, low[row], high[row], self.rng[row])
                 else:
-                    part = share(query, queries)
-                    found = struck(kind, self.x[name][row], low[row], high[row], part, self.rng[row])
+                    part = window_share(query, queries)
+                    found = perturb_window(kind, self.x[name][row], low[row], high[row], part, self.rng[row])
                 tried.setdefault(name, {})[row] = found
         return tried
 
 
 def margin(p: NDArray[np.float64], target: NDArray[np.int64]) -> NDArray[np.float64]:
     """log p(true) - max log p(other), (sample,): the paper's margin of logits, which no confidence flattens."""
-    logarithm = np.log(np.maximum(p, LEAST))
+    logarithm = np.log(np.maximum(p, MIN_PROBABILITY))
     rows = np.arange(len(target))
     true = logarithm[rows, target]
     logarithm[rows, target] = -np.inf

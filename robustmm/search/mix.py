@@ -18,14 +18,14 @@ from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Change
 from robustmm.metrics import statistics
 from robustmm.runtime.session import Session
-from robustmm.search.choices import Noises, arms, corruptions, encoded
-from robustmm.search.mixes import Board, Mix, search
+from robustmm.search.choices import Noises, build_choices, embed_choices, select_corruptions
+from robustmm.search.mixes import Mix, MixScorer, search_mixes
 from robustmm.search.outcome import MixOutcome, MixPoint, Spend
 
 LEVELS = tuple(i / 10 for i in range(11))
 
 
-def mix(
+def find_worst_mix(
     session: Session,
     manifest: Manifest,
     noises: Noises,
@@ -44,54 +44,56 @@ def mix(
     corruptions and budget, divided equally; its levels join the attacker's grid. Raises UsageError for budgets, levels
     or corruptions that do not fit, and DataError for fewer than two samples.
     """
-    able = corruptions(session.modalities, noises)
+    able = select_corruptions(session.modalities, noises)
     struck = sum(map(bool, able.values()))
-    grid, budgets = _levels(levels), _budgets(budgets, struck)
+    grid, budgets = _check_levels(levels), _check_budgets(budgets, struck)
     if len(manifest) < 2:
         raise DataError(f"a mix is found on one half of the samples and reported on the other, found {len(manifest)}")
     even = [round(min(1.0, budget / struck), 12) for budget in budgets]
-    chosen = arms(able, sorted({*grid, *even}))
-    bank = encoded(session, manifest, chosen, seed=seed, batch=batch, on_bad=on_bad, advance=advance)
-    first = half(manifest.ids, seed)
-    found, told = (Board(session, chosen, bank.take(np.flatnonzero(rows))) for rows in (first, ~first))
+    chosen = build_choices(able, sorted({*grid, *even}))
+    bank = embed_choices(session, manifest, chosen, seed=seed, batch=batch, on_bad=on_bad, advance=advance)
+    first = search_half(manifest.ids, seed)
+    found, told = (MixScorer(session, chosen, bank.take(np.flatnonzero(rows))) for rows in (first, ~first))
     return MixOutcome(
         seed=seed,
         noises={name: [c.name for c in each] for name, each in able.items()},
         levels=grid,
         searched_samples=int(first.sum()),
         reported_samples=int((~first).sum()),
-        curve=_curve(found, told, budgets, even, seed),
+        curve=_budget_curve(found, told, budgets, even, seed),
         evaluated=len(found.keys),
-        clean=proportion(int(_right(told, _nothing(told)).sum()), int((~first).sum())),
+        clean=proportion(int(_correct_mask(told, _empty_mix(told)).sum()), int((~first).sum())),
         bad_inputs=bank.bad,
     )
 
 
-def half(ids: Sequence[str], seed: int) -> NDArray[np.bool_]:
+def search_half(ids: Sequence[str], seed: int) -> NDArray[np.bool_]:
     """(sample,): whether a mix is searched on it: the half of the samples whose hash of (seed, id) comes first."""
     draws = [generator(seed, sample, "", "half").random() for sample in ids]
     order = sorted(range(len(ids)), key=lambda row: (draws[row], ids[row]))
     return np.isin(np.arange(len(ids)), order[: len(ids) // 2])
 
 
-def _curve(found: Board, told: Board, budgets: Sequence[float], even: Sequence[float], seed: int) -> list[MixPoint]:
+def _budget_curve(
+    found: MixScorer, report_board: MixScorer, budgets: Sequence[float], even: Sequence[float], seed: int
+) -> list[MixPoint]:
     """A point for each budget, rising; the mix of the last one is where the next search starts."""
     everything = [range(len(each)) for each in found.arms]
-    curve, last = [], _nothing(found)
+    curve, last = [], _empty_mix(found)
     for budget, level in zip(budgets, even, strict=True):
         at = [[a for a, arm in enumerate(each) if arm.level == level] or [0] for each in found.arms]
-        uniform, _ = search(found, at, budget, [tuple(space[0] for space in at)], seed)
-        last, way = search(found, everything, budget, [last, uniform], seed)
-        right, control = _right(told, last), _right(told, uniform)
+        uniform, _ = search_mixes(found, at, budget, [tuple(space[0] for space in at)], seed)
+        last, way = search_mixes(found, everything, budget, [last, uniform], seed)
+        right, control = _correct_mask(report_board, last), _correct_mask(report_board, uniform)
         curve.append(
             MixPoint(
                 budget=budget,
                 search=way,
-                spent=found.level(last),
-                spends=_spends(found, last),
+                spent=found.total_level(last),
+                spends=_build_spends(found, last),
                 searched=found.keys[last][0],
                 accuracy=proportion(int(right.sum()), len(right)),
-                uniform=_spends(found, uniform),
+                uniform=_build_spends(found, uniform),
                 uniform_accuracy=proportion(int(control.sum()), len(control)),
                 change=Change(**statistics.paired_bootstrap(right, control, seed=seed)._asdict()),
             )
@@ -99,16 +101,16 @@ def _curve(found: Board, told: Board, budgets: Sequence[float], even: Sequence[f
     return curve
 
 
-def _nothing(board: Board) -> Mix:
+def _empty_mix(board: MixScorer) -> Mix:
     return (0,) * len(board.arms)
 
 
-def _right(board: Board, mix: Mix) -> NDArray[np.float64]:
+def _correct_mask(board: MixScorer, mix: Mix) -> NDArray[np.float64]:
     """(sample,): 1 where the answer under a mix is right."""
-    return next(board.right([mix]))[0]
+    return next(board.score_mixes([mix]))[0]
 
 
-def _spends(board: Board, mix: Mix) -> list[Spend]:
+def _build_spends(board: MixScorer, mix: Mix) -> list[Spend]:
     found = []
     for name, each, number in zip(board.session.names, board.arms, mix, strict=True):
         arm = each[number]
@@ -118,14 +120,14 @@ def _spends(board: Board, mix: Mix) -> list[Spend]:
     return found
 
 
-def _levels(levels: Sequence[float]) -> list[float]:
+def _check_levels(levels: Sequence[float]) -> list[float]:
     listed = list(levels)
     if not any(listed) or not all(0 <= x <= 1 for x in listed) or listed != sorted(set(listed)):
         raise UsageError(f"the levels of a mix should rise within [0, 1], found {listed}")
     return [round(x, 12) for x in listed]
 
 
-def _budgets(budgets: Sequence[float], modalities: int) -> list[float]:
+def _check_budgets(budgets: Sequence[float], modalities: int) -> list[float]:
     listed = sorted(budgets) or [0.25, 0.5, *map(float, range(1, modalities + 1))]
     if not all(0 < budget < float("inf") for budget in listed):
         raise UsageError(f"the budget of a mix should be a positive sum of levels, found {listed[0]:g}")

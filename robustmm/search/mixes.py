@@ -7,13 +7,13 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.metrics.classification import correct, surprise
-from robustmm.runtime.runner import batches
+from robustmm.metrics.classification import correctness, sample_nll
+from robustmm.runtime.runner import split_batches
 from robustmm.runtime.session import Session
-from robustmm.search.choices import Arm, Bank
-from robustmm.search.outcome import Way
+from robustmm.search.choices import Choice, EmbeddingBank
+from robustmm.search.outcome import SearchMethod
 
-EXHAUSTIVE = 2**21
+EXHAUSTIVE_LIMIT = 2**21
 """Decoder rows (mixes x samples) up to which every mix is scored."""
 RANDOM_STARTS = 2
 SLACK = 1e-9
@@ -22,72 +22,76 @@ SLACK = 1e-9
 Array = NDArray[np.float64]
 Mix = tuple[int, ...]
 """The number of an arm for each modality."""
-Key = tuple[float, float, float, Mix]
+MixScore = tuple[float, float, float, Mix]
 """What the attacker wants small: accuracy, then mean log p(true), then the levels spent, then the arms' order."""
 
 
-class Board:
+class MixScorer:
     """Mixes scored on some samples; each is scored once."""
 
-    def __init__(self, session: Session, arms: Mapping[str, Sequence[Arm]], bank: Bank) -> None:
+    def __init__(self, session: Session, arms: Mapping[str, Sequence[Choice]], bank: EmbeddingBank) -> None:
         self.session, self.bank = session, bank
         self.arms = [list(arms[name]) for name in session.names]
-        self.keys: dict[Mix, Key] = {}
+        self.keys: dict[Mix, MixScore] = {}
 
-    def level(self, mix: Mix) -> float:
+    def total_level(self, mix: Mix) -> float:
         """The levels it spends, in all."""
         return sum(self.arms[m][a].level for m, a in enumerate(mix))
 
-    def right(self, mixes: Sequence[Mix]) -> Iterator[tuple[Array, Array]]:
+    def score_mixes(self, mixes: Sequence[Mix]) -> Iterator[tuple[Array, Array]]:
         """Of every mix, in order: correctness and -log p(true) of the samples."""
         samples = len(self.bank.target)
-        for part in batches(np.array(mixes), max(1, self.session.decodes // samples)):
+        for part in split_batches(np.array(mixes), max(1, self.session.decodes // samples)):
             each = {name: self.bank.z[name][part[:, m]] for m, name in enumerate(self.session.names)}
             z = {name: x.reshape(-1, *x.shape[2:]) for name, x in each.items()}
             p = self.session.decode(z, np.tile(self.bank.present, (len(part), 1)))
             target = np.tile(self.bank.target, len(part))
-            found = (metric(p, target).reshape(len(part), samples) for metric in (correct, surprise))
+            found = (metric(p, target).reshape(len(part), samples) for metric in (correctness, sample_nll))
             yield from zip(*found, strict=True)
 
-    def worst(self, mixes: Iterable[Mix]) -> Mix:
+    def worst_mix(self, mixes: Iterable[Mix]) -> Mix:
         """The mix that the attacker wants of some."""
         listed = list(dict.fromkeys(mixes))
         new = [mix for mix in listed if mix not in self.keys]
-        for mix, (right, losses) in zip(new, self.right(new) if new else (), strict=True):
+        for mix, (right, losses) in zip(new, self.score_mixes(new) if new else (), strict=True):
             # rounded: the order of a sum must not decide
-            self.keys[mix] = (float(right.mean()), -round(float(losses.mean()), 9), self.level(mix), mix)
+            self.keys[mix] = (float(right.mean()), -round(float(losses.mean()), 9), self.total_level(mix), mix)
         return min(listed, key=lambda mix: self.keys[mix])
 
 
-def search(
-    board: Board, spaces: Sequence[Sequence[int]], budget: float, starts: Sequence[Mix], seed: int
-) -> tuple[Mix, Way]:
+def search_mixes(
+    board: MixScorer, spaces: Sequence[Sequence[int]], budget: float, starts: Sequence[Mix], seed: int
+) -> tuple[Mix, SearchMethod]:
     """The worst mix of arms from `spaces` (one list a modality) whose levels sum to at most `budget`, and how it was
     found. Coordinate ascent begins at `starts` and at random mixes by `seed`, and returns nothing weaker than them."""
     allowed = [[a for a in space if board.arms[m][a].level <= budget + SLACK] for m, space in enumerate(spaces)]
-    if prod(map(len, allowed)) * len(board.bank.target) <= EXHAUSTIVE:
-        return board.worst(mix for mix in product(*allowed) if board.level(mix) <= budget + SLACK), "exhaustive"
+    if prod(map(len, allowed)) * len(board.bank.target) <= EXHAUSTIVE_LIMIT:
+        return board.worst_mix(
+            mix for mix in product(*allowed) if board.total_level(mix) <= budget + SLACK
+        ), "exhaustive"
     rng = np.random.default_rng(seed)
-    begun = [*starts, *(_drawn(board, allowed, budget, rng) for _ in range(RANDOM_STARTS))]
-    return board.worst(_ascended(board, allowed, budget, start) for start in begun), "coordinate ascent"
+    begun = [*starts, *(_draw_mix(board, allowed, budget, rng) for _ in range(RANDOM_STARTS))]
+    return board.worst_mix(_ascend_coordinates(board, allowed, budget, start) for start in begun), "coordinate ascent"
 
 
-def _ascended(board: Board, spaces: Sequence[Sequence[int]], budget: float, mix: Mix) -> Mix:
+def _ascend_coordinates(board: MixScorer, spaces: Sequence[Sequence[int]], budget: float, mix: Mix) -> Mix:
     """One modality at a time takes its worst arm, until none changes."""
     before = None
     while mix != before:
         before = mix
         for m in range(len(mix)):
-            mix = board.worst([mix, *_moves(board, spaces, budget, mix, m)])
+            mix = board.worst_mix([mix, *_neighbour_mixes(board, spaces, budget, mix, m)])
     return mix
 
 
-def _moves(board: Board, spaces: Sequence[Sequence[int]], budget: float, mix: Mix, m: int) -> Iterator[Mix]:
+def _neighbour_mixes(
+    board: MixScorer, spaces: Sequence[Sequence[int]], budget: float, mix: Mix, m: int
+) -> Iterator[Mix]:
     """Every arm for modality m; where it does not fit, one other modality gives what is needed, level by level of its
     own corruption, so that a budget that is spent can still move."""
     for arm in spaces[m]:
         changed = (*mix[:m], arm, *mix[m + 1 :])
-        if board.level(changed) <= budget + SLACK:
+        if board.total_level(changed) <= budget + SLACK:
             yield changed
             continue
         for donor in range(len(mix)):
@@ -96,20 +100,20 @@ def _moves(board: Board, spaces: Sequence[Sequence[int]], budget: float, mix: Mi
             own = board.arms[donor][mix[donor]].noise
             lower = [(*changed[:donor], a, *changed[donor + 1 :]) for a in spaces[donor]
                      if board.arms[donor][a].noise in ("", own)]  # fmt: skip
-            fits = [x for x in lower if board.level(x) <= budget + SLACK]
+            fits = [x for x in lower if board.total_level(x) <= budget + SLACK]
             if fits:
-                yield max(fits, key=board.level)
+                yield max(fits, key=board.total_level)
 
 
-def _drawn(board: Board, spaces: Sequence[Sequence[int]], budget: float, rng: np.random.Generator) -> Mix:
+def _draw_mix(board: MixScorer, spaces: Sequence[Sequence[int]], budget: float, rng: np.random.Generator) -> Mix:
     """A random mix: from the least that each modality can meet, in random order they take a random arm that fits."""
-    mix = tuple(least(space, each) for space, each in zip(spaces, board.arms, strict=True))
+    mix = tuple(lowest_choice(space, each) for space, each in zip(spaces, board.arms, strict=True))
     for m in rng.permutation(len(spaces)):
-        fits = [x for a in spaces[m] if board.level(x := (*mix[:m], a, *mix[m + 1 :])) <= budget + SLACK]
+        fits = [x for a in spaces[m] if board.total_level(x := (*mix[:m], a, *mix[m + 1 :])) <= budget + SLACK]
         mix = fits[rng.integers(len(fits))]
     return mix
 
 
-def least(space: Sequence[int], each: Sequence[Arm]) -> int:
+def lowest_choice(space: Sequence[int], each: Sequence[Choice]) -> int:
     """The arm of the lowest level."""
     return min(space, key=lambda a: each[a].level)

@@ -7,7 +7,7 @@ from pydantic import Field
 from robustmm.evaluation.attack_result import Change, Estimate
 from robustmm.results import Number, Result
 
-Way = Literal["exhaustive", "coordinate ascent"]
+SearchMethod = Literal["exhaustive", "coordinate ascent"]
 
 
 class Spend(Result):
@@ -24,7 +24,7 @@ class MixPoint(Result):
     """The worst mix found within one budget. It was chosen on the searched half; accuracies are of the other half."""
 
     budget: Number
-    search: Way
+    search: SearchMethod
     spent: Number = Field(description="sum of the levels of the mix that was found")
     spends: list[Spend]
     searched: Number = Field(description="accuracy on the searched half, for which the mix was chosen: optimistic")
@@ -57,7 +57,7 @@ class Norm(Result):
     unit: str
 
 
-class Robust(Result):
+class RobustAccuracy(Result):
     """Accuracy of what the attack has left after so many queries a sample; wrong when clean counts as broken."""
 
     queries: int
@@ -69,13 +69,13 @@ class SquareRun(Result):
 
     scale: Number = Field(description="of the norms")
     norms: list[Norm]
-    curve: list[Robust]
+    curve: list[RobustAccuracy]
     broken: int = Field(description="samples that were right and that the attack broke")
     median_queries: Number = Field(description="that breaking those took; null where there are none")
     noise: Estimate = Field(description="accuracy left by random signs of the same norms, in one query")
 
 
-class First(Result):
+class FirstBroken(Result):
     """Which modality, attacked alone, breaks samples with the fewest queries at one scale of the norms."""
 
     scale: Number
@@ -83,7 +83,7 @@ class First(Result):
     shares: dict[str, Number] = Field(description="of those, broken first by each modality; ties are shared")
 
 
-class Check(Result):
+class SanityCheck(Result):
     """A sanity check of the attack itself, with its numbers."""
 
     name: str
@@ -102,6 +102,6 @@ class SquareOutcome(Result):
     queries: int
     clean: Estimate
     runs: list[SquareRun]
-    first: list[First]
-    checks: list[Check]
+    first: list[FirstBroken]
+    checks: list[SanityCheck]
     bad_inputs: list[str]

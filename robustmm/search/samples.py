@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.corruptions import generator
-from robustmm.data.loading import Samples, fed
+from robustmm.data.loading import Samples, collate_signals
 from robustmm.runtime.session import Embeddings, Session
-from robustmm.search.windows import bounds, signs
+from robustmm.search.windows import bounds, draw_signs
 
 Eps = Mapping[str, float]
 """Norms by modality, in the kind's unit; the modalities that are attacked."""
@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Rows:
+class SampleBatch:
     """A batch: inputs (samples, *shape) and embeddings of every modality."""
 
     ids: list[str]
@@ -29,32 +29,32 @@ class Rows:
     z: Embeddings
 
     @classmethod
-    def of(cls, session: Session, samples: Samples, target: NDArray[np.int64]) -> "Rows":
-        inputs = {m.name: fed(m, samples.signals[m.name]) for m in session.modalities}
+    def from_samples(cls, session: Session, samples: Samples, target: NDArray[np.int64]) -> "SampleBatch":
+        inputs = {m.name: collate_signals(m, samples.signals[m.name]) for m in session.modalities}
         return cls(samples.ids, inputs, samples.present(), target, session.embeddings(inputs, len(target)))
 
-    def right(self, session: Session, z: Embeddings) -> Bools:
+    def correct_mask(self, session: Session, z: Embeddings) -> Bools:
         """(sample,): whether the answer from these embeddings is right."""
         return np.asarray(session.decode(z, self.present).argmax(1) == self.target)
 
-    def able(self, session: Session, attacked: Eps) -> list[list[str]]:
+    def attackable_modalities(self, session: Session, attacked: Eps) -> list[list[str]]:
         """Of every sample, the attacked modalities that it has."""
         numbers = {name: session.names.index(name) for name in attacked}
         return [[name for name, m in numbers.items() if here[m]] for here in self.present]
 
-    def without(self, session: Session, attacked: Eps) -> Bools:
+    def correct_without(self, session: Session, attacked: Eps) -> Bools:
         """(sample,): right when the model is told that the attacked modalities are missing; from the prior where
         nothing is left."""
         left = self.present & np.array([name not in attacked for name in session.names])
         p = np.where(left.any(1)[:, None], session.decode(self.z, left), session.prior)
         return np.asarray(p.argmax(1) == self.target)
 
-    def noised(self, session: Session, eps: Eps, seed: int) -> Bools:
+    def correct_under_noise(self, session: Session, eps: Eps, seed: int) -> Bools:
         """(sample,): right under random signs of the same norms on all entries, in one query: the control."""
         z = dict(self.z)
         for name in eps:
             modality = session.modality(name)
             low, high = bounds(modality, self.inputs[name], eps[name])
-            up = [signs(generator(seed, sample, name, "square noise"), *modality.shape) for sample in self.ids]
+            up = [draw_signs(generator(seed, sample, name, "square noise"), *modality.shape) for sample in self.ids]
             z[name] = session.embed(name, np.where(up, high, low))
-        return self.right(session, z)
+        return self.correct_mask(session, z)

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from robustmm.metrics.statistics import paired_bootstrap, wilson
 from robustmm.search.climb import NEVER
-from robustmm.search.outcome import Check
+from robustmm.search.outcome import SanityCheck
 from robustmm.search.samples import Bools
 
-DISAGREE = 0.01
+REPLAY_TOLERANCE = 0.01
 """Share of the samples that may answer otherwise when their adversarial inputs are run anew (kernels round)."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class AttackRun:
     """One run of the attack, sample by sample."""
 
     label: str  # what was attacked, for sentences
@@ -26,15 +26,15 @@ class Measured:
     noised: Bools  # right under random signs of the same norms
 
     @property
-    def held(self) -> Bools:
+    def robust_mask(self) -> Bools:
         return np.asarray(self.broken == NEVER)
 
 
-def above_clean(clean: Bools, runs: Sequence[Measured]) -> Check:
+def check_not_above_clean(clean: Bools, runs: Sequence[AttackRun]) -> SanityCheck:
     """Accuracy on the adversarial inputs is not above clean accuracy beyond its interval."""
     run = max(runs, key=lambda r: r.replayed.mean())
     found, limit = float(run.replayed.mean()), wilson(int(clean.sum()), len(clean)).high
-    return Check(
+    return SanityCheck(
         name="never above clean",
         passed=found <= limit,
         measured=found,
@@ -44,14 +44,14 @@ def above_clean(clean: Bools, runs: Sequence[Measured]) -> Check:
     )
 
 
-def stronger_than_noise(clean: Bools, runs: Sequence[Measured], seed: int) -> Check:
+def check_stronger_than_noise(clean: Bools, runs: Sequence[AttackRun], seed: int) -> SanityCheck:
     """No run leaves more than random signs of its norms do, beyond chance (paired bootstrap, Bonferroni over runs).
     Samples that are wrong when clean count as broken on both sides."""
     sure = 1 - 0.05 / len(runs)
-    gaps = [paired_bootstrap(r.held, clean & r.noised, seed=seed, confidence=sure) for r in runs]
+    gaps = [paired_bootstrap(r.robust_mask, clean & r.noised, seed=seed, confidence=sure) for r in runs]
     worst = max(range(len(runs)), key=lambda i: gaps[i].low)
-    attacked, noise = float(runs[worst].held.mean()), float((clean & runs[worst].noised).mean())
-    return Check(
+    attacked, noise = float(runs[worst].robust_mask.mean()), float((clean & runs[worst].noised).mean())
+    return SanityCheck(
         name="at least as strong as noise",
         passed=gaps[worst].low <= 0,
         measured=attacked,
@@ -60,13 +60,13 @@ def stronger_than_noise(clean: Bools, runs: Sequence[Measured], seed: int) -> Ch
     )
 
 
-def reaches_chance(whole: Measured, without: Bools, classes: int) -> Check:
+def check_reaches_chance(whole: AttackRun, without: Bools, classes: int) -> SanityCheck:
     """With norms as wide as the signals, accuracy falls to chance, or to what the model knows without the attacked
     modalities where others are left."""
-    found, limit = float(whole.held.mean()), max(1 / classes, float(without.mean()))
-    return Check(
+    found, limit = float(whole.robust_mask.mean()), max(1 / classes, float(without.mean()))
+    return SanityCheck(
         name="whole range reaches chance",
-        passed=wilson(int(whole.held.sum()), len(without)).low <= limit,
+        passed=wilson(int(whole.robust_mask.sum()), len(without)).low <= limit,
         measured=found,
         limit=limit,
         sentence=f"with norms as wide as the signals the attack leaves {found:.1%} ({whole.label}); chance, or what is "
@@ -74,14 +74,14 @@ def reaches_chance(whole: Measured, without: Bools, classes: int) -> Check:
     )
 
 
-def replays(runs: Sequence[Measured]) -> Check:
+def check_replay(runs: Sequence[AttackRun]) -> SanityCheck:
     """The adversarial inputs, run anew, give the answers that the attack counted."""
-    run = max(runs, key=lambda r: (r.replayed != r.held).mean())
-    found = float((run.replayed != run.held).mean())
-    return Check(
+    run = max(runs, key=lambda r: (r.replayed != r.robust_mask).mean())
+    found = float((run.replayed != run.robust_mask).mean())
+    return SanityCheck(
         name="adversarial inputs replay",
-        passed=found <= DISAGREE,
+        passed=found <= REPLAY_TOLERANCE,
         measured=found,
-        limit=DISAGREE,
+        limit=REPLAY_TOLERANCE,
         sentence=f"run anew, at most {found:.1%} of the samples answer otherwise than counted ({run.label})",
     )

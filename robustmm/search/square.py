@@ -10,25 +10,25 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.data.loading import OnBad, stream, targets
+from robustmm.data.loading import OnBad, read_batches, targets
 from robustmm.data.manifest import Manifest
 from robustmm.evaluation.attack import proportion
 from robustmm.runtime.session import Session
 from robustmm.search import sanity
-from robustmm.search.climb import NEVER, Climb
-from robustmm.search.outcome import First, Norm, Robust, SquareOutcome, SquareRun
-from robustmm.search.samples import Bools, Rows
-from robustmm.search.sanity import Measured
-from robustmm.search.targets import WHOLE, Aim, aims
+from robustmm.search.climb import NEVER, HillClimb
+from robustmm.search.outcome import FirstBroken, Norm, RobustAccuracy, SquareOutcome, SquareRun
+from robustmm.search.samples import Bools, SampleBatch
+from robustmm.search.sanity import AttackRun
+from robustmm.search.targets import WHOLE_RANGE, Target, build_targets
 from robustmm.search.windows import UNITS
 
-ENOUGH = 100
+MIN_WHOLE_RANGE_QUERIES = 100
 """Queries that the whole range is given at least: it fails for being unreachable, not for haste."""
-MARKS = (1, 10, 50, 100, 500, 1000, 5000)
+CURVE_QUERIES = (1, 10, 50, 100, 500, 1000, 5000)
 """Query counts at which accuracy is told, below the last."""
 
 
-def square(
+def run_square_attack(
     session: Session,
     manifest: Manifest,
     *,
@@ -48,66 +48,68 @@ def square(
     `advance` is told rows, each once for each run (one more than the result has). Raises UsageError for what does not
     fit.
     """
-    goals = aims(session, on, eps or {}, scales, queries)
-    widest = {name: WHOLE[session.modality(name).kind] for name in goals[-1].eps}
-    whole = Aim(widest, float("inf"), max(queries, ENOUGH))
-    parts: list[list[Measured]] = []
+    goals = build_targets(session, on, eps or {}, scales, queries)
+    widest = {name: WHOLE_RANGE[session.modality(name).kind] for name in goals[-1].eps}
+    whole = Target(widest, float("inf"), max(queries, MIN_WHOLE_RANGE_QUERIES))
+    parts: list[list[AttackRun]] = []
     clean, without, bad = [], [], []
     target = targets(manifest, session.classes)
-    for where, samples in stream(manifest, session.modalities, batch, on_bad):
-        rows = Rows.of(session, samples, target[where])
-        clean.append(rows.right(session, rows.z))
-        without.append(rows.without(session, widest))
+    for where, samples in read_batches(manifest, session.modalities, batch, on_bad):
+        rows = SampleBatch.from_samples(session, samples, target[where])
+        clean.append(rows.correct_mask(session, rows.z))
+        without.append(rows.correct_without(session, widest))
         bad += samples.bad
         parts.append([])
         for aim in (*goals, whole):
-            parts[-1].append(_measured(session, rows, aim, seed))
+            parts[-1].append(_attack_batch(session, rows, aim, seed))
             advance(len(rows.ids))
-    *found, last = (_joined(each) for each in zip(*parts, strict=True))
+    *found, last = (_join_runs(each) for each in zip(*parts, strict=True))
     right = np.concatenate(clean)
     return SquareOutcome(
         seed=seed,
         samples=len(manifest),
         queries=queries,
         clean=proportion(int(right.sum()), len(right)),
-        runs=[_run(session, aim, each, right) for aim, each in zip(goals, found, strict=True)],
-        first=_first(goals, found),
+        runs=[_summarise_run(session, aim, each, right) for aim, each in zip(goals, found, strict=True)],
+        first=_first_broken(goals, found),
         checks=[
-            sanity.above_clean(right, found),
-            sanity.stronger_than_noise(right, found, seed),
-            sanity.reaches_chance(last, np.concatenate(without), len(session.classes)),
-            sanity.replays([*found, last]),
+            sanity.check_not_above_clean(right, found),
+            sanity.check_stronger_than_noise(right, found, seed),
+            sanity.check_reaches_chance(last, np.concatenate(without), len(session.classes)),
+            sanity.check_replay([*found, last]),
         ],
         bad_inputs=bad,
     )
 
 
-def _measured(session: Session, rows: Rows, aim: Aim, seed: int) -> Measured:
-    climb = Climb(session, rows, aim.eps, seed)
+def _attack_batch(session: Session, rows: SampleBatch, aim: Target, seed: int) -> AttackRun:
+    climb = HillClimb(session, rows, aim.eps, seed)
     broken = climb.run(aim.queries)
-    replayed = rows.right(session, session.embeddings(climb.inputs(), len(rows.ids)))
-    return Measured(aim.label, broken, replayed, rows.noised(session, aim.eps, seed))
+    replayed = rows.correct_mask(session, session.embeddings(climb.worst_inputs(), len(rows.ids)))
+    return AttackRun(aim.label, broken, replayed, rows.correct_under_noise(session, aim.eps, seed))
 
 
-def _joined(parts: Sequence[Measured]) -> Measured:
+def _join_runs(parts: Sequence[AttackRun]) -> AttackRun:
     arrays = (np.concatenate([getattr(p, name) for p in parts]) for name in ("broken", "replayed", "noised"))
-    return Measured(parts[0].label, *arrays)
+    return AttackRun(parts[0].label, *arrays)
 
 
-def _run(session: Session, aim: Aim, found: Measured, clean: Bools) -> SquareRun:
-    counts = [*(q for q in MARKS if q < aim.queries), aim.queries]
+def _summarise_run(session: Session, aim: Target, found: AttackRun, clean: Bools) -> SquareRun:
+    counts = [*(q for q in CURVE_QUERIES if q < aim.queries), aim.queries]
     took = found.broken[(found.broken > 0) & (found.broken < NEVER)]
     return SquareRun(
         scale=aim.scale,
         norms=[Norm(modality=n, eps=e, unit=UNITS[session.modality(n).kind]) for n, e in aim.eps.items()],
-        curve=[Robust(queries=q, accuracy=proportion(int((found.broken > q).sum()), len(clean))) for q in counts],
+        curve=[
+            RobustAccuracy(queries=q, accuracy=proportion(int((found.broken > q).sum()), len(clean))) for q in counts
+        ],
         broken=len(took),
         median_queries=np.median(took) if len(took) else float("nan"),
         noise=proportion(int((clean & found.noised).sum()), len(clean)),
     )
 
 
-def _first(goals: Sequence[Aim], found: Sequence[Measured]) -> list[First]:
+def _first_broken(goals: Sequence[Target], found: Sequence[AttackRun]) -> list[FirstBroken]:
     """At every scale, over the runs on one modality; nothing where there is but one."""
     alone: dict[float, dict[str, NDArray[np.int64]]] = {}
     for aim, each in zip(goals, found, strict=True):
@@ -119,5 +121,5 @@ def _first(goals: Sequence[Aim], found: Sequence[Measured]) -> list[First]:
         took = took[(took.min(1) > 0) & (took.min(1) < NEVER)]
         first = took == took.min(1, keepdims=True)
         shares = (first / first.sum(1, keepdims=True)).mean(0) if len(took) else [float("nan")] * len(runs)
-        told.append(First(scale=scale, samples=len(took), shares=dict(zip(runs, shares, strict=True))))
+        told.append(FirstBroken(scale=scale, samples=len(took), shares=dict(zip(runs, shares, strict=True))))
     return told if len(goals[-1].eps) > 1 else []

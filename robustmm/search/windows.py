@@ -18,9 +18,9 @@ Array = NDArray[Any]
 Window = tuple[Any, NDArray[np.bool_]]
 """An index into one sample, and whether each entry there (or what broadcasts to it) goes up."""
 
-SHARE = 0.8
+INITIAL_SHARE = 0.8
 """Share of the entries in the first window, as in AutoAttack."""
-HALVED = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+HALVING_QUERIES = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries of 10,000 after which the share is halved (section 3 of the paper)."""
 UNITS = {
     "image": "of 255",
@@ -32,12 +32,12 @@ UNITS = {
 """What a norm is measured in, by kind: those that can be attacked."""
 
 
-def share(query: int, queries: int) -> float:
+def window_share(query: int, queries: int) -> float:
     """The share of the entries in the window of one query, of 1 to `queries`."""
-    return float(SHARE / 2 ** bisect_left(HALVED, query * 10_000 / queries))
+    return float(INITIAL_SHARE / 2 ** bisect_left(HALVING_QUERIES, query * 10_000 / queries))
 
 
-def size(modality: Modality, eps: float) -> Array:
+def norm_size(modality: Modality, eps: float) -> Array:
     """A norm in the signal's own units (whole grey levels for uint8), what broadcasts to one sample."""
     if modality.dtype == np.uint8:
         return np.array(int(eps * 255 + 1e-9))
@@ -47,7 +47,7 @@ def size(modality: Modality, eps: float) -> Array:
 def bounds(modality: Modality, x: Array, eps: float) -> tuple[Array, Array]:
     """The least and greatest signals (batch, *shape) within `eps` of `x` and in the signal's range, in its dtype.
     Values that are not finite stay as they are."""
-    distance = size(modality, eps)
+    distance = norm_size(modality, eps)
     if x.dtype == np.uint8:
         wide = x.astype(np.int64)
         return tuple(np.clip(wide + d, 0, 255).astype(np.uint8) for d in (-distance, distance))  # type: ignore[return-value]
@@ -63,13 +63,13 @@ def bounds(modality: Modality, x: Array, eps: float) -> tuple[Array, Array]:
     return edges[0], edges[1]
 
 
-def start(kind: str, low: Array, high: Array, rng: np.random.Generator) -> Array:
+def draw_start(kind: str, low: Array, high: Array, rng: np.random.Generator) -> Array:
     """The first query on one sample: vertical stripes on pictures, else random signs."""
     shape = (*[1] * (low.ndim - 2), *low.shape[-2:]) if kind in ("image", "video") else low.shape
-    return np.where(signs(rng, *shape), high, low)
+    return np.where(draw_signs(rng, *shape), high, low)
 
 
-def struck(kind: str, x: Array, low: Array, high: Array, share: float, rng: np.random.Generator) -> Array:
+def perturb_window(kind: str, x: Array, low: Array, high: Array, share: float, rng: np.random.Generator) -> Array:
     """A copy of one sample with a window set to its bounds; the other way round where that is what it was already."""
     where, up = WINDOWS[kind](x.shape, share, rng)
     out = x.copy()
@@ -78,48 +78,48 @@ def struck(kind: str, x: Array, low: Array, high: Array, share: float, rng: np.r
     return out
 
 
-def signs(rng: np.random.Generator, *shape: int) -> NDArray[np.bool_]:
+def draw_signs(rng: np.random.Generator, *shape: int) -> NDArray[np.bool_]:
     return rng.random(shape) < 0.5
 
 
-def square(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> Window:
+def draw_square(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> Window:
     """A square of an image (height, width, channels), one sign a channel."""
     height, width, channels = shape
     side = min(height, width, max(1, round((share * height * width) ** 0.5)))
-    return (span(height, side, rng), span(width, side, rng)), signs(rng, 1, 1, channels)
+    return (draw_span(height, side, rng), draw_span(width, side, rng)), draw_signs(rng, 1, 1, channels)
 
 
-def box(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> Window:
+def draw_box(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> Window:
     """A square of a video (frames, height, width, channels) over some frames, alike shares of time and space."""
     frames, *picture = shape
     length = max(1, round(frames * share ** (1 / 3)))
-    where, up = square(tuple(picture), min(1.0, share * frames / length), rng)
-    return (span(frames, length, rng), *where), up[None]
+    where, up = draw_square(tuple(picture), min(1.0, share * frames / length), rng)
+    return (draw_span(frames, length, rng), *where), up[None]
 
 
-def segment(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> Window:
+def draw_segment(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> Window:
     """A segment of (steps,) or (steps, channels): a square wave of any period, with one sign a channel."""
     length = max(1, round(share * shape[0]))
     half = int((2 * length) ** rng.random())  # log-uniform, from every step to none in the segment
     wave = (np.arange(length) + rng.integers(2 * half)) // half % 2 == 1
-    return span(shape[0], length, rng), wave.reshape(-1, *[1] * (len(shape) - 1)) ^ signs(rng, 1, *shape[1:])
+    return draw_span(shape[0], length, rng), wave.reshape(-1, *[1] * (len(shape) - 1)) ^ draw_signs(rng, 1, *shape[1:])
 
 
-def subset(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> Window:
+def draw_subset(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> Window:
     """Some of the features, with a sign each."""
     count = max(1, round(share * shape[0]))
-    return rng.permutation(shape[0])[:count], signs(rng, count)
+    return rng.permutation(shape[0])[:count], draw_signs(rng, count)
 
 
-def span(whole: int, length: int, rng: np.random.Generator) -> slice:
+def draw_span(whole: int, length: int, rng: np.random.Generator) -> slice:
     begin = int(rng.integers(whole - length + 1))
     return slice(begin, begin + length)
 
 
 WINDOWS: dict[str, Callable[[tuple[int, ...], float, np.random.Generator], Window]] = {
-    "image": square,
-    "video": box,
-    "audio": segment,
-    "series": segment,
-    "features": subset,
+    "image": draw_square,
+    "video": draw_box,
+    "audio": draw_segment,
+    "series": draw_segment,
+    "features": draw_subset,
 }

@@ -11,13 +11,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from robustmm.errors import DataError
-from robustmm.runs import write
+from robustmm.runs import write_file
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Writes tensors and JSON facts, atomically."""
     flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write(path, save(flat, {"facts": json.dumps(facts)}))
+    write_file(path, save(flat, {"facts": json.dumps(facts)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -30,7 +30,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise DataError(f"{path} is not a readable checkpoint ({error})") from error
 
 
-def state(model: nn.Module, method: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def training_state(model: nn.Module, method: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Everything the next step depends on, under flat names."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"method.{k}": v for k, v in method.state_dict().items()}
@@ -39,18 +39,18 @@ def state(model: nn.Module, method: nn.Module, optimiser: torch.optim.Optimizer)
     return tensors
 
 
-def restore(
+def restore_state(
     tensors: Mapping[str, Tensor], model: nn.Module, method: nn.Module, optimiser: torch.optim.Optimizer
 ) -> None:
-    """Puts `state` back."""
-    model.load_state_dict(under(tensors, "model."))
-    method.load_state_dict(under(tensors, "method."))
+    """Puts `training_state` back."""
+    model.load_state_dict(select_prefix(tensors, "model."))
+    method.load_state_dict(select_prefix(tensors, "method."))
     slots: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in under(tensors, "optimiser.").items():
+    for name, tensor in select_prefix(tensors, "optimiser.").items():
         number, _, key = name.partition(".")
         slots.setdefault(int(number), {})[key] = tensor
     optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def select_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

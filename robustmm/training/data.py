@@ -10,14 +10,14 @@ from torch import Tensor
 from robustmm import distributed
 from robustmm.data.loading import Split
 from robustmm.methods import Batch
-from robustmm.methods.combinations import dropped
+from robustmm.methods.combinations import drop_modalities
 
 
-class Answers(Protocol):
+class TeacherAnswers(Protocol):
     """Frozen teachers' answers to a split; see robustmm.training.teachers."""
 
-    def unimodal(self, data: "TrainingSplit") -> Tensor: ...
-    def joint(self, data: "TrainingSplit") -> tuple[Tensor, Tensor]: ...
+    def teach_unimodal(self, data: "TrainingSplit") -> Tensor: ...
+    def teach_joint(self, data: "TrainingSplit") -> tuple[Tensor, Tensor]: ...
 
 
 class TrainingSplit:
@@ -29,7 +29,7 @@ class TrainingSplit:
         classes: int,
         device: torch.device,
         class_weights: str = "none",
-        teachers: Answers | None = None,
+        teachers: TeacherAnswers | None = None,
     ) -> None:
         self.modalities = tuple(split.inputs)
         self.classes = classes
@@ -37,7 +37,7 @@ class TrainingSplit:
         self.inputs = {name: torch.from_numpy(values) for name, values in split.inputs.items()}
         self.present = torch.from_numpy(split.present).to(device)
         self.target = torch.from_numpy(split.target).to(device)
-        self.class_weight = balanced(self.target, classes) if class_weights == "balanced" else None
+        self.class_weight = balanced_weights(self.target, classes) if class_weights == "balanced" else None
         self._teachers = teachers
 
     def __len__(self) -> int:
@@ -47,14 +47,14 @@ class TrainingSplit:
         """See TrainingData. On a resumed run these are blanks: the checkpoint holds what was learned from them."""
         if self._teachers is None:
             return torch.zeros(len(self), len(self.modalities), self.classes, device=self.device)
-        return self._teachers.unimodal(self)
+        return self._teachers.teach_unimodal(self)
 
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
         """See TrainingData; blanks on a resumed run."""
         if self._teachers is None:
             z = torch.zeros(len(self), len(self.modalities), width, device=self.device)
             return z, torch.zeros(len(self), self.classes, device=self.device)
-        return self._teachers.joint(self)
+        return self._teachers.teach_joint(self)
 
     def batch(self, rows: Tensor) -> Batch:
         inputs = {name: values[rows].to(self.device) for name, values in self.inputs.items()}
@@ -74,12 +74,12 @@ class TrainingSplit:
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]
         for rows in parts:
-            batch = self.batch(distributed.mine(rows))
+            batch = self.batch(distributed.rank_rows(rows))
             if dropout:
-                batch.present = dropped(batch.present, dropout)
+                batch.present = drop_modalities(batch.present, dropout)
             yield batch
 
-    def only(self, modality: int, rows: Tensor) -> "TrainingSplit":
+    def select_modality(self, modality: int, rows: Tensor) -> "TrainingSplit":
         """Some rows with one modality: what a teacher is trained on."""
         part = copy.copy(self)
         name = self.modalities[modality]
@@ -87,12 +87,12 @@ class TrainingSplit:
         part.present, part.target = self.present[rows, modality : modality + 1], self.target[rows]
         return part
 
-    def steps(self, size: int) -> int:
+    def steps_per_epoch(self, size: int) -> int:
         whole, rest = divmod(len(self), size)
         return max(1, whole + (rest > (1 if whole else 0)))
 
 
-def balanced(target: Tensor, classes: int) -> Tensor:
+def balanced_weights(target: Tensor, classes: int) -> Tensor:
     """(class,) weights N / (C n_c), so that every class weighs the same; 0 for a class without samples."""
     counts = torch.bincount(target, minlength=classes).float()
     return torch.where(counts > 0, len(target) / (classes * counts.clamp(min=1)), 0.0)

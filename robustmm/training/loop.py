@@ -16,7 +16,7 @@ from robustmm.progress import Watcher
 from robustmm.training import checkpoint
 from robustmm.training.data import TrainingSplit
 from robustmm.training.optimiser import build_optimiser, set_rate
-from robustmm.training.validation import better, validate
+from robustmm.training.validation import is_better, validate
 
 Tensors = dict[str, Tensor]
 
@@ -47,18 +47,18 @@ def fit(
     Every epoch draws from its own seed, so a fit resumed after epoch e is bit for bit the uninterrupted one.
     `keep` is called after each epoch with the state to checkpoint; best weights stand under "best.".
     """
-    distributed.synchronised(model), distributed.synchronised(method)
+    distributed.synchronise_batchnorm(model), distributed.synchronise_batchnorm(method)
     optimiser = build_optimiser(settings, model, method)
     learning = [p for group in optimiser.param_groups for p in group["params"]]
     progress, best = Progress(), {}
     if resumed:
-        checkpoint.restore(resumed[0], model, method, optimiser)
-        progress, best = resumed[1], checkpoint.under(resumed[0], "best.")
+        checkpoint.restore_state(resumed[0], model, method, optimiser)
+        progress, best = resumed[1], checkpoint.select_prefix(resumed[0], "best.")
     frequencies = prior(data.target.cpu().numpy(), data.classes)
-    steps = data.steps(settings.batch)
+    steps = data.steps_per_epoch(settings.batch)
     watcher.begin(title, settings.epochs, progress.epoch, steps)
     for epoch in range(progress.epoch, settings.epochs):
-        if patience_ran_out(settings, progress):
+        if is_out_of_patience(settings, progress):
             break
         torch.manual_seed((settings.seed * 1_000_003 + epoch) % 2**63)
         model.train()
@@ -83,21 +83,22 @@ def fit(
             optimiser.step()
             for name, value in losses.items():
                 sums[name] = (
-                    sums.get(name, 0.0) + float(distributed.total(value.detach())) / distributed.world() / steps
+                    sums.get(name, 0.0)
+                    + float(distributed.sum_over_ranks(value.detach())) / distributed.world_size() / steps
                 )
             watcher.step()
         method.end_epoch(model, data)
         scores = validate(model, valid, frequencies)
         progress.epoch = epoch + 1
-        if better(scores, progress.best):
+        if is_better(scores, progress.best):
             progress.best, progress.best_epoch = scores, epoch + 1
             best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         row = {"epoch": epoch + 1, "learning_rate": rate, **sums, **scores}
         kept = {f"best.{name}": tensor for name, tensor in best.items()}
-        keep(checkpoint.state(model, method, optimiser) | kept, progress, row)
+        keep(checkpoint.training_state(model, method, optimiser) | kept, progress, row)
         watcher.epoch(row)
     return best
 
 
-def patience_ran_out(settings: Train, progress: Progress) -> bool:
+def is_out_of_patience(settings: Train, progress: Progress) -> bool:
     return settings.patience is not None and progress.epoch - progress.best_epoch >= settings.patience

@@ -33,7 +33,7 @@ def build_optimiser(settings: Train, model: nn.Module, method: Method) -> torch.
     return torch.optim.AdamW(parameters, lr=rate, weight_decay=settings.weight_decay)
 
 
-def factor(settings: Train, epoch: float) -> float:
+def rate_factor(settings: Train, epoch: float) -> float:
     """The learning rate's factor at a (fractional) epoch: linear warm-up, then the schedule."""
     if epoch < settings.warmup:
         return (epoch + 1e-2) / (settings.warmup + 1e-2)
@@ -49,5 +49,5 @@ def set_rate(optimiser: torch.optim.Optimizer, settings: Train, epoch: float) ->
     """Sets the learning rate for this moment and returns it."""
     for group in optimiser.param_groups:
         group.setdefault("initial_lr", group["lr"])
-        group["lr"] = group["initial_lr"] * factor(settings, epoch)
+        group["lr"] = group["initial_lr"] * rate_factor(settings, epoch)
     return float(optimiser.param_groups[0]["lr"])

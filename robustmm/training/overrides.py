@@ -9,25 +9,25 @@ if TYPE_CHECKING:
     from robustmm.config.recipe import Recipe
 
 
-class Laid(NamedTuple):
+class OverriddenRecipe(NamedTuple):
     recipe: "Recipe"
     path: Path
     manifest: Path
 
 
-def laid(name: str, settings: Sequence[str], data: Path | None, missing: Sequence[str]) -> Laid:
+def apply_overrides(name: str, settings: Sequence[str], data: Path | None, missing: Sequence[str]) -> OverriddenRecipe:
     """The recipe called `name` under --set, --data and --missing, where it stands, and the manifest it is to read."""
     from robustmm.conditions import missing as rates
     from robustmm.config import recipe as recipes
     from robustmm.config import shelf
     from robustmm.evaluation import source
 
-    path, over = shelf.find("models", name), list(settings)
+    path, over = shelf.find_file("models", name), list(settings)
     if data is not None:  # the run's recipe names what it was really trained on
         named = str(data) if str(data) == source.EMBEDDED else str(data.absolute())
         over.append(f"data.manifest={dumps(named, ensure_ascii=False)}")
-    recipe = recipes.load(path, over)
+    recipe = recipes.load_recipe(path, over)
     if missing:
-        drawn = {f"data.missing.{m}={r}" for m, r in rates.rates(missing, list(recipe.modality)).items()}
-        recipe = recipes.load(path, [*over, *sorted(drawn)])
-    return Laid(recipe, path, source.of_recipe(recipe, path, data))
+        drawn = {f"data.missing.{m}={r}" for m, r in rates.parse_rates(missing, list(recipe.modality)).items()}
+        recipe = recipes.load_recipe(path, [*over, *sorted(drawn)])
+    return OverriddenRecipe(recipe, path, source.find_recipe_manifest(recipe, path, data))

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from robustmm.config.recipe import Recipe
 from robustmm.methods import Method
-from robustmm.metrics.classification import FLOOR
+from robustmm.metrics.classification import MIN_PROBABILITY
 from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
 from robustmm.training import checkpoint
-from robustmm.training.build import fused_model
+from robustmm.training.build import build_model
 from robustmm.training.data import TrainingSplit
 from robustmm.training.loop import Tensors, fit
 from robustmm.training.validation import subset_probabilities
@@ -41,16 +41,18 @@ class Teachers:
         self.digests, self.folder = digests, folder
         self.seconds = 0.0
 
-    def unimodal(self, data: TrainingSplit) -> Tensor:
+    def teach_unimodal(self, data: TrainingSplit) -> Tensor:
         """(samples, modality, class): see TrainingData.unimodal_logits."""
-        return self._kept("unimodal", data, self._unimodal)["logits"]
+        return self._read_or_train("unimodal", data, self._train_unimodal)["logits"]
 
-    def joint(self, data: TrainingSplit) -> tuple[Tensor, Tensor]:
+    def teach_joint(self, data: TrainingSplit) -> tuple[Tensor, Tensor]:
         """(samples, modality, width) and (samples, class): see TrainingData.joint_answers."""
-        found = self._kept("joint", data, self._joint)
+        found = self._read_or_train("joint", data, self._train_joint)
         return found["z"], found["logits"]
 
-    def _kept(self, kind: str, data: TrainingSplit, teach: Callable[[TrainingSplit], dict[str, Tensor]]) -> Tensors:
+    def _read_or_train(
+        self, kind: str, data: TrainingSplit, teach: Callable[[TrainingSplit], dict[str, Tensor]]
+    ) -> Tensors:
         path = None if self.folder is None else self.folder / f"{kind}-{self._key()}.safetensors"
         if path is not None and path.exists():
             said, facts = checkpoint.load_tensors(path)
@@ -70,21 +72,21 @@ class Teachers:
         facts = self.recipe.model_dump(exclude={"name", "method"}), dict(self.digests), torch.get_num_threads()
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
-    def _unimodal(self, data: TrainingSplit) -> Tensors:
+    def _train_unimodal(self, data: TrainingSplit) -> Tensors:
         logits = torch.zeros(len(data), len(self.modalities), data.classes, device=data.device)
         for m, modality in enumerate(self.modalities):
             rows, held = data.present[:, m].nonzero()[:, 0], self.valid.present[:, m].nonzero()[:, 0]
             if len(held):
-                alone = data.only(m, rows)
-                model = self._trained([modality], alone, self.valid.only(m, held), m)
+                alone = data.select_modality(m, rows)
+                model = self._train_model([modality], alone, self.valid.select_modality(m, held), m)
                 said = subset_probabilities(model, alone, torch.ones(1, 1, dtype=torch.bool))[0]
-                logits[rows, m] = torch.from_numpy(np.log(np.maximum(said, FLOOR))).float().to(data.device)
+                logits[rows, m] = torch.from_numpy(np.log(np.maximum(said, MIN_PROBABILITY))).float().to(data.device)
         return {"logits": logits}
 
     @torch.no_grad()
-    def _joint(self, data: TrainingSplit) -> Tensors:
+    def _train_joint(self, data: TrainingSplit) -> Tensors:
         with torch.enable_grad():
-            model = self._trained(self.modalities, data, self.valid, len(self.modalities)).eval()
+            model = self._train_model(self.modalities, data, self.valid, len(self.modalities)).eval()
         z, logits = [], []
         for rows in torch.arange(len(data)).split(256):
             batch = data.batch(rows)
@@ -92,12 +94,12 @@ class Teachers:
             logits.append(model.decode(z[-1], batch.present))
         return {"z": torch.cat(z), "logits": torch.cat(logits)}
 
-    def _trained(
+    def _train_model(
         self, modalities: Sequence[Modality], data: TrainingSplit, valid: TrainingSplit, number: int
     ) -> FusionModel:
         """Plain joint training of these modalities, at its best valid epoch."""
         torch.manual_seed(self.recipe.train.seed + 1 + number)
-        model = fused_model(self.recipe, modalities, data.classes).to(data.device)
+        model = build_model(self.recipe, modalities, data.classes).to(data.device)
         plain = Method().to(data.device)
         plain.setup(model, data)
         title = f"teacher {modalities[0].name}" if len(modalities) < len(self.modalities) else "teacher"

@@ -16,7 +16,9 @@ def validate(model: FusionModel, data: TrainingSplit, prior: NDArray[np.float64]
     names = model.modalities
     exact = len(names) <= contribution.EXACT_LIMIT
     masks = (
-        contribution.subsets(len(names)) if exact else np.concatenate([np.eye(len(names)), np.ones((1, len(names)))])
+        contribution.subset_masks(len(names))
+        if exact
+        else np.concatenate([np.eye(len(names)), np.ones((1, len(names)))])
     )
     probabilities = subset_probabilities(model, data, torch.from_numpy(masks.astype(bool)))
     target = data.target.cpu().numpy()
@@ -47,7 +49,7 @@ def subset_probabilities(model: FusionModel, data: TrainingSplit, masks: Tensor)
     return np.asarray(torch.cat(parts, dim=1).numpy())
 
 
-def better(scores: dict[str, float], best: dict[str, float] | None) -> bool:
+def is_better(scores: dict[str, float], best: dict[str, float] | None) -> bool:
     """Whether an epoch beats the best so far: valid accuracy, then valid log-loss."""
     if best is None:
         return True

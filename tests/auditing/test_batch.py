@@ -25,5 +25,5 @@ class Encoders:
 def test_the_fastest_batch_that_a_chunk_can_fill(most: int, best: int, monkeypatch: pytest.MonkeyPatch) -> None:
     session = Encoders()
     monkeypatch.setattr(batch, "time", SimpleNamespace(perf_counter=lambda: session.now))
-    assert batch.fastest(session, most) == session.batch == best  # type: ignore[arg-type]
+    assert batch.tune_batch_size(session, most) == session.batch == best  # type: ignore[arg-type]
     assert max(session.rows) <= most

@@ -8,9 +8,9 @@ import pytest
 from audits import forget
 
 from robustmm.auditing import cells
-from robustmm.auditing.cells import Pass, current, made
-from robustmm.auditing.spec import Setting, work
-from robustmm.auditing.workers import Crew
+from robustmm.auditing.cells import EvaluationPass, current_pass, run_pass
+from robustmm.auditing.spec import Spec, open_spec
+from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
 from robustmm.evaluation.evaluate import evaluate
@@ -26,9 +26,9 @@ CONDITIONS = (
 
 
 @pytest.fixture
-def asked(world_model: Path, world_manifest: Path) -> Setting:
+def asked(world_model: Path, world_manifest: Path) -> Spec:
     forget()
-    return Setting(world_model, world_manifest, seed=3)
+    return Spec(world_model, world_manifest, seed=3)
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return calls
 
 
-def whole(asked: Setting, folder: Path, **options: Any) -> Pass:
-    with Crew(1) as crew:
-        return made(crew, asked, CONDITIONS, folder, lambda steps: None, **options)
+def whole(asked: Spec, folder: Path, **options: Any) -> EvaluationPass:
+    with WorkerPool(1) as crew:
+        return run_pass(crew, asked, CONDITIONS, folder, lambda steps: None, **options)
 
 
 def assert_same(a: Records, b: Records, *but: str) -> None:
@@ -56,27 +56,27 @@ def assert_same(a: Records, b: Records, *but: str) -> None:
         np.testing.assert_array_equal(x, y, err_msg=name)
 
 
-def test_the_records_are_the_evaluations_in_the_manifests_order(asked: Setting, tmp_path: Path) -> None:
+def test_the_records_are_the_evaluations_in_the_manifests_order(asked: Spec, tmp_path: Path) -> None:
     found = whole(asked, tmp_path)
-    expected, _ = evaluate(work(asked).session, work(asked).rows, CONDITIONS, seed=3, batch=72)
+    expected, _ = evaluate(open_spec(asked).session, open_spec(asked).rows, CONDITIONS, seed=3, batch=72)
     for number, records in enumerate(expected):
-        got = found.records(number)
-        assert got.ids == work(asked).rows.ids
+        got = found.read_records(number)
+        assert got.ids == open_spec(asked).rows.ids
         assert_same(got, records, "additive", "residual")
         assert got.residual < 1e-12
         assert not np.isnan(got.additive[got.present.all(1)]).any()
         assert np.isnan(got.additive[~got.present.all(1)]).all()
-    assert found.clean() is found.clean()
-    assert_same(found.clean(), found.records(0))
+    assert found.clean_records() is found.clean_records()
+    assert_same(found.clean_records(), found.read_records(0))
 
 
-def test_an_uncrossed_pass_projects_nothing(asked: Setting, tmp_path: Path) -> None:
-    assert np.isnan(whole(asked, tmp_path, crossed=False).records(0).additive).all()
-    assert not np.isnan(whole(asked, tmp_path).records(0).additive).any(), "its cells are others"
+def test_an_uncrossed_pass_projects_nothing(asked: Spec, tmp_path: Path) -> None:
+    assert np.isnan(whole(asked, tmp_path, emap=False).read_records(0).additive).all()
+    assert not np.isnan(whole(asked, tmp_path).read_records(0).additive).any(), "its cells are others"
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 31])
-def test_cells_do_not_depend_on_the_batch(asked: Setting, tmp_path: Path, batch: int) -> None:
+def test_cells_do_not_depend_on_the_batch(asked: Spec, tmp_path: Path, batch: int) -> None:
     one, other = whole(asked, tmp_path / "a"), whole(replace(asked, batch=batch), tmp_path / "b")
     for keys, others in zip(one.keys, other.keys, strict=True):
         assert keys == others
@@ -85,75 +85,77 @@ def test_cells_do_not_depend_on_the_batch(asked: Setting, tmp_path: Path, batch:
 
 
 @pytest.mark.parametrize("baseline", ["mean", "permuted"])
-def test_baselines_are_of_a_chunk_whatever_the_batch(asked: Setting, tmp_path: Path, baseline: Any) -> None:
+def test_baselines_are_of_a_chunk_whatever_the_batch(asked: Spec, tmp_path: Path, baseline: Any) -> None:
     one = whole(replace(asked, baseline=baseline), tmp_path / "a")
     other = whole(replace(asked, baseline=baseline, batch=5), tmp_path / "b")
     for number in range(len(CONDITIONS)):
-        assert_same(one.records(number), other.records(number))
-    assert not np.array_equal(one.records(0).phi_accuracy, whole(asked, tmp_path / "c").records(0).phi_accuracy)
+        assert_same(one.read_records(number), other.read_records(number))
+    assert not np.array_equal(
+        one.read_records(0).phi_accuracy, whole(asked, tmp_path / "c").read_records(0).phi_accuracy
+    )
 
 
-def test_only_what_is_wanting_is_made(asked: Setting, tmp_path: Path, counted: list[tuple[str, int]]) -> None:
+def test_only_what_is_wanting_is_made(asked: Spec, tmp_path: Path, counted: list[tuple[str, int]]) -> None:
     found = whole(asked, tmp_path)
-    everything = [found.records(k) for k in range(4)]
-    assert found.wanting(1) == []
+    everything = [found.read_records(k) for k in range(4)]
+    assert found.missing_cells(1) == []
     first = len(counted)
     assert sorted(set(counted)) == [(name, rows) for name in ("series", "vector") for rows in (8, 32)]
     forget()
-    assert whole(asked, tmp_path).wanting(0) == []
+    assert whole(asked, tmp_path).missing_cells(0) == []
     assert len(counted) == first, "no encoder is called for what is there"
     found.store.path(found.keys[1][2]).unlink()
     found.store.path(found.keys[2][0]).unlink()
-    assert [found.wanting(chunk) for chunk in range(3)] == [[2], [], [1]]
+    assert [found.missing_cells(chunk) for chunk in range(3)] == [[2], [], [1]]
     counted.clear()
     forget()
     again = whole(asked, tmp_path)
     assert sorted(counted) == [("series", 8), ("series", 32), ("vector", 8), ("vector", 32)]
     for number, records in enumerate(everything):
-        assert_same(again.records(number), records)
+        assert_same(again.read_records(number), records)
 
 
-def test_a_cell_that_is_damaged_is_made_again(asked: Setting, tmp_path: Path) -> None:
+def test_a_cell_that_is_damaged_is_made_again(asked: Spec, tmp_path: Path) -> None:
     found = whole(asked, tmp_path)
-    expected = found.records(1)
+    expected = found.read_records(1)
     first, second, third = (found.store.path(key) for key in found.keys[1])
     contents = [path.read_bytes() for path in (first, second, third)]
     first.write_bytes(contents[0][:100])
     second.write_bytes(contents[1].replace(b"PK", b"KP"))
     third.unlink()
-    assert_same(found.records(1), expected)
+    assert_same(found.read_records(1), expected)
     assert [path.read_bytes() for path in (first, second, third)] == contents
 
 
-def test_progress_counts_every_cell_once(asked: Setting, tmp_path: Path) -> None:
+def test_progress_counts_every_cell_once(asked: Spec, tmp_path: Path) -> None:
     for workers, gone in ((1, 0), (1, 3), (2, 5), (1, 12)):
         steps: list[int] = []
         forget()
         paths = sorted(tmp_path.glob("*/*.npz"))
         for path in paths[:gone]:
             path.unlink()
-        with Crew(workers) as crew:
-            made(crew, asked, CONDITIONS, tmp_path, steps.append)
+        with WorkerPool(workers) as crew:
+            run_pass(crew, asked, CONDITIONS, tmp_path, steps.append)
         assert sum(steps) == 12
         assert steps[0] == len(paths[gone:])
     assert len(list(tmp_path.glob("*/*.npz"))) == 12
 
 
-def test_a_pass_is_opened_once(asked: Setting, tmp_path: Path) -> None:
-    one = current(asked, CONDITIONS, tmp_path)
-    assert current(asked, CONDITIONS, tmp_path) is one
+def test_a_pass_is_opened_once(asked: Spec, tmp_path: Path) -> None:
+    one = current_pass(asked, CONDITIONS, tmp_path)
+    assert current_pass(asked, CONDITIONS, tmp_path) is one
     for other in (
-        current(asked, CONDITIONS, tmp_path / "b"),
-        current(asked, CONDITIONS[:2], tmp_path),
-        current(asked, CONDITIONS, tmp_path, crossed=False),
-        current(replace(asked, seed=4), CONDITIONS, tmp_path),
+        current_pass(asked, CONDITIONS, tmp_path / "b"),
+        current_pass(asked, CONDITIONS[:2], tmp_path),
+        current_pass(asked, CONDITIONS, tmp_path, emap=False),
+        current_pass(replace(asked, seed=4), CONDITIONS, tmp_path),
     ):
         assert other is not one
     assert len(cells._CURRENT) == 1, "two passes at once would hold two sets of plans"
 
 
 @pytest.fixture
-def torn(asked: Setting, tmp_path: Path) -> Setting:
+def torn(asked: Spec, tmp_path: Path) -> Spec:
     """Rows 15 and 112 to 114 of a copy of the data cannot be read."""
     shutil.copytree(asked.manifest.parent, tmp_path / "data")
     path = tmp_path / "data" / "manifest.csv"
@@ -166,30 +168,30 @@ def torn(asked: Setting, tmp_path: Path) -> Setting:
     return replace(asked, manifest=path, on_bad="missing")
 
 
-def test_what_cannot_be_read_is_told_in_the_manifests_order(torn: Setting, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_told_in_the_manifests_order(torn: Spec, tmp_path: Path) -> None:
     found = whole(torn, tmp_path / "cells")
-    lines = [int(told.partition(" line ")[2].split()[0]) for told in found.bad()]
+    lines = [int(told.partition(" line ")[2].split()[0]) for told in found.bad_inputs()]
     assert lines == [17, 17, 114, 115, 116]
-    assert ["vector" in told for told in found.bad()] == [True, False, False, False, False]
-    assert all("gone\x1c\x85\u2028.npy" in told for told in found.bad())
-    expected = evaluate(work(torn).session, work(torn).rows, CONDITIONS[:1], on_bad="missing")[1]
-    assert sorted(found.bad()) == sorted(expected)
-    assert not found.records(0).present[work(torn).rows.ids.index("s015")].any()
+    assert ["vector" in told for told in found.bad_inputs()] == [True, False, False, False, False]
+    assert all("gone\x1c\x85\u2028.npy" in told for told in found.bad_inputs())
+    expected = evaluate(open_spec(torn).session, open_spec(torn).rows, CONDITIONS[:1], on_bad="missing")[1]
+    assert sorted(found.bad_inputs()) == sorted(expected)
+    assert not found.read_records(0).present[open_spec(torn).rows.ids.index("s015")].any()
 
 
-def test_what_was_told_may_be_lost_too(torn: Setting, tmp_path: Path) -> None:
+def test_what_was_told_may_be_lost_too(torn: Spec, tmp_path: Path) -> None:
     found = whole(torn, tmp_path / "cells")
-    expected, told = found.bad(), sorted((tmp_path / "cells").glob("*/*.bad.json"))
+    expected, told = found.bad_inputs(), sorted((tmp_path / "cells").glob("*/*.bad.json"))
     contents = [path.read_bytes() for path in told]
     assert len(told) == 3
     told[0].unlink()
     told[1].write_text("[")
     told[2].write_text("{}")
-    assert found.bad() == expected
+    assert found.bad_inputs() == expected
     assert [path.read_bytes() for path in told] == contents
 
 
-def test_an_input_that_cannot_be_read_stops_all(torn: Setting, tmp_path: Path) -> None:
+def test_an_input_that_cannot_be_read_stops_all(torn: Spec, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line \d+ \(id 's\d+', (series|vector)\)"):
         whole(replace(torn, on_bad="error"), tmp_path / "cells")
     assert list((tmp_path / "cells").rglob("*.part")) == []

@@ -1,17 +1,17 @@
 import pytest
 from audits import modality, outcome
 
-from robustmm.auditing.curves import rates, shifts
-from robustmm.auditing.result import Rates
+from robustmm.auditing.curves import missing_rate_curves, share_shifts
+from robustmm.auditing.result import MissingRateCurve
 from robustmm.conditions.condition import Condition, Noise
 
 CLEAN = outcome()
 
 
-def curve(*conditions: Condition) -> list[Rates]:
+def curve(*conditions: Condition) -> list[MissingRateCurve]:
     """Accuracy falls by 10 points a condition."""
     found = [outcome(c.name, 70 - 10 * k) for k, c in enumerate(conditions)]
-    return rates(conditions, found, CLEAN.accuracy)
+    return missing_rate_curves(conditions, found, CLEAN.accuracy)
 
 
 def gone(name: str, **more: object) -> Condition:
@@ -60,7 +60,7 @@ def under(name: str, a: float, effect: str = "loss") -> object:
 
 def test_a_shift_is_the_largest_move_of_a_share_that_is_certain() -> None:
     found = [under("less", 0.3), under("more", 0.75), under("chance", 0.0, "none"), under("gain", 0.6, "gain")]
-    told = shifts(CLEAN, found)  # type: ignore[arg-type]
+    told = share_shifts(CLEAN, found)  # type: ignore[arg-type]
     assert [(s.modality, s.condition) for s in told] == [("a", "more"), ("b", "more")]
     assert [(s.clean, s.share) for s in told] == [(0.5, 0.75), (0.5, 0.25)]
 
@@ -69,12 +69,12 @@ def test_each_modality_has_its_own_condition() -> None:
     three = [modality("a", 0.4), modality("b", 0.3), modality("c", 0.3)]
     one = outcome("one", effect="loss", modalities=[modality("a", 0.1), modality("b", 0.45), modality("c", 0.45)])
     two = outcome("two", effect="gain", modalities=[modality("a", 0.4), modality("b", 0.6), modality("c", 0.0)])
-    told = shifts(outcome(modalities=three), [one, two])
+    told = share_shifts(outcome(modalities=three), [one, two])
     assert [(s.modality, s.condition, s.share) for s in told] == [
         ("a", "one", 0.1), ("b", "two", 0.6), ("c", "two", 0.0)
     ]  # fmt: skip
 
 
 def test_without_a_certain_effect_nothing_shifts() -> None:
-    assert shifts(CLEAN, [under("chance", 0.0, "none")]) == []  # type: ignore[list-item]
-    assert shifts(CLEAN, []) == []
+    assert share_shifts(CLEAN, [under("chance", 0.0, "none")]) == []  # type: ignore[list-item]
+    assert share_shifts(CLEAN, []) == []

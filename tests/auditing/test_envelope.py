@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import SIX
 
-from robustmm.auditing.envelope import HALVINGS, Ladder, accuracy, breaking, halved, ladders
-from robustmm.auditing.result import Breaking
+from robustmm.auditing.envelope import HALVINGS, LevelSweep, accuracy, bisect_sweeps, breaking_level, build_sweeps
+from robustmm.auditing.result import BreakingLevel
 from robustmm.conditions.condition import Condition, Noise
-from robustmm.corruptions import corruption_for
+from robustmm.corruptions import find_corruption
 from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.metrics.robustness import retention
@@ -31,9 +31,9 @@ def grid(*levels: float, name: str = "gaussian", on: tuple[str, ...] = ("image",
 
 def tried(
     curve: Curve, clean: float = 1.0, n: int = SURE, share: float = 0.9, levels: Iterable[float] = LEVELS
-) -> tuple[Breaking, list[float]]:
+) -> tuple[BreakingLevel, list[float]]:
     """What halving makes of a curve, and the levels it measured."""
-    (ladder,) = ladders(grid(*levels))
+    (ladder,) = build_sweeps(grid(*levels))
 
     def measured(rungs: list[Condition]) -> list[Estimate]:
         asked.extend(rung.noises[0].level for rung in rungs)
@@ -43,8 +43,8 @@ def tried(
     whole = proportion(round(clean * n), n)
     ladder.known = {x: proportion(round(curve(x) * n), n) for x in ladder.grid}
     if whole.low >= share * whole.value:
-        halved([ladder], share * whole.value, measured)
-    return breaking(ladder, SIX, whole, share), asked
+        bisect_sweeps([ladder], share * whole.value, measured)
+    return breaking_level(ladder, SIX, whole, share), asked
 
 
 @given(st.floats(0.001, 0.999))
@@ -62,7 +62,7 @@ def test_halving_finds_a_step_within_a_sixteenth_of_the_grid(step: float) -> Non
 
 def test_the_strength_is_the_physical_one_at_the_breaking_level() -> None:
     found, _ = tried(lambda level: 1.0 if level < 0.5 else 0.5)
-    gaussian = corruption_for("gaussian", "image").sized((24, 24, 3))
+    gaussian = find_corruption("gaussian", "image").for_shape((24, 24, 3))
     assert (found.strength, found.unit) == (gaussian.strength(found.breaks), gaussian.unit)
     assert found.strength < gaussian.strength(1.0)
     assert (found.noise, found.modalities) == ("gaussian", ["image"])
@@ -151,15 +151,15 @@ def test_ladders_gather_conditions_by_everything_but_the_level() -> None:
         Condition("table", (Noise("gaussian", 0.4),), table="t.csv"),
         Condition("missing", (), {"image": 0.5}),
     ]
-    found = ladders([*several, *others])
+    found = build_sweeps([*several, *others])
     assert [[*ladder.grid] for ladder in found] == [[1.0, 0.2, 0.6], [0.4], [0.4], [0.4], [0.4], [0.4]]
     assert found[0].grid[0.6] == "gaussian 0.6"
-    assert ladders(others) == []
+    assert build_sweeps(others) == []
 
 
 def test_a_rung_differs_from_its_ladder_in_nothing_but_the_level() -> None:
     one = Condition("mine", (Noise("stale", 0.4, ("image",), 0.5, {"age": 2}),))
-    made = ladders([one])[0].at(0.123)
+    made = build_sweeps([one])[0].condition_at(0.123)
     assert made.noises == (Noise("stale", 0.123, ("image",), 0.5, {"age": 2}),)
     assert (made.missing, made.present, made.table) == ({}, (), "")
 
@@ -167,7 +167,11 @@ def test_a_rung_differs_from_its_ladder_in_nothing_but_the_level() -> None:
 def test_several_ladders_are_halved_together() -> None:
     """One call a round, with what still has something to find."""
     steps = {"image": 0.3, "video": 0.7, "series": 2.0}
-    some = [*ladders(grid(*LEVELS)), *ladders(grid(*LEVELS, on=("video",))), *ladders(grid(*LEVELS, on=("series",)))]
+    some = [
+        *build_sweeps(grid(*LEVELS)),
+        *build_sweeps(grid(*LEVELS, on=("video",))),
+        *build_sweeps(grid(*LEVELS, on=("series",))),
+    ]
     calls: list[list[str]] = []
 
     def at(on: str, level: float) -> Estimate:
@@ -179,17 +183,17 @@ def test_several_ladders_are_halved_together() -> None:
 
     for ladder, on in zip(some, steps, strict=True):
         ladder.known = {x: at(on, x) for x in ladder.grid}
-    halved(some, 0.9, measured)
+    bisect_sweeps(some, 0.9, measured)
     assert calls == [["image", "video"]] * HALVINGS
-    found = [breaking(ladder, SIX, proportion(SURE, SURE), 0.9) for ladder in some]
+    found = [breaking_level(ladder, SIX, proportion(SURE, SURE), 0.9) for ladder in some]
     assert [b.breaks for b in found[:2]] == pytest.approx([0.3, 0.7], abs=0.2 / 16)
     assert math.isnan(found[2].breaks)
 
 
 def test_a_fault_of_whole_samples_is_told_on_all_it_strikes() -> None:
-    (ladder,) = ladders(grid(0.5, 1.0, name="storm", on=()))
+    (ladder,) = build_sweeps(grid(0.5, 1.0, name="storm", on=()))
     ladder.known = {0.5: proportion(100, 100), 1.0: proportion(10, 100)}
-    found = breaking(ladder, SIX, proportion(100, 100), 0.9)
+    found = breaking_level(ladder, SIX, proportion(100, 100), 0.9)
     assert len(found.modalities) > 1
     assert {*found.modalities} <= {m.name for m in SIX}
     assert found.breaks == 1.0
@@ -208,11 +212,11 @@ def test_accuracy_is_of_the_records_with_wilsons_interval() -> None:
 
 
 def test_a_bracket_is_the_last_that_holds_and_the_first_that_breaks() -> None:
-    ladder = Ladder(grid(0.5)[0], {})
+    ladder = LevelSweep(grid(0.5)[0], {})
     ladder.known = {1.0: proportion(0, 9), 0.25: proportion(9, 9), 0.5: proportion(0, 9)}
     assert ladder.bracket(0.5) == (0.25, 0.5)
     assert ladder.bracket(0.0) is None
-    assert ladder.next(0.0) is None
-    found = ladder.next(0.5)
+    assert ladder.next_condition(0.0) is None
+    found = ladder.next_condition(0.5)
     assert found is not None
     assert found.noises[0].level == 0.375

@@ -13,8 +13,8 @@ from onnx import helper
 from planted import planted
 from scipy.stats import binom
 
-from robustmm.auditing.run import Audit, Plans
-from robustmm.auditing.spec import Setting
+from robustmm.auditing.run import Audit, AuditPlan
+from robustmm.auditing.spec import Spec
 from robustmm.conditions.condition import Condition
 from robustmm.metrics.contribution import shapley
 
@@ -61,8 +61,8 @@ def test_intervals_cover_the_planted_truth_at_their_stated_rate(model: Path, tmp
     phi, gone = shapley(truth), Condition("without m0", present=("m1", "m2"))
     covered = np.zeros((REPEATS, 8), dtype=bool)
     for seed in range(REPEATS):
-        setting = Setting(model, manifest(tmp_path / str(seed), seed), describe=model.with_suffix(".toml"), seed=seed)
-        result = Audit(setting, Plans("planted", (gone,)), tmp_path / f"audit{seed}", 1, silent).run()
+        setting = Spec(model, manifest(tmp_path / str(seed), seed), describe=model.with_suffix(".toml"), seed=seed)
+        result = Audit(setting, AuditPlan("planted", (gone,)), tmp_path / f"audit{seed}", 1, silent).run()
         without = result.conditions[0]
         solo = [truth[1 << m] for m in range(3)]
         intervals = [

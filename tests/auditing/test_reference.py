@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from audits import outcome, result
 
-from robustmm.auditing.envelope import ladders
-from robustmm.auditing.reference import audited, called, reference
+from robustmm.auditing.envelope import build_sweeps
+from robustmm.auditing.reference import compare_with_reference, corruption_label, read_audit
 from robustmm.auditing.result import Reference
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
@@ -43,7 +43,7 @@ def written(path: Path, right: tuple[int, ...] = THEIRS, clean: int = 80, **more
 
 def compared(path: Path | None, conditions: list[Condition] = CONDITIONS) -> Reference | None:
     found = outcomes(OURS)[: len(conditions)]
-    return reference(path, outcome("clean", 90), found, conditions, "d")
+    return compare_with_reference(path, outcome("clean", 90), found, conditions, "d")
 
 
 def test_errors_are_summed_over_levels_and_divided(theirs: Path) -> None:
@@ -64,7 +64,9 @@ def test_errors_are_summed_over_levels_and_divided(theirs: Path) -> None:
 
 
 def test_a_model_is_as_good_as_itself(tmp_path: Path) -> None:
-    found = reference(written(tmp_path / "own.json", OURS), outcome("clean", 80), outcomes(OURS), CONDITIONS, "d")
+    found = compare_with_reference(
+        written(tmp_path / "own.json", OURS), outcome("clean", 80), outcomes(OURS), CONDITIONS, "d"
+    )
     assert found is not None
     assert (found.mean_corruption_error, found.relative) == pytest.approx((1, 1))
     assert found.by_corruption == pytest.approx(dict.fromkeys(found.by_corruption, 1))
@@ -75,9 +77,9 @@ def test_without_a_reference_there_is_nothing() -> None:
 
 
 def test_what_a_corruption_is_called_tells_it_apart() -> None:
-    names = [called(ladder) for ladder in ladders(CONDITIONS)]
+    names = [corruption_label(ladder) for ladder in build_sweeps(CONDITIONS)]
     assert names == ["gaussian on a", "gaussian on b", "stale with probability 0.5 age=2", "blank"]
-    assert called(ladders([Condition("c", (Noise("fog", 1.0, ("a", "b")),))])[0]) == "fog on a+b"
+    assert corruption_label(build_sweeps([Condition("c", (Noise("fog", 1.0, ("a", "b")),))])[0]) == "fog on a+b"
 
 
 def test_a_reference_that_loses_nothing_has_no_relative_error(tmp_path: Path) -> None:
@@ -109,24 +111,24 @@ def test_a_reference_without_our_conditions_is_refused(theirs: Path) -> None:
 
 def test_a_suite_without_corruptions_has_nothing_to_compare(theirs: Path) -> None:
     with pytest.raises(DataError, match="a reference is compared by corruptions"):
-        reference(theirs, outcome(), [outcome("missing 0.5")], CONDITIONS[-1:], "d")
+        compare_with_reference(theirs, outcome(), [outcome("missing 0.5")], CONDITIONS[-1:], "d")
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{}", b'{"format": 1}', b"\xff", b"[" * 100_000])
 def test_a_file_that_is_no_audit_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.json"
     path.write_bytes(content)
-    for call in (audited, compared):
+    for call in (read_audit, compared):
         with pytest.raises(DataError, match=r"t\.json should be the results\.json of an audit, and cannot be read so"):
             call(path)
     with pytest.raises(DataError, match="cannot be read so"):
-        audited(tmp_path)
+        read_audit(tmp_path)
     with pytest.raises(DataError, match="cannot be read so"):
-        audited(tmp_path / "none.json")
+        read_audit(tmp_path / "none.json")
 
 
 def test_what_is_written_is_read(theirs: Path) -> None:
-    found = audited(theirs)
+    found = read_audit(theirs)
     assert found.model == "theirs.onnx"
     assert [c.name for c in found.conditions] == [c.name for c in CONDITIONS]
     assert math.isnan(found.retention)

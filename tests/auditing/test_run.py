@@ -18,12 +18,12 @@ from audits import RATE, SERIES, THREE, VECTOR, forget, made
 from robustmm.auditing import noise_floor
 from robustmm.auditing.envelope import HALVINGS
 from robustmm.auditing.result import AuditResult
-from robustmm.auditing.run import runtime
-from robustmm.auditing.spec import Setting, work
+from robustmm.auditing.run import runtime_facts
+from robustmm.auditing.spec import Spec, open_spec
 from robustmm.auditing.store import Store
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.loading import Samples
-from robustmm.data.manifest import read
+from robustmm.data.manifest import read_manifest
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.evaluation import attack
 from robustmm.evaluation.attack_result import Estimate
@@ -38,15 +38,15 @@ ASKED: dict[str, Any] = {"groups": ("site",), "share": 0.6}
 
 
 @pytest.fixture
-def asked(world_model: Path, world_manifest: Path) -> Setting:
-    return Setting(world_model, world_manifest, seed=1)
+def asked(world_model: Path, world_manifest: Path) -> Spec:
+    return Spec(world_model, world_manifest, seed=1)
 
 
 @pytest.fixture(scope="module")
 def finished(world_model: Path, world_manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an audit that nothing disturbed."""
     folder = tmp_path_factory.mktemp("finished") / "audit"
-    made(Setting(world_model, world_manifest, seed=1), folder, CONDITIONS, **ASKED)
+    made(Spec(world_model, world_manifest, seed=1), folder, CONDITIONS, **ASKED)
     return folder
 
 
@@ -74,7 +74,7 @@ def cells(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("batch", [2, 7, 64])
-def test_the_bytes_do_not_depend_on_the_batch(asked: Setting, finished: Path, tmp_path: Path, batch: int) -> None:
+def test_the_bytes_do_not_depend_on_the_batch(asked: Spec, finished: Path, tmp_path: Path, batch: int) -> None:
     """64 is the first run's, made anew."""
     made(replace(asked, batch=batch), tmp_path, CONDITIONS, **ASKED)
     assert result(tmp_path) == result(finished)
@@ -82,14 +82,14 @@ def test_the_bytes_do_not_depend_on_the_batch(asked: Setting, finished: Path, tm
     assert [path.read_bytes() for path in cells(tmp_path)] == [path.read_bytes() for path in cells(finished)]
 
 
-def test_the_bytes_do_not_depend_on_the_number_of_workers(asked: Setting, finished: Path, tmp_path: Path) -> None:
+def test_the_bytes_do_not_depend_on_the_number_of_workers(asked: Spec, finished: Path, tmp_path: Path) -> None:
     made(asked, tmp_path, CONDITIONS, workers=2, **ASKED)
     assert result(tmp_path) == result(finished)
     assert [path.read_bytes() for path in cells(tmp_path)] == [path.read_bytes() for path in cells(finished)]
 
 
 def test_a_finished_audit_comes_back_without_an_encoder(
-    asked: Setting, copy: Path, embedded: list[str], finished: Path
+    asked: Spec, copy: Path, embedded: list[str], finished: Path
 ) -> None:
     (copy / "results.json").unlink()
     before = {path: path.stat().st_mtime_ns for path in cells(copy)}
@@ -100,7 +100,7 @@ def test_a_finished_audit_comes_back_without_an_encoder(
 
 
 def test_a_finished_audit_needs_no_data(
-    asked: Setting, copy: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Spec, copy: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nothing(*_: object) -> Samples:
         raise AssertionError("a row was read")
@@ -111,7 +111,7 @@ def test_a_finished_audit_needs_no_data(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_is_lost_or_damaged_is_made_again(asked: Setting, copy: Path, finished: Path, seed: int) -> None:
+def test_whatever_is_lost_or_damaged_is_made_again(asked: Spec, copy: Path, finished: Path, seed: int) -> None:
     """Some of the files are gone, cut, or hold something else: cells, summaries, the floor, what was unreadable."""
     rng = np.random.default_rng(seed)
     files = [*cells(copy), copy / "records.parquet", copy / "results.json"]
@@ -129,7 +129,7 @@ def test_whatever_is_lost_or_damaged_is_made_again(asked: Setting, copy: Path, f
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".json", ".bad.json"])
-def test_all_files_of_a_sort_damaged(asked: Setting, copy: Path, finished: Path, suffix: str) -> None:
+def test_all_files_of_a_sort_damaged(asked: Spec, copy: Path, finished: Path, suffix: str) -> None:
     damaged = [path for path in cells(copy) if path.name.endswith(suffix)]
     assert damaged
     for path in damaged:
@@ -139,7 +139,7 @@ def test_all_files_of_a_sort_damaged(asked: Setting, copy: Path, finished: Path,
 
 
 def test_a_stop_anywhere_keeps_what_was_made(
-    asked: Setting, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Spec, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C at the first cell, the sixth, ...: five cells at a time, into the breaking levels."""
     plain, left = Store.put, [0]
@@ -166,7 +166,7 @@ def test_a_stop_anywhere_keeps_what_was_made(
     assert result(tmp_path) == result(finished)
 
 
-def test_conditions_may_be_renamed_reordered_and_added(asked: Setting, copy: Path, embedded: list[str]) -> None:
+def test_conditions_may_be_renamed_reordered_and_added(asked: Spec, copy: Path, embedded: list[str]) -> None:
     renamed = [replace(c, name=f"new {k}") for k, c in enumerate(CONDITIONS[::-1])]
     found = made(asked, copy, renamed, **ASKED)
     assert embedded == []
@@ -179,7 +179,7 @@ def test_conditions_may_be_renamed_reordered_and_added(asked: Setting, copy: Pat
     assert embedded == ["vector", "series"] * 3, "each once a chunk, the series as it is"
 
 
-def test_what_is_only_reckoned_otherwise_needs_no_encoder(asked: Setting, copy: Path, embedded: list[str]) -> None:
+def test_what_is_only_reckoned_otherwise_needs_no_encoder(asked: Spec, copy: Path, embedded: list[str]) -> None:
     made(asked, copy, CONDITIONS, share=0.2)
     ungrouped = AuditResult.model_validate_json(result(copy))
     assert {g.column for g in ungrouped.clean.groups} == {"label"}
@@ -187,7 +187,7 @@ def test_what_is_only_reckoned_otherwise_needs_no_encoder(asked: Setting, copy: 
     assert embedded == []
 
 
-def test_a_seed_has_cells_of_its_own(asked: Setting, copy: Path, finished: Path, embedded: list[str]) -> None:
+def test_a_seed_has_cells_of_its_own(asked: Spec, copy: Path, finished: Path, embedded: list[str]) -> None:
     before = len(cells(copy))
     other = made(replace(asked, seed=2), copy, CONDITIONS, **ASKED)
     assert other.seed == 2
@@ -197,11 +197,11 @@ def test_a_seed_has_cells_of_its_own(asked: Setting, copy: Path, finished: Path,
     assert result(copy) == result(finished), "the first seed's are still there"
 
 
-def test_the_numbers_are_the_attacks(asked: Setting, finished: Path) -> None:
+def test_the_numbers_are_the_attacks(asked: Spec, finished: Path) -> None:
     """`attack` measures one condition in memory, with code of its own around the same records."""
     found = AuditResult.model_validate_json(result(finished))
     session = Session(asked.model)
-    rows = read(asked.manifest).split("test")
+    rows = read_manifest(asked.manifest).split("test")
     for condition, one in zip(CONDITIONS, found.conditions, strict=True):
         expected = attack.attack(session, rows, condition, split="test", seed=1)
         close(one.accuracy, expected.attacked.accuracy)
@@ -224,7 +224,7 @@ def close(a: Estimate, b: Estimate) -> None:
     assert a.model_dump() == pytest.approx(b.model_dump(), rel=1e-5, abs=1e-9)
 
 
-def test_the_whole_says_what_its_parts_do(asked: Setting, finished: Path) -> None:
+def test_the_whole_says_what_its_parts_do(asked: Spec, finished: Path) -> None:
     found = AuditResult.model_validate_json(result(finished))
     assert [c.name for c in found.conditions] == [c.name for c in CONDITIONS]
     assert found.worst == min(found.conditions, key=lambda c: c.accuracy.value).name == "gaussian 1 on series"
@@ -253,7 +253,7 @@ def test_the_whole_says_what_its_parts_do(asked: Setting, finished: Path) -> Non
     assert all(c.projection and c.projection.samples > 0 for c in found.conditions if not c.missing)
     assert found.floor.accuracy == found.floor.probability == 0
     assert (found.floor.samples, found.floor.repeats) == (32, noise_floor.REPEATS)
-    assert found.runtime == runtime(asked)
+    assert found.runtime == runtime_facts(asked)
     assert (found.searches, found.reference, found.bad_inputs) == ([], None, [])
     assert max(c.efficiency_residual for c in found.conditions) < 1e-9
 
@@ -267,19 +267,19 @@ def test_the_published_form(finished: Path) -> None:
     assert json.loads(json.dumps(read_again.model_dump(mode="json"))) == found
 
 
-def test_records_are_of_every_condition_and_sample(finished: Path, asked: Setting) -> None:
+def test_records_are_of_every_condition_and_sample(finished: Path, asked: Spec) -> None:
     forget()
     table = pyarrow.parquet.read_table(finished / "records.parquet").to_pydict()
     names = ["clean", *(c.name for c in CONDITIONS)]
     assert table["condition"] == [name for name in names for _ in range(72)]
-    assert table["id"] == 5 * work(asked).rows.ids
+    assert table["id"] == 5 * open_spec(asked).rows.ids
     right = np.array([a == b for a, b in zip(table["answer"], table["label"], strict=True)]).reshape(5, 72).mean(1)
     found = AuditResult.model_validate_json(result(finished))
     told = [c.accuracy.value for c in (found.clean, *found.conditions)]
     assert right.tolist() == pytest.approx(told, rel=1e-5)
 
 
-def test_a_reference_is_another_results_json(asked: Setting, copy: Path, finished: Path) -> None:
+def test_a_reference_is_another_results_json(asked: Spec, copy: Path, finished: Path) -> None:
     path = finished / "results.json"
     found = made(asked, copy, CONDITIONS, **ASKED, reference=path).reference
     assert found is not None
@@ -289,19 +289,19 @@ def test_a_reference_is_another_results_json(asked: Setting, copy: Path, finishe
         made(replace(asked, limit=60), copy, CONDITIONS, **ASKED, reference=path)
 
 
-def test_a_column_that_is_not_there(asked: Setting, tmp_path: Path) -> None:
+def test_a_column_that_is_not_there(asked: Spec, tmp_path: Path) -> None:
     with pytest.raises(DataError, match='no column "sit", did you mean "site"'):
         made(asked, tmp_path, groups=("sit",))
 
 
-def test_a_suite_without_conditions_is_the_clean_run(asked: Setting, tmp_path: Path) -> None:
+def test_a_suite_without_conditions_is_the_clean_run(asked: Spec, tmp_path: Path) -> None:
     found = made(asked, tmp_path, ())
     assert (found.conditions, found.envelope, found.rates, found.worst) == ([], [], [], "")
     assert np.isnan(found.retention)
     assert found.clean.accuracy.value > 0.7
 
 
-def test_a_suite_may_call_a_condition_clean(asked: Setting, tmp_path: Path) -> None:
+def test_a_suite_may_call_a_condition_clean(asked: Spec, tmp_path: Path) -> None:
     found = made(asked, tmp_path, [replace(SERIES, name="clean")])
     assert found.conditions[0].accuracy.value < found.clean.accuracy.value
 
@@ -320,7 +320,7 @@ def jittery(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("jittery")
-def test_what_repeating_changes_is_the_floor_of_what_is_called_an_effect(asked: Setting, tmp_path: Path) -> None:
+def test_what_repeating_changes_is_the_floor_of_what_is_called_an_effect(asked: Spec, tmp_path: Path) -> None:
     found = made(asked, tmp_path, THREE)
     assert found.floor.accuracy > 0
     assert found.floor.probability > 0.01
@@ -335,10 +335,10 @@ def test_what_repeating_changes_is_the_floor_of_what_is_called_an_effect(asked: 
     assert "loss" in {c.effect for c in made(asked, tmp_path, THREE).conditions}
 
 
-def test_the_floor_by_hand(asked: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_floor_by_hand(asked: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three runs of the first chunk: in the second, two answers are others, one of them in the third too."""
     forget()
-    opened, plain, runs = work(asked), Evaluation.records, [0]
+    opened, plain, runs = open_spec(asked), Evaluation.records, [0]
 
     def records(self: Evaluation, *given: Any) -> Iterator[tuple[int, Records]]:
         ((number, found),) = plain(self, *given)
@@ -349,13 +349,13 @@ def test_the_floor_by_hand(asked: Setting, monkeypatch: pytest.MonkeyPatch) -> N
         yield number, replace(found, probabilities=p)
 
     monkeypatch.setattr(Evaluation, "records", records)
-    found = noise_floor.floor(opened)
+    found = noise_floor.measure_noise_floor(opened)
     assert (found.samples, found.repeats, runs[0]) == (32, 3, 3)
     assert found.accuracy == pytest.approx(2 / 32)
     assert found.probability == pytest.approx(0.5)
 
 
-def test_records_are_held_one_condition_at_a_time(asked: Setting, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_are_held_one_condition_at_a_time(asked: Spec, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clean ones, those of a condition, and for a moment the parts that they are joined of."""
     alive: list[weakref.ref[Records]] = []
     most, plain = [0], Records.take
@@ -377,7 +377,7 @@ def test_records_are_held_one_condition_at_a_time(asked: Setting, copy: Path, mo
 
 
 def test_samples_are_read_a_chunk_at_a_time_and_once(
-    asked: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
     plain = Evaluation.read
@@ -387,7 +387,7 @@ def test_samples_are_read_a_chunk_at_a_time_and_once(
     assert sizes == [*repeats, 32, 32, 8]
 
 
-def test_unreadable_inputs_are_told(asked: Setting, tmp_path: Path) -> None:
+def test_unreadable_inputs_are_told(asked: Spec, tmp_path: Path) -> None:
     shutil.copytree(asked.manifest.parent, tmp_path / "data")
     path = tmp_path / "data" / "manifest.csv"
     path.write_text(path.read_text().replace("series.npy#15\n", "[/red]é 🎈.npy\n"))
@@ -401,7 +401,7 @@ def test_unreadable_inputs_are_told(asked: Setting, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names are bytes on Linux only")
-def test_a_name_that_is_no_text_is_written_as_far_as_it_is_one(asked: Setting, tmp_path: Path) -> None:
+def test_a_name_that_is_no_text_is_written_as_far_as_it_is_one(asked: Spec, tmp_path: Path) -> None:
     model = tmp_path / b"\xff.onnx".decode(errors="surrogateescape")
     shutil.copy(asked.model, model)
     made(replace(asked, model=model), tmp_path / "a", [SERIES])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from worlds import SIX
 
 from robustmm.auditing import spec
-from robustmm.auditing.spec import CROSSED, HELD, Setting, Work, chunked, work
+from robustmm.auditing.spec import CHUNK_BYTES, EMAP_SAMPLES, OpenedSpec, Spec, open_spec, split_chunks
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
 from robustmm.modalities import Features
@@ -23,26 +23,26 @@ CLEAN = Condition("clean")
 
 
 @pytest.fixture
-def asked(world_model: Path, world_manifest: Path, tmp_path: Path) -> Setting:
+def asked(world_model: Path, world_manifest: Path, tmp_path: Path) -> Spec:
     """On a copy of the data."""
     shutil.copytree(world_manifest.parent, tmp_path / "data")
-    return Setting(world_model, tmp_path / "data" / "manifest.csv")
+    return Spec(world_model, tmp_path / "data" / "manifest.csv")
 
 
-def opened(asked: Setting) -> Work:
+def opened(asked: Spec) -> OpenedSpec:
     forget()
-    return work(asked)
+    return open_spec(asked)
 
 
-def keys(asked: Setting, condition: Condition = CLEAN, crossed: bool = True) -> list[str]:
+def keys(asked: Spec, condition: Condition = CLEAN, crossed: bool = True) -> list[str]:
     made = opened(asked)
-    return made.keys(made.evaluation([condition]), crossed)[0]
+    return made.cell_keys(made.build_evaluation([condition]), crossed)[0]
 
 
 @given(st.integers(1, 3000), st.integers(0, 99))
 def test_chunks_hold_every_row_once_and_are_of_one_size(n: int, seed: int) -> None:
     ids = [f"{seed}/{i}" for i in range(n)]
-    chunks = chunked(ids, [Features(name="f", length=4)])
+    chunks = split_chunks(ids, [Features(name="f", length=4)])
     assert sorted(row for chunk in chunks for row in chunk) == list(range(n))
     size = len(chunks[0])
     assert [len(chunk) for chunk in chunks[:-1]] == [size] * (len(chunks) - 1)
@@ -52,33 +52,33 @@ def test_chunks_hold_every_row_once_and_are_of_one_size(n: int, seed: int) -> No
 
 def test_the_size_of_a_chunk_has_bounds() -> None:
     def size(n: int, *modalities: Any) -> int:
-        return len(chunked([str(i) for i in range(n)], modalities)[0])
+        return len(split_chunks([str(i) for i in range(n)], modalities)[0])
 
     small = Features(name="f", length=4)
     assert (size(20, small), size(100, small), size(800, small), size(9000, small)) == (20, 32, 50, 256)
-    per = HELD // 4 // 10  # ten samples of it are what a chunk may hold
+    per = CHUNK_BYTES // 4 // 10  # ten samples of it are what a chunk may hold
     assert size(9000, Features(name="f", length=per)) == 10
     assert size(9000, small, Features(name="g", length=per)) == 9, "all modalities together"
-    assert size(9000, Features(name="f", length=HELD)) == 2
+    assert size(9000, Features(name="f", length=CHUNK_BYTES)) == 2
 
 
 def test_a_sample_stays_with_its_companions_whatever_the_order() -> None:
     ids = [f"s{i}" for i in range(200)]
-    chunks = [{ids[row] for row in chunk} for chunk in chunked(ids, SIX)]
+    chunks = [{ids[row] for row in chunk} for chunk in split_chunks(ids, SIX)]
     turned = ids[::-1]
-    assert [{turned[row] for row in chunk} for chunk in chunked(turned, SIX)] == chunks
+    assert [{turned[row] for row in chunk} for chunk in split_chunks(turned, SIX)] == chunks
     assert chunks[0] != set(ids[: len(chunks[0])]), "a random sample of the rows"
 
 
-def test_the_additive_projection_is_of_whole_chunks_up_to_a_number_of_samples(asked: Setting) -> None:
+def test_the_additive_projection_is_of_whole_chunks_up_to_a_number_of_samples(asked: Spec) -> None:
     made = opened(asked)
     assert [len(chunk) for chunk in made.chunks] == [32, 32, 8]
-    assert [made.crossed(k) for k in range(6)] == [k * 32 < CROSSED for k in range(6)]
-    assert made.crossed(3)
-    assert not made.crossed(4)
+    assert [made.measures_emap(k) for k in range(6)] == [k * 32 < EMAP_SAMPLES for k in range(6)]
+    assert made.measures_emap(3)
+    assert not made.measures_emap(4)
 
 
-def test_keys_are_a_cells_own(asked: Setting) -> None:
+def test_keys_are_a_cells_own(asked: Spec) -> None:
     made = opened(asked)
     conditions = [
         CLEAN,
@@ -93,41 +93,43 @@ def test_keys_are_a_cells_own(asked: Setting) -> None:
         Condition("i", (), {"series": 0.5}, burst=3),
         Condition("j", (), present=("series",)),
     ]
-    found = made.keys(made.evaluation(conditions), True)
+    found = made.cell_keys(made.build_evaluation(conditions), True)
     flat = [key for row in found for key in row]
     assert len(flat) == len(set(flat)) == len(conditions) * 3
-    assert set(flat).isdisjoint(key for row in made.keys(made.evaluation(conditions), False) for key in row)
-    assert found == made.keys(made.evaluation(conditions), True)
+    assert set(flat).isdisjoint(key for row in made.cell_keys(made.build_evaluation(conditions), False) for key in row)
+    assert found == made.cell_keys(made.build_evaluation(conditions), True)
 
 
-def test_a_name_is_no_part_of_a_cell_and_company_is_not_either(asked: Setting) -> None:
+def test_a_name_is_no_part_of_a_cell_and_company_is_not_either(asked: Spec) -> None:
     half = Condition("half", (Noise("gaussian", 0.5),))
     made = opened(asked)
-    alone = made.keys(made.evaluation([half]), True)[0]
-    assert made.keys(made.evaluation([CLEAN, replace(half, name="renamed")]), True)[1] == alone
+    alone = made.cell_keys(made.build_evaluation([half]), True)[0]
+    assert made.cell_keys(made.build_evaluation([CLEAN, replace(half, name="renamed")]), True)[1] == alone
 
 
 @pytest.mark.parametrize(
     "change",
     [{"seed": 1}, {"baseline": "mean"}, {"on_bad": "missing"}, {"threads": 2}, {"split": "valid"}, {"limit": 60}],
 )
-def test_whatever_moves_a_number_makes_new_cells(asked: Setting, change: dict[str, Any]) -> None:
+def test_whatever_moves_a_number_makes_new_cells(asked: Spec, change: dict[str, Any]) -> None:
     assert set(keys(replace(asked, **change))).isdisjoint(keys(asked))
 
 
-def test_the_batch_and_the_path_of_the_model_make_none(asked: Setting, tmp_path: Path) -> None:
+def test_the_batch_and_the_path_of_the_model_make_none(asked: Spec, tmp_path: Path) -> None:
     moved = Path(shutil.copy(asked.model, tmp_path / "moved.onnx"))
     assert keys(replace(asked, batch=7, model=moved)) == keys(asked)
 
 
-def test_another_provider_makes_new_cells(asked: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_provider_makes_new_cells(asked: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     before = keys(asked)
-    plain = spec.opened
-    monkeypatch.setattr(spec, "opened", lambda model, describe, provider, *rest: plain(model, describe, "cpu", *rest))
+    plain = spec.open_session
+    monkeypatch.setattr(
+        spec, "open_session", lambda model, describe, provider, *rest: plain(model, describe, "cpu", *rest)
+    )
     assert set(keys(replace(asked, provider="cuda"))).isdisjoint(before)
 
 
-def test_another_version_of_this_program_makes_new_cells(asked: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_this_program_makes_new_cells(asked: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     before = keys(asked)
     monkeypatch.setattr("robustmm.__version__", "0.0.0")
     assert set(keys(asked)).isdisjoint(before)
@@ -145,14 +147,14 @@ def resized(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [touched, resized, Path.unlink])
 @pytest.mark.parametrize("name", ["vector.npy", "series.npy"])
-def test_a_changed_data_file_makes_new_cells(asked: Setting, name: str, change: Callable[[Path], None]) -> None:
+def test_a_changed_data_file_makes_new_cells(asked: Spec, name: str, change: Callable[[Path], None]) -> None:
     before = keys(asked)
     change(asked.manifest.parent / name)
     assert set(keys(asked)).isdisjoint(before)
 
 
 @pytest.mark.parametrize(("old", "new"), [("s191", "s192"), ("test,ant,", "test,cat,"), ("series.npy#190", "")])
-def test_a_changed_row_makes_new_cells(asked: Setting, old: str, new: str) -> None:
+def test_a_changed_row_makes_new_cells(asked: Spec, old: str, new: str) -> None:
     before = keys(asked)
     text = asked.manifest.read_text()
     assert old in text
@@ -160,7 +162,7 @@ def test_a_changed_row_makes_new_cells(asked: Setting, old: str, new: str) -> No
     assert set(keys(asked)).isdisjoint(before)
 
 
-def test_other_splits_and_columns_make_none(asked: Setting) -> None:
+def test_other_splits_and_columns_make_none(asked: Spec) -> None:
     """The hashes are of the rows and cells that are audited."""
     before = opened(asked)
     text = asked.manifest.read_text()
@@ -169,7 +171,7 @@ def test_other_splits_and_columns_make_none(asked: Setting) -> None:
     assert (after.digest, after.data_sha256) == (before.digest, before.data_sha256)
 
 
-def test_the_hash_of_the_data_is_of_the_table_and_not_of_times(asked: Setting) -> None:
+def test_the_hash_of_the_data_is_of_the_table_and_not_of_times(asked: Spec) -> None:
     before = opened(asked)
     touched(asked.manifest.parent / "vector.npy")
     after = opened(asked)
@@ -177,7 +179,7 @@ def test_the_hash_of_the_data_is_of_the_table_and_not_of_times(asked: Setting) -
     assert after.digest != before.digest
 
 
-def test_another_model_makes_new_cells(asked: Setting, tmp_path: Path) -> None:
+def test_another_model_makes_new_cells(asked: Spec, tmp_path: Path) -> None:
     import onnx
 
     graph = onnx.load(str(asked.model))
@@ -189,7 +191,7 @@ def test_another_model_makes_new_cells(asked: Setting, tmp_path: Path) -> None:
     assert after.digest != before.digest
 
 
-def test_a_changed_table_of_missing_inputs_makes_new_cells(asked: Setting, tmp_path: Path) -> None:
+def test_a_changed_table_of_missing_inputs_makes_new_cells(asked: Spec, tmp_path: Path) -> None:
     table = tmp_path / "mask.csv"
     rows = [f"{i},1,{int(i != 's191')}" for i in opened(asked).rows.ids]
     table.write_text("\n".join(["id,vector,series", *rows]) + "\n")
@@ -211,31 +213,31 @@ def test_a_changed_folder_of_noise_makes_new_cells(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "a.wav").write_bytes(b"1")
     condition = Condition("b", (Noise("background", 0.5, options={"folder": str(tmp_path / "noise"), "x": 3}),))
-    found = [spec._files(condition)]
+    found = [spec._condition_stamps(condition)]
     (folder / "b.wav").write_bytes(b"2")
-    found.append(spec._files(condition))
+    found.append(spec._condition_stamps(condition))
     touched(folder / "b.wav")
-    found.append(spec._files(condition))
+    found.append(spec._condition_stamps(condition))
     assert all(a != b for a, b in pairwise(found))
     assert [Path(name).name for name, *_ in found[-1]] == ["inner", "a.wav", "b.wav"]
 
 
 def test_an_option_that_is_no_path_names_no_file() -> None:
     options = {"long": "x" * 5000, "nul": "a\0b", "none": "", "number": 3}
-    assert spec._files(Condition("c", (Noise("gaussian", 0.5, options=options),))) == []
+    assert spec._condition_stamps(Condition("c", (Noise("gaussian", 0.5, options=options),))) == []
 
 
-def test_a_cell_that_is_no_path_has_no_stamp(asked: Setting) -> None:
+def test_a_cell_that_is_no_path_has_no_stamp(asked: Spec) -> None:
     made = opened(asked)
     long = "x" * 300
     columns = {**made.rows.columns, "series": ["a\0b", long, *made.rows.columns["series"][2:]]}
-    stamps = spec._stamps(replace(made.rows, columns=columns), made.session.modalities)
+    stamps = spec._manifest_stamps(replace(made.rows, columns=columns), made.session.modalities)
     assert ["a\0b", None] in stamps
     assert [long, None] in stamps
     assert {name for name, *_ in stamps} == {"a\0b", long, "series.npy", "vector.npy"}
 
 
-def test_a_setting_that_cannot_be_opened(asked: Setting) -> None:
+def test_a_setting_that_cannot_be_opened(asked: Spec) -> None:
     forget()
     for change, sentence in (
         ({"split": "tset"}, 'did you mean "test"'),
@@ -243,10 +245,10 @@ def test_a_setting_that_cannot_be_opened(asked: Setting) -> None:
         ({"model": Path("no.onnx")}, r"no\.onnx does not exist"),
     ):
         with pytest.raises(DataError, match=sentence):
-            work(replace(asked, **change))  # type: ignore[arg-type]
+            open_spec(replace(asked, **change))  # type: ignore[arg-type]
 
 
 def test_hashes_do_not_depend_on_the_order_of_keys() -> None:
-    assert spec.hashed({"a": 1, "b": [Path("c"), "\udcff"]}) == spec.hashed({"b": ["c", "\udcff"], "a": 1})
-    assert spec.hashed([1, "1"]) != spec.hashed(["1", 1])
-    assert len({spec.hashed(np.arange(k).tolist()) for k in range(9)}) == 9
+    assert spec.hash_content({"a": 1, "b": [Path("c"), "\udcff"]}) == spec.hash_content({"b": ["c", "\udcff"], "a": 1})
+    assert spec.hash_content([1, "1"]) != spec.hash_content(["1", 1])
+    assert len({spec.hash_content(np.arange(k).tolist()) for k in range(9)}) == 9

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from random_records import assert_same, drawn
 
 from robustmm.auditing import store as module
-from robustmm.auditing.store import BESIDE, Store, parsed, whole
-from robustmm.system import locked
+from robustmm.auditing.store import RESULT_FILES, Store, read_parsed, write_whole
+from robustmm.system import lock_file
 
 KEY = "ab" + 62 * "0"
 
@@ -26,9 +26,9 @@ def store(tmp_path: Path) -> Store:
 
 
 WRITER = (
-    "import sys, time; from pathlib import Path; from robustmm.auditing.store import whole\n"
+    "import sys, time; from pathlib import Path; from robustmm.auditing.store import write_whole\n"
     "def slowly(file): file.write(b'half'); file.flush(); print('half', flush=True); time.sleep(60)\n"
-    "whole(Path(sys.argv[1]), slowly)"
+    "write_whole(Path(sys.argv[1]), slowly)"
 )
 
 
@@ -93,12 +93,12 @@ def test_whatever_the_archive_says_of_itself(store: Store, place: int, value: in
 
 def test_text_that_cannot_be_parsed_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "n.json"
-    assert parsed(path, int) is None
+    assert read_parsed(path, int) is None
     path.write_text("12", encoding="utf-8")
-    assert parsed(path, int) == 12
+    assert read_parsed(path, int) == 12
     for content in (b"", b"x", b"\xff"):
         path.write_bytes(content)
-        assert parsed(path, int) is None
+        assert read_parsed(path, int) is None
         assert not path.exists()
 
 
@@ -110,14 +110,14 @@ def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        whole(path, half)
+        write_whole(path, half)
     assert list(path.parent.iterdir()) == []
-    whole(path, lambda file: file.write(b"first"))
+    write_whole(path, lambda file: file.write(b"first"))
     with pytest.raises(KeyboardInterrupt):
-        whole(path, half)
+        write_whole(path, half)
     assert path.read_bytes() == b"first"
     with path.open("rb") as reader:
-        whole(path, lambda file: file.write(b"second"))
+        write_whole(path, lambda file: file.write(b"second"))
         assert reader.read() == b"first", "who reads the old one reads it to its end"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
     assert path.read_bytes() == b"second"
@@ -131,7 +131,7 @@ def test_a_file_is_whole_before_it_has_its_name(tmp_path: Path, monkeypatch: pyt
         return replace(part, path)
 
     monkeypatch.setattr(Path, "replace", looked)
-    whole(tmp_path / "file", lambda file: file.write(b"little"))
+    write_whole(tmp_path / "file", lambda file: file.write(b"little"))
     assert seen == [b"little"]
 
 
@@ -148,15 +148,15 @@ def test_a_file_is_closed_before_it_has_its_name_where_that_must_be(
     monkeypatch.setattr(Path, "replace", looked)
     for moves in (True, False):
         monkeypatch.setattr(module, "MOVES_OPEN_FILES", moves)
-        whole(tmp_path / "file", files.append)
+        write_whole(tmp_path / "file", files.append)
     assert len(files) == 2
 
 
 def test_several_may_write_one_file(tmp_path: Path) -> None:
     """Processes that make the same cell at once, each under a temporary name of its own."""
     code = (
-        "import sys; from pathlib import Path; from robustmm.auditing.store import whole\n"
-        "for _ in range(200): whole(Path(sys.argv[1]), lambda file: file.write(b'x' * 1000))"
+        "import sys; from pathlib import Path; from robustmm.auditing.store import write_whole\n"
+        "for _ in range(200): write_whole(Path(sys.argv[1]), lambda file: file.write(b'x' * 1000))"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "file")]) for _ in range(2)]
     assert [process.wait() for process in running] == [0, 0]
@@ -167,11 +167,11 @@ def test_several_may_write_one_file(tmp_path: Path) -> None:
 def test_what_the_dead_left_half_written_is_swept_and_nothing_else(store: Store) -> None:
     store.put(KEY, drawn(1))
     folder, beside = store.path(KEY).parent, store.folder.parent
-    swept = [folder / f".{KEY}.npz.1f.part", *(beside / f".{name}.1f.part" for name in BESIDE)]
+    swept = [folder / f".{KEY}.npz.1f.part", *(beside / f".{name}.1f.part" for name in RESULT_FILES)]
     stays = [beside / "results.json", beside / ".film.mp4.part", beside / "notes.1f.part", beside / ".film.1f.part"]
     for path in (*swept, *stays):
         path.write_text("half")
-    store.sweep()
+    store.remove_partial_files()
     assert [path.name for path in swept if path.exists()] == []
     assert [path.name for path in stays if not path.exists()] == []
     assert store.has(KEY)
@@ -182,13 +182,13 @@ def test_what_is_being_written_stays_until_its_process_is_dead(store: Store, sen
     """Also where nobody has asked how the process ended: its number is taken until then, its file is not."""
     path = store.path(KEY)
     process = writing(path)
-    store.sweep()
+    store.remove_partial_files()
     (part,) = path.parent.iterdir()
     process.send_signal(sent)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, and not yet asked
     os.kill(process.pid, 0)
     assert part.exists()
-    store.sweep()
+    store.remove_partial_files()
     assert list(path.parent.iterdir()) == []
     process.communicate()
 
@@ -201,20 +201,20 @@ def test_a_file_swept_as_it_was_opened_is_opened_again(tmp_path: Path, monkeypat
         if not taken:
             taken.extend(tmp_path.iterdir())
             taken[0].unlink()
-        return locked(file, wait)
+        return lock_file(file, wait)
 
-    monkeypatch.setattr(module, "locked", first_swept)
-    whole(path, lambda file: file.write(b"whole"))
+    monkeypatch.setattr(module, "lock_file", first_swept)
+    write_whole(path, lambda file: file.write(b"whole"))
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"whole"]
     assert len(taken) == 1
 
 
 def test_a_disk_that_knows_no_locks_is_written_and_not_swept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "locked", lambda file, wait=False: None)
+    monkeypatch.setattr(module, "lock_file", lambda file, wait=False: None)
     store.put(KEY, drawn(1))
     left = store.path(KEY).with_name(".cell.npz.1f.part")
     left.write_text("half")
-    store.sweep()
+    store.remove_partial_files()
     assert store.has(KEY)
     assert left.exists()
 

@@ -11,13 +11,13 @@ from worlds import SIX, MeanSession, everything
 
 from robustmm.auditing import run
 from robustmm.auditing.result import ConditionResult
-from robustmm.auditing.run import judged, worst_group
-from robustmm.auditing.summary import grouped, summary
+from robustmm.auditing.run import classify_effects, worst_group
+from robustmm.auditing.summary import group_masks, summarise_condition
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.conditions.plan import Plan
 from robustmm.data.manifest import Manifest
 from robustmm.evaluation.evaluate import Evaluation, evaluate
-from robustmm.evaluation.records import Records, joined
+from robustmm.evaluation.records import Records, join_records
 from robustmm.metrics import classification, contribution, statistics
 from robustmm.metrics.interaction import cross_modal_gap
 from robustmm.metrics.power import minimum_detectable_effect
@@ -44,12 +44,12 @@ def found(
 ) -> tuple[ConditionResult, Records, Records]:
     session, rows = world
     clean, records = (
-        joined([r for _, r in Evaluation(session, rows, [c], seed=seed).records(range(N), samples, [0], True)])  # type: ignore[arg-type]
+        join_records([r for _, r in Evaluation(session, rows, [c], seed=seed).records(range(N), samples, [0], True)])  # type: ignore[arg-type]
         for c in (CLEAN, condition)
         if (samples := Evaluation(session, rows, [c]).read(range(N)))  # type: ignore[arg-type]
     )
     plan = Plan(condition, session.modalities, rows, seed, "error")
-    return summary(plan, records, clean, dict(groups), seed), records, clean
+    return summarise_condition(plan, records, clean, dict(groups), seed), records, clean
 
 
 def near(found: Any, expected: Any) -> None:
@@ -98,7 +98,7 @@ def test_what_each_modality_is_under_a_condition(world: Any) -> None:
         rows = records.present[:, m]
         assert one.name == "ab"[m]
         assert one.present == pytest.approx(rows.mean(), rel=1e-5)
-        assert one.solo.value == pytest.approx(records.solo[rows, m].mean(), rel=1e-5)
+        assert one.solo.value == pytest.approx(records.unimodal_correct[rows, m].mean(), rel=1e-5)
         assert one.accuracy.value == pytest.approx(records.phi_accuracy[:, m].mean(), rel=1e-5)
         assert one.accuracy_share == pytest.approx(shares[m], rel=1e-5)
         assert one.snr is None, "only audio has one"
@@ -148,14 +148,17 @@ def test_the_gap_is_what_combining_earns(world: Any) -> None:
 def test_no_projection_where_none_was_measured(world: Any) -> None:
     session, rows = world
     (records,), _ = evaluate(session, rows, [CLEAN])
-    assert summary(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0).projection is None
+    assert (
+        summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0).projection
+        is None
+    )
 
 
 def table(session: LinearSession, rows: Manifest, **changes: Any) -> tuple[ConditionResult, Records]:
     """The summary of clean records in which something is written by hand."""
     (records,), _ = evaluate(session, rows, [CLEAN])  # type: ignore[arg-type]
-    records = replace(records, without=np.zeros((N, 2)), **changes)
-    return summary(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0), records
+    records = replace(records, leave_one_out_correct=np.zeros((N, 2)), **changes)
+    return summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0), records
 
 
 def test_the_best_single_is_paired_with_the_fusion_on_its_own_samples(world: Any) -> None:
@@ -169,7 +172,7 @@ def test_the_best_single_is_paired_with_the_fusion_on_its_own_samples(world: Any
     solo = np.where(present, 1.0, np.nan)
     solo[30:, 0] = 0
     solo[6:8, 1] = 0
-    result, _ = table(session, rows, target=target, probabilities=p, present=present, solo=solo)
+    result, _ = table(session, rows, target=target, probabilities=p, present=present, unimodal_correct=solo)
     single = result.best_single
     assert single is not None
     assert (single.modality, single.samples) == ("b", 54)
@@ -179,7 +182,7 @@ def test_the_best_single_is_paired_with_the_fusion_on_its_own_samples(world: Any
     assert expected.value < 0
     assert single.better
     better, _ = table(
-        session, rows, target=target, probabilities=p, present=present, solo=np.where(present, 0.0, np.nan)
+        session, rows, target=target, probabilities=p, present=present, unimodal_correct=np.where(present, 0.0, np.nan)
     )
     assert better.best_single is not None
     assert not better.best_single.better, "the fusion is certainly better"
@@ -187,7 +190,7 @@ def test_the_best_single_is_paired_with_the_fusion_on_its_own_samples(world: Any
     few[:, 1] = np.where(np.arange(N) % 4 == 0, 1.0, 0.0)
     few[9, 1], few[:6, 1] = 1, np.nan
     few[:, 0] = 0
-    chance, _ = table(session, rows, target=target, probabilities=p, present=present, solo=few)
+    chance, _ = table(session, rows, target=target, probabilities=p, present=present, unimodal_correct=few)
     assert chance.best_single is not None
     assert chance.best_single.change.value < 0
     assert not chance.best_single.better, "one sample is not certain"
@@ -199,19 +202,21 @@ def test_a_modality_that_few_samples_have_is_not_the_best_alone(world: Any) -> N
     present[3:, 1] = False
     solo = np.where(present, [0.0, 1.0], np.nan)
     solo[:20, 0] = 1
-    result, _ = table(session, rows, present=present, solo=solo)
+    result, _ = table(session, rows, present=present, unimodal_correct=solo)
     assert result.best_single is not None
     assert result.best_single.modality == "a", "20 of 60 against 3 of 60"
-    nobody, _ = table(session, rows, present=present & False, solo=solo * np.nan)
+    nobody, _ = table(session, rows, present=present & False, unimodal_correct=solo * np.nan)
     assert nobody.best_single is None
 
 
 def test_evenness_is_of_the_mean_worth_of_subsets(world: Any) -> None:
     result, records, _ = found(world, BLANK)
-    assert result.evenness == pytest.approx(evenness(records.right.mean(0)))
+    assert result.evenness == pytest.approx(evenness(records.subset_correct.mean(0)))
     session, rows = world
-    assert np.isnan(table(session, rows, right=np.zeros((N, 4), bool))[0].evenness), "nothing is worth anything"
-    assert np.isnan(table(session, rows, right=np.zeros((N, 0), bool), exact=False)[0].evenness), "not known"
+    assert np.isnan(table(session, rows, subset_correct=np.zeros((N, 4), bool))[0].evenness), (
+        "nothing is worth anything"
+    )
+    assert np.isnan(table(session, rows, subset_correct=np.zeros((N, 0), bool), exact=False)[0].evenness), "not known"
     assert table(session, rows, exact=False)[0].interactions == []
 
 
@@ -235,33 +240,33 @@ def test_groups_are_every_value_of_every_column(world: Any) -> None:
         low, high = statistics.wilson(int(right[rows].sum()), int(rows.sum()))
         near(one.accuracy, {"value": right[rows].mean(), "low": low, "high": high})
         assert one.contributions == pytest.approx(records.phi_accuracy[rows].mean(0).tolist())
-    assert [(c, v, r.tolist()) for c, v, r in grouped({"k": ["b", "a", "b"]})] == [
+    assert [(c, v, r.tolist()) for c, v, r in group_masks({"k": ["b", "a", "b"]})] == [
         ("k", "a", [False, True, False]), ("k", "b", [True, False, True])
     ]  # fmt: skip
-    assert grouped({}) == []
+    assert group_masks({}) == []
 
 
 def test_audio_tells_what_the_corruption_achieved(tmp_path: Path) -> None:
     session, rows = MeanSession([SIX[2], SIX[5]]), everything(tmp_path)
     loud = Condition("loud", (Noise("gaussian", 0.5, ("audio",)),))
     clean, records = evaluate(session, rows, [CLEAN, loud])[0]  # type: ignore[arg-type]
-    result = summary(Plan(loud, session.modalities, rows, 0, "error"), records, clean, {}, 0)
+    result = summarise_condition(Plan(loud, session.modalities, rows, 0, "error"), records, clean, {}, 0)
     assert result.modalities[0].snr is not None
     assert result.modalities[0].snr.changed == 4
     assert result.modalities[0].snr.median == pytest.approx(sorted(records.snr[:, 0])[1], abs=10)
     assert result.modalities[1].snr is None
     lossy = replace(loud, missing={"audio": 0.5})
     (records,), _ = evaluate(session, rows, [lossy])  # type: ignore[arg-type]
-    lost = summary(Plan(lossy, session.modalities, rows, 0, "error"), records, clean, {}, 0)
+    lost = summarise_condition(Plan(lossy, session.modalities, rows, 0, "error"), records, clean, {}, 0)
     assert lost.modalities[0].snr == result.modalities[0].snr, "of all clips that there are"
-    quiet = summary(Plan(CLEAN, session.modalities, rows, 0, "error"), clean, clean, {}, 0)
+    quiet = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), clean, clean, {}, 0)
     assert quiet.modalities[0].snr is None
 
 
 def test_a_single_modality_has_no_partner(tmp_path: Path) -> None:
     session, rows = MeanSession([SIX[5]]), everything(tmp_path)
     (records,), _ = evaluate(session, rows, [CLEAN])  # type: ignore[arg-type]
-    result = summary(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0)
+    result = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0)
     assert (result.best_single, result.projection, result.interactions) == (None, None, [])
     assert np.isnan(result.evenness)
     assert result.modalities[0].weight == pytest.approx(1)
@@ -270,31 +275,31 @@ def test_a_single_modality_has_no_partner(tmp_path: Path) -> None:
 def test_p_values_are_adjusted_over_all_conditions() -> None:
     ps = [0.001, 0.02, 0.03, 0.8]
     results = [outcome(str(p), 60, p=p) for p in ps]
-    certain = judged(results, FLOOR)
+    certain = classify_effects(results, FLOOR)
     assert [c.adjusted for c in certain] == pytest.approx([0.004, 0.04, 0.04, 0.8])
     assert [c.effect for c in certain] == ["loss", "loss", "loss", "none"]
     assert [c.name for c in certain] == [c.name for c in results]
-    more = judged([*results[1:3], *(outcome(str(k), 60, p=0.9) for k in range(4))], FLOOR)
+    more = classify_effects([*results[1:3], *(outcome(str(k), 60, p=0.9) for k in range(4))], FLOOR)
     assert [c.effect for c in more] == ["none"] * 6, "two of six at 0.02 and 0.03 may be chance"
-    assert judged([], FLOOR) == []
+    assert classify_effects([], FLOOR) == []
 
 
 @pytest.mark.parametrize(("right", "effect"), [(60, "loss"), (95, "gain"), (80, "none")])
 def test_an_effect_has_a_direction(right: int, effect: str) -> None:
-    assert judged([outcome("c", right, p=0.001)], FLOOR)[0].effect == effect
+    assert classify_effects([outcome("c", right, p=0.001)], FLOOR)[0].effect == effect
 
 
 @pytest.mark.parametrize(("floor", "effect"), [(0.0, "loss"), (0.04, "loss"), (0.06, "none")])
 def test_an_effect_below_the_noise_floor_is_none(floor: float, effect: str) -> None:
-    (found,) = judged([outcome("c", 75, p=0.001)], FLOOR.model_copy(update={"accuracy": floor}))
+    (found,) = classify_effects([outcome("c", 75, p=0.001)], FLOOR.model_copy(update={"accuracy": floor}))
     assert found.effect == effect
     assert found.adjusted == 0.001, "the p-value stays what it is"
-    (gained,) = judged([outcome("c", 85, p=0.001)], FLOOR.model_copy(update={"accuracy": floor}))
+    (gained,) = classify_effects([outcome("c", 85, p=0.001)], FLOOR.model_copy(update={"accuracy": floor}))
     assert gained.effect == effect.replace("loss", "gain")
 
 
 def test_the_worst_group_is_of_ten_or_more() -> None:
-    few, many = group("few", 0, run.FEW - 1), group("many", 5, run.FEW)
+    few, many = group("few", 0, run.MIN_GROUP_SAMPLES - 1), group("many", 5, run.MIN_GROUP_SAMPLES)
     clean = outcome(groups=[few, group("many", 9, 10)])
     struck = outcome("struck", 60, groups=[few, many])
     worst, under = worst_group([clean, struck])

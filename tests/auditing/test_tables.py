@@ -6,7 +6,7 @@ import pyarrow.parquet
 import pytest
 from random_records import drawn
 
-from robustmm.auditing.tables import rows, write, written
+from robustmm.auditing.tables import build_table, read_key, write_table
 from robustmm.evaluation.records import Records
 
 NAMES, CLASSES = ["a", "[/b]"], ["ant", "é 🎈", "[/red]"]
@@ -25,7 +25,7 @@ def made(path: Path, key: str = "k", n: int = 5) -> list[str]:
             asked.append(name)
             yield name, records
 
-    write(path, each(), NAMES, CLASSES, key)
+    write_table(path, each(), NAMES, CLASSES, key)
     return asked
 
 
@@ -65,7 +65,7 @@ def test_a_table_of_the_same_is_left_as_it_is(tmp_path: Path) -> None:
     assert made(path) == []
     assert (path.stat().st_mtime_ns, path.read_bytes()) == before
     assert made(path, "other") == ["clean", "[/red] é", "gone"]
-    assert written(path) == "other"
+    assert read_key(path) == "other"
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "foreign"])
@@ -77,15 +77,15 @@ def test_a_damaged_table_is_made_again(tmp_path: Path, damage: str) -> None:
         pyarrow.parquet.write_table(pyarrow.table({"id": ["a"]}), path)
     else:
         path.write_bytes({"cut": whole[:-20], "text": b"hello", "empty": b""}[damage])
-    assert written(path) == ""
+    assert read_key(path) == ""
     assert made(path)
     assert path.read_bytes() == whole, "the same records are the same bytes"
 
 
 def test_a_table_that_is_not_there_has_no_key(tmp_path: Path) -> None:
-    assert written(tmp_path / "none.parquet") == ""
+    assert read_key(tmp_path / "none.parquet") == ""
     made(tmp_path / "é" / "records.parquet", "key é")
-    assert written(tmp_path / "é" / "records.parquet") == "key é"
+    assert read_key(tmp_path / "é" / "records.parquet") == "key é"
 
 
 def test_a_stop_halfway_leaves_nothing(tmp_path: Path) -> None:
@@ -94,13 +94,13 @@ def test_a_stop_halfway_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "records.parquet", stopped(), NAMES, CLASSES, "k")
+        write_table(tmp_path / "records.parquet", stopped(), NAMES, CLASSES, "k")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_keep_what_is_no_number() -> None:
     records = drawn(3)
     records.probabilities[0, 1] = np.nan
-    found = rows("c", records, NAMES, CLASSES)
+    found = build_table("c", records, NAMES, CLASSES)
     assert np.isnan(found["p.é 🎈"].to_pylist()[0])
     assert [found.schema.field(i).name for i in range(4)] == ["condition", "id", "label", "answer"]

@@ -8,17 +8,17 @@ import pytest
 from jobs import deaf, ignores, killed, refused, slow, square
 
 from robustmm.auditing import workers
-from robustmm.auditing.workers import Crew
+from robustmm.auditing.workers import WorkerPool
 from robustmm.errors import DataError, InterruptedRun
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_answers_come_in_the_order_of_the_questions(workers: int) -> None:
     ticks: list[int] = []
-    with Crew(workers) as some:
-        found = list(some.each(square, [(x,) for x in range(7)], lambda: ticks.append(1)))
-        again = list(some.each(square, [(x,) for x in range(3)]))
-        assert list(some.each(square, [])) == []
+    with WorkerPool(workers) as some:
+        found = list(some.map(square, [(x,) for x in range(7)], lambda: ticks.append(1)))
+        again = list(some.map(square, [(x,) for x in range(3)]))
+        assert list(some.map(square, [])) == []
     assert [x for x, _ in found] == [x * x for x in range(7)]
     here = {process for _, process in (*found, *again)}
     assert (os.getpid() in here) == (workers == 1)
@@ -29,27 +29,27 @@ def test_answers_come_in_the_order_of_the_questions(workers: int) -> None:
 
 
 def test_a_single_job_starts_no_process() -> None:
-    with Crew(4) as some:
-        assert list(some.each(square, [(3,)])) == [(9, os.getpid())]
+    with WorkerPool(4) as some:
+        assert list(some.map(square, [(3,)])) == [(9, os.getpid())]
         assert some.pool is None
 
 
 def test_one_worker_answers_as_it_goes(tmp_path: Path) -> None:
-    with Crew(1) as some:
-        answers = some.each(square, [(x, str(tmp_path)) for x in range(3)])
+    with WorkerPool(1) as some:
+        answers = some.map(square, [(x, str(tmp_path)) for x in range(3)])
         next(answers)
         assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_is_told_as_it_was_raised(workers: int) -> None:
-    with pytest.raises(DataError, match=r"the cell \d cannot be made"), Crew(workers) as some:
-        list(some.each(refused, [(1,), (2,)]))
+    with pytest.raises(DataError, match=r"the cell \d cannot be made"), WorkerPool(workers) as some:
+        list(some.map(refused, [(1,), (2,)]))
 
 
 def test_a_worker_that_is_killed_is_a_sentence() -> None:
-    with pytest.raises(InterruptedRun, match=r"a worker was killed.*the same command continues"), Crew(2) as some:
-        list(some.each(killed, [(x,) for x in range(4)]))
+    with pytest.raises(InterruptedRun, match=r"a worker was killed.*the same command continues"), WorkerPool(2) as some:
+        list(some.map(killed, [(x,) for x in range(4)]))
 
 
 def test_nobody_waits_for_what_nobody_will_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,8 +60,8 @@ def test_nobody_waits_for_what_nobody_will_read(tmp_path: Path, monkeypatch: pyt
             raise KeyboardInterrupt
 
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), Crew(2) as some:
-        list(some.each(slow, [(str(tmp_path), x) for x in range(5)], stop))
+    with pytest.raises(KeyboardInterrupt), WorkerPool(2) as some:
+        list(some.map(slow, [(str(tmp_path), x) for x in range(5)], stop))
     assert time.monotonic() - began < 50
     assert len(list(tmp_path.iterdir())) == 2
     for path in tmp_path.iterdir():
@@ -70,40 +70,40 @@ def test_nobody_waits_for_what_nobody_will_read(tmp_path: Path, monkeypatch: pyt
 
 
 def test_ctrl_c_is_for_the_one_that_was_asked() -> None:
-    with Crew(2) as some:
-        assert list(some.each(ignores, [(1,), (2,)])) == [True, True]
+    with WorkerPool(2) as some:
+        assert list(some.map(ignores, [(1,), (2,)])) == [True, True]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_others_progress_is_looked_at_while_they_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "TICK", 0.01)
     ticks: list[float] = []
-    with Crew(2) as some:
-        list(some.each(time.sleep, [(0.3,), (0.3,)], lambda: ticks.append(time.monotonic())))
+    with WorkerPool(2) as some:
+        list(some.map(time.sleep, [(0.3,), (0.3,)], lambda: ticks.append(time.monotonic())))
     assert len(ticks) > 5
 
 
 def test_ctrl_c_while_workers_start_is_heard_when_they_have() -> None:
     begun: list[None] = []
-    with pytest.raises(KeyboardInterrupt), workers._undisturbed():
+    with pytest.raises(KeyboardInterrupt), workers._defer_interrupts():
         begun.append(os.kill(os.getpid(), signal.SIGINT))
     assert begun == [None], "what was begun was ended"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with pytest.raises(ValueError, match="mine"), workers._undisturbed():
+    with pytest.raises(ValueError, match="mine"), workers._defer_interrupts():
         raise ValueError("mine")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    with workers._undisturbed():
+    with workers._defer_interrupts():
         pass
 
 
 def test_workers_are_born_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before they can say so themselves."""
-    monkeypatch.setattr(workers, "_quiet", None)
-    with Crew(2) as some:
-        assert list(some.each(deaf, [(1,), (2,)])) == [True, True]
+    monkeypatch.setattr(workers, "_ignore_interrupts", None)
+    with WorkerPool(2) as some:
+        assert list(some.map(deaf, [(1,), (2,)])) == [True, True]
 
 
 def test_a_crew_in_a_thread_works_too() -> None:
-    with ThreadPoolExecutor(1) as pool, Crew(2) as some:
-        assert [x for x, _ in pool.submit(lambda: list(some.each(square, [(2,), (3,)]))).result()] == [4, 9]
+    with ThreadPoolExecutor(1) as pool, WorkerPool(2) as some:
+        assert [x for x, _ in pool.submit(lambda: list(some.map(square, [(2,), (3,)]))).result()] == [4, 9]

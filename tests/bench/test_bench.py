@@ -15,11 +15,20 @@ import worlds
 
 from robustmm.bench import bench as benches
 from robustmm.bench import cell
-from robustmm.bench.bench import alone, bench, kept, plan
-from robustmm.bench.cell import Cell, Costs, Setting, scored, subset_answers, subset_masks, subset_names, work
+from robustmm.bench.bench import lock_folder, plan_cells, read_result, run_bench
+from robustmm.bench.cell import (
+    BenchSpec,
+    Cell,
+    CostWatcher,
+    run_cell,
+    score_cell,
+    subset_masks,
+    subset_names,
+    subset_probabilities,
+)
 from robustmm.bench.torch_session import TorchSession
 from robustmm.conditions.condition import Condition, Noise
-from robustmm.config.recipe import Recipe, build
+from robustmm.config.recipe import Recipe, build_recipe
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, InterruptedRun, RobustmmError, UsageError
 from robustmm.evaluation.evaluate import evaluate
@@ -64,12 +73,12 @@ class Parent:
 
 class World(NamedTuple):
     recipe: Recipe
-    setting: Setting
+    setting: BenchSpec
 
 
 def a_world(folder: Path, conditions: Sequence[Condition] = (), **train: object) -> World:
     path = worlds.manifest(folder)
-    return World(worlds.recipe(path, **train), Setting(path, tuple(conditions), torch.get_num_threads()))
+    return World(worlds.recipe(path, **train), BenchSpec(path, tuple(conditions), torch.get_num_threads()))
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +97,15 @@ class Done(NamedTuple):
 def done(world_of_two: World, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """Two methods x two seeds, two workers."""
     out, seen = tmp_path_factory.mktemp("bench") / "deep" / "out", Seen()
-    planned = plan(world_of_two.recipe, ["joint", "mce"], [0, 1], world_of_two.setting)
-    return Done(out, planned, bench(planned, world_of_two.setting, out, workers=2, watcher=seen), seen)
+    planned = plan_cells(world_of_two.recipe, ["joint", "mce"], [0, 1], world_of_two.setting)
+    return Done(out, planned, run_bench(planned, world_of_two.setting, out, workers=2, watcher=seen), seen)
 
 
-def in_process(cell: Cell, setting: Setting, out: Path, parent: Any = None) -> CellResult | None:
+def in_process(cell: Cell, setting: BenchSpec, out: Path, parent: Any = None) -> CellResult | None:
     """A worker's work, here."""
     (out / "cells").mkdir(parents=True, exist_ok=True)
-    work(cell, setting, out, out / "answers", parent or Parent())
-    return kept(out, cell)
+    run_cell(cell, setting, out, out / "answers", parent or Parent())
+    return read_result(out, cell)
 
 
 def numbers(result: CellResult | None) -> dict[str, Any]:
@@ -129,7 +138,7 @@ def test_every_cell_is_trained_and_told(done: Done) -> None:
 
 def test_one_worker_and_this_process_say_the_same(done: Done, world_of_two: World, tmp_path: Path) -> None:
     some = [cell for cell in done.cells if cell.seed == 1]
-    alone = bench(some, world_of_two.setting, tmp_path / "one", workers=1, watcher=Seen())
+    alone = run_bench(some, world_of_two.setting, tmp_path / "one", workers=1, watcher=Seen())
     expected = [numbers(result) for result in done.results if result.seed == 1]
     assert [numbers(result) for result in alone] == expected
     assert [numbers(in_process(cell, world_of_two.setting, tmp_path / "here")) for cell in some] == expected
@@ -139,17 +148,17 @@ def test_what_is_done_is_not_done_again(done: Done, world_of_two: World, monkeyp
     def started(cell: Cell, *_: object) -> Any:
         raise KeyboardInterrupt(str(cell))
 
-    monkeypatch.setattr(benches, "started", started)
+    monkeypatch.setattr(benches, "start_worker", started)
     before = {path: path.stat().st_mtime_ns for path in done.out.rglob("*") if path.is_file()}
     seen = Seen()
-    assert bench(done.cells, world_of_two.setting, done.out, workers=1, watcher=seen) == done.results
+    assert run_bench(done.cells, world_of_two.setting, done.out, workers=1, watcher=seen) == done.results
     assert seen.of("kept") == [str(cell) for cell in done.cells]
-    more = plan(world_of_two.recipe, ["dropout", "mce", "joint"], [0, 1, 2], world_of_two.setting)
+    more = plan_cells(world_of_two.recipe, ["dropout", "mce", "joint"], [0, 1, 2], world_of_two.setting)
     with pytest.raises(InterruptedRun, match="stopped with 4 of 9 trainings done; every whole epoch is kept"):
-        bench(more, world_of_two.setting, done.out, workers=1, watcher=(seen := Seen()))
+        run_bench(more, world_of_two.setting, done.out, workers=1, watcher=(seen := Seen()))
     assert sorted(seen.of("kept")) == sorted(map(str, done.cells))
-    fewer = plan(world_of_two.recipe, ["mce"], [1], world_of_two.setting)
-    assert bench(fewer, world_of_two.setting, done.out, workers=1, watcher=Seen()) == done.results[-1:]
+    fewer = plan_cells(world_of_two.recipe, ["mce"], [1], world_of_two.setting)
+    assert run_bench(fewer, world_of_two.setting, done.out, workers=1, watcher=Seen()) == done.results[-1:]
     assert {p: p.stat().st_mtime_ns for p in before if p.name != ".lock"} == {
         p: t for p, t in before.items() if p.name != ".lock"
     }
@@ -159,16 +168,16 @@ def test_half_a_result_is_none(done: Done, tmp_path: Path) -> None:
     shutil.copytree(done.out, tmp_path / "out")
     path = tmp_path / "out" / "cells" / f"{done.cells[0].key}.json"
     path.write_bytes(path.read_bytes()[:50])
-    assert kept(tmp_path / "out", done.cells[0]) is None
-    assert kept(tmp_path / "out", done.cells[1]) == done.results[1]
+    assert read_result(tmp_path / "out", done.cells[0]) is None
+    assert read_result(tmp_path / "out", done.cells[1]) == done.results[1]
 
 
 def test_a_key_names_what_the_numbers_depend_on(tmp_path: Path) -> None:
     recipe, setting = a_world(tmp_path, [NOISY])
 
     def key(recipe: Recipe = recipe, method: str = "joint", seed: int = 0, **changed: Any) -> str:
-        shared = Setting(**{**vars(setting), **changed})
-        (found,) = [c.key for c in plan(recipe, ["dropout", method], [seed], shared) if c.method == method]
+        shared = BenchSpec(**{**vars(setting), **changed})
+        (found,) = [c.key for c in plan_cells(recipe, ["dropout", method], [seed], shared) if c.method == method]
         return found
 
     def other(**train: Any) -> Recipe:
@@ -203,14 +212,14 @@ def test_a_killed_worker_goes_on_where_it_was(world_of_two: World, done: Done, t
     with pytest.raises(BrokenPipeError):
         in_process(cell, world_of_two.setting, tmp_path, Parent(gone=("training", 0)))
     (run,) = [Run(path.parent) for path in (tmp_path / "runs" / cell.key).glob("*/run.json")]
-    assert not run.finished
+    assert not run.is_finished
     parent = Parent()
     assert numbers(in_process(cell, world_of_two.setting, tmp_path, parent)) == numbers(done.results[2])
     assert [event for event in parent.events if event[0] == "begin"][-1] == ("begin", ("training", 2, 1))
-    assert run.finished
-    costs = Costs(tmp_path / "runs" / cell.key / "costs.json", parent)  # type: ignore[arg-type]
+    assert run.is_finished
+    costs = CostWatcher(tmp_path / "runs" / cell.key / "costs.json", parent)  # type: ignore[arg-type]
     assert list(costs.epochs) == ["1", "2"], "both parts are paid"
-    result = kept(tmp_path, cell)
+    result = read_result(tmp_path, cell)
     assert result is not None
     assert result.teacher_seconds > 0
     assert result.seconds == pytest.approx(sum(costs.epochs.values()), rel=1e-4)
@@ -218,7 +227,7 @@ def test_a_killed_worker_goes_on_where_it_was(world_of_two: World, done: Done, t
 
 def test_teachers_are_trained_once_and_counted_for_all_who_ask(tmp_path: Path) -> None:
     recipe, setting = a_world(tmp_path / "world", epochs=1, optimiser="sgd")
-    first, second = plan(recipe, ["mce", "cal+mce"], [0], setting)
+    first, second = plan_cells(recipe, ["mce", "cal+mce"], [0], setting)
     paid = in_process(first, setting, tmp_path)
     found = in_process(second, setting, tmp_path, parent := Parent())
     assert paid is not None
@@ -230,7 +239,7 @@ def test_teachers_are_trained_once_and_counted_for_all_who_ask(tmp_path: Path) -
 def test_a_run_without_a_whole_epoch_is_begun_anew(world_of_two: World, done: Done, tmp_path: Path) -> None:
     left = tmp_path / "runs" / done.cells[0].key / "joint-s0-001"
     left.mkdir(parents=True)
-    Run(left).note(finished=False, started=0)
+    Run(left).update_facts(finished=False, started=0)
     assert numbers(in_process(done.cells[0], world_of_two.setting, tmp_path)) == numbers(done.results[0])
 
 
@@ -242,15 +251,15 @@ def test_training_never_reads_the_test_split(tmp_path: Path) -> None:
     lines = [x.replace(".npy", "_test.npy") if ",test," in x else x for x in lines]
     later = tmp_path / "later" / "manifest.csv"
     later.write_text("\n".join(lines) + "\n")
-    setting = Setting(later, (), setting.threads)
-    (cell,) = plan(recipe, ["mce"], [3], setting)
+    setting = BenchSpec(later, (), setting.threads)
+    (cell,) = plan_cells(recipe, ["mce"], [3], setting)
     parent = Parent()
     assert in_process(cell, setting, tmp_path / "out", parent) is None
     what, (said, code) = parent.events[-1]
     assert (what, code) == ("failed", 3)
     assert "_test.npy" in said
     (run,) = [Run(path.parent) for path in (tmp_path / "out" / "runs" / cell.key).glob("*/run.json")]
-    assert run.finished
+    assert run.is_finished
     weights = run.weights.stat().st_mtime_ns
     for name in ("vector", "series"):
         shutil.copy(tmp_path / "later" / f"{name}.npy", tmp_path / "later" / f"{name}_test.npy")
@@ -274,11 +283,11 @@ def test_torch_answers_as_the_exported_file(world: Run, rows: Manifest) -> None:
 
 def test_a_cell_is_scored_as_attack_would_score_its_file(world: Run, rows: Manifest, tmp_path: Path) -> None:
     """A second way: the exported file, each subset as a condition that takes the others away."""
-    world.note(device="cpu")
+    world.update_facts(device="cpu")
     gone = {"only vector": {"series": 1.0}, "only series": {"vector": 1.0}, "clean": {}}
     taken = [Condition(name, (), rates) for name, rates in gone.items()]
-    setting = Setting(rows.path, (NOISY, HALF))
-    found = scored(world, Cell("m", 5, {}, "k"), rows, setting, Costs(tmp_path / "no.json", Parent()))  # type: ignore[arg-type]
+    setting = BenchSpec(rows.path, (NOISY, HALF))
+    found = score_cell(world, Cell("m", 5, {}, "k"), rows, setting, CostWatcher(tmp_path / "no.json", Parent()))  # type: ignore[arg-type]
     records = evaluate(Session(world.model), rows, [NOISY, HALF, *taken])[0]
     for name, r in zip(["noisy", "half", *gone], records, strict=True):
         assert found.accuracy[name] == classification.accuracy(r.probabilities, r.target)
@@ -286,7 +295,7 @@ def test_a_cell_is_scored_as_attack_would_score_its_file(world: Run, rows: Manif
         assert found.macro_f1[name] == pytest.approx(classification.macro_f1(r.probabilities, r.target))
     assert found.nll["mean over subsets"] == pytest.approx(np.mean([found.nll[name] for name in gone]), abs=1e-4)
     assert found.subsets == []
-    assert [name for name, _ in subset_answers(TorchSession(world), rows, "error")] == [
+    assert [name for name, _ in subset_probabilities(TorchSession(world), rows, "error")] == [
         "only vector", "only series", "vector+series",
     ]  # fmt: skip
 
@@ -304,9 +313,9 @@ def test_one_modality_has_no_mean_over_subsets(tmp_path: Path) -> None:
     path = worlds.manifest(tmp_path / "data")
     content = worlds.tables(path)
     del content["modality"]["series"]  # type: ignore[attr-defined]
-    recipe = build({**content, "train": {"epochs": 1, "batch": 16}}, "one", "one")
-    setting = Setting(path, (), torch.get_num_threads())
-    (cell,) = plan(recipe, ["joint"], [0], setting)
+    recipe = build_recipe({**content, "train": {"epochs": 1, "batch": 16}}, "one", "one")
+    setting = BenchSpec(path, (), torch.get_num_threads())
+    (cell,) = plan_cells(recipe, ["joint"], [0], setting)
     result = in_process(cell, setting, tmp_path / "out")
     assert result is not None
     assert list(result.accuracy) == ["clean"]
@@ -317,7 +326,7 @@ def test_every_refusal_is_told_at_once_and_before(world_of_two: World) -> None:
         update={"model": world_of_two.recipe.model.model_copy(update={"fusion": "gated"})}
     )
     with pytest.raises(UsageError) as error:
-        plan(gated, ["joint", "jont", "unimodal", "arl+dgl", "cal+mc"], [0, 1], world_of_two.setting)
+        plan_cells(gated, ["joint", "jont", "unimodal", "arl+dgl", "cal+mc"], [0, 1], world_of_two.setting)
     said = str(error.value).splitlines()
     assert [sentence.split(":")[0] for sentence in said] == ["jont", "unimodal", "arl+dgl", "cal+mc"]
     assert 'did you mean "joint"' in said[0]
@@ -336,29 +345,29 @@ def test_every_refusal_is_told_at_once_and_before(world_of_two: World) -> None:
 )
 def test_conditions_that_cannot_be(world_of_two: World, condition: Condition, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence.replace("+", r"\+")):
-        plan(world_of_two.recipe, ["joint"], [0], Setting(world_of_two.setting.manifest, (condition,)))
+        plan_cells(world_of_two.recipe, ["joint"], [0], BenchSpec(world_of_two.setting.manifest, (condition,)))
 
 
 def test_a_label_that_only_test_has_is_told_before_training(tmp_path: Path) -> None:
     recipe, setting = a_world(tmp_path)
     setting.manifest.write_text(setting.manifest.read_text().replace("test,ant", "test,unicorn"))
     with pytest.raises(DataError, match='"unicorn" is not a class'):
-        plan(recipe, ["joint"], [0], setting)
+        plan_cells(recipe, ["joint"], [0], setting)
 
 
 def test_steering_methods_under_adamw_are_warned_of_by_name(world_of_two: World) -> None:
     train = world_of_two.recipe.train.model_copy(update={"optimiser": "adamw"})
     recipe = world_of_two.recipe.model_copy(update={"train": train})
     with pytest.warns(UserWarning, match="^arl: this method scales gradients"):
-        plan(recipe, ["joint", "arl"], [0, 1], world_of_two.setting)
+        plan_cells(recipe, ["joint", "arl"], [0, 1], world_of_two.setting)
 
 
 def test_a_recipe_with_text_is_not_refused_for_its_tokenizer(world_of_two: World) -> None:
     """It is learned when training reads the texts."""
     content = worlds.tables(world_of_two.setting.manifest)
     content["modality"] = {"site": {"kind": "text"}, "vector": {"kind": "features", "length": 5}}
-    setting = Setting(world_of_two.setting.manifest)
-    assert len(plan(build(content, "t", "t"), ["joint", "mce"], [0], setting)) == 2
+    setting = BenchSpec(world_of_two.setting.manifest)
+    assert len(plan_cells(build_recipe(content, "t", "t"), ["joint", "mce"], [0], setting)) == 2
 
 
 def test_a_failing_cell_and_a_killed_one_do_not_stop_the_others(
@@ -367,7 +376,7 @@ def test_a_failing_cell_and_a_killed_one_do_not_stop_the_others(
     broken = tmp_path / "runs" / done.cells[0].key / "joint-s0-001"
     broken.mkdir(parents=True)
     facts = {"started": 0, "finished": False, "recipe": done.cells[0].recipe, "on_bad": "error"}
-    Run(broken).note(**facts, manifest=str(world_of_two.setting.manifest))
+    Run(broken).update_facts(**facts, manifest=str(world_of_two.setting.manifest))
     Run(broken).checkpoint.write_bytes(b"not a checkpoint")
 
     def then(cell: Cell, what: str) -> None:
@@ -377,7 +386,7 @@ def test_a_failing_cell_and_a_killed_one_do_not_stop_the_others(
 
     some = [done.cells[0], done.cells[1], done.cells[2]]
     with pytest.raises(RobustmmError) as error:
-        bench(some, world_of_two.setting, tmp_path, workers=1, watcher=(seen := Seen(then)))
+        run_bench(some, world_of_two.setting, tmp_path, workers=1, watcher=(seen := Seen(then)))
     said = str(error.value).splitlines()
     assert error.value.exit_code == 3
     assert said[0].startswith("joint, seed 0: ")
@@ -385,20 +394,20 @@ def test_a_failing_cell_and_a_killed_one_do_not_stop_the_others(
     assert said[1] == "joint, seed 1: its process was ended by signal 9 (out of memory?)"
     assert said[2] == "1 of 3 trainings are done and kept; the same command continues with the rest"
     assert [v for _, what, v in seen.events if what == "ended"] == [False, False, True]
-    assert numbers(kept(tmp_path, done.cells[2])) == numbers(done.results[2])
+    assert numbers(read_result(tmp_path, done.cells[2])) == numbers(done.results[2])
 
 
 def test_one_bench_at_a_time_in_a_folder(done: Done, world_of_two: World, tmp_path: Path) -> None:
-    with alone(done.out), pytest.raises(UsageError, match="another bench is at work in"):
-        bench(done.cells, world_of_two.setting, done.out, workers=1, watcher=Seen())
-    assert bench(done.cells, world_of_two.setting, done.out, workers=1, watcher=Seen()) == done.results
+    with lock_folder(done.out), pytest.raises(UsageError, match="another bench is at work in"):
+        run_bench(done.cells, world_of_two.setting, done.out, workers=1, watcher=Seen())
+    assert run_bench(done.cells, world_of_two.setting, done.out, workers=1, watcher=Seen()) == done.results
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="file cannot be the folder of a bench: Not a directory"):
-        bench(done.cells, world_of_two.setting, tmp_path / "file", workers=1, watcher=Seen())
+        run_bench(done.cells, world_of_two.setting, tmp_path / "file", workers=1, watcher=Seen())
 
 
 def test_a_bug_in_a_worker_is_a_bug_here(done: Done, world_of_two: World, tmp_path: Path) -> None:
     wrong = Cell("joint", 0, {"no": "recipe"}, "k")
     with pytest.raises(RuntimeError, match="joint, seed 0:\nTraceback"):
-        bench([wrong], world_of_two.setting, tmp_path, workers=1, watcher=Seen())
+        run_bench([wrong], world_of_two.setting, tmp_path, workers=1, watcher=Seen())
     assert multiprocessing.active_children() == []

@@ -16,7 +16,7 @@ import pytest
 
 from robustmm.cli import main
 from robustmm.conditions.condition import Condition, Noise
-from robustmm.data.manifest import read
+from robustmm.data.manifest import read_manifest
 from robustmm.evaluation import attack
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
@@ -78,7 +78,7 @@ def test_the_json_is_the_librarys_and_stands_alone(robustmm: Cli, here: Path, wo
     session = Session(here / "runs/world-001/model.onnx")
     noises = (Noise("gaussian", 0.5, ("series",)), Noise("blank", 0.2, ("series",)))
     condition = Condition("attacked", noises, {"vector": 0.1, "series": 0.1})
-    expected = attack.attack(session, read(world_manifest).split("valid"), condition, split="valid", seed=3)
+    expected = attack.attack(session, read_manifest(world_manifest).split("valid"), condition, split="valid", seed=3)
     assert {**found, "model": ""} == {**json.loads(expected.model_dump_json()), "model": ""}
     assert found["model"] == "runs/world-001/model.onnx"
     assert "model: runs/world-001/model.onnx (the newest exported)" in result.err
@@ -231,7 +231,7 @@ def test_a_model_that_left_its_run_needs_data(robustmm: Cli, here: Path, model: 
 
 
 def test_data_that_vanished(robustmm: Cli, here: Path, model: Path) -> None:
-    Run(model.parent).note(manifest=str(here / "gone.csv"))
+    Run(model.parent).update_facts(manifest=str(here / "gone.csv"))
     result = robustmm("attack", cwd=here)
     assert result.code == 2
     assert f"was trained on {here}/gone.csv, which is no longer there; give --data MANIFEST" in result.err

@@ -279,7 +279,7 @@ def test_ctrl_c_before_anything_is_asked(robustmm: Cli, here: Path, monkeypatch:
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("robustmm.auditing.prepare.cost", stopped)
+    monkeypatch.setattr("robustmm.auditing.prepare.estimate_cost", stopped)
     assert again(robustmm, *QUICK, cwd=here).code == 5
 
 
@@ -390,4 +390,4 @@ def test_every_option_has_help(robustmm: Cli, here: Path) -> None:
     shown = " ".join(robustmm("audit", "--help", cwd=here).out.split())
     options: Sequence[str] = ("--suite", "--workers", "--fresh", "--by", "--baseline", "--share", "--reference")
     assert all(option in shown for option in options)
-    assert run.FEW == 10
+    assert run.MIN_GROUP_SAMPLES == 10

@@ -66,7 +66,7 @@ def test_a_bench_from_nothing_to_files(robustmm: Cli, here: Path, world_manifest
     assert sorted(line for line in made.err.splitlines() if line.endswith(": done")) == [
         "dropout, seed 0: done", "dropout, seed 1: done", "joint, seed 0: done", "joint, seed 1: done",
     ]  # fmt: skip
-    assert {Run(p.parent).facts()["recipe"]["data"]["missing"]["vector"] for p in here.rglob("run.json")} == {0.25}
+    assert {Run(p.parent).read_facts()["recipe"]["data"]["missing"]["vector"] for p in here.rglob("run.json")} == {0.25}
 
     files = ["--csv", "a.csv", "--markdown", "a.md", "--latex", "a.tex"]
     again = robustmm("bench", *words, "--workers", "2", *files, cwd=here)
@@ -211,13 +211,13 @@ def test_every_refused_method_is_named_at_once(robustmm: Cli, here: Path) -> Non
 )
 def test_threads_of_a_worker(monkeypatch: pytest.MonkeyPatch, said: str, workers: int, expected: int) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", said)
-    monkeypatch.setattr(command, "cores", lambda: 8)
-    assert command.threads(workers) == expected
+    monkeypatch.setattr(command, "count_cores", lambda: 8)
+    assert command.worker_threads(workers) == expected
 
 
 def test_the_board_counts_epochs_into_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "notes", Console(file=io.StringIO(), force_terminal=True))
-    board = progress.Board(4)
+    board = progress.BenchProgress(4)
     whole = board.bar.tasks[0]
     a, b, c = (Cell("[red]cal+mce", seed, {}, str(seed)) for seed in range(3))
     board.event(a, "kept", None)
@@ -235,7 +235,7 @@ def test_the_board_counts_epochs_into_the_whole(monkeypatch: pytest.MonkeyPatch)
     line = next(task for task in board.bar.tasks if "seed 1" in task.description)
     assert line.description == "[red]cal+mce, seed 1: training, valid 12.3%"
     assert (line.completed, line.total) == (2, 4)
-    with board.live():
+    with board.show_live():
         pass
     board.event(b, "ended", True)
     assert whole.completed == 2

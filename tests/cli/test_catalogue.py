@@ -14,7 +14,7 @@ import pytest
 
 from robustmm import corruptions
 from robustmm.catalogue import details, listing
-from robustmm.conditions.suite import load
+from robustmm.conditions.suite import load_suite
 from robustmm.config import shelf
 from robustmm.errors import UsageError
 from robustmm.runtime.session import Session
@@ -46,8 +46,8 @@ def test_list_one_sort(robustmm: Cli, sort: str) -> None:
     titles = {line.split(" at ")[0].strip() for line in result.out.splitlines()}
     assert {other for other in SORTS if other.capitalize() in titles} == {sort}
     if sort == "recipes":
-        for name in shelf.names("models"):
-            assert listing.first_comment(shelf.text(shelf.find("models", name)))[:20] in flat(result.out)
+        for name in shelf.list_names("models"):
+            assert listing.first_comment(shelf.read_text(shelf.find_file("models", name)))[:20] in flat(result.out)
     elif sort == "corruptions":
         assert all(f" {name} " in result.out for name in corruptions.names())
     elif sort != "suites":
@@ -63,7 +63,7 @@ def test_the_levels_of_a_corruption_are_physical(robustmm: Cli) -> None:
     result = robustmm("show", "gaussian")
     assert result.code == 0
     for kind in corruptions.kinds("gaussian"):
-        c = corruptions.corruption_for("gaussian", kind)
+        c = corruptions.find_corruption("gaussian", kind)
         assert f"gaussian on {kind}" in result.out
         assert c.unit.split()[0] in result.out
         assert flat(c.source)[:30] in flat(result.out)
@@ -82,11 +82,11 @@ def test_show_a_recipe_and_a_users_own(robustmm: Cli, tmp_path: Path) -> None:
     assert '"[red]y[/red]" # 🎈' in result.out
 
 
-@pytest.mark.parametrize("name", shelf.names("attacks"))
+@pytest.mark.parametrize("name", shelf.list_names("attacks"))
 def test_show_a_suite(robustmm: Cli, name: str) -> None:
     result = robustmm("show", name)
     assert result.code == 0
-    suite = load(shelf.find("attacks", name))
+    suite = load_suite(shelf.find_file("attacks", name))
     for condition in suite.condition:
         assert f'name = "{condition.name}"' in result.out
     for kind, stand_in in details.EXAMPLES.items():
@@ -102,7 +102,7 @@ def test_show_what_a_suite_costs_on_a_model(robustmm: Cli, world_model: Path) ->
     result = robustmm("show", "missing", "--model", world_model)
     assert result.code == 0
     session = Session(world_model)
-    made = load(shelf.find("attacks", "missing")).conditions(session.modalities)
+    made = load_suite(shelf.find_file("attacks", "missing")).conditions(session.modalities)
     assert f"{len(made)} conditions on {world_model}" in flat(result.out).replace("- ", "")
     assert "encodings per sample, clean included: 1 of vector, 1 of series" in flat(result.out), "no encoder runs again"
     assert f"decodings per sample, contributions included: {4 * (1 + len(made))}" in result.out
@@ -195,8 +195,8 @@ def read_json(result: Any, schema: str) -> Any:
 
 def test_list_for_machines(robustmm: Cli) -> None:
     found = read_json(robustmm("list", "--json"), "list")
-    assert [e["name"] for e in found["recipes"]] == shelf.names("models")
-    assert [e["name"] for e in found["suites"]] == shelf.names("attacks")
+    assert [e["name"] for e in found["recipes"]] == shelf.list_names("models")
+    assert [e["name"] for e in found["suites"]] == shelf.list_names("attacks")
     for sort in ("methods", "fusions", "encoders"):
         assert {e["name"] for e in found[sort]} == set(listing.registered(sort))
     assert {e["name"] for e in found["corruptions"]} == {*corruptions.names(), *corruptions.pairs.names()}
@@ -212,7 +212,7 @@ def test_show_for_machines(robustmm: Cli, world_model: Path) -> None:
     assert (recipe["sort"], recipe["content"]["modality"]["image"]["kind"]) == ("recipe", "image")
     suite = read_json(robustmm("show", "missing", "--json"), "show")
     assert suite["conditions"]["image"] == len(
-        load(shelf.find("attacks", "missing")).conditions([details.EXAMPLES["image"]])
+        load_suite(shelf.find_file("attacks", "missing")).conditions([details.EXAMPLES["image"]])
     )
     assert suite["cost"] is None
     priced = read_json(robustmm("show", "missing", "--model", world_model, "--json"), "show")
@@ -257,7 +257,7 @@ def test_without_torch_what_needs_it_says_so(robustmm: Cli, monkeypatch: pytest.
 def test_copy_is_the_file_itself(robustmm: Cli, tmp_path: Path) -> None:
     result = robustmm("copy", "digits", "my.toml", cwd=tmp_path)
     assert (result.code, result.out) == (0, "my.toml\n")
-    assert (tmp_path / "my.toml").read_text() == shelf.text(shelf.find("models", "digits"))
+    assert (tmp_path / "my.toml").read_text() == shelf.read_text(shelf.find_file("models", "digits"))
     result = robustmm("copy", "my.toml", "again.toml", cwd=tmp_path)
     assert (tmp_path / "again.toml").read_text() == (tmp_path / "my.toml").read_text()
 

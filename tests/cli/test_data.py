@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from robustmm.config.recipe import load
+from robustmm.config.recipe import load_recipe
 from robustmm.data import digits
 from robustmm.data.check import ManifestFacts
-from robustmm.data.manifest import read
+from robustmm.data.manifest import read_manifest
 
 Cli = Callable[..., Any]
 
@@ -124,16 +124,16 @@ def test_recipe_drafts_what_loads(robustmm: Cli, demo: Path, tmp_path: Path) -> 
     assert content["modality"]["image"] == {"kind": "image", "size": [16, 16, 1]}
     assert content["modality"]["audio"]["rate"] == 8000
     (tmp_path / "my.toml").write_text(result.out)
-    recipe = load(tmp_path / "my.toml")
+    recipe = load_recipe(tmp_path / "my.toml")
     assert [m.name for m in recipe.modalities] == ["image", "audio"]
-    assert len(read(Path(recipe.data.manifest))) == 200
+    assert len(read_manifest(Path(recipe.data.manifest))) == 200
     assert robustmm("data", "check", demo, "--recipe", tmp_path / "my.toml").code == 0
 
 
 def test_the_embedded_data_set_goes_by_its_name(
     robustmm: Cli, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digits, "manifest", lambda: demo / "manifest.csv")
+    monkeypatch.setattr(digits, "unpack_to_cache", lambda: demo / "manifest.csv")
     assert robustmm("data", "recipe", "digits", cwd=tmp_path).out == robustmm("data", "recipe", demo).out
     assert json.loads(robustmm("data", "check", "digits", "--json", cwd=tmp_path).out)["samples"] == 200
 
@@ -159,7 +159,7 @@ def test_demo_writes_real_files(robustmm: Cli, tmp_path: Path) -> None:
     assert result.code == 0
     assert result.out.strip().endswith("new/digits/manifest.csv")
     assert "look at it with: robustmm data check new/digits" in result.err
-    assert len(read(tmp_path / "new" / "digits")) == 1400
+    assert len(read_manifest(tmp_path / "new" / "digits")) == 1400
     assert robustmm("data", "demo", "new/digits", cwd=tmp_path).code == 0, "the same again is no harm"
 
 

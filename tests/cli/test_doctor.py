@@ -26,7 +26,7 @@ def test_doctor_tells_versions_and_folders(robustmm: Cli) -> None:
         assert word in result.out
     found = machine.installed()
     assert found["corruptions"] == str(len(names()))
-    assert found["recipes"] == f"{len(shelf.names('models'))} in {shelf.folder('models')}"
+    assert found["recipes"] == f"{len(shelf.list_names('models'))} in {shelf.folder('models')}"
 
 
 def test_a_complete_machine_lacks_nothing(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

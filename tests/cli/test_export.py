@@ -32,7 +32,7 @@ def here(tmp_path: Path, world: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
         del graph.metadata_props[:]
         return graph
 
-    monkeypatch.setattr(export, "traced", traced)
+    monkeypatch.setattr(export, "trace_graph", traced)
     return tmp_path
 
 
@@ -132,7 +132,7 @@ def test_misused(robustmm: Cli, here: Path, words: list[str], code: int, sentenc
 
 
 def test_a_run_that_has_not_finished(robustmm: Cli, here: Path, run: Run) -> None:
-    run.note(finished=False)
+    run.update_facts(finished=False)
     assert "there should be a finished run in runs/, found none" in robustmm("export", cwd=here).err
     result = robustmm("export", "runs/world-001", cwd=here)
     assert result.code == 2
@@ -144,7 +144,7 @@ def test_a_run_that_has_not_finished(robustmm: Cli, here: Path, run: Run) -> Non
 def test_the_newest_finished_run_is_taken(robustmm: Cli, here: Path, run: Run) -> None:
     for number, finished in ((2, True), (3, False)):
         other = Run(Path(shutil.copytree(run.folder, run.folder.with_name(f"world-00{number}"))))
-        other.note(started=run.facts()["started"] + number, finished=finished)
+        other.update_facts(started=run.read_facts()["started"] + number, finished=finished)
     assert robustmm("export", cwd=here).err == "exporting runs/world-002 (the newest finished run)\n"
 
 
@@ -157,8 +157,8 @@ def test_a_run_that_is_damaged(robustmm: Cli, here: Path, run: Run) -> None:
     run.weights.unlink()
     assert robustmm("export", cwd=here).code == 3
     run.weights.write_bytes(whole)
-    facts = run.facts()
-    run.note(recipe={**facts["recipe"], "model": {**facts["recipe"]["model"], "width": 4}})
+    facts = run.read_facts()
+    run.update_facts(recipe={**facts["recipe"], "model": {**facts["recipe"]["model"], "width": 4}})
     result = robustmm("export", cwd=here)
     assert result.code == 3
     assert "the weights do not fit the model its recipe describes" in result.err
@@ -169,7 +169,7 @@ def test_a_run_that_is_damaged(robustmm: Cli, here: Path, run: Run) -> None:
 
 
 def test_data_that_vanished(robustmm: Cli, here: Path, run: Run) -> None:
-    run.note(manifest=str(here / "[/red] gone.csv"))
+    run.update_facts(manifest=str(here / "[/red] gone.csv"))
     result = robustmm("export", cwd=here)
     assert (result.code, result.out) == (3, "")
     assert f"the manifest {here}/[/red] gone.csv does not exist" in result.err
@@ -195,14 +195,14 @@ def test_being_stopped_leaves_nothing(robustmm: Cli, here: Path, run: Run, monke
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export, "proof", stopped)
+    monkeypatch.setattr(export, "prove_parity", stopped)
     assert robustmm("export", cwd=here).code == 5
     assert set(run.folder.iterdir()) == before
 
 
 def test_the_file_does_not_tell_where_its_data_lay(robustmm: Cli, here: Path, run: Run) -> None:
-    manifest = run.facts()["manifest"]
-    assert run.facts()["recipe"]["data"]["manifest"] == manifest
+    manifest = run.read_facts()["manifest"]
+    assert run.read_facts()["recipe"]["data"]["manifest"] == manifest
     assert robustmm("export", cwd=here).code == 0
     facts = Session(run.model).facts
     assert facts["recipe"]["data"]["manifest"] == "manifest.csv"

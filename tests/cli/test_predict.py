@@ -13,8 +13,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from robustmm.cli.predict import pairs
-from robustmm.data.manifest import read
+from robustmm.cli.predict import parse_inputs
+from robustmm.data.manifest import read_manifest
 from robustmm.errors import UsageError
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
@@ -53,7 +53,7 @@ def test_one_answer(robustmm: Cli, here: Path, world: Run, world_manifest: Path)
     assert found["classes"][0]["label"] == found["label"] == label
     gain = np.log(p.max()) - np.log(session.prior[p.argmax()])
     assert sum(m["log_probability"] for m in found["modalities"]) == pytest.approx(gain, abs=1e-4)
-    assert read(world_manifest).ids[15] == "s015"
+    assert read_manifest(world_manifest).ids[15] == "s015"
 
 
 @pytest.mark.parametrize(("given", "missing"), [("vector", "series"), ("series", "vector")])
@@ -132,8 +132,8 @@ def test_an_output_that_cannot_be_written(here: Path) -> None:
 
 
 def test_words_become_cells() -> None:
-    assert pairs(["--text", "-oh", "--image=a=b.png"]) == {"text": "-oh", "image": "a=b.png"}
-    assert pairs(["--text=--quite a text"]) == {"text": "--quite a text"}
+    assert parse_inputs(["--text", "-oh", "--image=a=b.png"]) == {"text": "-oh", "image": "a=b.png"}
+    assert parse_inputs(["--text=--quite a text"]) == {"text": "--quite a text"}
     for wrong in (["--"], ["-x", "y"], ["a.png"]):
         with pytest.raises(UsageError, match="inputs should be given as --MODALITY FILE"):
-            pairs(wrong)
+            parse_inputs(wrong)

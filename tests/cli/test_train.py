@@ -18,7 +18,7 @@ import jsonschema
 import pytest
 import worlds
 
-from robustmm.cli import options
+from robustmm.api import training
 from robustmm.config.toml import to_toml
 from robustmm.report.live import Live
 from robustmm.runs import Run
@@ -114,7 +114,7 @@ def test_options_lie_over_the_recipe(robustmm: Cli, tmp_path: Path, world_manife
     assert "with mce on" in result.err
     run = Run(tmp_path / "elsewhere" / "tiny-001")
     assert result.out.endswith(f"next: robustmm export {run.folder}\n")
-    found = run.facts()["recipe"]
+    found = run.read_facts()["recipe"]
     assert found["method"]["name"] == "mce"
     assert found["method"]["mce"]["hidden"] == 8
     assert found["data"] == {"manifest": str(world_manifest), "source": "", "missing": {"series": 0.5}}
@@ -127,7 +127,7 @@ def test_options_lie_over_the_recipe(robustmm: Cli, tmp_path: Path, world_manife
 
 def test_a_bare_rate_is_for_every_modality(robustmm: Cli, here: Path) -> None:
     assert robustmm("train", "tiny.toml", "--epochs", "1", "--missing", "0.25", cwd=here).code == 0
-    found = Run(here / "runs/tiny-001").facts()["recipe"]["data"]["missing"]
+    found = Run(here / "runs/tiny-001").read_facts()["recipe"]["data"]["missing"]
     assert found == {"vector": 0.25, "series": 0.25}
 
 
@@ -151,7 +151,7 @@ def test_stopped_and_continued_as_told(robustmm: Cli, tmp_path: Path, world_mani
     with stopped("training", 1):
         result = robustmm("train", tmp_path / "tiny.toml", "--runs", run.folder.parent)
     assert (result.code, result.out) == (5, "")
-    assert not run.finished
+    assert not run.is_finished
     assert len(run.log_file.read_text().splitlines()) == 2, "a heading and one whole epoch"
     sentence, _, command = result.err.splitlines()[-1].partition("continue with: ")
     assert sentence == "error: stopped; every whole epoch is kept, "
@@ -173,7 +173,7 @@ def test_resume_takes_the_newest_unfinished_run_and_can_be_stopped_again(robustm
     result = robustmm("train", "--resume", cwd=here)
     assert result.code == 0
     assert result.err.startswith("resuming runs/tiny-002\n")
-    assert [Run(here / f"runs/tiny-00{i}").finished for i in (1, 2, 3)] == [False, True, True]
+    assert [Run(here / f"runs/tiny-00{i}").is_finished for i in (1, 2, 3)] == [False, True, True]
 
 
 def test_stopped_before_there_is_a_run(robustmm: Cli, here: Path) -> None:
@@ -199,11 +199,11 @@ def test_a_real_interrupt(robustmm: Cli, here: Path) -> None:
     assert out == ""
     assert "Traceback" not in err
     assert err.splitlines()[-1].endswith("continue with: robustmm train --resume runs/tiny-001")
-    settings = run.facts()["recipe"]
+    settings = run.read_facts()["recipe"]
     epoch = int(run.log_file.read_text().splitlines()[-1].split(",")[0])
-    run.note(recipe={**settings, "train": {**settings["train"], "epochs": epoch + 1}})
+    run.update_facts(recipe={**settings, "train": {**settings["train"], "epochs": epoch + 1}})
     assert robustmm("train", "--resume", "runs/tiny-001", cwd=here).code == 0
-    assert run.facts()["progress"]["epoch"] == epoch + 1
+    assert run.read_facts()["progress"]["epoch"] == epoch + 1
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_a_folder_that_cannot_be_written_to(robustmm: Cli, here: Path, monkeypat
 
 @pytest.mark.parametrize("command", ["train", "export"])
 def test_without_torch_it_says_so(robustmm: Cli, here: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    monkeypatch.setattr(options, "find_spec", lambda name: None)
+    monkeypatch.setattr(training, "find_spec", lambda name: None)
     result = robustmm(command, cwd=here)
     assert result.code == 2
     assert "this command needs torch, found none; get it with: pip install 'robustmm[train]'" in result.err

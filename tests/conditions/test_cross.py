@@ -8,7 +8,7 @@ from worlds import SIX, MeanSession, everything
 
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.cross import CrossTable
-from robustmm.conditions.suite import load
+from robustmm.conditions.suite import load_suite
 from robustmm.config import shelf
 from robustmm.errors import UsageError
 from robustmm.evaluation.evaluate import evaluate
@@ -71,7 +71,7 @@ def test_the_crossing_pays_for_each_way_once(tmp_path: Path) -> None:
             return super().embed(name, x)
 
     session: Any = Counting(THREE)
-    conditions = load(shelf.find("attacks", "factorial")).conditions(session.modalities)
+    conditions = load_suite(shelf.find_file("attacks", "factorial")).conditions(session.modalities)
     assert len(conditions) == 6**3 - 2
     data = everything(tmp_path)
     found, _ = evaluate(session, data, [Condition("clean"), *conditions])
@@ -89,7 +89,7 @@ def test_errors_name_their_line(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text('[[cross]]\nof = "all"\nnoise = ["gausian"]\n\n[[search]]\nattack = "mix"\nnoise = ["rian"]\n')
     with pytest.raises(UsageError) as error:
-        load(path)
+        load_suite(path)
     first, second = str(error.value).splitlines()
     assert first.startswith(f'{path}:3: "gausian" is not a corruption, did you mean "gaussian"?')
     assert second.startswith(f'{path}:7: "rian" is not a corruption, did you mean "rain"?')

@@ -19,7 +19,7 @@ def plan_of(session: Session, rows: Manifest, condition: Condition) -> Plan:
 
 
 def test_present_keeps_those_and_no_other(session: Session, rows: Manifest) -> None:
-    kept = plan_of(session, rows, Condition("c", present=("series",))).kept
+    kept = plan_of(session, rows, Condition("c", present=("series",))).present
     assert kept[:, 1].all()
     assert not kept[:, 0].any()
     with pytest.raises(UsageError, match='no modality "seris", did you mean "series"'):
@@ -27,10 +27,10 @@ def test_present_keeps_those_and_no_other(session: Session, rows: Manifest) -> N
 
 
 def test_a_stored_table_is_what_was_written(session: Session, rows: Manifest, tmp_path: Path) -> None:
-    present = missing.table(rows.ids, ["series"], {"series": 0.4}, 7)
+    present = missing.draw_presence_table(rows.ids, ["series"], {"series": 0.4}, 7)
     path = tmp_path / "mask.csv"
-    path.write_text(missing.written(rows.ids, ["series"], present))
-    kept = plan_of(session, rows, Condition("c", table=str(path))).kept
+    path.write_text(missing.format_presence_table(rows.ids, ["series"], present))
+    kept = plan_of(session, rows, Condition("c", table=str(path))).present
     assert kept[:, 0].all()
     assert np.array_equal(kept[:, 1], present[:, 0])
     (records,), _ = evaluate(session, rows, [Condition("c", table=str(path))])
@@ -56,15 +56,15 @@ def test_a_stored_table_that_cannot_be_used(
     with pytest.raises(DataError, match=sentence):
         plan_of(session, rows, Condition("c", table=str(path)))
     with pytest.raises(DataError, match=r"none\.csv cannot be read"):
-        missing.stored(tmp_path / "none.csv", rows.ids, session.names)
+        missing.read_presence_table(tmp_path / "none.csv", rows.ids, session.names)
 
 
 def test_bursts_are_neighbours_and_the_count_is_exact() -> None:
     ids = [f"r{i}" for i in range(100)]
-    lost = ~missing.table(ids, ["a"], {"a": 0.3}, 0, burst=10)[:, 0]
+    lost = ~missing.draw_presence_table(ids, ["a"], {"a": 0.3}, 0, burst=10)[:, 0]
     assert lost.sum() == 30
     assert np.flatnonzero(np.diff(np.concatenate([[0], lost, [0]]))).size <= 6, "at most three runs"
-    more = ~missing.table(ids, ["a"], {"a": 0.5}, 0, burst=10)[:, 0]
+    more = ~missing.draw_presence_table(ids, ["a"], {"a": 0.5}, 0, burst=10)[:, 0]
     assert (more | ~lost).all()
 
 
@@ -78,9 +78,9 @@ def test_masked_tells_the_model_and_the_others_do_not(session: Session, rows: Ma
     for fill in ("masked", "zero", "stale"):
         condition = Condition("c", missing={"series": 0.5}, fill=fill)  # type: ignore[arg-type]
         plan = plan_of(session, rows, condition)
-        told = plan.told(here, slice(0, len(rows)))
-        assert np.array_equal(told, plan.kept if fill == "masked" else here)
-        assert plan.touched == ([] if fill == "masked" else ["series"])
+        told = plan.presence_mask(here, slice(0, len(rows)))
+        assert np.array_equal(told, plan.present if fill == "masked" else here)
+        assert plan.changed_modalities == ([] if fill == "masked" else ["series"])
 
 
 def test_zeros_stand_in_or_the_last_sample_that_was_there(session: Session, rows: Manifest) -> None:
@@ -90,9 +90,9 @@ def test_zeros_stand_in_or_the_last_sample_that_was_there(session: Session, rows
     last: np.ndarray = np.zeros(m.shape, np.float32)
     lost = 0
     for row, sample in enumerate(rows.ids):
-        zeroed = np.asarray(zero.struck(m)(row, sample, own[row]))
-        held = np.asarray(stale.struck(m)(row, sample, own[row]))
-        if zero.kept[row, 1]:
+        zeroed = np.asarray(zero.build_corrupter(m)(row, sample, own[row]))
+        held = np.asarray(stale.build_corrupter(m)(row, sample, own[row]))
+        if zero.present[row, 1]:
             assert np.array_equal(zeroed, own[row])
             assert np.array_equal(held, own[row])
             last = own[row]
@@ -107,7 +107,7 @@ def test_a_noise_met_by_half_of_the_samples_leaves_the_other_half_as_it_was(sess
     half = Condition("c", (Noise("gaussian", 1.0, ("series",), probability=0.5),))
     (records,), _ = evaluate(session, rows, [half])
     own, m = signals(session, rows, "series"), session.modality("series")
-    apply = plan_of(session, rows, half).struck(m)
+    apply = plan_of(session, rows, half).build_corrupter(m)
     same = sum(
         np.array_equal(np.asarray(apply(i, s, x)), x) for i, (s, x) in enumerate(zip(rows.ids, own, strict=True))
     )

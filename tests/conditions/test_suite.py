@@ -8,7 +8,7 @@ import pytest
 from worlds import SIX, MeanSession, everything
 
 from robustmm.conditions.condition import Condition, Noise
-from robustmm.conditions.suite import is_suite, load
+from robustmm.conditions.suite import is_suite, load_suite
 from robustmm.config import shelf
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
@@ -21,7 +21,7 @@ THREE = [*TWO, Text(name="text")]
 
 def made(folder: Path, toml: str, modalities: list[Modality]) -> list[Condition]:
     (folder / "s.toml").write_text(toml)
-    return load(folder / "s.toml").conditions(modalities)
+    return load_suite(folder / "s.toml").conditions(modalities)
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,13 @@ def six(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return everything(tmp_path_factory.mktemp("six"))
 
 
-@pytest.mark.parametrize("name", sorted({*shelf.names("attacks")} - {"factorial", "search"}))  # see test_suite_cross
+@pytest.mark.parametrize(
+    "name", sorted({*shelf.list_names("attacks")} - {"factorial", "search"})
+)  # see test_suite_cross
 def test_every_shipped_suite_runs_on_every_kind(name: str, six: Manifest) -> None:
     """Each condition changes what it says it touches, or what is present; none changes the clean records."""
     session: Any = MeanSession()
-    conditions = load(shelf.find("attacks", name)).conditions(session.modalities)
+    conditions = load_suite(shelf.find_file("attacks", name)).conditions(session.modalities)
     (clean, *records), _ = evaluate(session, six, [Condition("clean"), *conditions])
     assert len(records) == len(conditions) > 0
     for condition, found in zip(conditions, records, strict=True):
@@ -44,21 +46,21 @@ def test_every_shipped_suite_runs_on_every_kind(name: str, six: Manifest) -> Non
         assert bool(lost) == (not np.array_equal(found.present, clean.present)) or condition.missing
 
 
-@pytest.mark.parametrize("name", shelf.names("attacks"))
+@pytest.mark.parametrize("name", shelf.list_names("attacks"))
 def test_a_shipped_suite_names_its_source(name: str) -> None:
-    first = shelf.text(shelf.find("attacks", name)).splitlines()[0]
+    first = shelf.read_text(shelf.find_file("attacks", name)).splitlines()[0]
     assert re.match(r"# \S.{40,}", first)
 
 
 def test_the_named_suites_are_there() -> None:
-    assert set(shelf.names("attacks")) >= {
+    assert set(shelf.list_names("attacks")) >= {
         *("quick", "common", "imagenet-c", "speech", "text", "sensors", "missing", "imbalanced-missing"),
         *("qmf", "qmf-exact", "rgbd-missing", "deployment"),
     }
 
 
 def test_imagenet_c_is_fifteen_at_five_levels_on_images_only() -> None:
-    found = load(shelf.find("attacks", "imagenet-c")).conditions(SIX)
+    found = load_suite(shelf.find_file("attacks", "imagenet-c")).conditions(SIX)
     assert len(found) == 75
     assert {c.noises[0].on for c in found} == {("image",)}
     assert len({c.noises[0].name for c in found}) == 15
@@ -66,43 +68,45 @@ def test_imagenet_c_is_fifteen_at_five_levels_on_images_only() -> None:
 
 
 def test_qmf_strikes_each_modality_with_a_half_and_its_epsilons_are_the_papers() -> None:
-    found = {c.name: c for c in load(shelf.find("attacks", "qmf")).conditions([TWO[1], THREE[2]])}
+    found = {c.name: c for c in load_suite(shelf.find_file("attacks", "qmf")).conditions([TWO[1], THREE[2]])}
     modalities = [TWO[1], THREE[2]]
     for epsilon in (5, 10):
-        image, text = found[f"gaussian, epsilon {epsilon}"].steps(modalities)
+        image, text = found[f"gaussian, epsilon {epsilon}"].resolve_steps(modalities)
         assert image.strength("image")[0] == 10 * epsilon
         assert text.strength("text")[0] == epsilon / 10
         assert (image.probability, text.probability) == (0.5, 0.5)
-        salt = found[f"salt and pepper, epsilon {epsilon}"].steps(modalities)[0]
+        salt = found[f"salt and pepper, epsilon {epsilon}"].resolve_steps(modalities)[0]
         assert salt.strength("image")[0] == pytest.approx(0.1)
         assert salt.probability == 0.5 * epsilon / 10
-        assert found[f"gaussian on NYUD2, epsilon {epsilon}"].steps(modalities)[0].strength("image")[0] == epsilon
-    exact = {c.name: c for c in load(shelf.find("attacks", "qmf-exact")).conditions(modalities)}
+        assert (
+            found[f"gaussian on NYUD2, epsilon {epsilon}"].resolve_steps(modalities)[0].strength("image")[0] == epsilon
+        )
+    exact = {c.name: c for c in load_suite(shelf.find_file("attacks", "qmf-exact")).conditions(modalities)}
     for epsilon in (5, 10):
-        salt = exact[f"salt and pepper, epsilon {epsilon}"].steps(modalities)[0]
+        salt = exact[f"salt and pepper, epsilon {epsilon}"].resolve_steps(modalities)[0]
         assert salt.probability == pytest.approx(0.5 * epsilon / 100)
         assert exact[f"gaussian, epsilon {epsilon}"].noises[0].name == "qmf-gaussian-exact"
 
 
 def test_the_missing_suites_hold_what_the_papers_report() -> None:
     three = SIX[:3]
-    seven = load(shelf.find("attacks", "rgbd-missing")).conditions(three)
+    seven = load_suite(shelf.find_file("attacks", "rgbd-missing")).conditions(three)
     assert len({c.present for c in seven}) == 7
-    imbalanced = load(shelf.find("attacks", "imbalanced-missing")).conditions(three)
+    imbalanced = load_suite(shelf.find_file("attacks", "imbalanced-missing")).conditions(three)
     rates = [tuple(c.missing.values()) for c in imbalanced if c.missing]
     assert sorted(rates) == sorted(permutations((0.2, 0.5, 0.8)))
-    rising = [c for c in load(shelf.find("attacks", "missing")).conditions(three) if c.missing]
+    rising = [c for c in load_suite(shelf.find_file("attacks", "missing")).conditions(three) if c.missing]
     assert [set(c.missing.values()) for c in rising] == [{round(0.1 * i, 1)} for i in range(10)]
 
 
 def test_missing_star_means_every_modality_not_named(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text('[[condition]]\nname = "x"\nmissing = { "*" = 0.3, audio = 0.1 }\n')
-    (condition,) = load(path).conditions(TWO)
+    (condition,) = load_suite(path).conditions(TWO)
     assert condition.missing == {"audio": 0.1, "image": 0.3}
     (condition,) = made(tmp_path, '[[condition]]\nname = "x"\nmissing = { audio = 0.1, adio = 0.2 }\n', TWO)
     with pytest.raises(UsageError, match='no modality "adio", did you mean "audio"'):
-        condition.steps(TWO)
+        condition.resolve_steps(TWO)
 
 
 def test_a_condition_carries_all_it_says(tmp_path: Path) -> None:
@@ -151,7 +155,7 @@ missing = { "*" = 0.5 }
     needed = made(tmp_path, toml.replace("1, optional = true }]", "1 }]"), TWO[:1])
     assert [c.name for c in needed] == ["mixed", "pictures", "missing"]
     with pytest.raises(UsageError, match='"salt-pepper" serves features, image, series, video; the model has audio'):
-        needed[1].steps(TWO[:1])
+        needed[1].resolve_steps(TWO[:1])
 
 
 def test_conditions_come_before_grids_and_patterns_and_the_first_of_a_name_counts(tmp_path: Path) -> None:
@@ -190,7 +194,7 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
         "[[condition]]\nmissing = {a = 7}\n"
     )
     with pytest.raises(UsageError) as caught:
-        load(path)
+        load_suite(path)
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
     assert [line.split(": ")[0] for line in lines] == [f"{path}:{n}" for n in (3, 4, 5, 6)]
@@ -200,7 +204,7 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
         '[[condition]]\nname = "x"\nnoise = [{ name = "gausian", level = 0.2 }]\n[[condition]]\nname = "x"\n'
     )
     with pytest.raises(UsageError, match=r'two conditions are called "x"\n.*did you mean "gaussian"'):
-        load(path)
+        load_suite(path)
 
 
 def test_errors_are_in_the_files_order(tmp_path: Path) -> None:
@@ -214,7 +218,7 @@ def test_a_suite_without_conditions_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text("")
     with pytest.raises(UsageError, match=r"one of \[\[condition\]\], \[\[grid\]\].* should be given, found none"):
-        load(path)
+        load_suite(path)
 
 
 def test_a_grid_is_every_noise_at_every_level_on_each_modality_it_serves(tmp_path: Path) -> None:
@@ -338,7 +342,7 @@ def test_grids_that_differ_in_options_or_probability_keep_their_conditions(tmp_p
     path = tmp_path / "s.toml"
     grid = '[[grid]]\nnoise = ["stale"]\nlevel = [1.0]\n'
     path.write_text(f"{grid}{grid}options = {{ age = 9 }}\n{grid}probability = 0.5\n")
-    found = load(path).conditions(SIX)
+    found = load_suite(path).conditions(SIX)
     assert [c.name for c in found] == ["stale 1", "stale 1, age 9", "stale 1, met by 0.5"]
 
 
@@ -353,5 +357,5 @@ def test_a_condition_never_strikes_what_it_was_not_meant_for(tmp_path: Path, noi
     path = tmp_path / "s.toml"
     path.write_text(f'[[condition]]\nname = "c"\nnoise = [{{ name = "gaussian", level = 1.0, {noise} }}]\n')
     with pytest.raises(UsageError) as error:
-        load(path).conditions(SIX[5:])
+        load_suite(path).conditions(SIX[5:])
     assert sentence in str(error.value)

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from robustmm.config.options import Positive, Positives, Rate, constructed
+from robustmm.config.options import Positive, Positives, Rate, instantiate
 from robustmm.errors import UsageError
 
 
@@ -24,11 +24,11 @@ class Open:
 
 
 def test_options_reach_the_constructor_and_defaults_stay_there() -> None:
-    assert constructed("thing", "x", Thing, 7, size=3).all == (7, 3, (1, 2), 0.5)
-    assert constructed("thing", "x", Thing, 7, size=3, sides=[4], rate=0).all == (7, 3, (4,), 0)
-    assert constructed("thing", "x", Plain, 7, mode="slow", anything="goes").all == (7, "slow", "goes")
-    assert constructed("thing", "x", Open, any=1).all == {"any": 1}
-    assert constructed("thing", "x", lambda given, size=2: given * size, 4, size=3) == 12
+    assert instantiate("thing", "x", Thing, 7, size=3).all == (7, 3, (1, 2), 0.5)
+    assert instantiate("thing", "x", Thing, 7, size=3, sides=[4], rate=0).all == (7, 3, (4,), 0)
+    assert instantiate("thing", "x", Plain, 7, mode="slow", anything="goes").all == (7, "slow", "goes")
+    assert instantiate("thing", "x", Open, any=1).all == {"any": 1}
+    assert instantiate("thing", "x", lambda given, size=2: given * size, 4, size=3) == 12
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_options_reach_the_constructor_and_defaults_stay_there() -> None:
 )
 def test_wrong_options_are_named(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError) as error:
-        constructed("thing", "x", Thing, 7, **options)
+        instantiate("thing", "x", Thing, 7, **options)
     assert sentence in str(error.value)
 
 
@@ -61,4 +61,4 @@ def test_an_error_of_the_constructor_is_its_own() -> None:
         raise KeyError(given)
 
     with pytest.raises(KeyError):
-        constructed("thing", "x", broken, 7)
+        instantiate("thing", "x", broken, 7)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robustmm.config import shelf
-from robustmm.config.recipe import Recipe, build, load, named
-from robustmm.config.toml import parsed, to_toml
+from robustmm.config.recipe import Recipe, build_recipe, load_recipe, split_name_options
+from robustmm.config.toml import read_toml, to_toml
 from robustmm.errors import UsageError
 from robustmm.modalities import Audio, Image
 
@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {"data": {"manifest": "m.csv"}, "modality": {"image": IM
 
 def sentences(content: dict[str, Any]) -> list[str]:
     with pytest.raises(UsageError) as error:
-        build(content, "my.toml", "my")
+        build_recipe(content, "my.toml", "my")
     found = str(error.value).split("\n")
     assert all(sentence.startswith("my.toml: ") for sentence in found)
     return [sentence.removeprefix("my.toml: ") for sentence in found]
@@ -32,11 +32,11 @@ def sentences(content: dict[str, Any]) -> list[str]:
 
 def laid(*given: str, content: str = to_toml(SMALL), folder: Path) -> Recipe:
     (folder / "my.toml").write_text(content, encoding="utf-8")
-    return load(folder / "my.toml", given)
+    return load_recipe(folder / "my.toml", given)
 
 
 def test_a_recipe_says_what_it_leaves_out() -> None:
-    recipe = build(SMALL, "my.toml", "my")
+    recipe = build_recipe(SMALL, "my.toml", "my")
     assert recipe.name == "my"
     assert recipe.modalities == [
         Image(name="image", size=(8, 8, 1)),
@@ -53,11 +53,11 @@ def test_encoders_and_method_options_come_by_name() -> None:
         "modality": {"a": {**IMAGE, "encoder": "conv"}, "b": {**IMAGE, "encoder": {"name": "conv", "depth": 2}}},
         "method": {"cal": {"weight": 2}},
     }
-    recipe = build(content, "my.toml", "my")
+    recipe = build_recipe(content, "my.toml", "my")
     assert [recipe.encoder(m) for m in "ab"] == [("conv", {}), ("conv", {"depth": 2})]
     assert recipe.method_name == "cal+mce", "options alone keep the default method"
     assert recipe.method_options == {"cal": {"weight": 2}}
-    assert named(None) == (None, {})
+    assert split_name_options(None) == (None, {})
 
 
 def test_every_error_is_told_at_once() -> None:
@@ -161,7 +161,7 @@ KEYS = st.sampled_from(["name", "data", "modality", "model", "method", "train", 
 def test_wrong_types_anywhere_are_sentences(change: dict[str, Any], modality: str, table: Any) -> None:
     content = {**SMALL, "modality": {**SMALL["modality"], modality: table}, **change}
     try:
-        recipe = build(content, "my.toml", "my")
+        recipe = build_recipe(content, "my.toml", "my")
     except UsageError:
         return
     assert [m.name for m in recipe.modalities] == list(recipe.modality)
@@ -184,26 +184,26 @@ def test_wrong_types_anywhere_are_sentences(change: dict[str, Any], modality: st
 def test_files_that_are_no_toml(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / "my.toml").write_bytes(content)
     with pytest.raises(UsageError, match=sentence):
-        parsed(tmp_path / "my.toml")
+        read_toml(tmp_path / "my.toml")
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path, Path("a\0b.toml"), Path("n" * 5000)):
         with pytest.raises(UsageError, match="cannot be read"):
-            parsed(path)
+            read_toml(path)
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     assert laid(content="\ufeff" + to_toml(SMALL), folder=tmp_path).name == "my"
 
 
-@pytest.mark.parametrize("name", shelf.names("models"))
+@pytest.mark.parametrize("name", shelf.list_names("models"))
 def test_every_shipped_recipe_loads_and_reads_back(name: str) -> None:
-    recipe = load(shelf.find("models", name))
+    recipe = load_recipe(shelf.find_file("models", name))
     assert recipe.name == name
     assert recipe.modalities
-    assert shelf.text(shelf.find("models", name)).startswith("# "), "its first line says what it is"
-    assert build(tomllib.loads(to_toml(recipe.model_dump())), "again", "again") == recipe
+    assert shelf.read_text(shelf.find_file("models", name)).startswith("# "), "its first line says what it is"
+    assert build_recipe(tomllib.loads(to_toml(recipe.model_dump())), "again", "again") == recipe
 
 
 # Settings
@@ -223,7 +223,7 @@ def test_settings_lie_over_the_file(tmp_path: Path) -> None:
     assert recipe.encoder("audio") == ("spectrogram", {})
     assert recipe.data.missing == {"audio": 0.5}
     assert (recipe.method_name, recipe.method_options) == ("cal", {"cal": {"warmup": 0}})
-    assert named(recipe.model.fusion) == (None, {"heads": 2})
+    assert split_name_options(recipe.model.fusion) == (None, {"heads": 2})
     assert recipe.name == "other"
     assert recipe.data.manifest == "a=b.csv"
 
@@ -259,10 +259,10 @@ def test_wrong_settings_are_sentences(tmp_path: Path, setting: str, sentence: st
 @given(st.text(max_size=30))
 @settings(max_examples=100, deadline=None)
 def test_any_setting_is_a_recipe_or_a_sentence(setting: str) -> None:
-    folder = Path(shelf.find("models", "digits"))
+    folder = Path(shelf.find_file("models", "digits"))
     for given_ in (setting, f"train.{setting}", f"train.epochs={setting}", f"{setting}=1"):
         with suppress(UsageError):
-            load(folder, [given_])
+            load_recipe(folder, [given_])
 
 
 # Writing
@@ -302,6 +302,6 @@ def test_the_effective_recipe_is_the_recipe(manifest: str, seed: int, rate: floa
         "method": {"name": "cal", "cal": {"x": manifest}},
         "train": {"seed": seed, "modality_dropout": rate},
     }
-    recipe = build(content, "my.toml", "my")
-    assert build(tomllib.loads(to_toml(recipe.model_dump())), "again", "again") == recipe
+    recipe = build_recipe(content, "my.toml", "my")
+    assert build_recipe(tomllib.loads(to_toml(recipe.model_dump())), "again", "again") == recipe
     assert Recipe.model_validate(json.loads(json.dumps(recipe.model_dump()))) == recipe

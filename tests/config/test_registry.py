@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from robustmm.config.options import constructed, effective
+from robustmm.config.options import effective_options, instantiate
 from robustmm.config.registry import Registry
 from robustmm.errors import UsageError
 
@@ -90,13 +90,18 @@ def test_what_cannot_be_imported_says_why(own: Path, name: str, why: str) -> Non
 
 def test_what_can_be_imported_need_not_be_a_class(own: Path) -> None:
     with pytest.raises(UsageError, match='shape "own_shape:number" should be a class or a function, found int'):
-        constructed("shape", "own_shape:number", SHAPES["own_shape:number"])
+        instantiate("shape", "own_shape:number", SHAPES["own_shape:number"])
 
 
 def test_effective_options_are_given_or_default() -> None:
     def thing(given: int, wanted: int, size: int = 1, *, mode: str = "fast", **others: int) -> None: ...
 
-    assert effective(thing, {}) == {"size": 1, "mode": "fast"}
-    assert effective(thing, {"size": 3, "wanted": 2, "more": 4}) == {"size": 3, "mode": "fast", "wanted": 2, "more": 4}
-    assert effective(Round, {"size": 7}) == {"size": 7}
-    assert effective(Cube, {}) == {}
+    assert effective_options(thing, {}) == {"size": 1, "mode": "fast"}
+    assert effective_options(thing, {"size": 3, "wanted": 2, "more": 4}) == {
+        "size": 3,
+        "mode": "fast",
+        "wanted": 2,
+        "more": 4,
+    }
+    assert effective_options(Round, {"size": 7}) == {"size": 7}
+    assert effective_options(Cube, {}) == {}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from signals import natural, voice
 
-from robustmm.corruptions import KINDS, corrupted, corruption_for, generator, kinds, names
+from robustmm.corruptions import KINDS, corrupt, find_corruption, generator, kinds, names
 
 NESTED = {"gaussian", "salt-pepper", "blank"}
 """Corruptions whose every element is damaged no less at a higher level; of the others only the whole is."""
@@ -68,7 +68,7 @@ MOVING = {"delay"}
 """Corruptions that move a signal in time: their damage is how far (a mean square only knows that it moved)."""
 LITERATURE = {"elastic-transform", "glass-blur", "saturate", "snow"}
 """Where ImageNet-C's own tables are not monotone (hendrycks/robustness#10; glass-blur at 32 px)."""
-CORRUPTIONS = [corruption_for(name, kind) for name in names() for kind in kinds(name)]
+CORRUPTIONS = [find_corruption(name, kind) for name in names() for kind in kinds(name)]
 every_corruption = pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda c: f"{c.name}-{c.kind}")
 RNG = np.random.default_rng(0)
 
@@ -130,7 +130,7 @@ def digest(x):
 
 
 def run(corruption, x, level, seed=0, **statistics):
-    return corrupted(x, corruption, level, seed=seed, sample_id="s1", modality="m", **statistics)
+    return corrupt(x, corruption, level, seed=seed, sample_id="s1", modality="m", **statistics)
 
 
 def damage(x, y):
@@ -236,7 +236,7 @@ def test_samples_modalities_and_seeds_have_noise_of_their_own_in_any_order(corru
     keys = [(seed, sample, modality) for seed in (0, 1) for sample in ("a", "b") for modality in ("m", "n")]
 
     def bytes_of(order):
-        return {k: digest(corrupted(x, corruption, 0.9, seed=k[0], sample_id=k[1], modality=k[2])) for k in order}
+        return {k: digest(corrupt(x, corruption, 0.9, seed=k[0], sample_id=k[1], modality=k[2])) for k in order}
 
     assert bytes_of(keys) == bytes_of(keys[::-1])
     found = len(set(bytes_of(keys).values()))
@@ -254,7 +254,7 @@ def test_threads_side_by_side_give_the_bytes_of_one_after_the_other(kind):
     jobs = [(c, f"s{i}") for i in range(3) for c in CORRUPTIONS if c.kind == kind]
 
     def work(job):
-        return digest(corrupted(x, job[0], 0.7, seed=1, sample_id=job[1], modality="m"))
+        return digest(corrupt(x, job[0], 0.7, seed=1, sample_id=job[1], modality="m"))
 
     alone = [work(job) for job in jobs]
     with ThreadPoolExecutor(4) as pool:
@@ -274,14 +274,14 @@ def test_audio_runs_at_every_rate(corruption, rate):
 SCRIPT = """
 import hashlib
 import numpy as np
-from robustmm.corruptions import corrupted, corruption_for, kinds, names
+from robustmm.corruptions import corrupt, find_corruption, kinds, names
 x = dict(image=np.full((9, 9, 3), 90, "u1"), video=np.full((2, 9, 9, 3), 90, "u1"), text="a b c d e f g h",
          audio=np.linspace(-1, 1, 99, dtype="f4"), features=np.arange(9, dtype="f4"),
          series=np.arange(90, dtype="f4").reshape(45, 2))
 h = hashlib.sha256()
 for name in names():
     for kind in kinds(name):
-        y = corrupted(x[kind], corruption_for(name, kind), 0.7, seed=5, sample_id="é", modality="m")
+        y = corrupt(x[kind], find_corruption(name, kind), 0.7, seed=5, sample_id="é", modality="m")
         h.update(y.encode() if kind == "text" else y.tobytes())
 print(h.hexdigest())
 """

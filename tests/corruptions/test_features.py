@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from robustmm.corruptions import corruption_for, generator, kinds
-from robustmm.corruptions.features import spread
+from robustmm.corruptions import find_corruption, generator, kinds
+from robustmm.corruptions.features import draw_deviations
 
 severities = pytest.mark.parametrize("severity", range(1, 6))
 SHAPES = {"features": 30_000, "series": (10_000, 3)}
@@ -17,11 +17,11 @@ def run(name, kind, x, severity, seed=0, **options):
     x = np.asarray(x, np.float32)
     standard = {"mean": np.zeros(x.shape[-1]), "std": np.ones(x.shape[-1])}
     rng = generator(seed, "s", "m", name)
-    return corruption_for(name, kind).having(**options)(x, severity / 5, rng, **standard).astype(float)
+    return find_corruption(name, kind).with_options(**options)(x, severity / 5, rng, **standard).astype(float)
 
 
 def strength(name, severity, kind="features"):
-    return corruption_for(name, kind).table[severity - 1]
+    return find_corruption(name, kind).table[severity - 1]
 
 
 def normals(kind):
@@ -179,7 +179,9 @@ def test_quantisation_leaves_whole_steps_at_most_half_a_step_away(kind, severity
 
 def test_the_range_and_the_step_are_about_the_training_mean():
     def odd(name):
-        return corruption_for(name, "features")(x, 1, np.random.default_rng(0), mean=np.full(3, 100), std=np.full(3, 8))
+        return find_corruption(name, "features")(
+            x, 1, np.random.default_rng(0), mean=np.full(3, 100), std=np.full(3, 8)
+        )
 
     x = np.array([99, 100, 150], np.float32)
     np.testing.assert_allclose(odd("clipping"), [99, 100, 104])
@@ -189,7 +191,7 @@ def test_the_range_and_the_step_are_about_the_training_mean():
 
 def test_spread_reaches_one_and_has_both_signs():
     for size in (1, 2, 50):
-        drawn = [spread(size, np.random.default_rng(seed)) for seed in range(40)]
+        drawn = [draw_deviations(size, np.random.default_rng(seed)) for seed in range(40)]
         assert all(np.abs(numbers).max() == 1 for numbers in drawn)
         assert {float(numbers[0]) > 0 for numbers in drawn} == {False, True}
 
@@ -206,4 +208,4 @@ def test_series_share_the_tables():
         "gain",
     ):
         assert {"series", "features"} <= set(kinds(name))
-        assert corruption_for(name, "series").table == corruption_for(name, "features").table
+        assert find_corruption(name, "series").table == find_corruption(name, "features").table

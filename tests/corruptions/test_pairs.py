@@ -8,8 +8,8 @@ import pytest
 
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.conditions.plan import Plan
-from robustmm.corruptions import corrupted, corruption_for, kinds, pairs
-from robustmm.corruptions.pairs import TOGETHER, Fault, Pool, Sample, pair
+from robustmm.corruptions import corrupt, find_corruption, kinds, pairs
+from robustmm.corruptions.pairs import TOGETHER, Fault, Pool, Sample, find_sample_corruption
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
 from robustmm.modalities import Audio, Image, Modality, Series, Text
@@ -30,7 +30,7 @@ def faults(
     name: str, level: float = 1.0, pool: Pool = POOL, seed: int = 0, **options: object
 ) -> list[dict[str, Fault]]:
     """What the modalities it serves meet, by row."""
-    chosen = pair(name).having(**options)
+    chosen = find_sample_corruption(name).with_options(**options)
     able = tuple(m for m in MODALITIES if m.kind in chosen.kinds)
     return [chosen(Sample(row, able, pool), level, seed) for row in range(len(pool.ids))]
 
@@ -45,10 +45,10 @@ def test_each_is_a_function_of_seed_and_sample_and_nothing_at_level_zero(name: s
     assert any(faults(name, 0.2))
     assert faults(name) == faults(name)
     assert faults(name) != faults(name, seed=1)
-    assert pair(name).doc
-    assert pair(name).unit
-    assert pair(name).source
-    assert pair(name)(Sample(0, (), POOL), 1.0, 0) == {}, "a sample that has nothing"
+    assert find_sample_corruption(name).doc
+    assert find_sample_corruption(name).unit
+    assert find_sample_corruption(name).source
+    assert find_sample_corruption(name)(Sample(0, (), POOL), 1.0, 0) == {}, "a sample that has nothing"
 
 
 @pytest.mark.parametrize("name", pairs.names())
@@ -100,22 +100,24 @@ def test_one_fault_travels() -> None:
     only = faults("travelling", fault="fog")
     assert {name for sample in only for name in sample} == {"image"}
     deaf = Sample(0, MODALITIES[::2], POOL)
-    assert pair("travelling").having(fault="fog")(deaf, 1.0, 0) == {}, "nothing that fog could meet"
+    assert find_sample_corruption("travelling").with_options(fault="fog")(deaf, 1.0, 0) == {}, (
+        "nothing that fog could meet"
+    )
 
 
 def test_desynchronise_delays_one_modality_in_time_by_what_it_says() -> None:
     found = faults("desynchronise", 0.5)
     assert {name for sample in found for name in sample} == {"audio", "series"}
-    assert pair("desynchronise").strength(0.5) == pytest.approx(0.075)
+    assert find_sample_corruption("desynchronise").strength(0.5) == pytest.approx(0.075)
     for level in (0.1, 0.2, 0.4, 0.55, 0.6, 0.8, 1.0):
         (late,) = faults("desynchronise", level)[0].values()
         for kind in ("audio", "series", "video"):
-            said = pair("desynchronise").strength(level)
-            assert corruption_for("delay", kind).strength(late[1]) == pytest.approx(said)  # type: ignore[index]
+            said = find_sample_corruption("desynchronise").strength(level)
+            assert find_corruption("delay", kind).strength(late[1]) == pytest.approx(said)  # type: ignore[index]
     (fault,) = found[0].values()
     assert not isinstance(fault, int)
     x = np.arange(1, 1001, dtype=np.float32) / 1000
-    y = corrupted(x, corruption_for(fault[0], "audio"), fault[1], seed=0, sample_id="s", modality="m")
+    y = corrupt(x, find_corruption(fault[0], "audio"), fault[1], seed=0, sample_id="s", modality="m")
     assert (y[:75] == 0).all()
     assert np.array_equal(y[75:], x[:-75])
 
@@ -148,7 +150,13 @@ def test_who_carries_whose_signal_does_not_depend_on_the_order_of_rows() -> None
 
 @pytest.mark.parametrize("name", ["stale", "travelling", "swap-same-class", "swap-other-class"])
 def test_the_level_is_the_fraction_of_samples_or_the_faults_own(name: str) -> None:
-    assert [pair(name).strength(level) for level in (0.0, 0.1, 0.2, 0.5, 1.0)] == [0.0, 0.1, 0.2, 0.5, 1.0]
+    assert [find_sample_corruption(name).strength(level) for level in (0.0, 0.1, 0.2, 0.5, 1.0)] == [
+        0.0,
+        0.1,
+        0.2,
+        0.5,
+        1.0,
+    ]
 
 
 def test_the_few_of_a_class_find_each_other() -> None:
@@ -181,7 +189,7 @@ def test_a_plan_carries_the_other_rows_signal(session: Session, rows: Manifest) 
     changed = 0
     for m in session.modalities:
         own = [m.read(cell, rows.folder) for cell in rows.column(m.name)]
-        apply = plan.struck(m)
+        apply = plan.build_corrupter(m)
         for row, sample in enumerate(rows.ids):
             y = apply(row, sample, own[row])
             if not np.array_equal(y, own[row]):
@@ -194,12 +202,12 @@ def test_a_plan_carries_the_other_rows_signal(session: Session, rows: Manifest) 
 
 def test_a_probability_is_a_coin_for_each_sample_and_modality() -> None:
     condition = Condition("c", (Noise("gaussian", 1.0, probability=0.3),))
-    (step,) = condition.steps(list(MODALITIES))
-    tossed = np.array([[step.happens(0, sample, m.name) for m in MODALITIES] for sample in IDS])
+    (step,) = condition.resolve_steps(list(MODALITIES))
+    tossed = np.array([[step.is_applied(0, sample, m.name) for m in MODALITIES] for sample in IDS])
     np.testing.assert_allclose(tossed.mean(0), 0.3, atol=0.07)
     assert abs(np.corrcoef(tossed.T.astype(float))[0, 1]) < 0.15
-    (sure,) = replace(condition, noises=(Noise("gaussian", 1.0),)).steps(list(MODALITIES))
-    assert all(sure.happens(0, sample, "audio") for sample in IDS)
+    (sure,) = replace(condition, noises=(Noise("gaussian", 1.0),)).resolve_steps(list(MODALITIES))
+    assert all(sure.is_applied(0, sample, "audio") for sample in IDS)
 
 
 @pytest.mark.parametrize(
@@ -214,20 +222,20 @@ def test_a_probability_is_a_coin_for_each_sample_and_modality() -> None:
 )
 def test_what_cannot_be_is_a_sentence(noise: Noise, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        Condition("c", (noise,)).steps(list(MODALITIES))
+        Condition("c", (noise,)).resolve_steps(list(MODALITIES))
     with pytest.raises(UsageError, match="serves audio, series, video; the model has words"):
-        Condition("c", (Noise("desynchronise", 0.5),)).steps([Text(name="words")])
+        Condition("c", (Noise("desynchronise", 0.5),)).resolve_steps([Text(name="words")])
 
 
 def test_underscores_are_hyphens() -> None:
-    assert pair("swap_same_class") is pair("swap-same-class")
-    assert pairs.is_pair("swap_same_class")
-    assert pairs.serves("swap_same_class") == pair("swap-same-class").kinds
-    assert pairs.serves("gaussian_noise") == kinds("gaussian")
-    assert corruption_for("gaussian_noise", "image") is corruption_for("gaussian", "image")
+    assert find_sample_corruption("swap_same_class") is find_sample_corruption("swap-same-class")
+    assert pairs.is_sample_corruption("swap_same_class")
+    assert pairs.supported_kinds("swap_same_class") == find_sample_corruption("swap-same-class").kinds
+    assert pairs.supported_kinds("gaussian_noise") == kinds("gaussian")
+    assert find_corruption("gaussian_noise", "image") is find_corruption("gaussian", "image")
 
 
 def test_a_users_own_corruption_serves_its_kind() -> None:
-    assert pairs.serves("robustmm.corruptions.delay:video") == ["video"]
+    assert pairs.supported_kinds("robustmm.corruptions.delay:video") == ["video"]
     with pytest.raises(UsageError, match='no_such_module:Blur" cannot be imported'):
-        pairs.serves("no_such_module:Blur")
+        pairs.supported_kinds("no_such_module:Blur")

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from robustmm.corruptions import corruption_for, generator, kinds, names, strength
-from robustmm.corruptions.draws import patches, spans, subset
+from robustmm.corruptions import find_corruption, generator, kinds, names, strength
+from robustmm.corruptions.draws import draw_patches, draw_spans, draw_subset
 
 SEVERITIES = range(1, 6)
 severities = pytest.mark.parametrize("severity", SEVERITIES)
@@ -15,7 +15,7 @@ severities = pytest.mark.parametrize("severity", SEVERITIES)
 
 def run(name, kind, x, severity, seed=0, **statistics):
     rng = generator(seed, "s", "m", name)
-    return corruption_for(name, kind)(x, severity / 5, rng, **statistics)
+    return find_corruption(name, kind)(x, severity / 5, rng, **statistics)
 
 
 def sigma(values):
@@ -30,7 +30,7 @@ def sigma(values):
 @pytest.mark.parametrize("name", names())
 def test_severities_are_the_fifths_of_the_level_exactly(name):
     for kind in kinds(name):
-        entry, seen = corruption_for(name, kind), []
+        entry, seen = find_corruption(name, kind), []
         spy = replace(entry, function=lambda x, value, rng, seen=seen: (seen.append(value), x)[1])
         x = {"text": "a", "image": np.ones((90, 90, 3), np.uint8), "video": np.ones((1, 90, 90, 3), np.uint8)}.get(kind)
         x = np.ones((4, 2) if kind == "series" else 4, np.float32) if x is None else x
@@ -49,24 +49,24 @@ def test_strength_is_linear_between_severities_and_starts_at_zero():
 
 def test_tables_are_those_of_the_literature():
     for kind in ("image", "video"):
-        assert corruption_for("gaussian", kind).table == pytest.approx(
+        assert find_corruption("gaussian", kind).table == pytest.approx(
             [255 * s for s in (0.08, 0.12, 0.18, 0.26, 0.38)]
         )
-        assert corruption_for("salt-pepper", kind).table == (0.03, 0.06, 0.09, 0.17, 0.27)
-        assert corruption_for("blank", kind).table == (0.1, 0.2, 0.3, 0.4, 0.5)
-    assert corruption_for("gaussian", "audio").table == (30, 20, 10, 5, 0)
-    assert corruption_for("gaussian", "audio").zero == 50
-    assert corruption_for("blank", "text").table == (0.05, 0.10, 0.15, 0.20, 0.30)
+        assert find_corruption("salt-pepper", kind).table == (0.03, 0.06, 0.09, 0.17, 0.27)
+        assert find_corruption("blank", kind).table == (0.1, 0.2, 0.3, 0.4, 0.5)
+    assert find_corruption("gaussian", "audio").table == (30, 20, 10, 5, 0)
+    assert find_corruption("gaussian", "audio").zero == 50
+    assert find_corruption("blank", "text").table == (0.05, 0.10, 0.15, 0.20, 0.30)
     for kind in ("series", "features"):
-        assert corruption_for("gaussian", kind).table == (0.25, 0.5, 1, 2, 4)
+        assert find_corruption("gaussian", kind).table == (0.25, 0.5, 1, 2, 4)
     for kind in ("series", "features", "audio"):
-        assert corruption_for("blank", kind).table == (0.1, 0.2, 0.3, 0.4, 0.5)
+        assert find_corruption("blank", kind).table == (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 @pytest.mark.parametrize("name", names())
 def test_every_table_states_its_unit_and_source(name):
     for kind in kinds(name):
-        entry = corruption_for(name, kind)
+        entry = find_corruption(name, kind)
         assert all([entry.unit, entry.source, entry.doc])
 
 
@@ -77,7 +77,7 @@ def test_every_table_states_its_unit_and_source(name):
 def test_gaussian_has_its_sigma_on_images_and_videos(severity):
     for kind, shape in (("image", (200, 200, 3)), ("video", (4, 100, 100, 3))):
         y = run("gaussian", kind, np.full(shape, 128, np.uint8), severity)
-        assert sigma(y.astype(float)) == pytest.approx(corruption_for("gaussian", kind).table[severity - 1], rel=0.02)
+        assert sigma(y.astype(float)) == pytest.approx(find_corruption("gaussian", kind).table[severity - 1], rel=0.02)
         assert np.median(y) == pytest.approx(128, abs=2)
 
 
@@ -99,7 +99,7 @@ def test_gaussian_has_its_snr_on_audio(severity):
     x = (0.1 * np.sin(np.arange(16000) / 5)).astype(np.float32)
     noise = run("gaussian", "audio", x, severity).astype(float) - x
     snr = 10 * np.log10(np.mean(x.astype(float) ** 2) / np.mean(noise**2))
-    assert snr == pytest.approx(corruption_for("gaussian", "audio").table[severity - 1], abs=0.01)
+    assert snr == pytest.approx(find_corruption("gaussian", "audio").table[severity - 1], abs=0.01)
     assert np.abs(np.corrcoef(noise[1:], noise[:-1])[0, 1]) < 0.03
 
 
@@ -142,7 +142,7 @@ def test_without_training_statistics_the_signal_gives_its_own():
 
 @severities
 def test_salt_pepper_strikes_its_fraction_of_whole_pixels(severity):
-    fraction = corruption_for("salt-pepper", "image").table[severity - 1]
+    fraction = find_corruption("salt-pepper", "image").table[severity - 1]
     for kind, shape in (("image", (200, 200, 3)), ("video", (4, 100, 100, 4))):
         y = run("salt-pepper", kind, np.full(shape, 77, np.uint8), severity)
         struck = y != 77
@@ -182,7 +182,7 @@ def test_blank_hides_the_same_place_in_every_frame():
 
 
 def test_patches_are_square_and_clipped_to_the_image():
-    mask = patches(10, 30, 0.5, np.random.default_rng(0))  # side 4: three rows of cells, the last two pixels high
+    mask = draw_patches(10, 30, 0.5, np.random.default_rng(0))  # side 4: three rows of cells, the last two pixels high
     assert mask.shape == (10, 30)
     for top in (0, 4, 8):
         for left in range(0, 30, 4):
@@ -217,7 +217,7 @@ def test_blank_strikes_words_at_its_rate_and_keeps_white_space(severity):
     text = "alpha, beta\t gamma\n" * 10_000
     y = run("blank", "text", text, severity)
     struck = np.array([word == "_" for word in y.split()])
-    assert struck.mean() == pytest.approx(corruption_for("blank", "text").table[severity - 1], abs=0.01)
+    assert struck.mean() == pytest.approx(find_corruption("blank", "text").table[severity - 1], abs=0.01)
     assert [c for c in y if c.isspace()] == [c for c in text if c.isspace()]
     assert {a for a, b in zip(text.split(), y.split(), strict=True) if a != b and b != "_"} == set()
     milder = np.array([word == "_" for word in run("blank", "text", text, severity - 1).split()])
@@ -225,7 +225,7 @@ def test_blank_strikes_words_at_its_rate_and_keeps_white_space(severity):
 
 
 def all_blank(text):
-    return replace(corruption_for("blank", "text"), table=(1,) * 5)(text, 1, np.random.default_rng(0))
+    return replace(find_corruption("blank", "text"), table=(1,) * 5)(text, 1, np.random.default_rng(0))
 
 
 def test_words_of_any_script():
@@ -244,7 +244,7 @@ def test_words_of_any_script():
 @pytest.mark.parametrize("size", [1, 3, 10, 64])
 def test_a_subset_holds_its_fraction_and_grows(size):
     for seed in range(30):
-        masks = [subset(size, f, np.random.default_rng(seed)) for f in (0, 0.1, 0.37, 0.5, 0.9, 1)]
+        masks = [draw_subset(size, f, np.random.default_rng(seed)) for f in (0, 0.1, 0.37, 0.5, 0.9, 1)]
         assert not masks[0].any()
         assert masks[-1].all()
         assert all((small <= big).all() for small, big in pairwise(masks))
@@ -252,15 +252,15 @@ def test_a_subset_holds_its_fraction_and_grows(size):
 
 
 def test_a_fraction_of_one_place_is_a_chance():
-    hits = [subset(1, 0.3, np.random.default_rng(seed)).sum() for seed in range(2000)]
+    hits = [draw_subset(1, 0.3, np.random.default_rng(seed)).sum() for seed in range(2000)]
     assert np.mean(hits) == pytest.approx(0.3, abs=0.04)
 
 
 def test_spans_cover_short_signals():
     for length in (1, 7, 19, 20, 33):
-        assert spans(length, 1, np.random.default_rng(0)).all()
-        assert abs(spans(length, 0.5, np.random.default_rng(0)).sum() - length / 2) <= 2
-    assert {int(spans(7, 0.5, np.random.default_rng(seed)).sum()) for seed in range(50)} == {3, 4}
+        assert draw_spans(length, 1, np.random.default_rng(0)).all()
+        assert abs(draw_spans(length, 0.5, np.random.default_rng(0)).sum() - length / 2) <= 2
+    assert {int(draw_spans(7, 0.5, np.random.default_rng(seed)).sum()) for seed in range(50)} == {3, 4}
 
 
 # -- standardising
@@ -273,7 +273,7 @@ def test_entries_that_are_not_finite_pass_through_and_poison_nothing():
     assert np.isfinite(y[[1, 3, 4, 5]]).all()
     assert (y[[1, 3, 4, 5]] != x[[1, 3, 4, 5]]).all()
     seen = []
-    spy = replace(corruption_for("blank", "features"), function=lambda z, value, rng: (seen.append(z), z)[1])
+    spy = replace(find_corruption("blank", "features"), function=lambda z, value, rng: (seen.append(z), z)[1])
     spy(x, 1, np.random.default_rng(0), mean=np.full(6, 3.0), std=np.full(6, 2.0))
     np.testing.assert_allclose(seen[0], [0, -1, 0, -0.5, -1.5, 0.5])
     whole = run("blank", "features", np.array([np.nan, 1, 3], np.float32), 5, mean=np.ones(3) * 2, std=np.ones(3))
@@ -307,6 +307,6 @@ def test_statistics_of_a_channel_never_seen_count_as_standard():
 
 def test_what_the_physics_leaves_alone_is_bit_exact():
     x = np.array([-0.0, 0.1, 1e-30, 3e38, 1e-45], np.float32)
-    same = replace(corruption_for("gaussian", "features"), function=lambda z, value, rng: z)
+    same = replace(find_corruption("gaussian", "features"), function=lambda z, value, rng: z)
     y = same(x, 0.5, np.random.default_rng(0), mean=np.full(5, 0.3), std=np.full(5, 0.7))
     assert y.tobytes() == x.tobytes()

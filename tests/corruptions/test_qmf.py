@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from robustmm.corruptions import corrupted, corruption_for
+from robustmm.corruptions import corrupt, find_corruption
 
 GREY = np.full((200, 200, 3), 128, np.uint8)
 
 
 def run(name, x, epsilon, sample="s", seed=0):
     kind = "text" if isinstance(x, str) else "image"
-    return corrupted(x, corruption_for(name, kind), epsilon / 10, seed=seed, sample_id=sample, modality="m")
+    return corrupt(x, find_corruption(name, kind), epsilon / 10, seed=seed, sample_id=sample, modality="m")
 
 
 @pytest.mark.parametrize("epsilon", [2, 5, 10])

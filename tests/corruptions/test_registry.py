@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from robustmm.corruptions import Corruption, base, corrupted, corruption, corruption_for, generator, kinds, names
+from robustmm.corruptions import Corruption, base, corrupt, corruption, find_corruption, generator, kinds, names
 from robustmm.errors import UsageError
 
 RNG = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def test_names_and_kinds_are_sorted():
 
 
 def test_a_corruption_knows_what_it_is():
-    entry = corruption_for("gaussian", "audio")
+    entry = find_corruption("gaussian", "audio")
     assert isinstance(entry, Corruption)
     assert (entry.name, entry.kind, entry.monotone) == ("gaussian", "audio", True)
     assert "dB" in entry.unit
@@ -49,7 +49,7 @@ def test_a_corruption_knows_what_it_is():
 )
 def test_what_is_not_there_is_a_sentence(name, kind, sentence):
     with pytest.raises(UsageError) as caught:
-        corruption_for(name, kind)
+        find_corruption(name, kind)
     assert str(caught.value).startswith(sentence)
 
 
@@ -72,25 +72,25 @@ def test_a_users_own(tmp_path, monkeypatch):
     (tmp_path / "own_corruptions_a.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
     name = "own_corruptions_a:invert"
-    entry = corruption_for(name, "image")
+    entry = find_corruption(name, "image")
     assert kinds(name) == ["image"]
     assert (entry(IMAGE, 1, RNG) == 246).all()
     assert (IMAGE == 9).all()
-    assert corruption_for("own-invert", "image") is entry
+    assert find_corruption("own-invert", "image") is entry
     with pytest.raises(UsageError, match=f'"{name}" does not serve text, only image'):
-        corruption_for(name, "text")
+        find_corruption(name, "text")
 
 
 def test_a_users_own_that_takes_a_built_in_name_is_a_sentence(tmp_path, monkeypatch):
     (tmp_path / "own_corruptions_b.py").write_text(OWN.replace("own-invert", "gaussian"))
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(UsageError, match=r'cannot be imported: corruption "gaussian" is registered twice on image'):
-        corruption_for("own_corruptions_b:invert", "image")
+        find_corruption("own_corruptions_b:invert", "image")
 
 
 def test_one_name_may_gain_a_kind():
     entry = own(lambda x, value, rng: x.upper(), kind="text", name="gaussian")
-    assert corruption_for("gaussian", "text") is entry
+    assert find_corruption("gaussian", "text") is entry
     assert "text" in kinds("gaussian")
 
 
@@ -108,7 +108,7 @@ def test_a_kind_must_exist():
 @pytest.mark.parametrize("level", [-0.1, 1.01, 3, float("nan"), float("inf"), -1e-9])
 def test_a_level_outside_is_a_sentence(level):
     with pytest.raises(UsageError, match=r'"gaussian" on image takes a level in \[0, 1\], found '):
-        corruption_for("gaussian", "image")(IMAGE, level, RNG)
+        find_corruption("gaussian", "image")(IMAGE, level, RNG)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_level_outside_is_a_sentence(level):
 def test_what_is_not_the_canonical_signal_is_a_sentence(kind, x, sentence):
     for level in (0, 1):
         with pytest.raises(UsageError, match=sentence):
-            corruption_for("blank", kind)(x, level, RNG)
+            find_corruption("blank", kind)(x, level, RNG)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_a_users_own_never_sees_an_empty_signal(kind, x):
 
 
 def test_a_sample_gets_the_generator_of_its_key():
-    entry = corruption_for("gaussian", "image")
-    y = corrupted(IMAGE, entry, 0.7, seed=4, sample_id="row", modality="camera")
+    entry = find_corruption("gaussian", "image")
+    y = corrupt(IMAGE, entry, 0.7, seed=4, sample_id="row", modality="camera")
     np.testing.assert_array_equal(y, entry(IMAGE, 0.7, generator(4, "row", "camera", "gaussian")))
 
 
@@ -172,9 +172,9 @@ def test_other_dtypes_that_come_back_are_brought_home():
 def test_statistics_of_another_width_are_a_sentence(statistic):
     x = np.ones((5, 3), np.float32)
     with pytest.raises(UsageError, match=rf"expected a {statistic} of shape \(3,\), found \(2,\)"):
-        corruption_for("gaussian", "series")(x, 1, RNG, **{statistic: np.ones(2)})
+        find_corruption("gaussian", "series")(x, 1, RNG, **{statistic: np.ones(2)})
 
 
 def test_other_kinds_ignore_statistics():
-    y = corruption_for("blank", "image")(IMAGE, 1, np.random.default_rng(1), mean=np.ones(2), std=np.ones(2))
+    y = find_corruption("blank", "image")(IMAGE, 1, np.random.default_rng(1), mean=np.ones(2), std=np.ones(2))
     assert y.shape == IMAGE.shape

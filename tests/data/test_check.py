@@ -12,12 +12,12 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from robustmm.config.recipe import build
+from robustmm.config.recipe import build_recipe
 from robustmm.config.toml import to_toml
 from robustmm.data import draft
-from robustmm.data.check import ManifestFacts, check
-from robustmm.data.draft import guessed, strays
-from robustmm.data.manifest import Manifest, read
+from robustmm.data.check import ManifestFacts, check_manifest
+from robustmm.data.draft import find_unreadable_columns, guess_modalities
+from robustmm.data.manifest import Manifest, read_manifest
 from robustmm.errors import DataError
 from robustmm.modalities import Audio, Features, Image, Series, Text, Video
 from robustmm.report import facts as report
@@ -35,7 +35,7 @@ def written(path: Path, **columns: list[Any]) -> Manifest:
         writer = csv.writer(file)
         writer.writerow(["id", *table])
         writer.writerows([f"s{i}", *(column[i] for column in table.values())] for i in range(rows))
-    return read(path / "manifest.csv")
+    return read_manifest(path / "manifest.csv")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def table(tmp_path: Path) -> Manifest:
 
 def test_a_sound_manifest_has_nothing_to_object_to(table: Manifest) -> None:
     steps: list[int] = []
-    facts = check(table, [FEATURES], steps.append)
+    facts = check_manifest(table, [FEATURES], steps.append)
     assert sum(steps) == facts.samples == 12
     assert facts.splits == {
         "train": {"a": 2, "b": 2, "c": 2},
@@ -59,8 +59,8 @@ def test_a_sound_manifest_has_nothing_to_object_to(table: Manifest) -> None:
     assert (vector.name, vector.kind, vector.sizes) == ("vector", "features", {"4": 12})
     assert vector.missing == {"train": 0, "valid": 0, "test": 0}
     assert (vector.not_finite, vector.constant) == (0, 0)
-    assert check(table) == facts, "guessed alike"
-    assert check(table).manifest == str(table.path)
+    assert check_manifest(table) == facts, "guessed alike"
+    assert check_manifest(table).manifest == str(table.path)
 
 
 def test_content_in_two_splits_is_found_and_within_one_is_not(table: Manifest) -> None:
@@ -69,7 +69,7 @@ def test_content_in_two_splits_is_found_and_within_one_is_not(table: Manifest) -
     values[7] = values[5]  # train, valid
     values[9] = values[10] = values[2]  # train, test, test
     np.save(table.folder / "v.npy", values)
-    found = check(table, [FEATURES]).duplicates
+    found = check_manifest(table, [FEATURES]).duplicates
     assert [(d.modality, d.ids, d.splits) for d in found] == [
         ("vector", ["s2", "s9", "s10"], ["train", "test", "test"]),
         ("vector", ["s5", "s7"], ["train", "valid"]),
@@ -79,7 +79,7 @@ def test_content_in_two_splits_is_found_and_within_one_is_not(table: Manifest) -
 def test_every_bad_cell_is_told_with_its_row(table: Manifest) -> None:
     for row, cell in {1: "none.npy", 4: "v.npy#99", 8: "v.npy", 11: "[red]\n"}.items():
         table.columns["vector"][row] = cell
-    bad = check(table, [FEATURES]).bad
+    bad = check_manifest(table, [FEATURES]).bad
     assert [sentence.split(" line ")[1].split(" (")[0] for sentence in bad] == ["3", "6", "10", "13"]
     assert "(id 's4', vector): " in bad[1]
     assert "has rows 0 to 11, found #99" in bad[1]
@@ -88,7 +88,7 @@ def test_every_bad_cell_is_told_with_its_row(table: Manifest) -> None:
 def test_missing_rates_are_by_split_and_bad_cells_count(table: Manifest) -> None:
     for row, cell in {0: "", 1: "", 2: "none.npy", 6: "", 7: "", 8: ""}.items():
         table.columns["vector"][row] = cell
-    facts = check(table, [FEATURES])
+    facts = check_manifest(table, [FEATURES])
     assert facts.modalities[0].missing == {"train": 0.5, "valid": 1.0, "test": 0.0}
     assert "vector is missing from every row of valid" in facts.warnings
     assert sum(facts.modalities[0].sizes.values()) == 6
@@ -98,7 +98,7 @@ def test_blank_and_broken_numbers_are_counted(table: Manifest) -> None:
     values = np.load(table.folder / "v.npy")
     values[0], values[3], values[4, 1], values[5, 2] = 0, 7, np.nan, np.inf
     np.save(table.folder / "v.npy", values)
-    facts = check(table, [FEATURES])
+    facts = check_manifest(table, [FEATURES])
     assert (facts.modalities[0].constant, facts.modalities[0].not_finite) == (2, 2)
     assert "vector holds NaN or infinite values in 2 samples" in facts.warnings
     assert facts.bad == [], "series and features may hold NaN"
@@ -124,14 +124,14 @@ def test_blank_and_broken_numbers_are_counted(table: Manifest) -> None:
 def test_what_a_careful_reader_objects_to(tmp_path: Path, splits: list[str], labels: str, warnings: list[str]) -> None:
     np.save(tmp_path / "v.npy", RNG.normal(size=(3, 4)))
     manifest = written(tmp_path, vector=[f"v.npy#{i}" for i in range(3)], split=splits, label=list(labels))
-    assert check(manifest, [FEATURES]).warnings == warnings
+    assert check_manifest(manifest, [FEATURES]).warnings == warnings
 
 
 def test_texts_are_checked_too(tmp_path: Path) -> None:
     manifest = written(
         tmp_path, words=["one two three", " ", "four five", ""], split=["train", "train", "test", "test"]
     )
-    facts = check(manifest, [Text(name="words")])
+    facts = check_manifest(manifest, [Text(name="words")])
     assert facts.modalities[0].sizes == {"0 words": 1, "2 words": 1, "3 words": 1}
     assert facts.modalities[0].constant == 1
     assert facts.modalities[0].missing == {"train": 0.0, "test": 0.5}
@@ -141,14 +141,14 @@ def test_sizes_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for i, side in enumerate((100, 9, 20)):
         cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((side, 5), i, np.uint8))
     manifest = written(tmp_path, image=["0.png", "1.png", "2.png"])
-    facts = check(manifest, [Image(name="image", size=(8, 8, 1))])
+    facts = check_manifest(manifest, [Image(name="image", size=(8, 8, 1))])
     assert list(facts.modalities[0].sizes) == ["9 x 5", "20 x 5", "100 x 5"]
     assert facts.modalities[0].constant == 3
 
 
 def test_the_json_form_reads_back(table: Manifest) -> None:
     table.columns["vector"][3] = "none.npy"
-    facts = check(table, [FEATURES])
+    facts = check_manifest(table, [FEATURES])
     again = ManifestFacts.model_validate_json(facts.model_dump_json())
     assert again.model_dump_json() == facts.model_dump_json()
     assert again.modalities[0].missing["train"] == 0.166667
@@ -157,7 +157,7 @@ def test_the_json_form_reads_back(table: Manifest) -> None:
 
 def printed(facts: ManifestFacts, width: int) -> str:
     file = io.StringIO()
-    Console(file=file, width=width).print(report.manifest(facts))
+    Console(file=file, width=width).print(report.render_manifest(facts))
     return file.getvalue()
 
 
@@ -171,7 +171,7 @@ def test_hostile_names_are_shown_as_they_are(tmp_path: Path, hostile: str) -> No
         split=["train", hostile, hostile],
         label=[hostile, "b", "c"],
     )
-    shown = printed(check(manifest, [FEATURES]), 1000)
+    shown = printed(check_manifest(manifest, [FEATURES]), 1000)
     if "\n" not in hostile and "\x1b" not in hostile:
         assert shown.count(hostile) >= 6, "in splits, rates, classes, metadata, warnings and bad cells"
 
@@ -182,7 +182,7 @@ def test_long_lists_are_cut_on_screen_only(tmp_path: Path) -> None:
     labels = [f"class{i:02d}" for i in range(rows)]
     cells = [f"v.npy#{i}" if i % 2 else "none.npy" for i in range(rows)]
     manifest = written(tmp_path, vector=cells, split=["train"] * rows, label=labels)
-    facts = check(manifest, [FEATURES])
+    facts = check_manifest(manifest, [FEATURES])
     assert len(facts.bad) == 30
     shown = printed(facts, 200)
     assert "… 40 more" in shown
@@ -234,7 +234,7 @@ def media(folder: Path) -> dict[str, list[str]]:
 
 def test_every_kind_is_guessed_with_its_size(tmp_path: Path) -> None:
     manifest = written(tmp_path, **media(tmp_path))
-    found = guessed(manifest)
+    found = guess_modalities(manifest)
     assert found == [
         Image(name="photo", size=(10, 224, 3)),
         Image(name="scan", size=(20, 30, 1)),
@@ -250,12 +250,12 @@ def test_every_kind_is_guessed_with_its_size(tmp_path: Path) -> None:
         Series(name="trace", steps=11, channels=1),
         Text(name="review"),
     ]
-    assert strays(manifest, found) == []
-    facts = check(manifest)
+    assert find_unreadable_columns(manifest, found) == []
+    facts = check_manifest(manifest)
     assert facts.bad == []
     assert facts.metadata == ["site", "age", "empty"]
-    text = to_toml(draft.recipe(found[:10], str(manifest.path)))
-    recipe = build(tomllib.loads(text), "draft.toml", "draft")
+    text = to_toml(draft.draft_recipe(found[:10], str(manifest.path)))
+    recipe = build_recipe(tomllib.loads(text), "draft.toml", "draft")
     assert recipe.modalities == found[:10], "the draft is a recipe"
     assert recipe.data.manifest == str(manifest.path)
     assert recipe.method_name == "cal+mce"
@@ -264,60 +264,60 @@ def test_every_kind_is_guessed_with_its_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize("column", ["photo", "clip", "sheet", "vector", "movie", "wave"])
 def test_bad_cells_do_not_sway_the_guess_and_are_found(tmp_path: Path, column: str) -> None:
     cells = media(tmp_path)[column]
-    sound = guessed(written(tmp_path, **{column: cells}))
+    sound = guess_modalities(written(tmp_path, **{column: cells}))
     suffix = Path(cells[0].split("#")[0]).suffix
     (tmp_path / f"garbage{suffix}").write_bytes(b"garbage" * 20)
     spoilt = ["oops.txt", f"garbage{suffix}", f"none{suffix}", "", *cells]
     manifest = written(tmp_path, **{column: spoilt})
-    assert guessed(manifest)[0].kind == sound[0].kind
-    assert len(check(manifest).bad) == 3
+    assert guess_modalities(manifest)[0].kind == sound[0].kind
+    assert len(check_manifest(manifest).bad) == 3
 
 
 def test_a_column_of_wrong_paths_is_not_passed_over(tmp_path: Path) -> None:
     cells = media(tmp_path)["clip"]
     manifest = written(tmp_path, image=[f"images/{cell}.png" for cell in cells], clip=cells)
     sentence = 'none of the files in column "image" can be read, such as images/0.wav.png'
-    assert sentence in check(manifest).warnings
-    assert sentence not in check(manifest, [Audio(name="clip", rate=8000, seconds=1)]).warnings
+    assert sentence in check_manifest(manifest).warnings
+    assert sentence not in check_manifest(manifest, [Audio(name="clip", rate=8000, seconds=1)]).warnings
     with pytest.raises(
         DataError, match=r"should have a column of paths or texts: none of the files in column \"image\""
     ):
-        guessed(written(tmp_path, image=[f"images/{cell}.png" for cell in cells]))
+        guess_modalities(written(tmp_path, image=[f"images/{cell}.png" for cell in cells]))
 
 
 def test_a_manifest_without_modalities_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="should have a column of paths or texts: found none in id, split, label, site"):
-        guessed(written(tmp_path, site=["north", "south", "12"]))
+        guess_modalities(written(tmp_path, site=["north", "south", "12"]))
 
 
 def test_long_and_hostile_texts_are_texts(tmp_path: Path) -> None:
     texts = ["word " * 5000, "a b c \0 d", "../../etc is a path", "[red] one two [/red]", "one\ntwo three four"]
-    assert guessed(written(tmp_path, review=texts)) == [Text(name="review")]
+    assert guess_modalities(written(tmp_path, review=texts)) == [Text(name="review")]
 
 
 def test_column_names_become_names_of_modalities(tmp_path: Path) -> None:
     names = ["a b", "a_b", "a_b_2", "2d", "é", "x" * 200, "x" * 200 + "y"]
     manifest = written(tmp_path, **{name: ["one two three"] * 2 for name in names})
-    found = guessed(manifest)
+    found = guess_modalities(manifest)
     assert [m.column or m.name for m in found] == names
     assert len({m.name for m in found}) == len(names)
     assert found[3].name == "m2d"
-    assert check(manifest).metadata == []
+    assert check_manifest(manifest).metadata == []
 
 
 def test_only_some_cells_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "v.npy", RNG.normal(size=(500, 4)))
     manifest = written(tmp_path, vector=[f"v.npy#{i}" for i in range(500)], split=["a"] * 500, label=["a"] * 500)
-    looked = draft.looked_at(manifest, "vector")
+    looked = draft.sample_cells(manifest, "vector")
     assert (len(looked), looked[0]) == (24, "v.npy#0")
     assert int(looked[-1].split("#")[1]) > 450
-    assert draft.looked_at(manifest, "label") == []
+    assert draft.sample_cells(manifest, "label") == []
 
 
 def test_odd_recordings_have_a_size_too(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "slow.wav", np.zeros(100), 500)
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 8000)
     soundfile.write(tmp_path / "long.flac", np.zeros(700 * 1000, np.int16), 1000)
-    assert guessed(written(tmp_path, a=["slow.wav"])) == [Audio(name="a", rate=1000, seconds=0.2)]
-    assert guessed(written(tmp_path, a=["none.wav"])) == [Audio(name="a", rate=8000, seconds=0.01)]
-    assert guessed(written(tmp_path, a=["long.flac"])) == [Audio(name="a", rate=1000, seconds=600.0)]
+    assert guess_modalities(written(tmp_path, a=["slow.wav"])) == [Audio(name="a", rate=1000, seconds=0.2)]
+    assert guess_modalities(written(tmp_path, a=["none.wav"])) == [Audio(name="a", rate=8000, seconds=0.01)]
+    assert guess_modalities(written(tmp_path, a=["long.flac"])) == [Audio(name="a", rate=1000, seconds=600.0)]

@@ -45,7 +45,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     lines = (archive / "index.csv").read_text().splitlines(keepends=True)
     (archive / "index.csv").write_text("".join(lines[:21]))
     monkeypatch.setattr(digits, "ARCHIVE", archive)
-    return digits.files()
+    return digits.build_files()
 
 
 @pytest.fixture
@@ -157,13 +157,13 @@ def test_the_files_fit_their_labels_but_are_not_easy(unpacked: Path, rows: list[
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (28, 28)])
 def test_png_is_read_by_opencv(shape: tuple[int, int]):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    data = np.frombuffer(digits.png(image), np.uint8)
+    data = np.frombuffer(digits.encode_png(image), np.uint8)
     np.testing.assert_array_equal(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), image)
 
 
 def test_wav_is_read_by_soundfile_and_its_sizes_are_right(tmp_path: Path):
     sound = np.array([0, 1, -1, 32767, -32768], np.int16)
-    data = digits.wav(sound)
+    data = digits.encode_wav(sound)
     assert struct.unpack("<I", data[4:8])[0] == len(data) - 8
     (tmp_path / "x.wav").write_bytes(data)
     np.testing.assert_array_equal(soundfile.read(tmp_path / "x.wav", dtype="int16")[0], sound)
@@ -244,28 +244,28 @@ def test_another_process_that_comes_first_is_no_error(
         return real(path, target)
 
     monkeypatch.setattr(Path, "rename", late)
-    digits.place(tmp_path / "data", small)
+    digits.write_folder(tmp_path / "data", small)
     assert contents(tmp_path / "data") == small
     assert list(tmp_path.iterdir()) == [tmp_path / "data"]
 
 
 def test_the_cached_manifest_is_unpacked_once(cache: Path, small: dict[str, bytes]):
-    manifest = digits.manifest()
+    manifest = digits.unpack_to_cache()
     assert contents(manifest.parent) == small
     before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
-    assert digits.manifest() == manifest
+    assert digits.unpack_to_cache() == manifest
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == before
 
 
 def test_the_cache_is_named_after_format_and_archive(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    first = digits.manifest().parent.name
+    first = digits.unpack_to_cache().parent.name
     monkeypatch.setattr(digits, "FORMAT", 2)
-    second = digits.manifest().parent.name
+    second = digits.unpack_to_cache().parent.name
     changed = Path(shutil.copytree(digits.ARCHIVE, tmp_path / "archive"))
     index = changed / "index.csv"
     index.write_text(index.read_text().replace("en-us+Alex", "en-us+Alec"))
     monkeypatch.setattr(digits, "ARCHIVE", changed)
-    third = digits.manifest().parent.name
+    third = digits.unpack_to_cache().parent.name
     assert first.startswith("digits-1-")
     assert second == first.replace("digits-1-", "digits-2-")
     assert third.startswith("digits-2-")
@@ -273,26 +273,26 @@ def test_the_cache_is_named_after_format_and_archive(cache: Path, tmp_path: Path
 
 
 def test_a_damaged_cache_is_mended(cache: Path, small: dict[str, bytes]):
-    directory = digits.manifest().parent
+    directory = digits.unpack_to_cache().parent
     (directory / "manifest.csv").unlink()
     (directory / "image" / "d0003.png").write_bytes(b"")
     shutil.rmtree(directory / "audio")
-    assert contents(digits.manifest().parent) == small
+    assert contents(digits.unpack_to_cache().parent) == small
 
 
 def test_a_damaged_cache_that_cannot_be_mended_is_named(cache: Path):
-    directory = digits.manifest().parent
+    directory = digits.unpack_to_cache().parent
     shutil.rmtree(directory / "audio")
     (directory / "audio").write_text("")
     with pytest.raises(UsageError, match=r"audio.* cannot be mended"):
-        digits.manifest()
+        digits.unpack_to_cache()
 
 
 def test_the_draft_of_a_killed_process_is_no_obstacle(cache: Path, small: dict[str, bytes]):
-    name = digits.manifest().parent.name
+    name = digits.unpack_to_cache().parent.name
     shutil.rmtree(cache)
     (cache / f".{name}-0123" / "image").mkdir(parents=True)
-    assert contents(digits.manifest().parent) == small
+    assert contents(digits.unpack_to_cache().parent) == small
 
 
 def test_processes_at_once_end_with_one_whole_data_set(tmp_path: Path, unpacked: Path):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from robustmm.data.loading import Split, fed, loaded, stream, targets
-from robustmm.data.loading import read as signals
-from robustmm.data.manifest import Manifest, read
+from robustmm.data.loading import Split, collate_signals, read_batches, read_split, targets
+from robustmm.data.loading import read_samples as signals
+from robustmm.data.manifest import Manifest, read_manifest
 from robustmm.errors import DataError
 from robustmm.modalities import Features, Modality, Series, Text
 
@@ -33,7 +33,7 @@ def table(tmp_path: Path) -> Manifest:
         writer.writerow(["id", "split", "label", "vector", "signal", "words"])
         for i in range(ROWS):
             writer.writerow([f"s{i}", "train", "ab"[i % 2], f"v.npy#{i}", f"w.npy#{i}", f"word {i}"])
-    manifest = read(tmp_path / "m.csv")
+    manifest = read_manifest(tmp_path / "m.csv")
     manifest.columns["vector"][2] = manifest.columns["words"][5] = ""
     return manifest
 
@@ -60,7 +60,7 @@ def test_signals_stand_by_modality_and_row(table: Manifest) -> None:
 def test_batches_are_the_whole_in_pieces(table: Manifest, size: int) -> None:
     spoilt(table, "signal", 7, "none.npy")
     whole = signals(table, MODALITIES, "missing")
-    parts = list(stream(table, MODALITIES, size, "missing"))
+    parts = list(read_batches(table, MODALITIES, size, "missing"))
     assert [i for rows, _ in parts for i in range(rows.start, rows.stop)] == list(range(ROWS))
     assert [sample for _, part in parts for sample in part.ids] == whole.ids
     assert [sentence for _, part in parts for sentence in part.bad] == whole.bad
@@ -114,9 +114,9 @@ def test_a_column_that_is_not_there_is_said(table: Manifest) -> None:
 
 def test_blanks_stand_where_something_is_missing() -> None:
     modality = Features(name="v", length=2)
-    found = fed(modality, [np.array([1, 2], np.float32), None])
+    found = collate_signals(modality, [np.array([1, 2], np.float32), None])
     assert (found.dtype, found.tolist()) == (np.float32, [[1, 2], [0, 0]])
-    assert fed(modality, []).shape == (0, 2)
+    assert collate_signals(modality, []).shape == (0, 2)
 
 
 def test_targets_are_class_numbers(table: Manifest) -> None:
@@ -129,7 +129,7 @@ def test_targets_are_class_numbers(table: Manifest) -> None:
 def test_loading_fits_and_counts(table: Manifest) -> None:
     steps: list[int] = []
     spoilt(table, "signal", 7, "none.npy")
-    split, fitted = loaded(table, MODALITIES, ["a", "b"], "missing", steps.append, fit=True)
+    split, fitted = read_split(table, MODALITIES, ["a", "b"], "missing", steps.append, fit=True)
     assert sum(steps) == ROWS == len(split)
     assert (len(split.bad), split.ids, split.target[:3].tolist()) == (1, table.ids, [0, 1, 0])
     assert {name: values.shape for name, values in split.inputs.items()} == {
@@ -144,13 +144,13 @@ def test_loading_fits_and_counts(table: Manifest) -> None:
     assert np.allclose(vector.mean, split.inputs["vector"][kept].mean(0), atol=1e-6), "missing rows are not zeros"
     assert split.inputs["words"][5].tolist() == [0, 0, 0]
     assert split.inputs["words"][0, 0] > 1, "a known word"
-    again, same = loaded(table, fitted, ["a", "b"], "missing")
+    again, same = read_split(table, fitted, ["a", "b"], "missing")
     assert same == fitted
     assert again.digest() == split.digest()
 
 
 def test_loading_without_fitting_leaves_modalities_alone(table: Manifest) -> None:
-    _, same = loaded(table, MODALITIES[:2], ["a", "b"])
+    _, same = read_split(table, MODALITIES[:2], ["a", "b"])
     assert same == MODALITIES[:2]
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustmm.data.manifest import Manifest, class_names, read
+from robustmm.data.manifest import Manifest, class_names, read_manifest
 from robustmm.errors import DataError
 
 HOSTILE = [
@@ -60,7 +60,7 @@ def text(path: Path, content: str | bytes) -> Path:
 
 def sentence(path: Path) -> str:
     with pytest.raises(DataError) as error:
-        read(path)
+        read_manifest(path)
     return str(error.value)
 
 
@@ -74,38 +74,38 @@ def test_three_formats_read_alike(tmp_path: Path) -> None:
         parquet_table(tmp_path / "m.parquet", empty),
     ]
     for path in paths:
-        found = read(path)
+        found = read_manifest(path)
         assert found.columns == {name: [row[name] for row in ROWS] for name in ROWS[0]}
         assert list(found.columns) == list(ROWS[0]), "columns stand in the file's order"
         assert (found.ids, found.labels, len(found)) == (["1", "2", "3"], ["cat", "dog", "cat"], 3)
-        assert found.splits() == {"train": 2, "test": 1}
+        assert found.split_sizes() == {"train": 2, "test": 1}
         assert found.folder == tmp_path
-    assert read(paths[0]).lines == [2, 3, 4]
-    assert read(paths[2]).lines == [1, 2, 3]
+    assert read_manifest(paths[0]).lines == [2, 3, 4]
+    assert read_manifest(paths[2]).lines == [1, 2, 3]
 
 
 def test_keys_may_come_and_go_in_json_lines(tmp_path: Path) -> None:
     rows = [{"id": 1, "split": "a", "label": True}, {"id": 2, "split": "a", "label": 0.5, "late": "x"}]
-    found = read(text(tmp_path / "m.jsonl", "\n".join([json.dumps(rows[0]), "", " ", json.dumps(rows[1])])))
+    found = read_manifest(text(tmp_path / "m.jsonl", "\n".join([json.dumps(rows[0]), "", " ", json.dumps(rows[1])])))
     assert found.columns == {"id": ["1", "2"], "split": ["a", "a"], "label": ["True", "0.5"], "late": ["", "x"]}
     assert found.lines == [1, 4]
 
 
 def test_blank_lines_are_skipped_and_lines_count_as_an_editor_counts(tmp_path: Path) -> None:
-    found = read(text(tmp_path / "m.csv", '\r\nid,split,label\r\n\r\n1,a,"two\r\nlines"\r\n2,a,b\r\n'))
+    found = read_manifest(text(tmp_path / "m.csv", '\r\nid,split,label\r\n\r\n1,a,"two\r\nlines"\r\n2,a,b\r\n'))
     assert found.labels == ["two\r\nlines", "b"]
     assert found.lines == [5, 6]
 
 
 def test_dates_and_decimals_are_text(tmp_path: Path) -> None:
     rows = [{"id": 1, "split": "a", "label": "x", "when": datetime(2020, 1, 2)}]
-    assert read(parquet_table(tmp_path / "m.parquet", rows)).columns["when"] == ["2020-01-02 00:00:00"]
+    assert read_manifest(parquet_table(tmp_path / "m.parquet", rows)).columns["when"] == ["2020-01-02 00:00:00"]
 
 
 def test_a_folder_holds_one_manifest(tmp_path: Path) -> None:
     assert "should hold one manifest.csv, .jsonl or .parquet, found 0" in sentence(tmp_path)
     csv_table(tmp_path / "manifest.csv", ROWS)
-    assert len(read(tmp_path)) == 3
+    assert len(read_manifest(tmp_path)) == 3
     jsonl_table(tmp_path / "manifest.jsonl", ROWS)
     assert "found 2" in sentence(tmp_path)
 
@@ -118,10 +118,10 @@ def test_hostile_strings_are_only_strings(tmp_path: Path, hostile: str) -> None:
     ]
     writers = (csv_table, jsonl_table, parquet_table)
     for path, write in zip(("m.csv", "m.jsonl", "m.parquet"), writers, strict=True):
-        found = read(write(tmp_path / path, rows))
+        found = read_manifest(write(tmp_path / path, rows))
         assert found.ids == [hostile, "2"]
         assert found.column(hostile) == [hostile, ""]
-        assert repr(hostile) in found.where(0, "label")
+        assert repr(hostile) in found.cell_location(0, "label")
 
 
 CSV_ERRORS = {
@@ -196,7 +196,7 @@ def test_no_bytes_give_a_traceback(tmp_path_factory: pytest.TempPathFactory, con
     folder = tmp_path_factory.mktemp("bytes")
     for suffix in (".csv", ".jsonl", ".parquet"):
         with suppress(DataError):
-            read(text(folder / f"m{suffix}", content))
+            read_manifest(text(folder / f"m{suffix}", content))
 
 
 def test_a_path_that_is_no_manifest(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def table(splits: list[str]) -> Manifest:
 def test_a_split_keeps_ids_and_line_numbers_together() -> None:
     part = table(["train", "test", "train"]).split("train")
     assert (part.ids, part.lines) == (["s0", "s2"], [2, 4])
-    assert part.where(1, "image") == "m.csv line 4 (id 's2', image)"
+    assert part.cell_location(1, "image") == "m.csv line 4 (id 's2', image)"
 
 
 def test_unknown_splits_and_columns_are_met_with_a_guess() -> None:

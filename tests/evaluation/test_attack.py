@@ -52,14 +52,16 @@ def test_contributions_add_up_to_what_the_model_knows_beyond_the_prior(
     (clean, attacked), _ = evaluate(session, rows, [Condition("clean"), CONDITION], seed=1)
     for when, records in (("clean", clean), ("attacked", attacked)):
         found = [getattr(m, when) for m in result.modalities]
-        v = np.where(records.present.any(1), records.probabilities.argmax(1) == records.target, records.empty[:, 1])
-        assert sum(r.accuracy.value for r in found) == pytest.approx(v.mean() - records.empty[:, 1].mean())
+        v = np.where(
+            records.present.any(1), records.probabilities.argmax(1) == records.target, records.empty_value[:, 1]
+        )
+        assert sum(r.accuracy.value for r in found) == pytest.approx(v.mean() - records.empty_value[:, 1].mean())
         assert sum(r.accuracy_share for r in found) == pytest.approx(1)
         for m, r in enumerate(found):
-            assert r.solo.value == pytest.approx(np.nanmean(records.solo[:, m]))
+            assert r.solo.value == pytest.approx(np.nanmean(records.unimodal_correct[:, m]))
             assert r.present == pytest.approx(records.present[:, m].mean())
             here = records.present[:, m]
-            without = records.without[here, m].mean()
+            without = records.leave_one_out_correct[here, m].mean()
             right = (records.probabilities.argmax(1) == records.target)[here].mean()
             assert r.leave_one_out.value == pytest.approx(right - without)
 

@@ -6,9 +6,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from robustmm.conditions.condition import Condition, Noise, condition
-from robustmm.conditions.missing import table
-from robustmm.corruptions import corrupted, corruption_for
+from robustmm.conditions.condition import Condition, Noise, build_condition
+from robustmm.conditions.missing import draw_presence_table
+from robustmm.corruptions import corrupt, find_corruption
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
 from robustmm.evaluation import evaluate
@@ -39,13 +39,13 @@ def test_the_cached_path_equals_the_plain_loop(world: Run, session: Session, row
     """Every sample alone through the whole graph, every subset its own run, Shapley by orders: the slow truth."""
     (records,) = run(session, rows, BOTH, seed=3)
     whole = onnxruntime.InferenceSession(str(world.model))
-    present = table(rows.ids, session.names, BOTH.missing, 3)
+    present = draw_presence_table(rows.ids, session.names, BOTH.missing, 3)
     for i, sample in enumerate(rows.ids[:12]):
         signals = {m.name: m.read(rows.column(m.name)[i], rows.folder) for m in session.modalities}
         for noise in BOTH.noises:
             m = session.modality(noise.on[0])
-            chosen = corruption_for(noise.name, m.kind)
-            signals[m.name] = corrupted(
+            chosen = find_corruption(noise.name, m.kind)
+            signals[m.name] = corrupt(
                 signals[m.name], chosen, noise.level, seed=3, sample_id=sample, modality=m.name, mean=m.mean, std=m.std
             )
 
@@ -108,14 +108,14 @@ def test_missing_rates_are_exact_and_absent_modalities_are_null_players(session:
     gone = ~records.present[:, 1]
     assert (records.phi_accuracy[gone, 1] == 0).all()
     assert (records.phi_log_probability[gone, 1] == 0).all()
-    assert np.isnan(records.solo[gone, 1]).all()
+    assert np.isnan(records.unimodal_correct[gone, 1]).all()
 
 
 def test_efficiency(session: Session, rows: Manifest) -> None:
     (records,) = run(session, rows, HALF)
     assert records.residual < 1e-9
     right = records.probabilities.argmax(1) == records.target
-    np.testing.assert_allclose(records.phi_accuracy.sum(1), right - records.empty[:, 1], atol=1e-12)
+    np.testing.assert_allclose(records.phi_accuracy.sum(1), right - records.empty_value[:, 1], atol=1e-12)
 
 
 def test_sampled_contributions_come_close_and_say_so(
@@ -130,8 +130,8 @@ def test_sampled_contributions_come_close_and_say_so(
     np.testing.assert_allclose(
         sampled.phi_accuracy.mean(0), exact.phi_accuracy.mean(0), atol=1e-9
     )  # pairs: exact at M=2
-    assert np.array_equal(sampled.solo, exact.solo, equal_nan=True)
-    assert np.array_equal(sampled.without, exact.without, equal_nan=True)
+    assert np.array_equal(sampled.unimodal_correct, exact.unimodal_correct, equal_nan=True)
+    assert np.array_equal(sampled.leave_one_out_correct, exact.leave_one_out_correct, equal_nan=True)
 
 
 def test_a_condition_encodes_only_what_it_touches(
@@ -167,13 +167,13 @@ def test_unreadable_inputs_are_errors_or_counted(session: Session, rows: Manifes
 )
 def test_conditions_that_do_not_fit_are_sentences(session: Session, noise: Noise, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        Condition("c", (noise,)).touched(session.modalities)
+        Condition("c", (noise,)).changed_modalities(session.modalities)
 
 
 def test_levels_pair_with_noises() -> None:
-    made = condition("c", ["gaussian", "blank"], [0.5], ["a"], {})
+    made = build_condition("c", ["gaussian", "blank"], [0.5], ["a"], {})
     assert [(n.name, n.level, n.on) for n in made.noises] == [("gaussian", 0.5, ("a",)), ("blank", 0.5, ("a",))]
-    assert [n.level for n in condition("c", ["x", "y"], [0.1, 0.2], [], {}).noises] == [0.1, 0.2]
+    assert [n.level for n in build_condition("c", ["x", "y"], [0.1, 0.2], [], {}).noises] == [0.1, 0.2]
     for noises, levels, on in ((["x"], [], []), (["x", "y", "z"], [0.1, 0.2], []), ([], [0.5], []), ([], [], ["a"])):
         with pytest.raises(UsageError):
-            condition("c", noises, levels, on, {})
+            build_condition("c", noises, levels, on, {})

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_records import assert_same, drawn
 
-from robustmm.auditing.store import DAMAGED
-from robustmm.evaluation.records import ARRAYS, FACTS, Records, joined, load
+from robustmm.auditing.store import DAMAGE_ERRORS
+from robustmm.evaluation.records import ARRAYS, FACTS, Records, join_records, load_records
 
 
 def kept(records: Records) -> Records:
     file = BytesIO()
     records.write(file)
     file.seek(0)
-    return load(file)
+    return load_records(file)
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -24,7 +24,7 @@ def kept(records: Records) -> Records:
 def test_what_is_written_is_read_bit_for_bit(n: int, exact: bool) -> None:
     records = drawn(n, exact=exact)
     records.snr[0] = [-np.inf, np.nan]
-    records.empty[0] = [-0.0, 5e-324]
+    records.empty_value[0] = [-0.0, 5e-324]
     assert_same(kept(records), records)
 
 
@@ -49,7 +49,7 @@ def test_rows_in_another_order() -> None:
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4))
 def test_parts_in_order_are_the_whole(sizes: list[int]) -> None:
     parts = [drawn(n, seed=seed) for seed, n in enumerate(sizes)]
-    whole = joined(parts)
+    whole = join_records(parts)
     assert len(whole) == sum(sizes)
     for part, (start, end) in zip(parts, pairwise(np.cumsum([0, *sizes]).tolist()), strict=True):
         found = whole.take(np.arange(start, end))
@@ -57,7 +57,7 @@ def test_parts_in_order_are_the_whole(sizes: list[int]) -> None:
         assert_same(found, part)
     assert whole.residual == max(part.residual for part in parts)
     assert whole.untouched == sum(part.untouched for part in parts)
-    assert joined([drawn(2, exact=False)]).exact is False
+    assert join_records([drawn(2, exact=False)]).exact is False
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
@@ -70,5 +70,5 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     np.savez(pickled, ids=np.array([{}], dtype=object))
     for content in (b"", b"text", whole[:200], whole[:-1], other.getvalue(), pickled.getvalue()):
         path.write_bytes(content)
-        with path.open("rb") as file, pytest.raises(DAMAGED):
-            load(file)
+        with path.open("rb") as file, pytest.raises(DAMAGE_ERRORS):
+            load_records(file)

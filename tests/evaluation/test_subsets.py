@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from robustmm.auditing.summary import weighed
+from robustmm.auditing.summary import cal_weights
 from robustmm.evaluation import subsets
 from robustmm.evaluation.records import Records
-from robustmm.evaluation.subsets import Baseline, projected, recorded, stand_ins
+from robustmm.evaluation.subsets import Baseline, baseline_embeddings, emap_correct, evaluate_subsets
 from robustmm.metrics import contribution
 from robustmm.metrics.interaction import information_confidence
 from robustmm.runtime.session import softmax
@@ -90,7 +90,7 @@ def game(session: Toy, p: NDArray[np.float64] | None, true: int) -> NDArray[np.f
 def test_every_number_against_one_sample_and_one_subset_at_a_time(M: int, baseline: Baseline) -> None:
     session, (z, present, target) = Toy(M), drawn(M)
     ids = [f"s{i}" for i in range(len(target))]
-    records = recorded(session, ids, z, present, target, baseline=baseline)  # type: ignore[arg-type]
+    records = evaluate_subsets(session, ids, z, present, target, baseline=baseline)  # type: ignore[arg-type]
     assert (records.ids, len(records), records.exact) == (ids, len(target), True)
     assert records.residual < 1e-12
     everything, numbers = set(range(M)), [{m for m in range(M) if k >> m & 1} for k in range(2**M)]
@@ -103,18 +103,20 @@ def test_every_number_against_one_sample_and_one_subset_at_a_time(M: int, baseli
         np.testing.assert_allclose(records.phi_log_probability[i], phi[:, 0], atol=1e-6)
         np.testing.assert_allclose(records.phi_accuracy[i], phi[:, 1], atol=1e-12)
         np.testing.assert_allclose(records.information[i], phi[:, 2], atol=1e-6)
-        np.testing.assert_allclose(records.empty[i], value(set())[:2], atol=1e-6)
-        assert records.right[i].tolist() == [value(members)[1] == 1 for members in numbers]
+        np.testing.assert_allclose(records.empty_value[i], value(set())[:2], atol=1e-6)
+        assert records.subset_correct[i].tolist() == [value(members)[1] == 1 for members in numbers]
         for m in range(M):
             if present[i, m]:
                 alone = answer(session, z, present, i, {m}, baseline)
                 assert alone is not None
                 certainty = 1 + (alone * np.log(alone)).sum() / np.log(3)
-                assert records.solo[i, m] == value({m})[1]
-                assert records.without[i, m] == value(everything - {m})[1]
+                assert records.unimodal_correct[i, m] == value({m})[1]
+                assert records.leave_one_out_correct[i, m] == value(everything - {m})[1]
                 assert records.certainty[i, m] == pytest.approx(certainty, abs=1e-6)
             else:
-                assert np.isnan([records.solo[i, m], records.without[i, m], records.certainty[i, m]]).all()
+                assert np.isnan(
+                    [records.unimodal_correct[i, m], records.leave_one_out_correct[i, m], records.certainty[i, m]]
+                ).all()
         for k, (a, b) in enumerate(combinations(range(M), 2)):
             rest = [set(), *({c} for c in everything - {a, b})]
             gains = [value(s | {a, b}) - value(s | {a}) - value(s | {b}) + value(s) for s in rest]
@@ -124,7 +126,7 @@ def test_every_number_against_one_sample_and_one_subset_at_a_time(M: int, baseli
     np.testing.assert_array_equal(records.present, present)
     np.testing.assert_array_equal(records.target, target)
     assert np.isnan(records.additive).all(), "not asked for"
-    full = contribution.interaction(records.right.astype(float))
+    full = contribution.shapley_interaction(records.subset_correct.astype(float))
     pairs = [full[:, a, b] for a, b in combinations(range(M), 2)]
     np.testing.assert_array_equal(records.interaction, np.array(pairs).reshape(len(pairs), len(target)).T)
 
@@ -132,7 +134,7 @@ def test_every_number_against_one_sample_and_one_subset_at_a_time(M: int, baseli
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_what_is_missing_gets_exactly_nothing(baseline: Baseline) -> None:
     session, (z, present, target) = Toy(3), drawn(3, 64)
-    records = recorded(session, [""] * 64, z, present, target, baseline=baseline)  # type: ignore[arg-type]
+    records = evaluate_subsets(session, [""] * 64, z, present, target, baseline=baseline)  # type: ignore[arg-type]
     for phi in (records.phi_log_probability, records.phi_accuracy, records.information):
         assert (phi[~present] == 0).all()
         assert (phi[present] != 0).any()
@@ -143,9 +145,9 @@ def test_what_is_missing_gets_exactly_nothing(baseline: Baseline) -> None:
 def test_a_stand_in_is_the_mean_or_the_next_of_those_that_have_it() -> None:
     z = np.array([[1.0], [2.0], [4.0], [9.0]], dtype=np.float32)
     here = np.array([True, False, True, True])
-    assert stand_ins(z, here, "permuted")[:, 0].tolist() == [4, 2, 9, 1]
-    assert stand_ins(z, here, "mean")[:, 0].tolist() == pytest.approx([14 / 3, 2, 14 / 3, 14 / 3])
-    assert stand_ins(z, ~here & here, "mean")[:, 0].tolist() == [1, 2, 4, 9], "nobody has it"
+    assert baseline_embeddings(z, here, "permuted")[:, 0].tolist() == [4, 2, 9, 1]
+    assert baseline_embeddings(z, here, "mean")[:, 0].tolist() == pytest.approx([14 / 3, 2, 14 / 3, 14 / 3])
+    assert baseline_embeddings(z, ~here & here, "mean")[:, 0].tolist() == [1, 2, 4, 9], "nobody has it"
     assert z[:, 0].tolist() == [1, 2, 4, 9], "what is given stays"
 
 
@@ -154,7 +156,7 @@ def test_the_decoder_gets_no_more_rows_than_it_takes(baseline: Baseline) -> None
     few, many, (z, present, target) = Toy(3), Toy(3), drawn(3)
     few.decodes = 5
     a, b = (
-        recorded(s, [""] * 9, z, present, target, baseline=baseline, crossed=True)  # type: ignore[arg-type]
+        evaluate_subsets(s, [""] * 9, z, present, target, baseline=baseline, emap=True)  # type: ignore[arg-type]
         for s in (few, many)
     )
     assert max(few.rows) == 5
@@ -165,23 +167,23 @@ def test_the_decoder_gets_no_more_rows_than_it_takes(baseline: Baseline) -> None
 
 def test_sampled_orders_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     session, (z, present, target) = Toy(3), drawn(3, 200)
-    exact = recorded(session, [""] * 200, z, present, target)  # type: ignore[arg-type]
+    exact = evaluate_subsets(session, [""] * 200, z, present, target)  # type: ignore[arg-type]
     monkeypatch.setattr(contribution, "EXACT_LIMIT", 2)
-    sampled = recorded(session, [""] * 200, z, present, target)  # type: ignore[arg-type]
+    sampled = evaluate_subsets(session, [""] * 200, z, present, target)  # type: ignore[arg-type]
     assert not sampled.exact
-    assert sampled.right.shape == (200, 0)
+    assert sampled.subset_correct.shape == (200, 0)
     assert sampled.interaction.shape == (200, 3)
     assert np.isnan(sampled.interaction).all()
     assert sampled.information.shape == (200, 3)
     assert np.isnan(sampled.information).all()
-    for name in ("probabilities", "solo", "without", "empty", "certainty"):
+    for name in ("probabilities", "unimodal_correct", "leave_one_out_correct", "empty_value", "certainty"):
         np.testing.assert_allclose(getattr(sampled, name), getattr(exact, name), err_msg=name)
     assert (sampled.phi_accuracy[~present] == 0).all()
     np.testing.assert_allclose(sampled.phi_accuracy.sum(1), exact.phi_accuracy.sum(1), atol=1e-12)
     assert not np.allclose(sampled.phi_accuracy, exact.phi_accuracy)
     assert np.abs(sampled.phi_accuracy - exact.phi_accuracy).mean() < 0.02
     monkeypatch.setattr(contribution, "EXACT_LIMIT", 3)
-    assert recorded(session, [""] * 200, z, present, target).exact, "up to the limit"  # type: ignore[arg-type]
+    assert evaluate_subsets(session, [""] * 200, z, present, target).exact, "up to the limit"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("limit", [8, 1])
@@ -195,13 +197,13 @@ def test_the_residual_tells_contributions_that_do_not_add_up(limit: int, monkeyp
     for name in ("shapley", "shapley_sampled"):
         monkeypatch.setattr(contribution, name, off(getattr(contribution, name)))
     z, present, target = drawn(2)
-    assert recorded(Toy(2), [""] * 9, z, present, target).residual == pytest.approx(0.5)  # type: ignore[arg-type]
+    assert evaluate_subsets(Toy(2), [""] * 9, z, present, target).residual == pytest.approx(0.5)  # type: ignore[arg-type]
 
 
 def test_pairs_are_those_of_itertools() -> None:
     z, present, target = drawn(4, 40)
-    records = recorded(Toy(4), [""] * 40, z, present, target)  # type: ignore[arg-type]
-    full = contribution.interaction(records.right.astype(float))
+    records = evaluate_subsets(Toy(4), [""] * 40, z, present, target)  # type: ignore[arg-type]
+    full = contribution.shapley_interaction(records.subset_correct.astype(float))
     assert records.interaction.shape == (40, 6)
     for k, (a, b) in enumerate(combinations(range(4), 2)):
         np.testing.assert_array_equal(records.interaction[:, k], full[:, a, b])
@@ -209,7 +211,7 @@ def test_pairs_are_those_of_itertools() -> None:
 
 @pytest.mark.parametrize("M", [2, 3])
 def test_the_additive_projection_against_a_loop_over_pairings(M: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subsets, "PARTNERS", 12)
+    monkeypatch.setattr(subsets, "EMAP_SAMPLES", 12)
     session, (z, present, target) = Toy(M), drawn(M, 60)
     complete = [i for i in range(60) if present[i].all()]
     rows = complete[:12]
@@ -220,7 +222,7 @@ def test_the_additive_projection_against_a_loop_over_pairings(M: int, monkeypatc
         return np.log(session.decode({name: z[name][[i]] for name, i in owner.items()}, whole)[0])
 
     every = [output(dict.fromkeys(session.names, j) | {name: i}) for name in session.names for i in rows for j in rows]
-    found = projected(session, z, present, target)  # type: ignore[arg-type]
+    found = emap_correct(session, z, present, target)  # type: ignore[arg-type]
     answers = {}
     for i in rows:
         alone = [
@@ -232,38 +234,38 @@ def test_the_additive_projection_against_a_loop_over_pairings(M: int, monkeypatc
     assert np.isnan(np.delete(found, rows)).all()
     own = {i: int(output(dict.fromkeys(session.names, i)).argmax()) for i in rows}
     assert own != answers, "an interaction that changes no answer shows nothing"
-    both = recorded(session, [""] * 60, z, present, target, crossed=True)  # type: ignore[arg-type]
+    both = evaluate_subsets(session, [""] * 60, z, present, target, emap=True)  # type: ignore[arg-type]
     np.testing.assert_array_equal(both.additive, found)
 
 
 def test_without_a_complete_sample_or_a_second_modality_nothing_is_projected() -> None:
     z, present, target = drawn(2)
-    assert np.isnan(projected(Toy(2), z, present & [True, False], target)).all()  # type: ignore[arg-type]
+    assert np.isnan(emap_correct(Toy(2), z, present & [True, False], target)).all()  # type: ignore[arg-type]
     z, present, target = drawn(1)
-    assert np.isnan(recorded(Toy(1), [""] * 9, z, present, target, crossed=True).additive).all()  # type: ignore[arg-type]
+    assert np.isnan(evaluate_subsets(Toy(1), [""] * 9, z, present, target, emap=True).additive).all()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("M", [1, 2, 3])
 def test_the_weight_is_information_and_confidence(M: int) -> None:
     session, (z, present, target) = Toy(M), drawn(M, 40)
-    records = recorded(session, [""] * 40, z, present, target)  # type: ignore[arg-type]
-    subsets = contribution.subsets(M)
+    records = evaluate_subsets(session, [""] * 40, z, present, target)  # type: ignore[arg-type]
+    subsets = contribution.subset_masks(M)
     p = np.stack([session.decode(z, present & inside) for inside in subsets], 1)
-    np.testing.assert_allclose(weighed(records), information_confidence(p, target, present), atol=1e-12)
-    assert weighed(records).sum() == pytest.approx(1)
+    np.testing.assert_allclose(cal_weights(records), information_confidence(p, target, present), atol=1e-12)
+    assert cal_weights(records).sum() == pytest.approx(1)
 
 
 def test_the_weight_where_a_modality_or_all_are_nowhere() -> None:
     session, (z, present, target) = Toy(3), drawn(3, 40)
 
     def found(here: NDArray[np.bool_]) -> Records:
-        return recorded(session, [""] * 40, z, here, target)  # type: ignore[arg-type]
+        return evaluate_subsets(session, [""] * 40, z, here, target)  # type: ignore[arg-type]
 
     lost = present & [True, False, True]
-    p = np.stack([session.decode(z, lost & inside) for inside in contribution.subsets(3)], 1)
-    np.testing.assert_allclose(weighed(found(lost)), information_confidence(p, target, lost), atol=1e-12)
-    assert weighed(found(lost))[1] == 0
-    assert np.isnan(weighed(found(present & False))).all()
+    p = np.stack([session.decode(z, lost & inside) for inside in contribution.subset_masks(3)], 1)
+    np.testing.assert_allclose(cal_weights(found(lost)), information_confidence(p, target, lost), atol=1e-12)
+    assert cal_weights(found(lost))[1] == 0
+    assert np.isnan(cal_weights(found(present & False))).all()
     sampled = found(present)
     sampled.exact = False
-    assert np.isnan(weighed(sampled)).all()
+    assert np.isnan(cal_weights(sampled)).all()

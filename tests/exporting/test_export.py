@@ -7,14 +7,14 @@ import pytest
 import torch
 from worlds import Nobody, manifest, recipe
 
-from robustmm.data.loading import loaded
-from robustmm.data.manifest import read
+from robustmm.data.loading import read_split
+from robustmm.data.manifest import read_manifest
 from robustmm.errors import DataError
 from robustmm.exporting import export, parity
 from robustmm.exporting.parity import Tolerance
-from robustmm.exporting.precision import half, int8
+from robustmm.exporting.precision import convert_fp16, quantise_int8
 from robustmm.runs import Run
-from robustmm.runtime.session import Session, metadata, opened
+from robustmm.runtime.session import Session, load_metadata, read_graph
 from robustmm.training.run import train
 
 
@@ -28,8 +28,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module", autouse=True)
 def traced_once(run: Run) -> Iterator[None]:
     """Tracing takes seconds and gives the same graph every time."""
-    traced = export.traced
-    graph = traced(*export.trained(run))
+    traced = export.trace_graph
+    graph = traced(*export.rebuild_model(run))
 
     def copied(*_: object) -> onnx.ModelProto:
         copy = onnx.ModelProto()
@@ -37,22 +37,22 @@ def traced_once(run: Run) -> Iterator[None]:
         return copy
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "traced", copied)
+        patch.setattr(export, "trace_graph", copied)
         yield
 
 
 @pytest.fixture(scope="module")
 def model(run: Run) -> Path:
-    assert export.export(run, run.model).failure() is None
+    assert export.export(run, run.model).parity_error() is None
     return run.model
 
 
 def test_the_file_answers_as_the_model_does(run: Run, model: Path) -> None:
-    torch_model, modalities = export.trained(run)
-    facts = run.facts()
-    test, _ = loaded(read(Path(facts["manifest"])).split("test"), modalities, facts["classes"])
+    torch_model, modalities = export.rebuild_model(run)
+    facts = run.read_facts()
+    test, _ = read_split(read_manifest(Path(facts["manifest"])).split("test"), modalities, facts["classes"])
     present = np.random.default_rng(0).random(test.present.shape) < 0.6
-    expected = parity.by_torch(torch_model, test.inputs, present)
+    expected = parity.torch_probabilities(torch_model, test.inputs, present)
     found = Session(model).predict(test.inputs, present)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -72,7 +72,7 @@ def test_the_proof_covers_every_pattern_and_batch_size(run: Run) -> None:
 @pytest.mark.parametrize("broken", ["weights", "leak"])
 def test_a_file_that_fails_the_proof_is_not_left_behind(run: Run, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     """The gate itself: a deliberately broken graph, once in a weight, once by letting an absent input through."""
-    traced = export.traced
+    traced = export.trace_graph
 
     def spoilt(*arguments: object) -> onnx.ModelProto:
         graph = traced(*arguments)  # type: ignore[arg-type]
@@ -87,10 +87,10 @@ def test_a_file_that_fails_the_proof_is_not_left_behind(run: Run, monkeypatch: p
                     node.input[2] = node.input[1]  # whatever is absent gets through
         return graph
 
-    monkeypatch.setattr(export, "traced", spoilt)
+    monkeypatch.setattr(export, "trace_graph", spoilt)
     path = run.folder / "broken.onnx"
     before = set(run.folder.iterdir())
-    failure = export.export(run, path).failure()
+    failure = export.export(run, path).parity_error()
     assert failure is not None
     assert failure.exit_code == 4
     assert "no file is left" in str(failure)
@@ -100,14 +100,14 @@ def test_a_file_that_fails_the_proof_is_not_left_behind(run: Run, monkeypatch: p
 def test_accuracy_lost_beyond_the_tolerance_fails(run: Run) -> None:
     proof = export.export(run, run.folder / "accuracy.onnx")
     proof = proof.model_copy(update={"onnx_accuracy": proof.torch_accuracy - 0.01})
-    assert "loses 1.0" in str(proof.failure())
+    assert "loses 1.0" in str(proof.parity_error())
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_smaller_files_hold_within_their_stated_tolerance(run: Run, model: Path, precision: str) -> None:
     path = run.folder / f"model.{precision}.onnx"
     proof = export.export(run, path, precision)
-    assert proof.failure() is None, str(proof.failure())
+    assert proof.parity_error() is None, str(proof.parity_error())
     assert 0 < max(p.maximum for p in proof.patterns) <= parity.TOLERANCES[precision].maximum
     assert proof.size < model.stat().st_size
     assert Session(path).facts["precision"] == precision
@@ -115,20 +115,20 @@ def test_smaller_files_hold_within_their_stated_tolerance(run: Run, model: Path,
 
 def test_a_tolerance_that_is_too_tight_refuses_half_precision(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(parity.TOLERANCES, "fp16", Tolerance(1e-9, 1e-9, 1.0, 0.0))
-    assert export.export(run, run.folder / "tight.onnx", "fp16").failure() is not None
+    assert export.export(run, run.folder / "tight.onnx", "fp16").parity_error() is not None
     assert not (run.folder / "tight.onnx").exists()
 
 
 def test_half_and_int8_change_the_arithmetic(model: Path) -> None:
-    graph = opened(model)
-    kinds = {i.data_type for i in half(graph, ["vector", "series"]).graph.initializer}
+    graph = read_graph(model)
+    kinds = {i.data_type for i in convert_fp16(graph, ["vector", "series"]).graph.initializer}
     assert onnx.TensorProto.FLOAT16 in kinds
-    assert any(node.op_type == "MatMulInteger" for node in int8(graph).graph.node)
+    assert any(node.op_type == "MatMulInteger" for node in quantise_int8(graph).graph.node)
 
 
 def test_the_metadata_is_all_an_audit_needs(run: Run, model: Path) -> None:
-    graph = opened(model)
-    facts = metadata(graph, model)
+    graph = read_graph(model)
+    facts = load_metadata(graph, model)
     assert [m["name"] for m in facts["modalities"]] == ["vector", "series"]
     assert len(facts["modalities"][0]["mean"]) == 5
     assert facts["classes"] == ["ant", "bee", "cat"]
@@ -139,7 +139,7 @@ def test_the_metadata_is_all_an_audit_needs(run: Run, model: Path) -> None:
     assert set(facts["data"]) == {"train", "valid"}
     assert all(len(digest) == 64 for digest in facts["data"].values())
     assert facts["versions"]["exported"]["robustmm"]
-    assert str(Path(run.facts()["manifest"]).parent) not in facts["run"]
+    assert str(Path(run.read_facts()["manifest"]).parent) not in facts["run"]
     assert graph.opset_import[0].version == export.OPSET
     assert [i.name for i in graph.graph.input] == ["present", "vector", "series"]
     assert [o.name for o in graph.graph.output] == ["logits", "probabilities", "z.vector", "z.series"]
@@ -181,15 +181,15 @@ def test_weights_that_do_not_fit_the_recipe_are_a_sentence(run: Run, tmp_path: P
     import shutil
 
     copy = Run(Path(shutil.copytree(run.folder, tmp_path / "copy")))
-    facts = copy.facts()
+    facts = copy.read_facts()
     facts["recipe"]["model"]["width"] = 4
-    copy.note(recipe=facts["recipe"])
+    copy.update_facts(recipe=facts["recipe"])
     with pytest.raises(DataError, match="do not fit"):
-        export.trained(copy)
+        export.rebuild_model(copy)
 
 
 def test_embed_one_is_a_column_of_embed(run: Run) -> None:
-    model, modalities = export.trained(run)
+    model, modalities = export.rebuild_model(run)
     inputs = {m.name: torch.randn(4, *m.shape) for m in modalities}
     with torch.no_grad():
         z = model.embed(inputs)

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from robustmm.auditing import cells, spec
-from robustmm.auditing.result import AuditResult, ConditionResult, Floor, Group, ModalityUnder
-from robustmm.auditing.run import Audit, Plans
-from robustmm.auditing.spec import Setting
+from robustmm.auditing.result import AuditResult, ConditionResult, Group, ModalityUnderCondition, NoiseFloor
+from robustmm.auditing.run import Audit, AuditPlan
+from robustmm.auditing.spec import Spec
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Change, Estimate
 
 NOTHING = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
-FLOOR = Floor(samples=10, repeats=3, probability=0.0, accuracy=0.0)
+FLOOR = NoiseFloor(samples=10, repeats=3, probability=0.0, accuracy=0.0)
 
 SERIES = Condition("gaussian 1 on series", (Noise("gaussian", 1.0, ("series",)),))
 VECTOR = Condition("blank 1 on vector", (Noise("blank", 1.0, ("vector",)),))
@@ -46,20 +46,20 @@ def silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def forget() -> None:
     """As in another process: nothing is opened yet."""
-    spec.work.cache_clear()
+    spec.open_spec.cache_clear()
     cells._CURRENT.clear()
 
 
 def made(
-    asked: Setting, folder: Path, conditions: Sequence[Condition] = THREE, workers: int = 1, **plans: Any
+    asked: Spec, folder: Path, conditions: Sequence[Condition] = THREE, workers: int = 1, **plans: Any
 ) -> AuditResult:
     """An audit by a process that knows of no other."""
     forget()
-    return Audit(asked, Plans("small", tuple(conditions), **plans), folder, workers, silent).run()
+    return Audit(asked, AuditPlan("small", tuple(conditions), **plans), folder, workers, silent).run()
 
 
-def modality(name: str = "a", share: float = 0.5) -> ModalityUnder:
-    return ModalityUnder(
+def modality(name: str = "a", share: float = 0.5) -> ModalityUnderCondition:
+    return ModalityUnderCondition(
         name=name, noises=[], snr=None, weight=share, present=1, solo=NOTHING, leave_one_out=NOTHING, accuracy=NOTHING,
         accuracy_share=share, log_probability=NOTHING, log_probability_share=share,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
-from robustmm.metrics.contribution import subsets
+from robustmm.metrics.contribution import subset_masks
 
 PRIOR = (0.5, 0.5)
 
@@ -33,11 +33,11 @@ def planted(n: int, d: Sequence[float], seed: int) -> Planted:
 
 def strength(d: Sequence[float]) -> NDArray[np.float64]:
     """sqrt(sum of d_m^2) of every subset (2**M,)."""
-    return np.sqrt(subsets(len(d)) @ np.square(d))
+    return np.sqrt(subset_masks(len(d)) @ np.square(d))
 
 
 def bayes(inputs: dict[str, NDArray[np.float32]], d: Sequence[float]) -> NDArray[np.float64]:
     """What the Bayes classifier of every subset answers: probabilities (n, 2**M, 2)."""
     observed = np.concatenate(list(inputs.values()), axis=1).astype(np.float64)
-    one = expit(2 * (observed * d) @ subsets(len(d)).T)
+    one = expit(2 * (observed * d) @ subset_masks(len(d)).T)
     return np.stack([1 - one, one], axis=2)

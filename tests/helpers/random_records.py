@@ -8,18 +8,18 @@ from robustmm.evaluation.records import ARRAYS, FACTS, Records
 def drawn(n: int, M: int = 2, C: int = 3, seed: int = 0, *, exact: bool = True) -> Records:
     """Records of n samples that share no number."""
     rng, prefix = np.random.default_rng(seed), f"s{seed}-"
-    widths = {"probabilities": C, "empty": 2, "interaction": M * (M - 1) // 2}
+    widths = {"probabilities": C, "empty_value": 2, "interaction": M * (M - 1) // 2}
     arrays = {
         name: rng.normal(size=(n, widths.get(name, M)))
         for name in ARRAYS
-        if name not in ("target", "present", "right", "additive")
+        if name not in ("target", "present", "subset_correct", "additive")
     }
-    arrays["solo"][: n // 2] = np.nan
+    arrays["unimodal_correct"][: n // 2] = np.nan
     return Records(
         [f"{prefix}{i}" for i in range(n)],
         target=rng.integers(C, size=n),
         present=rng.random((n, M)) < 0.5,
-        right=rng.random((n, 2**M if exact else 0)) < 0.5,
+        subset_correct=rng.random((n, 2**M if exact else 0)) < 0.5,
         additive=rng.normal(size=n),
         **arrays,
         residual=float(rng.random()),

@@ -7,7 +7,7 @@ from pathlib import Path
 from worlds import Nobody, tables
 
 from robustmm import distributed
-from robustmm.config.recipe import build
+from robustmm.config.recipe import build_recipe
 from robustmm.training import run
 
 
@@ -22,13 +22,13 @@ def losses(folder: Path, method: str) -> list[dict[str, float]]:
     options = {"cal": {"warmup": 1}, "arl": {"warmup": 1}, "arm": {"warmup": 1}, "mce": {"hidden": 16, "dropout": 0.0}}
     content["method"] = {"name": method, **options}
     watcher = Nobody()
-    run.train(build(content, "ranked", "ranked"), folder / "manifest.csv", folder / "runs", watcher)
+    run.train(build_recipe(content, "ranked", "ranked"), folder / "manifest.csv", folder / "runs", watcher)
     return watcher.rows[-3:]
 
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
-    with distributed.group():
+    with distributed.join_group():
         found = {method: losses(place, method) for method in sys.argv[2:]}
         if distributed.rank() == 0:
             (place / "losses.json").write_text(json.dumps(found))

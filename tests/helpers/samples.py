@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from robustmm.modalities import Audio, Features, Image, Modality, Series, Text, Video
-from robustmm.modalities.text import learned
-from robustmm.model.encoders import Encoder, encoder
-from robustmm.model.fusion import fusion
+from robustmm.modalities.text import train_tokenizer
+from robustmm.model.encoders import Encoder, build_encoder
+from robustmm.model.fusion import build_fusion
 from robustmm.model.fusion_model import FusionModel
 
-WORDS = learned(["the cat sat on the mat while a dog ran in the sun"], 50)
+WORDS = train_tokenizer(["the cat sat on the mat while a dog ran in the sun"], 50)
 PLAIN = {
     "image": Image(name="image", size=(12, 10, 3)),
     "audio": Audio(name="audio", rate=8000, seconds=0.3),
@@ -33,7 +33,7 @@ exporting = pytest.mark.filterwarnings(  # torch's exporter about itself
 def drawn(modality: Modality, batch: int, seed: int = 0) -> Tensor:
     rng = np.random.default_rng(seed)
     if isinstance(modality, Text):
-        ids = rng.integers(1, modality.words, (batch, modality.length))
+        ids = rng.integers(1, modality.vocabulary_size, (batch, modality.length))
         ids[np.arange(modality.length) >= rng.integers(0, modality.length + 1, batch)[:, None]] = 0
         return torch.from_numpy(ids)
     if modality.dtype == np.uint8:
@@ -43,7 +43,7 @@ def drawn(modality: Modality, batch: int, seed: int = 0) -> Tensor:
 
 def built(name: str, modality: Modality, **options: Any) -> nn.Module:
     torch.manual_seed(0)
-    return encoder(modality, name, **options)
+    return build_encoder(modality, name, **options)
 
 
 class Whole(nn.Module):
@@ -51,7 +51,7 @@ class Whole(nn.Module):
 
     def __init__(self, encoders: Mapping[str, Encoder], fusions: Iterable[str]) -> None:
         super().__init__()
-        made = [FusionModel(encoders, fusion(name, len(encoders), 16, 4), 16) for name in fusions]
+        made = [FusionModel(encoders, build_fusion(name, len(encoders), 16, 4), 16) for name in fusions]
         self.models = nn.ModuleList(made)
         self.outputs = ["z", *(f"logits_{name}" for name in fusions)]
 

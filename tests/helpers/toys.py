@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustmm.methods import METHODS, Batch, Method, method
+from robustmm.methods import METHODS, Batch, Method, build_method
 from robustmm.model.fusion import FUSIONS
-from robustmm.model.fusion_model import FusionModel
+from robustmm.model.fusion_model import Embedding, FusionModel
 
 CLASSES, WIDTH, SIZE, SAMPLES = 3, 8, 5, 96
 SMALL = {"cal": {"warmup": 0}, "mce": {"hidden": 16}}
@@ -82,7 +82,7 @@ def ready(
 ) -> tuple[FusionModel, Method]:
     """A fresh model and the method set up on it, without warm-up and small, other than `options` say."""
     model = fresh(data, fusion)
-    chosen = method(name, {key: {**SMALL.get(key, {}), **(options or {}).get(key, {})} for key in METHODS})
+    chosen = build_method(name, {key: {**SMALL.get(key, {}), **(options or {}).get(key, {})} for key in METHODS})
     chosen.setup(model, data)
     return model, chosen
 
@@ -117,3 +117,19 @@ def train(
 
 def optimiser(model: FusionModel, chosen: Method, rate: float = 0.1) -> torch.optim.SGD:
     return torch.optim.SGD([*model.parameters(), *chosen.parameters()], lr=rate, momentum=0.9)
+
+
+class Doubling(Method):
+    """Twice the gradient."""
+
+    terms = ("fused", "extra")
+
+    def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
+        return {"fused": self.fused_loss(model, batch, embedding), "extra": embedding.z.square().mean()}
+
+    def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None:
+        (2 * sum(losses.values())).backward()  # type: ignore[union-attr]
+
+
+class Steering(Method):
+    def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None: ...

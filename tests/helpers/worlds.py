@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from signals import WORDS, clip, course, picture, sentence, voice
 
-from robustmm.config.recipe import Recipe, build
+from robustmm.config.recipe import Recipe, build_recipe
 from robustmm.data.manifest import Manifest
 from robustmm.modalities import Audio, Features, Image, Modality, Series, Text, Video
 
@@ -42,7 +42,7 @@ def recipe(path: Path, **train: object) -> Recipe:
     """A recipe for `manifest`, small enough to train in a second."""
     content = tables(path)
     content["train"] = {"epochs": 3, "batch": 16, **train}
-    return build(content, "world", "world")
+    return build_recipe(content, "world", "world")
 
 
 def tables(path: Path) -> dict[str, object]:
@@ -61,7 +61,7 @@ SIX = (
     Image(name="image", size=(24, 24, 3)),
     Video(name="video", frames=6, size=(16, 16, 3)),
     Audio(name="audio", rate=16_000, seconds=0.5),
-    Text(name="text").fitted([" ".join(WORDS)]),
+    Text(name="text").fit_to([" ".join(WORDS)]),
     Series(name="series", steps=40, channels=3),
     Features(name="features", length=20),
 )

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from toys import ready, step, toy
 
 from robustmm.errors import UsageError
-from robustmm.methods.combinations import codes, dropped, kept_at_random
+from robustmm.methods.combinations import draw_combination, drop_modalities, subset_codes
 
 
 def alone(model: torch.nn.Module, z: torch.Tensor, present: torch.Tensor, m: int) -> torch.Tensor:
@@ -54,7 +54,7 @@ def test_dropout_decodes_what_it_kept() -> None:
         torch.manual_seed(3)
         found = method.losses(model, batch, model.embedding(batch.inputs, batch.present))["fused"]
         torch.manual_seed(3)
-        kept = kept_at_random(batch.present) if rate is None else dropped(batch.present, rate)
+        kept = draw_combination(batch.present) if rate is None else drop_modalities(batch.present, rate)
         assert (kept != batch.present).any()
         torch.testing.assert_close(found, F.cross_entropy(model.decode(z, kept), batch.target))
 
@@ -62,32 +62,32 @@ def test_dropout_decodes_what_it_kept() -> None:
 def test_every_combination_of_what_is_there_is_as_likely() -> None:
     torch.manual_seed(0)
     n = 70_000
-    everything = codes(kept_at_random(torch.ones(n, 3, dtype=torch.bool))).bincount(minlength=8)
+    everything = subset_codes(draw_combination(torch.ones(n, 3, dtype=torch.bool))).bincount(minlength=8)
     assert everything[0] == 0
     torch.testing.assert_close(everything[1:].double(), torch.full((7,), n / 7).double(), rtol=0.05, atol=0)
     two = torch.tensor([True, False, True]).expand(n, 3)
-    counts = codes(kept_at_random(two)).bincount(minlength=8)
+    counts = subset_codes(draw_combination(two)).bincount(minlength=8)
     assert counts.nonzero()[:, 0].tolist() == [1, 4, 5]
     torch.testing.assert_close(counts[[1, 4, 5]].double(), torch.full((3,), n / 3).double(), rtol=0.05, atol=0)
-    assert not kept_at_random(torch.zeros(4, 3, dtype=torch.bool)).any()
+    assert not draw_combination(torch.zeros(4, 3, dtype=torch.bool)).any()
 
 
 def test_dropped_leaves_no_sample_empty() -> None:
     torch.manual_seed(0)
     present = torch.ones(40_000, 3, dtype=torch.bool)
-    kept = dropped(present, 0.3)
+    kept = drop_modalities(present, 0.3)
     assert kept.any(1).all()
-    counts = codes(kept).bincount(minlength=8) / len(kept)
+    counts = subset_codes(kept).bincount(minlength=8) / len(kept)
     one, two, three = 0.7 * 0.3**2, 0.7**2 * 0.3, 0.7**3 + 0.3**3  # 0.3^3 lost all: kept all
     expected = torch.tensor([one, one, two, one, two, two, three])
     torch.testing.assert_close(counts[1:], expected, rtol=0.1, atol=0)
-    torch.testing.assert_close(dropped(present, 0.0), present)
-    torch.testing.assert_close(dropped(present, 1.0), present)
+    torch.testing.assert_close(drop_modalities(present, 0.0), present)
+    torch.testing.assert_close(drop_modalities(present, 1.0), present)
 
 
 def test_dropped_brings_nothing_back() -> None:
     torch.manual_seed(0)
     present = torch.rand(2000, 3) < 0.5
-    kept = dropped(present, 0.3)
+    kept = drop_modalities(present, 0.3)
     assert not (kept & ~present).any()
     torch.testing.assert_close(kept.any(1), present.any(1))

@@ -1,18 +1,16 @@
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
-from toys import fresh, ready, step, toy
+from toys import Doubling, fresh, ready, step, toy
 
 from robustmm.errors import UsageError
-from robustmm.methods import Batch, Chain, Method, method
+from robustmm.methods import Chain, Method, build_method
 from robustmm.methods.balance.cal import CAL
 from robustmm.methods.bottleneck import VariationalBottleneck
 from robustmm.methods.missing.completion import Completion
 from robustmm.methods.missing.mce import MCE
-from robustmm.model.fusion_model import Embedding, FusionModel
 
 
 class Weighing(Method):
@@ -20,24 +18,12 @@ class Weighing(Method):
         return torch.tensor([1.0, 2.0, epoch])
 
 
-class Doubling(Method):
-    """Twice the gradient."""
-
-    terms = ("fused", "extra")
-
-    def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        return {"fused": self.fused(model, batch, embedding), "extra": embedding.z.square().mean()}
-
-    def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None:
-        (2 * sum(losses.values())).backward()  # type: ignore[union-attr]
-
-
 def test_a_name_builds_a_method_with_its_options() -> None:
-    cal = method("cal", {"cal": {"gamma": 3, "sign": -1}})
+    cal = build_method("cal", {"cal": {"gamma": 3, "sign": -1}})
     assert isinstance(cal, CAL)
     assert (cal.gamma, cal.sign, cal.eta) == (3, -1, 1)
-    assert isinstance(method("mce", {}), MCE)
-    chained = method("cal + mce", {"mce": {"valuation": "shapley"}, "cal": {"warmup": 0}})
+    assert isinstance(build_method("mce", {}), MCE)
+    chained = build_method("cal + mce", {"mce": {"valuation": "shapley"}, "cal": {"warmup": 0}})
     assert isinstance(chained, Chain)
     cal, mce = chained.methods
     assert isinstance(cal, CAL)
@@ -57,22 +43,18 @@ def test_a_name_builds_a_method_with_its_options() -> None:
         ("mce", {"mce": {"valuation": "papr"}}, "option valuation: input should be 'paper' or 'shapley'"),
         ("cal+mce", {"mec": {}}, r'options are given for "mec", which is not a method, did you mean "mce"\?'),
         ("cal+cal", {}, 'methods cal and cal both have a loss term "unimodal"'),
-        ("test_chain:Doubling+test_chain:Steering", {}, "each run their own backward pass"),
+        ("toys:Doubling+toys:Steering", {}, "each run their own backward pass"),
         ("toys:Toy", {}, 'the method "toys:Toy" should be a subclass of robustmm.methods.Method'),
         ("nowhere.at:All", {}, 'the method "nowhere.at:All" cannot be imported'),
     ],
 )
 def test_what_cannot_be_built_is_a_sentence(name: str, options: dict[str, dict[str, object]], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        method(name, options)
-
-
-class Steering(Method):
-    def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None: ...
+        build_method(name, options)
 
 
 def test_options_of_a_method_not_used_wait_for_a_run_that_uses_it() -> None:
-    assert isinstance(method("mce", {"cal": {"gamma": 2}}), MCE)
+    assert isinstance(build_method("mce", {"cal": {"gamma": 2}}), MCE)
 
 
 def test_a_users_own_method_is_imported_and_chained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +65,7 @@ def test_a_users_own_method_is_imported_and_chained(tmp_path: Path, monkeypatch:
         "    def __init__(self, *, strength: float = 1.0) -> None:\n"
         "        super().__init__()\n        self.strength = strength\n"
     )
-    chained = method("cal+mymethod:Mine", {"mymethod:Mine": {"strength": 2}})
+    chained = build_method("cal+mymethod:Mine", {"mymethod:Mine": {"strength": 2}})
     assert isinstance(chained, Chain)
     assert chained.methods[1].strength == 2
     assert chained.terms == ("fused", "unimodal", "bottleneck")

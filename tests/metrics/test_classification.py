@@ -9,11 +9,11 @@ from robustmm.metrics.classification import (
     METRICS,
     accuracy,
     brier,
+    class_scores,
     ece,
     flip_rate,
     macro_f1,
     nll,
-    per_class,
 )
 
 QUICK = settings(deadline=None, max_examples=50)
@@ -37,7 +37,7 @@ def test_scikit_learn_agrees(seed):
     assert macro_f1(p, y) == pytest.approx(f1_score(y, predicted, average="macro", zero_division=0))
     assert nll(p, y) == pytest.approx(log_loss(y, p, labels=range(5)))
     precision, recall, f1, support = precision_recall_fscore_support(y, predicted, labels=range(5), zero_division=0)
-    scores = per_class(p, y)
+    scores = class_scores(p, y)
     np.testing.assert_allclose(scores.precision, precision)
     np.testing.assert_allclose(scores.recall, recall)
     np.testing.assert_allclose(scores.f1, f1)

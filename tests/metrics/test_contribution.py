@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from robustmm.metrics.contribution import (
     EXACT_LIMIT,
     accuracy_game,
-    effective,
+    draw_orders,
+    effective_subsets,
     efficiency_residual,
-    interaction,
     leave_one_out,
     log_probability_game,
     probability_game,
-    sampled_orders,
     shapley,
+    shapley_interaction,
     shapley_sampled,
     shares,
-    solo,
-    subsets,
+    subset_masks,
+    unimodal_values,
 )
 
 QUICK = settings(deadline=None, max_examples=50)
@@ -40,8 +40,8 @@ GLOVES = game(3, lambda s: 0 in s and bool(s & {1, 2}))  # one left glove, two r
 
 
 def test_subsets_are_bitmasks():
-    assert subsets(2).tolist() == [[False, False], [True, False], [False, True], [True, True]]
-    assert subsets(5)[0b10110].tolist() == [False, True, True, False, True]
+    assert subset_masks(2).tolist() == [[False, False], [True, False], [False, True], [True, True]]
+    assert subset_masks(5)[0b10110].tolist() == [False, True, True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,11 @@ def test_axioms(seed, M):
     np.testing.assert_allclose(shapley(2 * v - 3 * other), 2 * phi - 3 * shapley(other), atol=1e-12)  # linearity
     np.testing.assert_allclose(shapley(v + 5), phi, atol=1e-12)
     renamed = np.random.default_rng(seed).permutation(M)
-    to = (subsets(M)[:, renamed] @ (1 << np.arange(M))).astype(int)  # the subset whose member m was renamed[m]
+    to = (subset_masks(M)[:, renamed] @ (1 << np.arange(M))).astype(int)  # the subset whose member m was renamed[m]
     np.testing.assert_allclose(shapley(v[:, np.argsort(to)]), phi[:, renamed], atol=1e-12)  # symmetry
-    np.testing.assert_allclose(interaction(v[:, np.argsort(to)]), interaction(v)[:, renamed][:, :, renamed], atol=1e-12)
+    np.testing.assert_allclose(
+        shapley_interaction(v[:, np.argsort(to)]), shapley_interaction(v)[:, renamed][:, :, renamed], atol=1e-12
+    )
 
 
 @QUICK
@@ -81,7 +83,7 @@ def test_a_null_player_gets_exactly_nothing(seed, M, data):
     null = data.draw(st.integers(0, M - 1))
     v = random_game(seed, M, 4)[:, np.arange(2**M) & ~(1 << null)]
     assert (shapley(v)[:, null] == 0).all()
-    assert (interaction(v)[:, null] == 0).all()
+    assert (shapley_interaction(v)[:, null] == 0).all()
     assert (leave_one_out(v)[:, null] == 0).all()
     assert (shapley_sampled(lambda s: v.T[s @ (1 << np.arange(M))], M, orders=6, seed=seed)[:, null] == 0).all()
 
@@ -108,22 +110,22 @@ def test_captum_agrees():
         return x[:, 0] * x[:, 1] + torch.relu(x[:, 2] - x[:, 3]) + x[:, 1] * x[:, 2] * x[:, 3] - x[:, 0]
 
     x = torch.tensor([[1.5, -2.0, 3.0, 0.5], [0.3, 0.7, -1.1, 2.0]], dtype=torch.float64)
-    members = torch.from_numpy(subsets(4)).to(x.dtype)
+    members = torch.from_numpy(subset_masks(4)).to(x.dtype)
     v = toy((members * x[:, None]).reshape(-1, 4)).reshape(2, 16).numpy()
     np.testing.assert_allclose(shapley(v), attr.ShapleyValues(toy).attribute(x).numpy(), atol=1e-12)
 
 
 def test_any_leading_shape():
     v = random_game(0, 3, 2, 5)
-    assert shapley(v).shape == solo(v).shape == leave_one_out(v).shape == (2, 5, 3)
-    assert interaction(v).shape == (2, 5, 3, 3)
+    assert shapley(v).shape == unimodal_values(v).shape == leave_one_out(v).shape == (2, 5, 3)
+    assert shapley_interaction(v).shape == (2, 5, 3, 3)
     np.testing.assert_allclose(shapley(v)[1, 4], shapley(v[1, 4]))
     np.testing.assert_allclose(shapley(v.mean(axis=1)), shapley(v).mean(axis=1))
 
 
 def test_interaction_of_two_is_the_surplus_over_each_alone():
     v = [1.0, 2.0, 4.0, 9.0]
-    np.testing.assert_allclose(interaction(v), [[0, 4], [4, 0]])  # 9 - 2 - 4 + 1
+    np.testing.assert_allclose(shapley_interaction(v), [[0, 4], [4, 0]])  # 9 - 2 - 4 + 1
 
 
 def test_interaction_of_three_by_hand():
@@ -133,30 +135,32 @@ def test_interaction_of_three_by_hand():
     pair_01 = ((8 - 1 - 2 + 0) + (64 - 16 - 32 + 4)) / 2
     pair_02 = ((16 - 1 - 4 + 0) + (64 - 8 - 32 + 2)) / 2
     pair_12 = ((32 - 2 - 4 + 0) + (64 - 8 - 16 + 1)) / 2
-    np.testing.assert_allclose(interaction(v), [[0, pair_01, pair_02], [pair_01, 0, pair_12], [pair_02, pair_12, 0]])
-    np.testing.assert_allclose(interaction(GLOVES)[0], [0, 1 / 2, 1 / 2])  # complements
-    np.testing.assert_allclose(interaction(GLOVES)[1, 2], -1 / 2)  # substitutes
+    np.testing.assert_allclose(
+        shapley_interaction(v), [[0, pair_01, pair_02], [pair_01, 0, pair_12], [pair_02, pair_12, 0]]
+    )
+    np.testing.assert_allclose(shapley_interaction(GLOVES)[0], [0, 1 / 2, 1 / 2])  # complements
+    np.testing.assert_allclose(shapley_interaction(GLOVES)[1, 2], -1 / 2)  # substitutes
 
 
 def test_interaction_weights_four_players_by_size():
     v = game(4, lambda s: {0, 1} <= s and len(s) == 3)  # for the pair 0, 1: S empty 0, one other 1, both others 0
-    np.testing.assert_allclose(interaction(v)[0, 1], 2 * (1 / 6))
-    assert interaction([1.0, 2.0]).tolist() == [[0.0]]
+    np.testing.assert_allclose(shapley_interaction(v)[0, 1], 2 * (1 / 6))
+    assert shapley_interaction([1.0, 2.0]).tolist() == [[0.0]]
 
 
 @QUICK
 @given(SEEDS)
 def test_an_additive_game_has_no_interaction_and_one_score(seed):
     weights = np.random.default_rng(seed).normal(size=4)
-    v = subsets(4) @ weights + 2
-    np.testing.assert_allclose(interaction(v), np.zeros((4, 4)), atol=1e-12)
-    for score in (shapley(v), leave_one_out(v), solo(v) - v[0]):
+    v = subset_masks(4) @ weights + 2
+    np.testing.assert_allclose(shapley_interaction(v), np.zeros((4, 4)), atol=1e-12)
+    for score in (shapley(v), leave_one_out(v), unimodal_values(v) - v[0]):
         np.testing.assert_allclose(score, weights, atol=1e-12)
 
 
 def test_solo_and_leave_one_out_by_hand():
     v = game(3, lambda s: sum(10**m for m in s) + len(s) ** 2)
-    assert solo(v).tolist() == [2, 11, 101]
+    assert unimodal_values(v).tolist() == [2, 11, 101]
     assert leave_one_out(v).tolist() == [1 + 5, 10 + 5, 100 + 5]
     assert efficiency_residual([1.0, 2.0, 3.0, 9.0], [1.0, 2.0]) == 5.0
 
@@ -195,8 +199,10 @@ def test_efficiency_runs_from_the_prior_to_the_whole_model():
 
 def test_effective_subsets():
     present = [[True, True, True], [True, False, True], [False, False, False]]
-    np.testing.assert_array_equal(effective(np.arange(8), present), [range(8), [0, 1, 0, 1, 4, 5, 4, 5], [0] * 8])
-    np.testing.assert_array_equal(effective([3, 7], present), [[3, 7], [1, 5], [0, 0]])
+    np.testing.assert_array_equal(
+        effective_subsets(np.arange(8), present), [range(8), [0, 1, 0, 1, 4, 5, 4, 5], [0] * 8]
+    )
+    np.testing.assert_array_equal(effective_subsets([3, 7], present), [[3, 7], [1, 5], [0, 0]])
 
 
 @pytest.mark.parametrize("build", [accuracy_game, probability_game, log_probability_game])
@@ -204,7 +210,7 @@ def test_effective_subsets():
 @given(seed=SEEDS, M=st.integers(1, 4))
 def test_absent_modalities_get_exactly_nothing_and_are_not_looked_at(build, seed, M):
     p, y, present = outcomes(seed, M)
-    needs_absent = effective(np.arange(2**M), present) != np.arange(2**M)
+    needs_absent = effective_subsets(np.arange(2**M), present) != np.arange(2**M)
     p[needs_absent] = np.nan
     v = build(p, y, PRIOR, present)
     phi = shapley(v)
@@ -213,7 +219,7 @@ def test_absent_modalities_get_exactly_nothing_and_are_not_looked_at(build, seed
     for sample in range(len(y)):  # the game of the present modalities alone
         there = np.flatnonzero(present[sample])
         if len(there):
-            smaller = v[sample][subsets(len(there)) @ (1 << there)]
+            smaller = v[sample][subset_masks(len(there)) @ (1 << there)]
             np.testing.assert_allclose(phi[sample, there], shapley(smaller), atol=1e-12)
 
 
@@ -248,17 +254,17 @@ def test_what_is_no_game_is_a_sentence():
         with pytest.raises(ValueError, match="NaN in 1/6 samples"):
             build(p, y, PRIOR)
     with pytest.raises(ValueError, match="at least 1 order, got 0"):
-        sampled_orders(3, 0, seed=0)
+        draw_orders(3, 0, seed=0)
 
 
 def test_orders_come_in_antithetic_pairs():
-    orders = sampled_orders(10, 7, seed=1)
+    orders = draw_orders(10, 7, seed=1)
     assert orders.shape == (7, 10)
     assert (np.sort(orders, axis=1) == np.arange(10)).all()
     np.testing.assert_array_equal(orders[1:6:2], orders[0:5:2, ::-1])
     assert not (orders[0] == orders[2]).all()
-    np.testing.assert_array_equal(orders, sampled_orders(10, 7, seed=1))
-    assert (orders != sampled_orders(10, 7, seed=2)).any()
+    np.testing.assert_array_equal(orders, draw_orders(10, 7, seed=1))
+    assert (orders != draw_orders(10, 7, seed=2)).any()
 
 
 def ten_player_game(s):
@@ -269,12 +275,12 @@ def ten_player_game(s):
 
 def test_sampling_is_exact_where_it_can_be_and_close_elsewhere():
     assert EXACT_LIMIT < 10
-    exact = shapley(ten_player_game(subsets(10)).T)
+    exact = shapley(ten_player_game(subset_masks(10)).T)
     sampled = shapley_sampled(ten_player_game, 10, orders=400, seed=0)
     assert sampled.shape == (2, 10)
     np.testing.assert_allclose(sampled[0], np.arange(10.0), atol=1e-12)  # additive: any order will do
     np.testing.assert_allclose(sampled[1], exact[1], atol=1e-12)  # pairwise: an order and its reverse will do
-    squared = shapley(ten_player_game(subsets(10)).T[1] ** 2)
+    squared = shapley(ten_player_game(subset_masks(10)).T[1] ** 2)
     close = shapley_sampled(lambda s: ten_player_game(s)[:, 1] ** 2, 10, orders=400, seed=0)
     np.testing.assert_allclose(close, squared, rtol=0.1, atol=0.02 * squared.max())
     assert (close != squared).any()
@@ -300,7 +306,7 @@ def test_sampled_values_are_efficient_whatever_the_orders(seed, orders, M):
 def test_all_orders_sampled_is_the_exact_value(monkeypatch):
     v = random_game(0, 4)
     every = np.array(list(permutations(range(4))))
-    monkeypatch.setattr("robustmm.metrics.contribution.sampled_orders", lambda M, orders, seed: every)
+    monkeypatch.setattr("robustmm.metrics.contribution.draw_orders", lambda M, orders, seed: every)
     np.testing.assert_allclose(
         shapley_sampled(lambda s: v[s @ (1 << np.arange(4))], 4, orders=24, seed=0), shapley(v), atol=1e-12
     )

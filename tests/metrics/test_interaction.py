@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import ready, toy
 
-from robustmm.methods.coalitions import every
-from robustmm.metrics.contribution import subsets
+from robustmm.methods.coalitions import all_coalitions
+from robustmm.metrics.contribution import subset_masks
 from robustmm.metrics.interaction import additive_projection, cross_modal_gap, information_confidence
 from robustmm.model.fusion_model import Coalitions
 
@@ -94,12 +94,12 @@ def test_of_three_modalities_the_others_are_drawn_jointly():
     # of a with mean 1, what is everything depends on who is drawn alone: 1 for a, 0 for b and c, 1/3 in all
     projected = additive_projection(crossed(product, (a + 1, b, b)))[:, 0]
     np.testing.assert_allclose(projected, a + 1 - 2 / 3)
-    eight = subsets(3) * 2.0 - 1  # all independent: nothing of the interaction is anyone's own
+    eight = subset_masks(3) * 2.0 - 1  # all independent: nothing of the interaction is anyone's own
     assert (additive_projection(crossed(product, eight.T)) == 0).all()
 
 
 def test_a_pairwise_interaction_of_independent_modalities_is_left_out():
-    eight = subsets(3).T * 2.0 - 1
+    eight = subset_masks(3).T * 2.0 - 1
     cross = crossed(lambda a, b, c: [a * b + 3 * c + a], eight)
     np.testing.assert_allclose(additive_projection(cross)[:, 0], 3 * eight[2] + eight[0])
 
@@ -168,7 +168,7 @@ def test_it_is_what_the_method_cal_measures(M, missing, weight):
     data = toy(M)
     data.target, data.present = torch.from_numpy(target), torch.from_numpy(present)
     _, method = ready("cal", data, "concat", {"cal": {"beta": 0, "ema": 0, "mix": weight}})
-    masks, weights, alone = (torch.from_numpy(each) for each in every(M))
+    masks, weights, alone = (torch.from_numpy(each) for each in all_coalitions(M))
     method.measure(Coalitions(masks, weights, alone, torch.from_numpy(logits).transpose(0, 1)), data.batch())
     ours = information_confidence(softmax(logits), target, present, weight)
     np.testing.assert_allclose(ours, method.contribution.numpy(), atol=1e-12)
@@ -213,7 +213,7 @@ def test_what_is_absent_is_not_looked_at(seed, weight):
     logits, target, present = played(seed, 3, missing=0.5)
     p = softmax(logits)
     before = information_confidence(p, target, present, weight)
-    holds_absent = (subsets(3)[None] & ~present[:, None]).any(axis=2)
+    holds_absent = (subset_masks(3)[None] & ~present[:, None]).any(axis=2)
     p[holds_absent] = np.nan
     p[:, 0] = np.nan
     np.testing.assert_array_equal(information_confidence(p, target, present, weight), before)

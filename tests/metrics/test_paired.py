@@ -15,7 +15,7 @@ from rich.console import Console
 from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
-from robustmm.metrics.paired import BenchResult, CellResult, compared
+from robustmm.metrics.paired import BenchResult, CellResult, compare_methods
 from robustmm.metrics.statistics import benjamini_hochberg, paired_t
 from robustmm.report import bench as report
 
@@ -40,7 +40,7 @@ def result(accuracies: Accuracies, baseline: str = "joint", **changed: Any) -> B
         for method, columns in accuracies.items()
         for seed in range(len(next(iter(columns.values()))))
     ]
-    return compared(cells, list(accuracies), baseline)
+    return compare_methods(cells, list(accuracies), baseline)
 
 
 def scores(found: BenchResult, method: str) -> Any:
@@ -88,7 +88,7 @@ def test_equal_differences_of_counts_stay_equal_through_the_file() -> None:
     base = [68 / 72, 67 / 72, 41 / 72]
     found = result({"joint": {"clean": base}, "mce": {"clean": [x + 2 / 72 for x in base]}})
     read = [CellResult.model_validate_json(one.model_dump_json()) for one in found.cells]
-    against = scores(compared(read, ["joint", "mce"], "joint"), "mce")["clean"].against
+    against = scores(compare_methods(read, ["joint", "mce"], "joint"), "mce")["clean"].against
     assert against.p == 0.25
     assert against.verdict == "unclear"
 
@@ -127,7 +127,7 @@ SURE = {
 def test_bold_is_the_highest_where_it_is_also_better_and_nothing_else() -> None:
     found = result(SURE)
     said = {
-        (m.method, c): (m.scores[c].best, m.scores[c].verdict, m.scores[c].bold)
+        (m.method, c): (m.scores[c].best, m.scores[c].verdict, m.scores[c].is_significant_best)
         for m in found.methods
         for c in found.columns
     }
@@ -136,14 +136,16 @@ def test_bold_is_the_highest_where_it_is_also_better_and_nothing_else() -> None:
     assert said["good", "noisy"] == (True, "unclear", False), "the highest, by chance"
     assert said["good", "gone"] == (False, "worse", False)
     assert [pair for pair, (_, _, bold) in said.items() if bold] == [("best", "clean")]
-    shown = {c: report.cell(scores(found, "good")[c]).plain[-1] for c in found.columns}
+    shown = {c: report.score_text(scores(found, "good")[c]).plain[-1] for c in found.columns}
     assert shown == {"clean": "↑", "noisy": " ", "gone": "↓"}
-    styles = {(m.method, c): str(report.cell(m.scores[c]).style) for m in found.methods for c in found.columns}
+    styles = {(m.method, c): str(report.score_text(m.scores[c]).style) for m in found.methods for c in found.columns}
     assert [pair for pair, style in styles.items() if style == "bold"] == [("best", "clean")]
-    assert report.markdown(found).count("**") == 2
-    assert "| **71.6 ± 1.3** ↑ |" in report.markdown(found)
+    assert report.format_markdown(found).count("**") == 2
+    assert "| **71.6 ± 1.3** ↑ |" in report.format_markdown(found)
     assert (
-        report.latex(found).count(r"\textbf{71.6 $\pm$ 1.3} $\uparrow$") == report.latex(found).count(r"\textbf") == 1
+        report.format_latex(found).count(r"\textbf{71.6 $\pm$ 1.3} $\uparrow$")
+        == report.format_latex(found).count(r"\textbf")
+        == 1
     )
 
 
@@ -153,7 +155,7 @@ def test_one_seed_has_no_interval_and_no_p() -> None:
     for method in found.methods:
         for score in method.scores.values():
             assert score.against is None
-            assert not score.bold
+            assert not score.is_significant_best
     shown = rendered(found, 80)
     assert "One seed: no interval and no p-value." in shown
     assert "points over" not in shown
@@ -167,7 +169,7 @@ def test_one_method_has_nothing_to_be_held_against() -> None:
 
 def rendered(found: BenchResult, width: int) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
-    console.print(report.bench(found, width))
+    console.print(report.render_bench(found, width))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert all(cell_len(line) <= width for line in shown.splitlines())
     assert "…" not in shown
@@ -190,8 +192,8 @@ def test_the_tables_fit_and_show_every_name_whole(width: int, columns: Sequence[
         assert word in dense
     for method in found.methods:
         for score in method.scores.values():
-            assert report.value(score) in shown
-            assert score.against is None or report.difference(score).plain.strip() in shown
+            assert report.format_score(score) in shown
+            assert score.against is None or report.difference_text(score).plain.strip() in shown
 
 
 def test_the_footer_says_what_the_numbers_are_of() -> None:
@@ -205,7 +207,7 @@ def test_the_footer_says_what_the_numbers_are_of() -> None:
     ):
         assert words in shown
     mixed = [one.model_copy(update={"optimiser": "sgd"}) if one.method == "best" else one for one in result(SURE).cells]
-    shown = " ".join(rendered(compared(mixed, list(SURE), "joint"), 80).split())
+    shown = " ".join(rendered(compare_methods(mixed, list(SURE), "joint"), 80).split())
     assert "Optimisers differ: adamw (joint, good); sgd (best); the same for all: --set train.optimiser=sgd." in shown
 
 
@@ -216,7 +218,7 @@ def test_equal_differences_are_shown_without_an_interval() -> None:
 
 def test_latex_escapes_what_tex_would_take_for_more() -> None:
     found = result({"a_b&c": {c: [0.1, 0.2] for c in HOSTILE}, "[x]": {c: [0.3, 0.1] for c in HOSTILE}}, "a_b&c")
-    text = report.latex(found)
+    text = report.format_latex(found)
     assert r"a\_b\&c & 15.0 $\pm$ 7.1 &" in text
     assert r"a\_b \& 100 \% of \#1" in text
     assert (
@@ -230,7 +232,7 @@ def test_latex_escapes_what_tex_would_take_for_more() -> None:
 
 def test_markdown_escapes_what_would_end_a_cell() -> None:
     found = result({"a|b": {c: [0.1, 0.2] for c in HOSTILE}}, "a|b")
-    table = [line for line in report.markdown(found).splitlines() if line.startswith("|")]
+    table = [line for line in report.format_markdown(found).splitlines() if line.startswith("|")]
     assert {len(line.replace("\\|", "").split("|")) for line in table} == {len(HOSTILE) + 5}
     assert r"a\|b" in table[2]
     assert r"\[red\]x\[/red\] \| \*bold\*" in table[0]
@@ -238,7 +240,7 @@ def test_markdown_escapes_what_would_end_a_cell() -> None:
 
 def test_the_csv_holds_every_number() -> None:
     found = result(SURE)
-    rows = list(csv.DictReader(io.StringIO(report.table_csv(found))))
+    rows = list(csv.DictReader(io.StringIO(report.format_csv(found))))
     assert len(rows) == 3 * 4 * 3
     for method, columns in SURE.items():
         for column, values in columns.items():
@@ -256,4 +258,4 @@ def test_a_p_value_counts_only_as_adjusted() -> None:
     among = scores(result(accuracies), "x")["clean"]
     assert among.against.p == alone.against.p
     assert among.against.adjusted == pytest.approx(6 * alone.against.p)
-    assert (among.verdict, among.bold) == ("unclear", False)
+    assert (among.verdict, among.is_significant_best) == ("unclear", False)

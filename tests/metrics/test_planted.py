@@ -13,7 +13,7 @@ from scipy.special import expit
 from scipy.stats import binom, norm
 
 from robustmm.metrics.classification import accuracy
-from robustmm.metrics.contribution import accuracy_game, efficiency_residual, probability_game, shapley, subsets
+from robustmm.metrics.contribution import accuracy_game, efficiency_residual, probability_game, shapley, subset_masks
 from robustmm.metrics.statistics import bootstrap_mean, wilson
 
 D = (1.1, 0.7, 0.3)
@@ -82,7 +82,7 @@ def test_the_task_by_hand() -> None:
 def test_the_classifier_answers_with_the_posterior() -> None:
     inputs, _, _ = planted(20, D, seed=1)
     answers = bayes(inputs, D)
-    for k, held in enumerate(subsets(3)):
+    for k, held in enumerate(subset_masks(3)):
         likelihood = np.full((20, 2), 0.5)
         for m in np.flatnonzero(held):
             likelihood *= np.stack([norm.pdf(inputs[f"m{m}"][:, 0], at) for at in (-D[m], D[m])], axis=1)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robustmm.metrics.classification import correct
+from robustmm.metrics.classification import correctness
 from robustmm.metrics.selective import AURC, aurc, coverage_at_risk
 
 QUICK = settings(deadline=None, max_examples=50)
@@ -49,7 +49,7 @@ def test_what_counts_is_the_top_1_confidence_of_any_class():
 def test_without_ties_it_is_the_curve_one_sample_after_the_other(seed, n):
     p, y = drawn(seed, n)
     order = np.argsort(-p.max(axis=1))
-    assert aurc(p, y) == pytest.approx(area_in_order(1 - correct(p, y)[order]))
+    assert aurc(p, y) == pytest.approx(area_in_order(1 - correctness(p, y)[order]))
 
 
 @QUICK
@@ -109,7 +109,7 @@ def test_equal_confidences_are_answered_together_or_not_at_all():
 @given(SEEDS, st.integers(1, 40), st.floats(0, 1))
 def test_coverage_is_what_the_best_threshold_reaches(seed, n, risk):
     p, y = drawn(seed, n, decimals=1)
-    confidence, hit, best = p.max(axis=1), correct(p, y), 0.0
+    confidence, hit, best = p.max(axis=1), correctness(p, y), 0.0
     for threshold in confidence:
         answered = confidence >= threshold
         if (1 - hit[answered]).mean() <= risk:

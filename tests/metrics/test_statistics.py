@@ -71,7 +71,7 @@ def test_chunking_does_not_change_the_answer(statistic, monkeypatch):
     a, b = pair(0, shift=0.1)
     whole = paired_bootstrap(a, b, seed=3, statistic=statistic), bootstrap_mean(a, seed=3)
     sizes = []
-    draws = statistics._draws
+    draws = statistics._draw_integers
 
     def watched(*args):
         for chunk in draws(*args):
@@ -79,7 +79,7 @@ def test_chunking_does_not_change_the_answer(statistic, monkeypatch):
             yield chunk
 
     monkeypatch.setattr(statistics, "CHUNK", 777)
-    monkeypatch.setattr(statistics, "_draws", watched)
+    monkeypatch.setattr(statistics, "_draw_integers", watched)
     again = paired_bootstrap(a, b, seed=3, statistic=statistic), bootstrap_mean(a, seed=3)
     np.testing.assert_allclose(np.hstack(again), np.hstack(whole), rtol=1e-12)
     assert max(sizes) <= 777  # memory is bounded
@@ -89,7 +89,7 @@ def test_chunking_does_not_change_the_answer(statistic, monkeypatch):
 def test_counts_of_few_values_are_the_same_distribution_as_indices(monkeypatch):
     a, b = pair(1, n=300, shift=0.08, binary=True)
     counted = paired_bootstrap(a, b, seed=0, resamples=20_000)
-    monkeypatch.setattr(statistics, "FEW", 0)
+    monkeypatch.setattr(statistics, "MAX_DISTINCT", 0)
     indexed = paired_bootstrap(a, b, seed=0, resamples=20_000)
     np.testing.assert_allclose(counted, indexed, atol=0.005)
     assert 0.001 < counted.p < 0.5

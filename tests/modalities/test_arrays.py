@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robustmm.errors import DataError
-from robustmm.modalities.base import array, is_array, numeric
+from robustmm.modalities.base import is_array, read_array, to_float32
 
 
 def fake(path: Path, shape: tuple[int, ...]) -> None:
@@ -24,7 +24,7 @@ def fake(path: Path, shape: tuple[int, ...]) -> None:
 
 def refusal(cell: str, folder: Path) -> str:
     with pytest.raises(DataError) as error:
-        array(cell, folder)
+        read_array(cell, folder)
     return str(error.value)
 
 
@@ -39,13 +39,13 @@ def test_what_names_an_array(cell: str, is_one: bool) -> None:
 def test_a_row_of_an_array_is_that_row(tmp_path: Path) -> None:
     values = np.arange(24.0).reshape(4, 3, 2)
     np.save(tmp_path / "a.npy", values)
-    assert (array("a.npy", tmp_path) == values).all()
+    assert (read_array("a.npy", tmp_path) == values).all()
     for row in range(4):
-        found = array(f"a.npy#{row}", tmp_path)
+        found = read_array(f"a.npy#{row}", tmp_path)
         assert (found == values[row]).all()
         assert not isinstance(found, np.memmap), "a row does not keep the file open"
     np.save(tmp_path / "f.npy", np.asfortranarray(values))
-    assert (array("f.npy#1", tmp_path) == values[1]).all()
+    assert (read_array("f.npy#1", tmp_path) == values[1]).all()
 
 
 @pytest.mark.parametrize("row", ["4", "99999999999999999999", "-1", "", "x", "1.0", "0x1", "²", "1#2"])
@@ -107,7 +107,7 @@ def test_archives_folders_and_missing_files_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["?", "i1", "u2", "i8", "f2", "f8", ">f4", "g"])
 def test_real_numbers_become_float32(dtype: str) -> None:
-    found = numeric(np.array([[0, 1], [1, 0]], dtype), "a")
+    found = to_float32(np.array([[0, 1], [1, 0]], dtype), "a")
     assert found.dtype == np.float32
     assert (found == [[0, 1], [1, 0]]).all()
     assert found.flags.c_contiguous
@@ -116,12 +116,12 @@ def test_real_numbers_become_float32(dtype: str) -> None:
 @pytest.mark.parametrize("values", [[1j], ["1"], [b"1"], np.array(["2020"], "M8[D]"), np.zeros(1, [("a", "f4")])])
 def test_other_things_are_not_numbers(values: Any) -> None:
     with pytest.raises(DataError, match="a should hold real numbers, found dtype"):
-        numeric(np.asarray(values), "a")
+        to_float32(np.asarray(values), "a")
 
 
 def test_nan_is_let_through_and_too_large_is_infinite() -> None:
-    assert np.isnan(numeric(np.array([np.nan]), "a")).all()
-    assert np.isinf(numeric(np.array([1e300]), "a")).all()
+    assert np.isnan(to_float32(np.array([np.nan]), "a")).all()
+    assert np.isinf(to_float32(np.array([1e300]), "a")).all()
 
 
 @given(st.binary(max_size=120), st.integers(0, 130))
@@ -135,4 +135,4 @@ def test_no_damage_to_a_file_gives_anything_but_a_sentence(
     (folder / "a.npy").write_bytes(content[:at] + noise + content[at + len(noise) :])
     for cell in ("a.npy", "a.npy#1"):
         with suppress(DataError):
-            array(cell, folder)
+            read_array(cell, folder)

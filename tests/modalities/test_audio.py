@@ -11,7 +11,7 @@ import soundfile
 
 from robustmm.errors import DataError
 from robustmm.modalities import Audio
-from robustmm.modalities.audio import header, resampled
+from robustmm.modalities.audio import read_header, resample_wave
 
 
 def tone(seconds: float, rate: int, hertz: float = 440.0) -> Any:
@@ -50,13 +50,13 @@ def test_a_tone_stays_that_tone(tmp_path: Path, suffix: str, worst: float, rate:
 
 @pytest.mark.parametrize(("rate", "wanted"), [(8000, 16_000), (44_100, 8000), (22_050, 16_000), (11_025, 44_100)])
 def test_resampling_keeps_phase_amplitude_and_length(rate: int, wanted: int) -> None:
-    found = resampled(tone(1, rate), rate, wanted)
+    found = resample_wave(tone(1, rate), rate, wanted)
     assert len(found) == wanted
     assert np.abs(found - tone(1, wanted))[500:-500].max() < 2e-3
 
 
 def test_what_the_new_rate_cannot_hold_is_gone_not_folded() -> None:
-    found = resampled(tone(1, 44_100, hertz=6000), 44_100, 8000)
+    found = resample_wave(tone(1, 44_100, hertz=6000), 44_100, 8000)
     assert np.abs(found[200:-200]).max() < 0.01
 
 
@@ -85,9 +85,9 @@ def test_own_sizes(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((2, 7)))
     assert audio().size_of("a.flac", tmp_path) == "0.53 s at 44100 Hz"
     assert audio().size_of("a.npy#1", tmp_path) == "7"
-    assert header(tmp_path / "a.flac") == (23373, 44_100)
+    assert read_header(tmp_path / "a.flac") == (23373, 44_100)
     with pytest.raises(DataError, match="is not audio soundfile can decode"):
-        header(tmp_path / "a.npy")
+        read_header(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])

@@ -11,7 +11,7 @@ import pytest
 
 from robustmm.errors import DataError
 from robustmm.modalities import Image
-from robustmm.modalities.image import resized
+from robustmm.modalities.image import resize_image
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (12, 20), dtype=np.uint8)
@@ -76,8 +76,8 @@ def test_arrays_are_pictures_too(tmp_path: Path, shape: tuple[int, ...]) -> None
 
 def test_shrinking_averages_and_growing_interpolates() -> None:
     checks = np.indices((16, 16)).sum(0).astype(np.uint8) % 2 * 255
-    assert np.abs(resized(checks, (4, 4, 1), "a").astype(int) - 128).max() <= 1
-    ramp = resized(np.array([[0, 200]], np.uint8), (1, 8, 1), "a")[0, :, 0]
+    assert np.abs(resize_image(checks, (4, 4, 1), "a").astype(int) - 128).max() <= 1
+    ramp = resize_image(np.array([[0, 200]], np.uint8), (1, 8, 1), "a")[0, :, 0]
     assert (np.diff(ramp.astype(int)) >= 0).all()
     assert len(set(ramp.tolist())) > 3
 
@@ -85,7 +85,7 @@ def test_shrinking_averages_and_growing_interpolates() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 40), (40, 1, 3)])
 def test_odd_shapes_become_the_size(shape: tuple[int, ...]) -> None:
     for channels in (1, 3):
-        found = resized(np.full(shape, 7, np.uint8), (5, 9, channels), "a")
+        found = resize_image(np.full(shape, 7, np.uint8), (5, 9, channels), "a")
         assert found.shape == (5, 9, channels)
         assert (found == 7).all()
 

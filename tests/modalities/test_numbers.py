@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from robustmm.errors import DataError
 from robustmm.modalities import Features, Series
-from robustmm.modalities.features import scale
+from robustmm.modalities.features import mean_and_std
 
 RNG = np.random.default_rng(0)
 
@@ -116,7 +116,7 @@ def test_features_are_vectors(tmp_path: Path) -> None:
     assert found.tolist() == [3, 4, 5]
     assert modality.size_of("a.npy#1", tmp_path) == "3"
     assert (modality.feed(found) == found).all()
-    assert modality.blank().tolist() == [0, 0, 0]
+    assert modality.blank_input().tolist() == [0, 0, 0]
 
 
 def reference(values: Any) -> tuple[Any, Any]:
@@ -132,7 +132,7 @@ def test_the_scale_is_that_of_numpy(offset: float, spread: float, holes: float) 
     values = offset + spread * RNG.normal(size=(40, 6, 3))
     values[RNG.random(values.shape) < holes] = np.nan
     values[0, 0] = [np.nan, np.inf, -np.inf]  # a first row of nothing is no reason for a worse answer
-    mean, std = scale(list(values), 3)
+    mean, std = mean_and_std(list(values), 3)
     expected = reference(values.reshape(-1, 3))
     assert np.allclose(mean, expected[0], rtol=1e-9, atol=1e-9)
     assert np.allclose(std, expected[1], rtol=1e-6)
@@ -140,30 +140,30 @@ def test_the_scale_is_that_of_numpy(offset: float, spread: float, holes: float) 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e6, -3e30, 1e-30])
 def test_a_constant_channel_has_scale_one(constant: float) -> None:
-    mean, std = scale([np.full((n, 1), constant, np.float32) for n in (3, 7, 1)], 1)
+    mean, std = mean_and_std([np.full((n, 1), constant, np.float32) for n in (3, 7, 1)], 1)
     assert mean[0] == pytest.approx(np.float32(constant), rel=1e-12)
     assert std == (1.0,)
 
 
 def test_nothing_to_learn_from_is_scale_one() -> None:
     for signals in ([], [np.full((4, 2), np.nan)], [np.zeros((0, 2))]):
-        assert scale(signals, 2) == ((0.0, 0.0), (1.0, 1.0))
+        assert mean_and_std(signals, 2) == ((0.0, 0.0), (1.0, 1.0))
 
 
 @given(arrays.arrays(np.float32, (8, 2), elements=st.floats(-1e6, 1e6, width=32)), st.integers(1, 7))
 @settings(max_examples=60, deadline=None)
 def test_how_steps_are_grouped_into_samples_changes_nothing(values: Any, cut: int) -> None:
-    whole, parts = scale([values], 2), scale([values[:cut], values[cut:]], 2)
+    whole, parts = mean_and_std([values], 2), mean_and_std([values[:cut], values[cut:]], 2)
     assert np.allclose(whole, parts, rtol=1e-6, atol=1e-9)
 
 
 def test_fitted_modalities_carry_the_scale() -> None:
     signals = list(RNG.normal(5, 2, size=(50, 8, 3)).astype(np.float32))
-    fitted = series(8, 3).fitted(signals)
+    fitted = series(8, 3).fit_to(signals)
     assert np.allclose(fitted.mean, np.mean(signals, axis=(0, 1)), rtol=1e-5)
     assert np.allclose(fitted.std, np.std(signals, axis=(0, 1)), rtol=1e-5)
     vectors = [signal[0] for signal in signals]
-    features = Features(name="f", length=3).fitted(vectors)
+    features = Features(name="f", length=3).fit_to(vectors)
     assert np.allclose(features.mean, np.mean(vectors, axis=0), rtol=1e-5)
     assert np.allclose(features.std, np.std(vectors, axis=0), rtol=1e-5)
     assert (features.mean, features.std) != (Features(name="f", length=3).mean, Features(name="f", length=3).std)

@@ -9,7 +9,7 @@ import pytest
 
 from robustmm.errors import DataError
 from robustmm.modalities import Video
-from robustmm.modalities.video import evenly
+from robustmm.modalities.video import frame_indices
 
 CODECS = [("FFV1", "avi"), ("FFV1", "mkv"), ("MJPG", "avi"), ("mp4v", "mp4")]
 
@@ -56,11 +56,11 @@ def test_a_long_clip_is_thinned_evenly_while_it_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("length", "count"), [(1, 4), (3, 4), (4, 4), (10, 4), (100, 7)])
 def test_evenly(length: int, count: int) -> None:
-    found = evenly(length, count)
+    found = frame_indices(length, count)
     assert len(found) == count
     assert found == sorted(found)
     assert set(found) <= set(range(length))
-    assert [length - 1 - i for i in reversed(evenly(length, count))] == pytest.approx(found, abs=1), "symmetric"
+    assert [length - 1 - i for i in reversed(frame_indices(length, count))] == pytest.approx(found, abs=1), "symmetric"
 
 
 @pytest.mark.parametrize("shape", [(6, 8, 8), (6, 8, 8, 1), (6, 8, 8, 3)])

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from robustmm.errors import UsageError
-from robustmm.model.fusion import FUSIONS, Additive, Attention, Concat, Fusion, Gated, Sum, fusion
+from robustmm.model.fusion import FUSIONS, Additive, Attention, Concat, Fusion, Gated, Sum, build_fusion
 from robustmm.model.fusion_model import FusionModel
 
 WIDTH, CLASSES = 12, 5
@@ -15,7 +15,7 @@ every_fusion = pytest.mark.parametrize("name", list(FUSIONS))
 
 def built(name: str, modalities: int = 3, **options: object) -> Fusion:
     torch.manual_seed(0)
-    return fusion(name, modalities, WIDTH, CLASSES, **options).eval()
+    return build_fusion(name, modalities, WIDTH, CLASSES, **options).eval()
 
 
 def model(made: Fusion) -> FusionModel:
@@ -65,15 +65,15 @@ def test_subsets_take_a_mask_per_row(name: str) -> None:
     made = built(name)
     z, present = drawn(7), torch.rand(5, 7, 3, generator=torch.Generator().manual_seed(2)) < 0.5
     expected = torch.stack([model(made).decode(z, mask) for mask in present])
-    torch.testing.assert_close(made.subsets(z, present), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(made.decode_subsets(z, present), expected, atol=1e-5, rtol=1e-5)
 
 
 @every_fusion
 def test_subsets_in_parts_are_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made, z, present = built(name), drawn(4), masks(3, 4)
-    whole = made.subsets(z, present)
+    whole = made.decode_subsets(z, present)
     monkeypatch.setattr("robustmm.model.fusion.ROWS", 9)
-    torch.testing.assert_close(made.subsets(z, present), whole, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(made.decode_subsets(z, present), whole, atol=1e-6, rtol=1e-6)
 
 
 @every_fusion
@@ -84,14 +84,17 @@ def test_what_an_absent_modality_contains_does_not_matter(name: str, poison: flo
     dirty = torch.where(present[..., None], z, torch.tensor(poison))
     assert torch.equal(whole.decode(z, present), whole.decode(dirty, present))
     each = masks(3, 5) & present
-    assert torch.equal(whole.fusion.subsets(z, each), whole.fusion.subsets(dirty, each))
+    assert torch.equal(whole.fusion.decode_subsets(z, each), whole.fusion.decode_subsets(dirty, each))
     assert torch.equal(whole.decode_subsets(z, each), whole.decode_subsets(dirty, each))
 
 
 @every_fusion
 def test_a_spoilt_modality_spoils_only_the_subsets_that_hold_it(name: str) -> None:
     made, z, present = built(name), drawn(2), masks(3, 2)
-    clean, spoilt = made.subsets(z, present), made.subsets(z.index_fill(1, torch.tensor(1), torch.nan), present)
+    clean, spoilt = (
+        made.decode_subsets(z, present),
+        made.decode_subsets(z.index_fill(1, torch.tensor(1), torch.nan), present),
+    )
     holds = present[:, 0, 1]
     assert torch.equal(spoilt[~holds], clean[~holds])
     assert spoilt[holds].isnan().all()
@@ -101,7 +104,7 @@ def test_a_spoilt_modality_spoils_only_the_subsets_that_hold_it(name: str) -> No
 def test_gradients_do_not_see_what_is_absent(name: str) -> None:
     whole, present = model(built(name)), torch.tensor([[True, False, True]] * 4)
     z = drawn(4).index_fill(1, torch.tensor(1), torch.nan).requires_grad_()
-    for logits in (whole.decode(z, present), whole.fusion.subsets(z, masks(3, 4) & present)):
+    for logits in (whole.decode(z, present), whole.fusion.decode_subsets(z, masks(3, 4) & present)):
         whole.zero_grad()
         z.grad = None
         logits.square().sum().backward()
@@ -144,7 +147,7 @@ def test_additive_fusions_run_their_terms_once(name: str, monkeypatch: pytest.Mo
     made, calls = built(name), []
     terms = made.terms
     monkeypatch.setattr(made, "terms", lambda z: calls.append(z) or terms(z))
-    made.subsets(drawn(4), masks(3, 4))
+    made.decode_subsets(drawn(4), masks(3, 4))
     assert len(calls) == 1
 
 
@@ -253,7 +256,7 @@ def test_attention_matches_torch() -> None:
 
 def test_attention_takes_any_width() -> None:
     for width in (1, 6, 7, 64):
-        assert fusion("attention", 2, width, 3)(torch.ones(1, 2, width), torch.ones(1, 2).bool()).shape == (1, 3)
+        assert build_fusion("attention", 2, width, 3)(torch.ones(1, 2, width), torch.ones(1, 2).bool()).shape == (1, 3)
 
 
 @pytest.mark.parametrize(
@@ -268,5 +271,5 @@ def test_attention_takes_any_width() -> None:
 )
 def test_wrong_options_are_named(name: str, options: dict[str, int], sentence: str) -> None:
     with pytest.raises(UsageError) as error:
-        fusion(name, 3, WIDTH, CLASSES, **options)
+        build_fusion(name, 3, WIDTH, CLASSES, **options)
     assert sentence in str(error.value)

@@ -9,19 +9,19 @@ from rich.console import Console
 
 from robustmm.auditing.result import (
     AuditResult,
-    Breaking,
+    BestUnimodal,
+    BreakingLevel,
     ConditionResult,
     Interaction,
-    Point,
+    LevelPoint,
+    MissingRateCurve,
     Projection,
-    Rates,
     Reference,
-    Shift,
-    Single,
+    ShareShift,
 )
 from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Change, Estimate
-from robustmm.report.audit import COLUMNS, audit, levels
+from robustmm.report.audit import COLUMNS, render_audit, table_levels
 
 NAN = float("nan")
 HOSTILE = "[/red]é 🎈 \x1b[31m\n[bold] " + "w" * 90
@@ -29,7 +29,7 @@ HOSTILE = "[/red]é 🎈 \x1b[31m\n[bold] " + "w" * 90
 
 def shown(found: AuditResult, width: int = 80) -> str:
     text = StringIO()
-    Console(file=text, width=width, color_system=None, highlight=False).print(audit(found))
+    Console(file=text, width=width, color_system=None, highlight=False).print(render_audit(found))
     lines = text.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     return text.getvalue()
@@ -40,19 +40,19 @@ def said(found: AuditResult) -> str:
     return " ".join(shown(found).replace("│", " ").split())
 
 
-def breaking(noise: str = "gaussian", *values: float, **more: Any) -> Breaking:
+def breaking(noise: str = "gaussian", *values: float, **more: Any) -> BreakingLevel:
     grid = more.pop("levels", [(k + 1) / len(values) for k in range(len(values))])
-    points = [Point(level=x, accuracy=proportion(int(100 * v), 100), condition=f"{noise} {x:g}") for x, v in
+    points = [LevelPoint(level=x, accuracy=proportion(int(100 * v), 100), condition=f"{noise} {x:g}") for x, v in
               zip(grid, values, strict=True)]  # fmt: skip
     fields: dict[str, Any] = {
         "noise": noise, "modalities": ["a"], "points": points, "retention": 0.9, "holds": 1.0, "breaks": NAN,
         "undecided": False, "strength": NAN, "unit": "dB",
     }  # fmt: skip
-    return Breaking(**fields | more)
+    return BreakingLevel(**fields | more)
 
 
-def single(name: str = "b", change: float = -0.1, better: bool = True) -> Single:
-    return Single(
+def single(name: str = "b", change: float = -0.1, better: bool = True) -> BestUnimodal:
+    return BestUnimodal(
         modality=name, samples=90, accuracy=0.7, better=better,
         change=Change(value=change, low=change - 0.05, high=change + 0.05, p=0.001),
     )  # fmt: skip
@@ -80,12 +80,12 @@ WHOLE = result(
     ],
     retention=0.85,
     rates=[
-        Rates(modalities=["a", "b"], conditions=["gone"], rates=[0, 0.5], area=0.75,
+        MissingRateCurve(modalities=["a", "b"], conditions=["gone"], rates=[0, 0.5], area=0.75,
               accuracies=[proportion(80, 100), proportion(70, 100)]),
-        Rates(modalities=["a"], conditions=["x"], rates=[0, 0.25], area=0.7,
+        MissingRateCurve(modalities=["a"], conditions=["x"], rates=[0, 0.25], area=0.7,
               accuracies=[proportion(80, 100), proportion(60, 100)]),
     ],
-    shifts=[Shift(modality="a", condition="sun", clean=0.5, share=0.1)],
+    shifts=[ShareShift(modality="a", condition="sun", clean=0.5, share=0.1)],
     reference=Reference(model="other.onnx", mean_corruption_error=1.25, relative=0.5, by_corruption={"rain on a": 1.5}),
     bad_inputs=["one", "two"],
     floor=FLOOR.model_copy(update={"accuracy": 0.02, "probability": 1.5e-7}),
@@ -137,16 +137,16 @@ def test_the_envelope_has_a_table_a_modality_and_the_first_to_break_on_top() -> 
 
 def test_of_many_levels_some_are_shown_the_highest_among_them() -> None:
     many = breaking("gaussian", *(0.8 for _ in range(11)))
-    assert levels([many])[-1] == 1
-    assert len(levels([many])) <= COLUMNS
+    assert table_levels([many])[-1] == 1
+    assert len(table_levels([many])) <= COLUMNS
     for n in range(1, 40):
-        picked = levels([breaking("x", *(0.8 for _ in range(n)))])
+        picked = table_levels([breaking("x", *(0.8 for _ in range(n)))])
         assert picked[-1] == 1
         assert 1 <= len(picked) <= COLUMNS
         assert picked == sorted(picked)
     halved = breaking("x", 0.5, 0.9, levels=[0.5, 1.0])
     one = halved.model_copy(update={"points": [*halved.points, halved.points[0].model_copy(update={"condition": ""})]})
-    assert levels([one]) == [0.5, 1.0], "what halving tried is no column"
+    assert table_levels([one]) == [0.5, 1.0], "what halving tried is no column"
     shown(result(CLEAN, envelope=[many]))
 
 
@@ -209,8 +209,12 @@ def test_a_strangers_words_are_shown_and_not_obeyed() -> None:
         [outcome(HOSTILE, 20, effect="loss", modalities=clean.modalities, groups=clean.groups)],
         model=HOSTILE, method=HOSTILE, suite=HOSTILE, manifest=HOSTILE, split=HOSTILE, baseline="masked",
         envelope=[breaking(HOSTILE, 0.5, modalities=names, breaks=0.5, strength=1.0)],
-        rates=[Rates(modalities=names[:1], conditions=[], rates=[0], accuracies=[proportion(1, 2)], area=0.5)],
-        shifts=[Shift(modality=names[0], condition=HOSTILE, clean=0.5, share=0.1)],
+        rates=[
+            MissingRateCurve(
+                modalities=names[:1], conditions=[], rates=[0], accuracies=[proportion(1, 2)], area=0.5
+            )
+        ],
+        shifts=[ShareShift(modality=names[0], condition=HOSTILE, clean=0.5, share=0.1)],
         reference=Reference(model=HOSTILE, mean_corruption_error=1, relative=NAN, by_corruption={HOSTILE: 1.0}),
     )  # fmt: skip
     text = shown(found)
@@ -233,7 +237,7 @@ def test_many_modalities_and_long_names_fit(count: int) -> None:
         [outcome("a condition with " + "a very " * 20 + "long name", 20, modalities=some, groups=clean.groups)],
         envelope=[breaking("defective-pixels", *[0.5] * 5, modalities=[n], breaks=0.5, strength=123456.789,
                            unit="standard deviation of the noise, in training standard deviations") for n in names],
-        shifts=[Shift(modality=n, condition="a condition with a long name", clean=0.5, share=0.1) for n in names],
+        shifts=[ShareShift(modality=n, condition="a condition with a long name", clean=0.5, share=0.1) for n in names],
     )  # fmt: skip
     text = said(found)
     assert "1.23e+05 standard" in text

@@ -119,8 +119,9 @@ def test_the_last_word(tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: 
         "bad": ["line 7: [/red] is not there"] * bad,
     }
     (run.folder / "run.json").write_text(json.dumps(facts))
-    live.Live("tiny").finish(run)
+    console = Console(width=10_000)
+    console.print(live.render_run(run))
     first, second, last = capsys.readouterr().out.splitlines()
-    assert first == f"{run.folder}: kept epoch 4 of 9, valid accuracy 61.2% (alone: vector –, series –)"
+    assert first == f"{run.folder}: kept epoch 4 of 9, valid accuracy 61.2% (unimodal: vector –, series –)"
     assert second == f"{told} as missing; the first: line 7: [/red] is not there"
     assert last == f"next: robustmm export '{run.folder}'"

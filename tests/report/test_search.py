@@ -10,9 +10,9 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from robustmm.report import search as report
-from robustmm.search.mix import mix
-from robustmm.search.outcome import Check, MixOutcome, Spend, SquareOutcome
-from robustmm.search.square import square
+from robustmm.search.mix import find_worst_mix
+from robustmm.search.outcome import MixOutcome, SanityCheck, Spend, SquareOutcome
+from robustmm.search.square import run_square_attack
 
 LONG = "a-modality-with-a-name-of-sixty-four-letters-and-no-place-to-bre"
 
@@ -39,7 +39,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[MixOutcome, SquareO
     rng_weights = drawn(5, 3, 2, a=2, b=2)[0]
     session: Any = LinearSession({name: w.astype(float) for name, w in rng_weights.items()})
     rows = manifest(folder, inputs, scores(session.weights, inputs).argmax(1))
-    return mix(session, rows, ["linear:fade"]), square(session, rows, scales=(0.01, 1.0, 3.0), queries=20)
+    return find_worst_mix(session, rows, ["linear:fade"]), run_square_attack(
+        session, rows, scales=(0.01, 1.0, 3.0), queries=20
+    )
 
 
 def changed(result: Any, **values: Any) -> Any:
@@ -49,7 +51,7 @@ def changed(result: Any, **values: Any) -> Any:
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_mix_tells_its_curve_and_what_was_bought(found: tuple[MixOutcome, SquareOutcome], width: int) -> None:
     result = found[0]
-    text = words(shown(report.mix(result), width))
+    text = words(shown(report.render_mix(result), width))
     for p in result.curve:
         a, u = p.accuracy, p.uniform_accuracy
         assert f"{100 * a.value:.1f} % [{100 * a.low:.1f}, {100 * a.high:.1f}]" in text
@@ -61,13 +63,13 @@ def test_a_mix_tells_its_curve_and_what_was_bought(found: tuple[MixOutcome, Squa
     assert "reported on 30 others, seed 0" in text
     broken = next(p for p in result.curve if p.accuracy.high < result.clean.low)
     assert f"A budget of {broken.budget:g} takes accuracy from 100.0 % to" in text
-    assert f"{report.spent(broken.spends)}." in text
+    assert f"{report.format_spends(broken.spends)}." in text
 
 
 def test_a_mix_that_changes_nothing_says_so(found: tuple[MixOutcome, SquareOutcome]) -> None:
     result = found[0]
     flat = [changed(p, accuracy=result.clean, spends=[], spent=0.0) for p in result.curve]
-    text = words(shown(report.mix(changed(result, curve=flat))))
+    text = words(shown(report.render_mix(changed(result, curve=flat))))
     assert "No budget takes accuracy below 100.0 %" in text
     assert text.count(" nothing ") == len(flat)
 
@@ -77,13 +79,13 @@ def test_what_is_spent_reads_as_a_list() -> None:
         Spend(modality="audio", noise="gaussian", level=0.4, strength=12.0, unit="SNR, dB"),
         Spend(modality="image", noise="blur", level=1 / 3, strength=2.0, unit="radius"),
     ]
-    assert report.spent(spends) == "audio gaussian 0.4 (SNR, dB: 12), image blur 0.333 (radius: 2)"
+    assert report.format_spends(spends) == "audio gaussian 0.4 (SNR, dB: 12), image blur 0.333 (radius: 2)"
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_square_tells_every_run(found: tuple[MixOutcome, SquareOutcome], width: int) -> None:
     result = found[1]
-    text = words(shown(report.square(result), width))
+    text = words(shown(report.render_square(result), width))
     assert "scale on 1 query 10 queries 20 queries median noise" in text
     for run in result.runs:
         on = {1: run.norms[0].modality, 2: "all"}[len(run.norms)]
@@ -105,14 +107,14 @@ def test_checks_are_told_with_their_numbers_and_a_failed_one_is_not_hidden(
     found: tuple[MixOutcome, SquareOutcome],
 ) -> None:
     result = found[1]
-    text = words(shown(report.square(result)))
+    text = words(shown(report.render_square(result)))
     assert text.count("pass ") == len(result.checks) == 4
     assert "FAIL" not in text
     assert "do not rest on" not in text
     for c in result.checks:
         assert f"{c.name}: {c.sentence}" in text
-    bad = Check(name="a check", passed=False, measured=1.0, limit=0.5, sentence="it is 100 %, at most 50 %")
-    text = words(shown(report.square(changed(result, checks=[*result.checks[:1], bad]))))
+    bad = SanityCheck(name="a check", passed=False, measured=1.0, limit=0.5, sentence="it is 100 %, at most 50 %")
+    text = words(shown(report.render_square(changed(result, checks=[*result.checks[:1], bad]))))
     assert "FAIL a check: it is 100 %, at most 50 %" in text
     assert text.count("pass ") == 1
     assert "A check failed: do not rest on the robust accuracies above." in text
@@ -128,7 +130,7 @@ def test_counts_that_are_few_or_many_fit(found: tuple[MixOutcome, SquareOutcome]
     ):
         curve = [changed(point, queries=q) for q in counts]
         runs = [changed(run, curve=curve, scale=0.25) for run in result.runs]
-        assert heads in words(shown(report.square(changed(result, runs=runs, first=[]))))
+        assert heads in words(shown(report.render_square(changed(result, runs=runs, first=[]))))
 
 
 def test_strangers_names_lose_no_letter_and_command_nothing(found: tuple[MixOutcome, SquareOutcome]) -> None:
@@ -136,14 +138,14 @@ def test_strangers_names_lose_no_letter_and_command_nothing(found: tuple[MixOutc
     for name in (LONG, "[red]x[/red]", "猫"):
         spends = [Spend(modality=name, noise="user:Own", level=0.5, strength=1.0, unit="[/]")]
         curve = [changed(p, spends=spends) for p in result.curve]
-        text = "".join(shown(report.mix(changed(result, curve=curve))).split())
+        text = "".join(shown(report.render_mix(changed(result, curve=curve))).split())
         assert name in text.replace("│", "") or name == LONG
         norm = changed(other.runs[0].norms[0], modality=name)
         runs = [changed(run, norms=[norm]) for run in other.runs]
         first = [changed(f, shares={name: 1.0}) for f in other.first]
-        assert "FAIL" not in shown(report.square(changed(other, runs=runs, first=first)))
+        assert "FAIL" not in shown(report.render_square(changed(other, runs=runs, first=first)))
 
 
 def test_nothing_that_breaks_has_no_share(found: tuple[MixOutcome, SquareOutcome], tmp_path: Path) -> None:
     none = [changed(f, samples=0, shares={"a": float("nan")}) for f in found[1].first]
-    assert "0 none breaks" in words(shown(report.first(none)))
+    assert "0 none breaks" in words(shown(report.first_broken_table(none)))

@@ -9,20 +9,20 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from robustmm.evaluation.attack import (
-    Applied,
+    AppliedCorruption,
     AttackResult,
     Change,
     ClassResult,
+    Contribution,
     Estimate,
     ModalityResult,
-    Ratio,
-    Reliance,
     Scores,
+    SnrSummary,
 )
 from robustmm.evaluation.predict import ClassProbability, Prediction, Support
 from robustmm.exporting.parity import Pattern, Proof
 from robustmm.report import tables
-from robustmm.report.bars import bar, stacked
+from robustmm.report.bars import bar, stacked_bar
 
 NAN = float("nan")
 SIX = ("image", "audio", "video", "text", "modality10", "abcdefghij")
@@ -53,9 +53,9 @@ def estimate(value: float, kind: type[Estimate] = Estimate, **more: float) -> An
     return kind(value=value, low=value - 0.1, high=value + 0.1, **more)
 
 
-def reliance(value: float) -> Reliance:
+def reliance(value: float) -> Contribution:
     share = 0.0 if value != value else 1.0
-    return Reliance(
+    return Contribution(
         present=1.0, solo=estimate(abs(value)), leave_one_out=estimate(value), accuracy=estimate(value),
         accuracy_share=share, log_probability=estimate(-12.345 * value), log_probability_share=share,
     )  # fmt: skip
@@ -64,8 +64,8 @@ def reliance(value: float) -> Reliance:
 def result(names: Sequence[str] = ("image", "audio"), labels: Sequence[str] = HOSTILE, **changed: Any) -> AttackResult:
     scores = Scores(accuracy=estimate(1.0), macro_f1=0.5, nll=12.345, ece=0.1, brier=0.2)
     unit = "standard deviation of the noise, on a 0-1 scale"
-    noise = Applied(name="gaussian", level=0.5, strength=0.75, unit=unit, probability=0.5)
-    ratio = Ratio(median=7.5, low=-3.0, high=20.0, changed=99_990, unchanged=10)
+    noise = AppliedCorruption(name="gaussian", level=0.5, strength=0.75, unit=unit, probability=0.5)
+    ratio = SnrSummary(median=7.5, low=-3.0, high=20.0, changed=99_990, unchanged=10)
     both = {"clean": reliance(1.0), "attacked": reliance(-1.0)}
     modalities = [
         ModalityResult(name=name, kind="audio", noises=[noise], missing=0.25, snr=ratio, **both) for name in names
@@ -90,7 +90,7 @@ def result(names: Sequence[str] = ("image", "audio"), labels: Sequence[str] = HO
 @WIDTHS
 @pytest.mark.parametrize("names", [("image",), ("image", "audio"), SIX])
 def test_an_attack_fits(width: int, names: Sequence[str]) -> None:
-    shown = rendered(tables.attack(result(names)), width)
+    shown = rendered(tables.render_attack(result(names)), width)
     part = shown[shown.index("Which modality") : shown.index("First line clean")]
     for name in names:
         (line,) = [line for line in part.splitlines() if line.startswith(f" {name} ")]
@@ -103,14 +103,14 @@ def test_an_attack_fits(width: int, names: Sequence[str]) -> None:
 
 @WIDTHS
 def test_labels_are_shown_whole_and_never_as_markup(width: int) -> None:
-    shown = rendered(tables.attack(result()), width)
+    shown = rendered(tables.render_attack(result()), width)
     assert column(shown, "Per class", "efficiency").replace(" ", "").endswith("".join(HOSTILE).replace(" ", ""))
 
 
 @WIDTHS
 def test_a_modality_of_the_longest_name_is_folded(width: int) -> None:
     name = "m" * 64
-    shown = rendered(tables.attack(result((name, "audio"))), width)
+    shown = rendered(tables.render_attack(result((name, "audio"))), width)
     assert name in column(shown, "Which modality", "First line").replace("→ attacked", "")
 
 
@@ -123,24 +123,26 @@ def test_what_has_no_number_is_a_dash(width: int) -> None:
     ]  # fmt: skip
     empty = [ClassResult(label="a", support=0, clean_recall=0, attacked_recall=0, clean_f1=0, attacked_f1=0)]
     nothing = Scores(accuracy=estimate(NAN), macro_f1=NAN, nll=NAN, ece=NAN, brier=NAN)
-    shown = rendered(tables.attack(result(modalities=gone, classes=empty, attacked=nothing)), width)
+    shown = rendered(tables.render_attack(result(modalities=gone, classes=empty, attacked=nothing)), width)
     assert next(line.split() for line in shown.splitlines() if "→ attacked" in line)[2:6] == ["–", "–", "–", "0"]
     assert ["a", "0", "–", "–", "–"] in [line.split() for line in shown.splitlines()]
 
 
 def test_the_headline_says_what_is_sure() -> None:
-    sure = rendered(tables.attack(result()), 80)
+    sure = rendered(tables.render_attack(result()), 80)
     assert "Accuracy drops from 100.0 % to 100.0 % (-30.0 points," in sure
-    unsure = rendered(tables.attack(result(accuracy_change=estimate(-0.01, Change, p=0.9))), 80)
+    unsure = rendered(tables.render_attack(result(accuracy_change=estimate(-0.01, Change, p=0.9))), 80)
     assert "no change beyond chance" in unsure
-    rises = rendered(tables.attack(result(accuracy_change=estimate(0.3, Change, p=0.01))), 80)
+    rises = rendered(tables.render_attack(result(accuracy_change=estimate(0.3, Change, p=0.01))), 80)
     assert "Accuracy rises from" in rises
 
 
 def test_a_fusion_worse_than_its_best_modality_is_told() -> None:
     best = result().modalities[0].model_copy(update={"attacked": reliance(0.9)})
     weak = result().attacked.model_copy(update={"accuracy": estimate(0.3)})
-    shown = " ".join(rendered(tables.attack(result(modalities=[best], attacked=weak)), 80).replace("│", "").split())
+    shown = " ".join(
+        rendered(tables.render_attack(result(modalities=[best], attacked=weak)), 80).replace("│", "").split()
+    )
     assert "image alone does better (90.0 %): the fusion is worse than its best modality." in shown
 
 
@@ -159,7 +161,7 @@ def test_a_proof_fits(width: int) -> None:
     proof = Proof(
         precision="fp32", patterns=patterns, torch_accuracy=0.5, onnx_accuracy=0.5 + 1e-9, samples=10_000, size=1
     )
-    shown = rendered(tables.proof(proof), width)
+    shown = rendered(tables.render_proof(proof), width)
     for name in names:
         assert f"\n {name} " in shown
     assert "FAILS" in shown
@@ -184,7 +186,7 @@ def prediction(names: Sequence[str], labels: Sequence[str], present: Callable[[i
 @pytest.mark.parametrize("first", range(len(HOSTILE)))
 def test_a_prediction_fits(width: int, first: int) -> None:
     labels = [*HOSTILE[first:], *HOSTILE[:first]]
-    shown = rendered(tables.prediction(prediction(SIX, labels, lambda i: i != 3)), width)
+    shown = rendered(tables.render_prediction(prediction(SIX, labels, lambda i: i != 3)), width)
     assert shown.startswith(f"answer: {labels[0]}\n")
     assert f"What the answer {labels[0]!r} rests on" in shown
     for name in SIX:
@@ -205,7 +207,7 @@ def test_bars() -> None:
         "",
         " " * 4,
     ]
-    assert stacked([0.5, 0.5], 8).plain == "█" * 8
-    assert [len(stacked([1 / n] * n, 24)) for n in range(1, 9)] == [24] * 8
-    assert stacked([NAN, 1.0], 8).plain == "█" * 8
-    assert [str(span.style) for span in stacked([0.25, 0.75], 8).spans] == ["cyan", "magenta"]
+    assert stacked_bar([0.5, 0.5], 8).plain == "█" * 8
+    assert [len(stacked_bar([1 / n] * n, 24)) for n in range(1, 9)] == [24] * 8
+    assert stacked_bar([NAN, 1.0], 8).plain == "█" * 8
+    assert [str(span.style) for span in stacked_bar([0.25, 0.75], 8).spans] == ["cyan", "magenta"]

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from robustmm.errors import UsageError
-from robustmm.runtime.runner import Runner, batches, usable
+from robustmm.runtime.runner import Runner, find_providers, split_batches
 from robustmm.runtime.session import Session
 
 
@@ -57,8 +57,8 @@ def test_one_row_is_the_first_of_two(session: Session) -> None:
 
 def test_a_row_alone_never_meets_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     runner, rows = Runner(graph()), []
-    answer = runner._answer
-    monkeypatch.setattr(runner, "_answer", lambda given: rows.append(len(given["x"])) or answer(given))
+    answer = runner._run
+    monkeypatch.setattr(runner, "_run", lambda given: rows.append(len(given["x"])) or answer(given))
     for n in (1, 2, 5):
         runner(**feed(n))
     assert rows == [2, 2, 5]
@@ -67,8 +67,8 @@ def test_a_row_alone_never_meets_the_graph(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("size", [1, 3, 4])
 def test_a_graph_of_a_fixed_batch_gets_that_many(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     runner, rows = Runner(graph(size), batch=size), []
-    answer = runner._answer
-    monkeypatch.setattr(runner, "_answer", lambda given: rows.append(len(given["x"])) or answer(given))
+    answer = runner._run
+    monkeypatch.setattr(runner, "_run", lambda given: rows.append(len(given["x"])) or answer(given))
     for n in (1, size, 7):
         found = runner(**feed(n))
         assert found.shape == (n, 5)
@@ -98,9 +98,9 @@ def test_arrays_that_the_graph_does_not_ask_for_are_left_out() -> None:
 
 def test_batches_are_consecutive_and_whole() -> None:
     x = np.arange(7)
-    assert [part.tolist() for part in batches(x, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
-    assert [part.tolist() for part in batches(x, 7)] == [x.tolist()]
-    assert not list(batches(x[:0], 3))
+    assert [part.tolist() for part in split_batches(x, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert [part.tolist() for part in split_batches(x, 7)] == [x.tolist()]
+    assert not list(split_batches(x[:0], 3))
 
 
 def test_the_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,10 +114,10 @@ def test_the_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_providers(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert usable("cpu") == ["CPUExecutionProvider"]
+    assert find_providers("cpu") == ["CPUExecutionProvider"]
     with pytest.raises(UsageError, match='"cdua" is not a provider, did you mean "cuda"'):
-        usable("cdua")
+        find_providers("cdua")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    assert usable("cuda") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert find_providers("cuda") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
     with pytest.raises(UsageError, match="tensorrt is not available here"):
-        usable("tensorrt")
+        find_providers("tensorrt")

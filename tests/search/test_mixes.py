@@ -9,8 +9,8 @@ import pytest
 from linear import fade, weak
 
 from robustmm.search import mixes
-from robustmm.search.choices import Arm
-from robustmm.search.mixes import Mix, search
+from robustmm.search.choices import Choice
+from robustmm.search.mixes import Mix, search_mixes
 
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
 
@@ -18,32 +18,32 @@ QUARTERS = (0.25, 0.5, 0.75, 1.0)
 class Table:
     """A board whose score is a function of the arms' numbers."""
 
-    def __init__(self, arms: list[list[Arm]], score: Callable[..., float]) -> None:
+    def __init__(self, arms: list[list[Choice]], score: Callable[..., float]) -> None:
         self.arms, self.score = arms, score
         self.bank = SimpleNamespace(target=np.zeros(10))
 
-    def level(self, mix: Mix) -> float:
+    def total_level(self, mix: Mix) -> float:
         return sum(self.arms[m][a].level for m, a in enumerate(mix))
 
-    def worst(self, listed: Iterable[Mix]) -> Mix:
-        return min(listed, key=lambda mix: (self.score(*mix), self.level(mix), mix))
+    def worst_mix(self, listed: Iterable[Mix]) -> Mix:
+        return min(listed, key=lambda mix: (self.score(*mix), self.total_level(mix), mix))
 
 
 def table(score: Callable[..., float], modalities: int = 2, levels: tuple[float, ...] = QUARTERS) -> Any:
-    return Table([[Arm(), *(Arm(fade, x) for x in levels)] for _ in range(modalities)], score)
+    return Table([[Choice(), *(Choice(fade, x) for x in levels)] for _ in range(modalities)], score)
 
 
 def ascended(board: Any, budget: float, starts: list[Mix], seed: int = 0) -> Mix:
-    found, way = search(board, [range(len(each)) for each in board.arms], budget, starts, seed)
+    found, way = search_mixes(board, [range(len(each)) for each in board.arms], budget, starts, seed)
     assert way == "coordinate ascent"
-    assert board.level(found) <= budget + 1e-9
+    assert board.total_level(found) <= budget + 1e-9
     return found
 
 
 @pytest.fixture
 def single(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ascent from the given starts alone."""
-    monkeypatch.setattr(mixes, "EXHAUSTIVE", 0)
+    monkeypatch.setattr(mixes, "EXHAUSTIVE_LIMIT", 0)
     monkeypatch.setattr(mixes, "RANDOM_STARTS", 0)
 
 
@@ -63,7 +63,10 @@ def test_a_donor_gives_no_more_than_is_needed() -> None:
 @pytest.mark.usefixtures("single")
 def test_a_donor_keeps_its_own_corruption() -> None:
     """Modality 0 has two corruptions; only the one it has (arms 3 and 4) works together with modality 1."""
-    arms = [[Arm(), Arm(weak, 0.5), Arm(weak, 1.0), Arm(fade, 0.5), Arm(fade, 1.0)], [Arm(), Arm(fade, 0.5)]]
+    arms = [
+        [Choice(), Choice(weak, 0.5), Choice(weak, 1.0), Choice(fade, 0.5), Choice(fade, 1.0)],
+        [Choice(), Choice(fade, 0.5)],
+    ]
     board: Any = Table(arms, lambda a, b: {(4, 0): -1.0, (3, 1): -2.0}.get((a, b), 0.0))
     assert ascended(board, 1.0, [(4, 0)]) == (3, 1)
 
@@ -85,7 +88,7 @@ def test_the_best_of_all_starts_is_returned() -> None:
 
 
 def test_random_starts_find_what_the_given_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixes, "EXHAUSTIVE", 0)
+    monkeypatch.setattr(mixes, "EXHAUSTIVE_LIMIT", 0)
     board = table(lambda a, b: {(0, 0): -1.0, (4, 4): -2.0, (4, 3): -1.5, (3, 4): -1.5}.get((a, b), 0.0))
     found = [ascended(board, 2.0, [(0, 0)], seed) for seed in range(20)]
     assert set(found) == {(0, 0), (4, 4)}
@@ -96,10 +99,10 @@ def test_random_starts_fit_the_budget_and_reach_every_mix_that_does() -> None:
     rng = np.random.default_rng(0)
     board = table(lambda *mix: 0.0, modalities=3)
     spaces = [range(5), range(5), [0, 2]]
-    drawn = {mixes._drawn(board, spaces, 1.0, rng) for _ in range(3000)}
+    drawn = {mixes._draw_mix(board, spaces, 1.0, rng) for _ in range(3000)}
     fitting = {(a, b, c) for a in range(5) for b in range(5) for c in (0, 2) if a + b + c <= 4}
     assert drawn == fitting
-    fixed = {mixes._drawn(board, [[1], [2], [0, 4]], 1.0, rng) for _ in range(20)}
+    fixed = {mixes._draw_mix(board, [[1], [2], [0, 4]], 1.0, rng) for _ in range(20)}
     assert fixed == {(1, 2, 0)}
 
 
@@ -107,9 +110,9 @@ def test_all_are_tried_where_they_are_few(monkeypatch: pytest.MonkeyPatch) -> No
     peak = {(3, 1): -2.0, (4, 4): -9.0}
     board = table(lambda a, b: peak.get((a, b), 0.0))
     spaces = [range(5), range(5)]
-    assert search(board, spaces, 1.0, [], 0) == ((3, 1), "exhaustive")
-    monkeypatch.setattr(mixes, "EXHAUSTIVE", 25 * 10)
-    assert search(board, spaces, 1.0, [(0, 0)], 0)[1] == "exhaustive"
-    monkeypatch.setattr(mixes, "EXHAUSTIVE", 25 * 10 - 1)
-    assert search(board, spaces, 1.0, [(0, 0)], 0)[1] == "coordinate ascent"
-    assert search(board, spaces, 0.75, [(0, 0)], 0)[1] == "exhaustive"  # a level of 1 no longer fits
+    assert search_mixes(board, spaces, 1.0, [], 0) == ((3, 1), "exhaustive")
+    monkeypatch.setattr(mixes, "EXHAUSTIVE_LIMIT", 25 * 10)
+    assert search_mixes(board, spaces, 1.0, [(0, 0)], 0)[1] == "exhaustive"
+    monkeypatch.setattr(mixes, "EXHAUSTIVE_LIMIT", 25 * 10 - 1)
+    assert search_mixes(board, spaces, 1.0, [(0, 0)], 0)[1] == "coordinate ascent"
+    assert search_mixes(board, spaces, 0.75, [(0, 0)], 0)[1] == "exhaustive"  # a level of 1 no longer fits

@@ -17,11 +17,11 @@ from robustmm.metrics.statistics import wilson
 from robustmm.modalities import Features, Text
 from robustmm.runtime.session import Session
 from robustmm.search import climb
-from robustmm.search.climb import NEVER, Climb
+from robustmm.search.climb import NEVER, HillClimb
 from robustmm.search.outcome import SquareOutcome
-from robustmm.search.samples import Rows
-from robustmm.search.square import square
-from robustmm.search.targets import WHOLE
+from robustmm.search.samples import SampleBatch
+from robustmm.search.square import run_square_attack
+from robustmm.search.targets import WHOLE_RANGE
 
 CHECKS = ["never above clean", "at least as strong as noise", "whole range reaches chance", "adversarial inputs replay"]
 
@@ -46,7 +46,7 @@ def task(
 def test_robust_accuracy_is_near_the_exact_worst_case(tmp_path: Path, std: float) -> None:
     session, rows, inputs, target = task(tmp_path, std=std)
     norms = {"a": 0.1 / std, "b": 0.2 / std}
-    found = square(session, rows, eps=norms, scales=(3.0, 1.0), queries=100)
+    found = run_square_attack(session, rows, eps=norms, scales=(3.0, 1.0), queries=100)
     assert passed(found) == dict.fromkeys(CHECKS, True)
     assert found.samples == 80
     subsets = [("a",), ("b",), ("a", "b")]
@@ -72,13 +72,13 @@ def test_robust_accuracy_is_near_the_exact_worst_case(tmp_path: Path, std: float
 
 def test_curve_and_median_are_those_of_the_queries_that_broke(tmp_path: Path) -> None:
     session, rows, *_ = task(tmp_path)
-    found = square(session, rows, eps={"a": 0.2, "b": 0.1}, scales=(1.5,), queries=60, seed=3)
-    samples = loading.read(rows, session.modalities)
-    given = Rows.of(session, samples, loading.targets(rows, session.classes))
+    found = run_square_attack(session, rows, eps={"a": 0.2, "b": 0.1}, scales=(1.5,), queries=60, seed=3)
+    samples = loading.read_samples(rows, session.modalities)
+    given = SampleBatch.from_samples(session, samples, loading.targets(rows, session.classes))
     took = {}
     for run in found.runs:
         eps = {n.modality: n.eps for n in run.norms}
-        broken = Climb(session, given, eps, 3).run(60)
+        broken = HillClimb(session, given, eps, 3).run(60)
         took["+".join(eps)] = broken
         for point in run.curve:
             assert point.accuracy.value == sum(b > point.queries for b in broken.tolist()) / 80
@@ -86,7 +86,7 @@ def test_curve_and_median_are_those_of_the_queries_that_broke(tmp_path: Path) ->
         assert len(listed) == run.broken > 5
         middle = listed[len(listed) // 2], listed[(len(listed) - 1) // 2]
         assert run.median_queries == sum(middle) / 2
-        assert run.noise.value == (given.noised(session, eps, 3) & (broken > 0)).mean()
+        assert run.noise.value == (given.correct_under_noise(session, eps, 3) & (broken > 0)).mean()
     first = {"a": 0.0, "b": 0.0}
     pairs = [(a, b) for a, b in zip(took["a"].tolist(), took["b"].tolist(), strict=True) if 0 < min(a, b) < NEVER]
     for a, b in pairs:
@@ -104,7 +104,7 @@ def test_the_modality_that_the_answer_rests_on_breaks_first(tmp_path: Path) -> N
     session: Any = LinearSession({"null": np.zeros((4, 2)), "all": rng.normal(size=(4, 2))})
     inputs, _ = drawn(0, 50, 2, null=4, all=4)
     rows = manifest(tmp_path, inputs, scores(session.weights, inputs).argmax(1))
-    found = square(session, rows, scales=(0.01, 10.0), queries=40)
+    found = run_square_attack(session, rows, scales=(0.01, 10.0), queries=40)
     assert found.first[0].samples == 0
     assert json.loads(found.model_dump_json())["first"][0]["shares"] == {"null": None, "all": None}
     assert found.first[1].shares == {"null": 0.0, "all": 1.0}
@@ -120,7 +120,7 @@ def test_a_model_that_does_without_the_attacked_modality_still_passes(tmp_path: 
     session: Any = LinearSession({"null": np.zeros((4, 2)), "all": np.array([[1.0, -1.0]] * 4)})
     inputs, _ = drawn(0, 50, 2, null=4, all=4)
     rows = manifest(tmp_path, inputs, scores(session.weights, inputs).argmax(1))
-    found = square(session, rows, on=["null"], scales=(1.0,), queries=10)
+    found = run_square_attack(session, rows, on=["null"], scales=(1.0,), queries=10)
     assert [n.modality for run in found.runs for n in run.norms] == ["null"]
     assert found.first == []
     assert passed(found) == dict.fromkeys(CHECKS, True)
@@ -129,18 +129,18 @@ def test_a_model_that_does_without_the_attacked_modality_still_passes(tmp_path: 
 
 def test_batches_change_nothing_on_an_exported_model(session: Session, rows: Manifest) -> None:
     few = rows.take(list(range(15)))
-    whole = square(session, few, scales=(4.0,), queries=10)
+    whole = run_square_attack(session, few, scales=(4.0,), queries=10)
     assert 0 < whole.runs[-1].broken < 15
     for batch in (1, 7):
-        assert square(session, few, scales=(4.0,), queries=10, batch=batch) == whole
-    assert square(session, few, scales=(4.0,), queries=10, seed=1) != whole
+        assert run_square_attack(session, few, scales=(4.0,), queries=10, batch=batch) == whole
+    assert run_square_attack(session, few, scales=(4.0,), queries=10, seed=1) != whole
     assert SquareOutcome.model_validate_json(whole.model_dump_json()).runs[0].norms[0].modality == "vector"
 
 
 def test_every_kind_goes_in_and_text_stays_out(tmp_path: Path) -> None:
     session: Any = MeanSession()
     told: list[int] = []
-    found = square(session, everything(tmp_path, 3), queries=3, batch=2, advance=told.append)
+    found = run_square_attack(session, everything(tmp_path, 3), queries=3, batch=2, advance=told.append)
     assert {n.modality: (n.eps, n.unit) for n in found.runs[11].norms} == {
         "image": (8 / 255, "of 255"),
         "video": (8 / 255, "of 255"),
@@ -151,13 +151,13 @@ def test_every_kind_goes_in_and_text_stays_out(tmp_path: Path) -> None:
     assert len(found.runs) == 18
     assert sum(told) == 3 * 19
     assert max(told) == 2
-    assert set(WHOLE) == {m.kind for m in SIX} - {"text"}
+    assert set(WHOLE_RANGE) == {m.kind for m in SIX} - {"text"}
 
 
 def test_bad_and_missing_inputs_are_told_and_not_attacked(tmp_path: Path) -> None:
     session, rows, _, target = task(tmp_path, samples=6)
     rows.columns["a"][1], rows.columns["a"][2], rows.columns["b"][2] = "", "gone.npy", ""
-    found = square(session, rows, scales=(100.0,), queries=30, on_bad="missing")
+    found = run_square_attack(session, rows, scales=(100.0,), queries=30, on_bad="missing")
     assert len(found.bad_inputs) == 1
     assert "gone.npy" in found.bad_inputs[0]
     nothing = int(target[2] == 0)  # equal logits: the first class
@@ -190,7 +190,7 @@ class Restless(LinearSession):
 
 def test_a_model_that_cannot_be_reached_fails_the_whole_range(tmp_path: Path) -> None:
     session, rows, *_ = task(tmp_path, kind=Absent, a=1, b=8)
-    found = square(session, rows, on=["a"], scales=(1.0,), queries=10)
+    found = run_square_attack(session, rows, on=["a"], scales=(1.0,), queries=10)
     assert passed(found) == dict(zip(CHECKS, (True, True, False, True), strict=True))
     check = found.checks[2]
     assert check.measured == found.clean.value > check.limit + 0.2
@@ -199,23 +199,23 @@ def test_a_model_that_cannot_be_reached_fails_the_whole_range(tmp_path: Path) ->
 
 def test_a_model_that_gets_better_by_being_asked_fails_above_clean(tmp_path: Path) -> None:
     session, rows, *_ = task(tmp_path, kind=Learning)
-    found = square(session, rows, scales=(0.01,), queries=10, batch=200)
+    found = run_square_attack(session, rows, scales=(0.01,), queries=10, batch=200)
     assert found.clean.high < 0.5
     assert passed(found) == dict(zip(CHECKS, (False, False, True, True), strict=True))
 
 
 def test_a_model_that_answers_at_random_fails_the_replay(tmp_path: Path) -> None:
     session, rows, *_ = task(tmp_path, kind=Restless)
-    assert not passed(square(session, rows, scales=(0.5,), queries=20))["adversarial inputs replay"]
+    assert not passed(run_square_attack(session, rows, scales=(0.5,), queries=20))["adversarial inputs replay"]
 
 
 def test_an_attack_that_does_not_move_fails_against_noise_and_at_the_whole_range(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, rows, *_ = task(tmp_path)
-    monkeypatch.setattr(climb, "start", lambda kind, low, high, rng: (low + high) / 2)
-    monkeypatch.setattr(climb, "struck", lambda kind, x, low, high, share, rng: x)
-    found = square(session, rows, scales=(8.0,), queries=10)
+    monkeypatch.setattr(climb, "draw_start", lambda kind, low, high, rng: (low + high) / 2)
+    monkeypatch.setattr(climb, "perturb_window", lambda kind, x, low, high, share, rng: x)
+    found = run_square_attack(session, rows, scales=(8.0,), queries=10)
     assert passed(found) == dict(zip(CHECKS, (True, False, False, True), strict=True))
 
 
@@ -223,16 +223,18 @@ def test_an_attack_whose_inputs_are_not_those_it_asked_with_fails_the_replay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, rows, *_ = task(tmp_path)
-    monkeypatch.setattr(Climb, "inputs", lambda self: self.rows.inputs)
-    found = square(session, rows, scales=(4.0,), queries=10)
+    monkeypatch.setattr(HillClimb, "worst_inputs", lambda self: self.rows.inputs)
+    found = run_square_attack(session, rows, scales=(4.0,), queries=10)
     assert passed(found) == dict(zip(CHECKS, (True, True, True, False), strict=True))
     assert found.checks[3].measured > 0.3
     monkeypatch.undo()
-    right, states = Climb.inputs, []
+    right, states = HillClimb.worst_inputs, []
     monkeypatch.setattr(
-        Climb, "inputs", lambda self: self.rows.inputs if states.append(self) or len(states) == 1 else right(self)
+        HillClimb,
+        "worst_inputs",
+        lambda self: self.rows.inputs if states.append(self) or len(states) == 1 else right(self),
     )
-    found = square(session, rows, scales=(4.0,), queries=10, batch=200)  # the first run alone is wrong
+    found = run_square_attack(session, rows, scales=(4.0,), queries=10, batch=200)  # the first run alone is wrong
     assert passed(found) == dict(zip(CHECKS, (True, True, True, False), strict=True))
     assert "(a at scale 4)" in found.checks[3].sentence
 
@@ -240,10 +242,10 @@ def test_an_attack_whose_inputs_are_not_those_it_asked_with_fails_the_replay(
 def test_the_whole_range_has_queries_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session, rows, *_ = task(tmp_path, samples=5, only=2)
     asked: list[int] = []
-    run = Climb.run
-    monkeypatch.setattr(Climb, "run", lambda self, queries: run(self, asked.append(queries) or queries))
-    square(session, rows, scales=(1.0,), queries=3)
-    square(session, rows, scales=(1.0,), queries=150)
+    run = HillClimb.run
+    monkeypatch.setattr(HillClimb, "run", lambda self, queries: run(self, asked.append(queries) or queries))
+    run_square_attack(session, rows, scales=(1.0,), queries=3)
+    run_square_attack(session, rows, scales=(1.0,), queries=150)
     assert asked == [3, 100, 150, 150]
 
 
@@ -269,22 +271,22 @@ def test_the_whole_range_has_queries_enough(tmp_path: Path, monkeypatch: pytest.
 def test_misuse_is_told_in_a_sentence(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     session: Any = MeanSession()
     with pytest.raises(UsageError) as error:
-        square(session, everything(tmp_path, 2), **options)
+        run_square_attack(session, everything(tmp_path, 2), **options)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_model_of_text_alone_is_refused(tmp_path: Path) -> None:
-    session: Any = MeanSession([Text(name="words").fitted(["a b"])])
+    session: Any = MeanSession([Text(name="words").fit_to(["a b"])])
     rows = Manifest(tmp_path / "m.csv", {"id": ["a"], "split": ["t"], "label": ["ant"], "words": ["b"]}, [2])
     with pytest.raises(UsageError, match=r"serves audio, features, image, series, video; the model has words \(text\)"):
-        square(session, rows)
+        run_square_attack(session, rows)
 
 
 def test_one_modality_has_no_rank(tmp_path: Path) -> None:
     session, rows, *_ = task(tmp_path, samples=9, only=4)
     assert isinstance(session.modalities[0], Features)
-    found = square(session, rows, scales=(1.0, 2.0), queries=10)
+    found = run_square_attack(session, rows, scales=(1.0, 2.0), queries=10)
     assert found.first == []
     assert [run.scale for run in found.runs] == [1.0, 2.0]
     assert [r.queries for r in found.runs[0].curve] == [1, 10]

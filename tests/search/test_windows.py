@@ -50,8 +50,8 @@ def test_nothing_leaves_the_ball_or_the_range(plain: Modality, eps: float, seed:
     x = signal(modality, seed)
     low, high = windows.bounds(modality, x, eps)
     rng = np.random.default_rng(seed)
-    begun = windows.start(modality.kind, low[0], high[0], rng)
-    moved = windows.struck(modality.kind, begun, low[0], high[0], share, rng)
+    begun = windows.draw_start(modality.kind, low[0], high[0], rng)
+    moved = windows.perturb_window(modality.kind, begun, low[0], high[0], share, rng)
     for y in (low[0], high[0], begun, moved):
         assert y.shape == modality.shape
         assert y.dtype == modality.dtype
@@ -81,8 +81,8 @@ def test_grey_levels_are_whole_and_a_norm_of_eight_is_eight() -> None:
     assert high.ravel().tolist() == [8, 12, 108, 255]
     low, _ = windows.bounds(image, x, 8.9 / 255)
     assert low.ravel().tolist() == [0, 0, 92, 242]
-    assert [int(windows.size(image, k / 255)) for k in range(256)] == list(range(256))
-    assert [int(windows.size(image, k / 10 * (10 / 255))) for k in range(256)] == list(range(256))
+    assert [int(windows.norm_size(image, k / 255)) for k in range(256)] == list(range(256))
+    assert [int(windows.norm_size(image, k / 10 * (10 / 255))) for k in range(256)] == list(range(256))
 
 
 def test_values_that_are_not_finite_stay() -> None:
@@ -102,12 +102,18 @@ def test_series_are_measured_in_each_channel_s_own_deviation() -> None:
 def test_the_share_halves_where_the_paper_says() -> None:
     """N = 10,000: after 10, 50, 200, 500, 1000, 2000, 4000, 6000 and 8000 queries; other N in proportion."""
     marks = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000]
-    assert windows.share(1, 10_000) == 0.8
+    assert windows.window_share(1, 10_000) == 0.8
     for i, mark in enumerate(marks):
-        assert windows.share(mark, 10_000) == 0.8 / 2**i
-        assert windows.share(mark + 1, 10_000) == 0.8 / 2 ** (i + 1)
-    assert windows.share(10_000, 10_000) == 0.8 / 512
-    assert [windows.share(q, 100) for q in (1, 2, 3, 10, 100)] == [0.8 / 4, 0.8 / 4, 0.8 / 8, 0.8 / 16, 0.8 / 512]
+        assert windows.window_share(mark, 10_000) == 0.8 / 2**i
+        assert windows.window_share(mark + 1, 10_000) == 0.8 / 2 ** (i + 1)
+    assert windows.window_share(10_000, 10_000) == 0.8 / 512
+    assert [windows.window_share(q, 100) for q in (1, 2, 3, 10, 100)] == [
+        0.8 / 4,
+        0.8 / 4,
+        0.8 / 8,
+        0.8 / 16,
+        0.8 / 512,
+    ]
 
 
 def cells(kind: str, shape: tuple[int, ...], share: float, seed: int) -> NDArray[np.bool_]:
@@ -167,7 +173,7 @@ def test_a_segment_is_a_span_over_all_channels(kind: str, shape: tuple[int, ...]
 def test_a_segment_s_signs_are_a_square_wave_of_any_period() -> None:
     rng, halves, offsets, begins = np.random.default_rng(0), set(), set(), set()
     for _ in range(300):
-        _, up = windows.segment((64, 2), 0.5, rng)
+        _, up = windows.draw_segment((64, 2), 0.5, rng)
         assert up.shape == (32, 2)
         turns = np.flatnonzero(up[1:, 0] != up[:-1, 0])
         assert np.array_equal(turns, np.flatnonzero(up[1:, 1] != up[:-1, 1]))  # one wave, a sign a channel
@@ -185,13 +191,13 @@ def test_a_subset_has_its_share_and_a_sign_each() -> None:
     rng = np.random.default_rng(0)
     seen, signs = np.zeros(40), []
     for _ in range(400):
-        where, up = windows.subset((40,), 0.25, rng)
+        where, up = windows.draw_subset((40,), 0.25, rng)
         assert len(set(where.tolist())) == len(up) == 10
         seen[where] += 1
         signs.append(up.mean())
     assert seen.min() > 60  # 100 expected each
     assert 0.45 < np.mean(signs) < 0.55
-    assert len(windows.subset((40,), 0.001, rng)[0]) == 1
+    assert len(windows.draw_subset((40,), 0.001, rng)[0]) == 1
 
 
 def test_a_window_reaches_every_place() -> None:
@@ -204,15 +210,15 @@ def test_a_window_always_changes_the_signal() -> None:
     low, high = np.zeros(1, np.float32), np.ones(1, np.float32)
     for seed in range(20):
         for x, other in ((low, high), (high, low)):
-            found = windows.struck("features", x, low, high, 1.0, np.random.default_rng(seed))
+            found = windows.perturb_window("features", x, low, high, 1.0, np.random.default_rng(seed))
             assert found.tolist() == other.tolist()
 
 
 def test_a_window_that_changes_something_keeps_its_own_signs_and_the_rest_of_the_signal() -> None:
     middle, low, high = (np.full((8, 8, 3), v, np.uint8) for v in (5, 0, 9))
     for seed in range(20):
-        where, up = windows.square((8, 8, 3), 0.2, np.random.default_rng(seed))
-        found = windows.struck("image", middle, low, high, 0.2, np.random.default_rng(seed))
+        where, up = windows.draw_square((8, 8, 3), 0.2, np.random.default_rng(seed))
+        found = windows.perturb_window("image", middle, low, high, 0.2, np.random.default_rng(seed))
         expected = middle.copy()
         expected[where] = np.where(up, 9, 0)
         np.testing.assert_array_equal(found, expected)
@@ -223,12 +229,12 @@ def test_pictures_start_from_vertical_stripes_and_others_from_random_signs() -> 
     rng = np.random.default_rng(0)
     for modality in (Image(name="i", size=(6, 30, 3)), Video(name="v", frames=4, size=(6, 30, 3))):
         low, high = np.zeros(modality.shape, np.uint8), np.ones(modality.shape, np.uint8)
-        found = windows.start(modality.kind, low, high, rng).reshape(-1, 30, 3)
+        found = windows.draw_start(modality.kind, low, high, rng).reshape(-1, 30, 3)
         assert (found == found[0]).all()  # every row of every frame
         assert 20 < found[0].sum() < 70
         assert (found[0][:, 0] != found[0][:, 1]).any()  # each channel its own
     for modality in (Audio(name="a", rate=1000, seconds=0.1), Series(name="s", steps=50, channels=2)):
         low, high = np.zeros(modality.shape, np.float32), np.ones(modality.shape, np.float32)
-        found = windows.start(modality.kind, low, high, rng)
+        found = windows.draw_start(modality.kind, low, high, rng)
         assert 30 < found.sum() < 70
         assert (found[1:] != found[:-1]).any()

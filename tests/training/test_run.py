@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from worlds import Nobody, manifest, recipe
 
-from robustmm.config.recipe import load
-from robustmm.data.manifest import read
+from robustmm.config.recipe import load_recipe
+from robustmm.data.manifest import read_manifest
 from robustmm.errors import DataError, InterruptedRun, UsageError
 from robustmm.runs import Run
 from robustmm.training import checkpoint
@@ -41,13 +41,13 @@ def test_a_run_leaves_its_weights_log_recipe_and_facts(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     terms = {"fused", "unimodal", "bottleneck", "completion", "separate", "subset"}
     assert terms | {"valid_accuracy", "valid_accuracy_vector", "contribution_series"} <= set(rows[0])
-    facts = run.facts()
+    facts = run.read_facts()
     assert facts["finished"] is True
     assert facts["classes"] == ["ant", "bee", "cat"]
     assert facts["recipe"]["method"]["cal"]["gamma"] == 4.0
     assert facts["recipe"]["train"]["optimiser"] == "sgd"
     assert not run.checkpoint.exists()
-    replayed = load(run.folder / "recipe.toml")
+    replayed = load_recipe(run.folder / "recipe.toml")
     assert effective_recipe(replayed) == replayed
     assert weights(train(replayed, path, tmp_path / "runs", Nobody())) == weights(run)
 
@@ -73,7 +73,7 @@ def test_the_best_valid_epoch_is_kept(tmp_path: Path) -> None:
     watcher = Nobody()
     run = train(recipe(path, epochs=6), path, tmp_path / "runs", watcher)
     rows = watcher.rows[-6:]
-    progress = run.facts()["progress"]
+    progress = run.read_facts()["progress"]
     best = max(rows, key=lambda row: (row["valid_accuracy"], -row["valid_nll"]))
     assert progress["best_epoch"] == best["epoch"]
     assert progress["best"]["valid_accuracy"] == best["valid_accuracy"]
@@ -83,7 +83,7 @@ def test_early_stopping_stops(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
     settings = recipe(path, epochs=40, patience=2, learning_rate=1e-9)
     run = train(settings, path, tmp_path / "runs", Nobody())
-    progress = run.facts()["progress"]
+    progress = run.read_facts()["progress"]
     assert progress["epoch"] == progress["best_epoch"] + 2 < 40
 
 
@@ -97,7 +97,7 @@ def test_missing_rates_draw_a_fixed_stored_table(tmp_path: Path) -> None:
     rows = list(csv.DictReader(tables[0].splitlines()))
     assert sum(row["series"] == "0" for row in rows) == len(rows) // 2
     assert all(row["vector"] == "1" for row in rows)
-    assert [row["id"] for row in rows] == read(path).split("train").ids
+    assert [row["id"] for row in rows] == read_manifest(path).split("train").ids
 
 
 def test_what_a_dropped_cell_holds_is_never_learned_from(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
         time.sleep(0.005)
     worker.send_signal(signal.SIGKILL)
     worker.wait()
-    assert not run.finished
+    assert not run.is_finished
     resume(run, Nobody())
     assert weights(run) == weights(whole)
     assert [line.split(",")[0] for line in run.log_file.read_text().split()[1:]] == [str(e) for e in range(1, 31)]
@@ -169,7 +169,7 @@ def test_a_cut_checkpoint_is_a_sentence(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
     run = train(recipe(path), path, tmp_path / "runs", Nobody())
     run.checkpoint.write_bytes(run.weights.read_bytes()[:100])
-    run.note(finished=False)
+    run.update_facts(finished=False)
     with pytest.raises(DataError, match="not a readable checkpoint"):
         resume(run, Nobody())
 
@@ -210,7 +210,7 @@ def test_unreadable_inputs_can_count_as_missing(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
     path.write_text(path.read_text().replace("series.npy#0\n", "series.npy#x\n"))
     run = train(recipe(path), path, tmp_path / "runs", Nobody(), on_bad="missing")
-    (sentence,) = run.facts()["bad"]
+    (sentence,) = run.read_facts()["bad"]
     assert "line 2 (id 's000', series)" in sentence
     assert json.loads((run.folder / "run.json").read_text())["on_bad"] == "missing"
 
@@ -218,19 +218,19 @@ def test_unreadable_inputs_can_count_as_missing(tmp_path: Path) -> None:
 def test_class_weights_balance(tmp_path: Path) -> None:
     import torch
 
-    from robustmm.training.data import balanced
+    from robustmm.training.data import balanced_weights
 
-    torch.testing.assert_close(balanced(torch.tensor([0, 0, 0, 1]), 3), torch.tensor([4 / 9, 4 / 3, 0.0]))
+    torch.testing.assert_close(balanced_weights(torch.tensor([0, 0, 0, 1]), 3), torch.tensor([4 / 9, 4 / 3, 0.0]))
 
 
 def test_modality_dropout_never_takes_the_last(tmp_path: Path) -> None:
     import torch
 
-    from robustmm.methods.combinations import dropped
+    from robustmm.methods.combinations import drop_modalities
 
     torch.manual_seed(0)
     present = torch.rand(4000, 3) < 0.7
-    kept = dropped(present, 0.5)
+    kept = drop_modalities(present, 0.5)
     assert (kept <= present).all()
     assert (kept.any(1) == present.any(1)).all()
     both = present.sum(1) == 3
@@ -239,23 +239,23 @@ def test_modality_dropout_never_takes_the_last(tmp_path: Path) -> None:
 
 def test_schedules() -> None:
     from robustmm.config.recipe import Train
-    from robustmm.training.optimiser import factor
+    from robustmm.training.optimiser import rate_factor
 
     cosine = Train(epochs=11, warmup=1)
-    assert factor(cosine, 0) < 0.02
-    assert factor(cosine, 1) == 1.0
-    assert factor(cosine, 6) == pytest.approx(0.5)
-    assert factor(cosine, 11) == pytest.approx(0.0)
+    assert rate_factor(cosine, 0) < 0.02
+    assert rate_factor(cosine, 1) == 1.0
+    assert rate_factor(cosine, 6) == pytest.approx(0.5)
+    assert rate_factor(cosine, 11) == pytest.approx(0.0)
     step = Train(epochs=10, warmup=0, schedule="step")
-    assert [factor(step, e) for e in (0, 6.9, 7, 9)] == [1.0, 1.0, 0.1, 0.1]
+    assert [rate_factor(step, e) for e in (0, 6.9, 7, 9)] == [1.0, 1.0, 0.1, 0.1]
 
 
 def test_gradient_scaling_methods_default_to_sgd_and_warn_with_adam() -> None:
     from robustmm.config.recipe import Train
-    from robustmm.methods import method
+    from robustmm.methods import build_method
     from robustmm.training.optimiser import optimiser_name
 
-    assert optimiser_name(Train(), method("cal", {})) == "sgd"
-    assert optimiser_name(Train(), method("mce", {})) == "adamw"
+    assert optimiser_name(Train(), build_method("cal", {})) == "sgd"
+    assert optimiser_name(Train(), build_method("mce", {})) == "adamw"
     with pytest.warns(UserWarning, match="cancels that"):
-        assert optimiser_name(Train(optimiser="adamw"), method("cal", {})) == "adamw"
+        assert optimiser_name(Train(optimiser="adamw"), build_method("cal", {})) == "adamw"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from robustmm.corruptions.audio.signal import mixed
+from robustmm.corruptions.audio.signal import mix_noise
 from robustmm.corruptions.base import RATE, corruption
 from robustmm.corruptions.signals import Array
 
@@ -23,7 +23,7 @@ DECAY = 0.0005
 CRACKLE = 200
 """Clicks per second of a crackle."""
 HARMONICS = np.arange(1, 7)
-LISTENING = 0.1
+GAIN_TIME = 0.1
 """Time constant of an automatic gain, seconds."""
 SNR = "signal-to-noise ratio over the whole clip, dB"
 RATIOS = (30, 20, 10, 5, 0)
@@ -93,7 +93,7 @@ def pumping(x: Array, evened: float, rng: np.random.Generator, *, rate: int) -> 
     from scipy.signal import lfilter
 
     power = np.square(x, dtype=np.float64)
-    kept, mean = np.exp(-1 / (LISTENING * rate)), power.mean()
+    kept, mean = np.exp(-1 / (GAIN_TIME * rate)), power.mean()
     level, _ = lfilter([1 - kept], [1, -kept], power, zi=[kept * mean])
     gain = mean / np.maximum(level, max(mean * 1e-6, np.finfo(np.float64).tiny))
     return np.asarray(x * gain ** (evened / 2))
@@ -141,7 +141,7 @@ def packet_loss(
     """Packets are lost in bursts of this many on average, and silent; or the last that came is repeated for them."""
     size = max(1, round(PACKET * rate))
     packets = np.pad(x, (0, -len(x) % size)).reshape(-1, size)
-    lost = _bad(len(packets), fraction, burst, rng)
+    lost = _draw_bursts(len(packets), fraction, burst, rng)
     latest = np.maximum.accumulate(np.where(lost, -1, np.arange(len(packets))))
     source = latest if concealment == "repeat" else np.where(lost, -1, latest)
     return np.where(source[:, None] < 0, 0, packets[source]).ravel()[: len(x)]
@@ -156,7 +156,7 @@ def packet_loss(
 )
 def loose_contact(x: Array, fraction: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Silence while a contact is open: for 10 ms on average (longer only past half of the time), at any instant."""
-    x[_bad(len(x), fraction, OPEN * rate, rng)] = 0
+    x[_draw_bursts(len(x), fraction, OPEN * rate, rng)] = 0
     return x
 
 
@@ -166,22 +166,22 @@ def hum(x: Array, snr: float, rng: np.random.Generator, *, rate: int = RATE, fre
     below = HARMONICS * frequency < rate / 2
     turned = np.exp(2j * np.pi * rng.random(len(HARMONICS))) / HARMONICS
     wave = np.exp(2j * np.pi * frequency / rate * np.arange(len(x)))
-    return mixed(x, np.polyval([*(turned * below)[::-1], 0], wave).imag, snr)
+    return mix_noise(x, np.polyval([*(turned * below)[::-1], 0], wave).imag, snr)
 
 
 @corruption("clicks", kind="audio", unit="clicks per second", table=(1, 3, 10, 30, 100), source="ours")
 def clicks(x: Array, per_second: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Clicks as high as the peak of the clip, up or down, that decay in half a millisecond; silence stays."""
-    return np.asarray(x + np.abs(x).max() * _clicks(len(x), per_second, rate, np.sign, rng))
+    return np.asarray(x + np.abs(x).max() * _draw_clicks(len(x), per_second, rate, np.sign, rng))
 
 
 @corruption("crackle", kind="audio", unit=SNR, table=RATIOS, zero=50, source="ours: the ratios of gaussian")
 def crackle(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """A worn record: 200 clicks per second of all heights, few high and many low; silence stays."""
-    return mixed(x, _clicks(len(x), CRACKLE, rate, lambda height: height**3, rng), snr)
+    return mix_noise(x, _draw_clicks(len(x), CRACKLE, rate, lambda height: height**3, rng), snr)
 
 
-def _bad(steps: int, fraction: float, mean: float, rng: np.random.Generator) -> Array:
+def _draw_bursts(steps: int, fraction: float, mean: float, rng: np.random.Generator) -> Array:
     """Gilbert's channel: `fraction` of the steps are bad, in bursts of `mean` steps, or of what chance alone makes.
 
     With the same draws the bad steps of a lower fraction are among those of a higher one.
@@ -195,7 +195,7 @@ def _bad(steps: int, fraction: float, mean: float, rng: np.random.Generator) -> 
     return bad[np.maximum.accumulate(np.where(decided, np.arange(steps), 0))]
 
 
-def _clicks(
+def _draw_clicks(
     length: int, per_second: float, rate: int, shape: Callable[[Array], Array], rng: np.random.Generator
 ) -> Array:
     """Decaying clicks at random instants, their heights `shape` of a normal draw."""

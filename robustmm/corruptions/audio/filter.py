@@ -5,10 +5,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from robustmm.corruptions.audio.signal import coded, nearest, rms, shaped
+from robustmm.corruptions.audio.signal import apply_codec, filter_spectrum, nearest_rate, rms
 from robustmm.corruptions.base import RATE, corruption
 from robustmm.corruptions.signals import Array
-from robustmm.modalities.audio import resampled
+from robustmm.modalities.audio import resample_wave
 
 Positive = Annotated[float, Field(gt=0, lt=np.inf)]
 ORDER = 4
@@ -31,7 +31,7 @@ OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 def resample(x: Array, lower: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Down to a lower rate, rounded to 100 Hz, and back, by polyphase filters; its own rate or more does nothing."""
     lower = 100 * round(lower / 100)
-    return x if lower >= rate else resampled(resampled(x, rate, lower), lower, rate)[: len(x)]
+    return x if lower >= rate else resample_wave(resample_wave(x, rate, lower), lower, rate)[: len(x)]
 
 
 @corruption(
@@ -44,7 +44,7 @@ def resample(x: Array, lower: float, rng: np.random.Generator, *, rate: int) -> 
 )
 def low_pass(x: Array, cutoff: float, rng: np.random.Generator, *, rate: int) -> Array:
     """The gain of a Butterworth filter of order 4, no delay; at half the clip's rate or above it does nothing."""
-    return _lower(x, cutoff, rate)
+    return _attenuate_above(x, cutoff, rate)
 
 
 @corruption(
@@ -57,7 +57,7 @@ def low_pass(x: Array, cutoff: float, rng: np.random.Generator, *, rate: int) ->
 )
 def high_pass(x: Array, cutoff: float, rng: np.random.Generator, *, rate: int) -> Array:
     """The gain of a Butterworth filter of order 4, no delay."""
-    return _upper(x, cutoff, rate)
+    return _attenuate_below(x, cutoff, rate)
 
 
 @corruption(
@@ -70,7 +70,7 @@ def high_pass(x: Array, cutoff: float, rng: np.random.Generator, *, rate: int) -
 )
 def band_pass(x: Array, band: tuple[float, float], rng: np.random.Generator, *, rate: int) -> Array:
     """The telephone's band and others: the gain of Butterworth filters of order 4 at both edges, no delay."""
-    return _lower(_upper(x, band[1], rate), band[0], rate)
+    return _attenuate_above(_attenuate_below(x, band[1], rate), band[0], rate)
 
 
 @corruption(
@@ -82,7 +82,9 @@ def band_pass(x: Array, band: tuple[float, float], rng: np.random.Generator, *, 
 )
 def tilt(x: Array, slope: float, rng: np.random.Generator, *, rate: int) -> Array:
     """A dull sound: a spectrum tilted about 1 kHz between 100 Hz and 10 kHz, no delay, as loud as before."""
-    return _as_loud(shaped(x, rate, lambda f: 10 ** (-slope / 20 * _octaves(np.clip(f, 100, 10_000), 1000))), x)
+    return _match_loudness(
+        filter_spectrum(x, rate, lambda f: 10 ** (-slope / 20 * _octaves(np.clip(f, 100, 10_000), 1000))), x
+    )
 
 
 @corruption(
@@ -96,7 +98,9 @@ def equaliser(x: Array, spread: float, rng: np.random.Generator, *, rate: int) -
     """Some microphone's or loudspeaker's response: random gains from 62.5 Hz to 16 kHz, no delay, as loud as before."""
     gains = rng.standard_normal(9)
     gains *= spread / np.std(gains)
-    return _as_loud(shaped(x, rate, lambda f: 10 ** (np.interp(_octaves(f, 62.5), np.arange(9), gains) / 20)), x)
+    return _match_loudness(
+        filter_spectrum(x, rate, lambda f: 10 ** (np.interp(_octaves(f, 62.5), np.arange(9), gains) / 20)), x
+    )
 
 
 @corruption(
@@ -161,10 +165,10 @@ def echo(x: Array, level: float, rng: np.random.Generator, *, rate: int = RATE, 
 )
 def mp3(x: Array, speed: float, rng: np.random.Generator, *, rate: int) -> Array:
     """LAME's MP3, at the nearest bit rate there is; below 40 kbit/s at no more than 24 kHz, as LAME itself would do."""
-    taken = nearest(rate, MP3_RATES if speed >= 40 else MP3_RATES[:6])
+    taken = nearest_rate(rate, MP3_RATES if speed >= 40 else MP3_RATES[:6])
     low, high = (32, 320) if taken >= 32_000 else (8, 160) if taken >= 16_000 else (8, 64)
     compression = min(max(0, (high - speed) / (high - low)), 0.9999)  # libsndfile refuses 1
-    return coded(x, rate, taken, "MP3", "MPEG_LAYER_III", compression_level=compression, bitrate_mode="CONSTANT")
+    return apply_codec(x, rate, taken, "MP3", "MPEG_LAYER_III", compression_level=compression, bitrate_mode="CONSTANT")
 
 
 @corruption(
@@ -177,7 +181,7 @@ def mp3(x: Array, speed: float, rng: np.random.Generator, *, rate: int) -> Array
 )
 def vorbis(x: Array, quality: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Ogg Vorbis at the clip's own rate."""
-    return coded(x, rate, rate, "OGG", "VORBIS", compression_level=1 - quality / 10)
+    return apply_codec(x, rate, rate, "OGG", "VORBIS", compression_level=1 - quality / 10)
 
 
 @corruption(
@@ -190,7 +194,7 @@ def vorbis(x: Array, quality: float, rng: np.random.Generator, *, rate: int) -> 
 )
 def opus(x: Array, speed: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Opus at a variable bit rate that aims at this average."""
-    return coded(x, rate, nearest(rate, OPUS_RATES), "OGG", "OPUS", compression_level=(256 - speed) / 250)
+    return apply_codec(x, rate, nearest_rate(rate, OPUS_RATES), "OGG", "OPUS", compression_level=(256 - speed) / 250)
 
 
 def _octaves(frequency: Array, middle: float) -> Array:
@@ -198,14 +202,14 @@ def _octaves(frequency: Array, middle: float) -> Array:
     return np.asarray(np.log2(np.maximum(frequency, 1) / middle))
 
 
-def _as_loud(y: Array, x: Array) -> Array:
+def _match_loudness(y: Array, x: Array) -> Array:
     return np.asarray(y * (rms(x) / (rms(y) or 1)))
 
 
-def _lower(x: Array, cutoff: float, rate: int) -> Array:
+def _attenuate_above(x: Array, cutoff: float, rate: int) -> Array:
     """What is below the cut-off; all of it where the clip holds nothing above."""
-    return x if cutoff >= rate / 2 else shaped(x, rate, lambda f: 1 / np.hypot(1, (f / cutoff) ** ORDER))
+    return x if cutoff >= rate / 2 else filter_spectrum(x, rate, lambda f: 1 / np.hypot(1, (f / cutoff) ** ORDER))
 
 
-def _upper(x: Array, cutoff: float, rate: int) -> Array:
-    return shaped(x, rate, lambda f: (f / cutoff) ** ORDER / np.hypot(1, (f / cutoff) ** ORDER))
+def _attenuate_below(x: Array, cutoff: float, rate: int) -> Array:
+    return filter_spectrum(x, rate, lambda f: (f / cutoff) ** ORDER / np.hypot(1, (f / cutoff) ** ORDER))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from robustmm.config.options import Positive
-from robustmm.corruptions.audio.signal import excerpt, mixed, rms, shaped
+from robustmm.corruptions.audio.signal import filter_spectrum, mix_noise, read_excerpt, rms
 from robustmm.corruptions.base import RATE, Corruption, corruption
 from robustmm.corruptions.signals import Array
 
@@ -16,7 +16,7 @@ LOWEST = 20.0
 PERIOD = 2048
 """Samples in the stored period of a pitched sound."""
 
-noisy: Callable[..., Callable[..., Corruption]] = partial(
+noise_corruption: Callable[..., Callable[..., Corruption]] = partial(
     corruption,
     kind="audio",
     unit="signal-to-noise ratio over the whole clip, dB",
@@ -36,72 +36,74 @@ noisy: Callable[..., Callable[..., Corruption]] = partial(
 )
 def gaussian(x: Array, snr: float, rng: np.random.Generator) -> Array:
     """White Gaussian noise at this ratio exactly, before clipping to [-1, 1]; silence has no ratio and stays."""
-    return mixed(x, rng.standard_normal(x.shape, dtype=np.float32), snr)
+    return mix_noise(x, rng.standard_normal(x.shape, dtype=np.float32), snr)
 
 
-@noisy("pink-noise")
+@noise_corruption("pink-noise")
 def pink_noise(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Noise that falls by 3 dB per octave from 20 Hz up, at this ratio exactly; silence stays."""
-    return mixed(x, _coloured(len(x), rate, -1, rng), snr)
+    return mix_noise(x, _draw_coloured_noise(len(x), rate, -1, rng), snr)
 
 
-@noisy("brown-noise")
+@noise_corruption("brown-noise")
 def brown_noise(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Noise that falls by 6 dB per octave from 20 Hz up, a rumble, at this ratio exactly; silence stays."""
-    return mixed(x, _coloured(len(x), rate, -2, rng), snr)
+    return mix_noise(x, _draw_coloured_noise(len(x), rate, -2, rng), snr)
 
 
-@noisy("blue-noise")
+@noise_corruption("blue-noise")
 def blue_noise(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Noise that rises by 3 dB per octave, a hiss, at this ratio exactly; silence stays."""
-    return mixed(x, _coloured(len(x), rate, 1, rng), snr)
+    return mix_noise(x, _draw_coloured_noise(len(x), rate, 1, rng), snr)
 
 
-@noisy("babble")
+@noise_corruption("babble")
 def babble(x: Array, snr: float, rng: np.random.Generator, *, rate: int = RATE, voices: Positive = 8) -> Array:
     """People talking: `voices` synthetic ones with gliding pitch, 3 to 6 syllables a second, each of a vowel of its
     own, and hiss between them (like speech, but no language), at this ratio; silence stays."""
-    return mixed(x, _talk(len(x), rate, voices, rng), snr)
+    return mix_noise(x, _draw_babble(len(x), rate, voices, rng), snr)
 
 
-@noisy("wind")
+@noise_corruption("wind")
 def wind(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Wind in the microphone: noise that falls by 6 dB per octave, in gusts, at this ratio; silence stays."""
-    return mixed(x, _wind(len(x), rate, rng), snr)
+    return mix_noise(x, _draw_wind(len(x), rate, rng), snr)
 
 
-@noisy("traffic")
+@noise_corruption("traffic")
 def traffic(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """A road: noise of tyres around 1 kHz that swells by up to 26 dB as vehicles pass, at this ratio; silence stays."""
-    return mixed(x, _traffic(len(x), rate, rng), snr)
+    return mix_noise(x, _draw_traffic(len(x), rate, rng), snr)
 
 
-@noisy("engine")
+@noise_corruption("engine")
 def engine(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """A motor: harmonics of an unsteady firing rate of 30 to 120 Hz, at this ratio; silence stays."""
     fired = np.exp(rng.uniform(np.log(30), np.log(120)))
-    pitch = fired * (1 + 0.03 * _wander(len(x), rate, 3, rng))
+    pitch = fired * (1 + 0.03 * _draw_modulation(len(x), rate, 3, rng))
     order = np.arange(1, 1 + min(20, int(0.45 * rate / fired)))
     strengths = rng.uniform(0.2, 1, (1, len(order))) / np.sqrt(order)
-    return mixed(x, _played(pitch, _periods(strengths, rng), np.zeros(len(x), np.intp), rate, rng), snr)
+    return mix_noise(
+        x, _synthesise_sound(pitch, _draw_periods(strengths, rng), np.zeros(len(x), np.intp), rate, rng), snr
+    )
 
 
-@noisy("tone")
+@noise_corruption("tone")
 def tone(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Interference: one steady sine between 200 and 3000 Hz, at this ratio; silence stays."""
     pitch = np.exp(rng.uniform(np.log(200), np.log(3000)))
-    return mixed(x, np.sin(2 * np.pi * (rng.random() + pitch / rate * np.arange(len(x)))), snr)
+    return mix_noise(x, np.sin(2 * np.pi * (rng.random() + pitch / rate * np.arange(len(x)))), snr)
 
 
-@noisy("siren")
+@noise_corruption("siren")
 def siren(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """A siren that glides between 500 and 1500 Hz in 0.4 to 3 s, at this ratio; silence stays."""
     swing = np.sin(2 * np.pi * (rng.random() + np.arange(len(x)) / (rate * rng.uniform(0.4, 3))))
     phase = rng.random() + np.cumsum(1000 + 500 * swing) / rate
-    return mixed(x, np.sin(2 * np.pi * phase) + 0.3 * np.sin(4 * np.pi * phase), snr)
+    return mix_noise(x, np.sin(2 * np.pi * phase) + 0.3 * np.sin(4 * np.pi * phase), snr)
 
 
-@noisy(
+@noise_corruption(
     "background",
     source="ours, inside the 40 to 0 dB of Speech Robust Bench and AVRobustBench; recordings of the user's, else ours",
 )
@@ -110,51 +112,53 @@ def background(x: Array, snr: float, rng: np.random.Generator, *, rate: int = RA
     ratio; without a folder, a street made here: voices, traffic and wind. Silence stays."""
     which, place = rng.random(2)
     if folder is None:
-        parts = _talk(len(x), rate, 4, rng), _traffic(len(x), rate, rng), _wind(len(x), rate, rng)
-        return mixed(x, np.sum([part / (rms(part) or 1) for part in parts], axis=0), snr)
-    return mixed(x, excerpt(Path(folder), len(x), rate, which, place), snr)
+        parts = _draw_babble(len(x), rate, 4, rng), _draw_traffic(len(x), rate, rng), _draw_wind(len(x), rate, rng)
+        return mix_noise(x, np.sum([part / (rms(part) or 1) for part in parts], axis=0), snr)
+    return mix_noise(x, read_excerpt(Path(folder), len(x), rate, which, place), snr)
 
 
-def _coloured(length: int, rate: int, slope: float, rng: np.random.Generator) -> Array:
+def _draw_coloured_noise(length: int, rate: int, slope: float, rng: np.random.Generator) -> Array:
     """White noise whose power goes with frequency to the `slope`."""
-    return _stationary(length, rate, lambda f: np.where(f < LOWEST, 0, np.maximum(f, LOWEST) ** (slope / 2)), rng)
+    return _draw_filtered_noise(
+        length, rate, lambda f: np.where(f < LOWEST, 0, np.maximum(f, LOWEST) ** (slope / 2)), rng
+    )
 
 
-def _stationary(length: int, rate: int, gain: Callable[[Array], Array], rng: np.random.Generator) -> Array:
+def _draw_filtered_noise(length: int, rate: int, gain: Callable[[Array], Array], rng: np.random.Generator) -> Array:
     """White noise with each frequency scaled by `gain`; its ends, where the filter runs in and out, are cut off."""
     spare = rate // 10
-    noise = shaped(rng.standard_normal(length + 2 * spare, dtype=np.float32), rate, gain)
+    noise = filter_spectrum(rng.standard_normal(length + 2 * spare, dtype=np.float32), rate, gain)
     return np.asarray(noise[spare : spare + length])
 
 
-def _wind(length: int, rate: int, rng: np.random.Generator) -> Array:
+def _draw_wind(length: int, rate: int, rng: np.random.Generator) -> Array:
     """Lulls and gusts that differ by up to 17 dB."""
-    return np.asarray(_coloured(length, rate, -2, rng) * np.exp(_wander(length, rate, 1.5, rng)))
+    return np.asarray(_draw_coloured_noise(length, rate, -2, rng) * np.exp(_draw_modulation(length, rate, 1.5, rng)))
 
 
-def _traffic(length: int, rate: int, rng: np.random.Generator) -> Array:
-    tyres = _stationary(length, rate, lambda f: 1 / (1 + np.log2(np.maximum(f, LOWEST) / 1000) ** 2), rng)
-    return np.asarray(tyres * np.exp(1.5 * _wander(length, rate, 1, rng)))
+def _draw_traffic(length: int, rate: int, rng: np.random.Generator) -> Array:
+    tyres = _draw_filtered_noise(length, rate, lambda f: 1 / (1 + np.log2(np.maximum(f, LOWEST) / 1000) ** 2), rng)
+    return np.asarray(tyres * np.exp(1.5 * _draw_modulation(length, rate, 1, rng)))
 
 
-def _wander(length: int, rate: int, turns: float, rng: np.random.Generator) -> Array:
+def _draw_modulation(length: int, rate: int, turns: float, rng: np.random.Generator) -> Array:
     """A random course between -1 and 1 of straight lines, `turns` a second."""
     at = np.arange(length) * (turns / rate)
     points = rng.uniform(-1, 1, int(at[-1]) + 2)
     return np.asarray(np.interp(at, np.arange(len(points)), points))
 
 
-def _talk(length: int, rate: int, voices: int, rng: np.random.Generator) -> Array:
+def _draw_babble(length: int, rate: int, voices: int, rng: np.random.Generator) -> Array:
     """Voices, and the hiss of their consonants between the syllables."""
     total, hiss = np.zeros((2, length), np.float32)
     for _ in range(voices):
-        loud, opened, vowels = _voice(length, rate, rng)
+        loud, opened, vowels = _draw_voice(length, rate, rng)
         total += loud * opened * vowels
         hiss += loud * (1 - opened)
     return np.asarray(total + 0.03 * hiss * rng.standard_normal(length, dtype=np.float32))
 
 
-def _voice(length: int, rate: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+def _draw_voice(length: int, rate: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """How loud each syllable is, how far the mouth is opened, and harmonics of a gliding pitch under three formants
     that are drawn anew for every syllable."""
     pitch = np.exp(rng.uniform(np.log(85), np.log(255)))
@@ -164,12 +168,12 @@ def _voice(length: int, rate: int, rng: np.random.Generator) -> tuple[Array, Arr
     loud = rng.uniform(0.05, 1, len(formants)).astype(np.float32)[syllable]
     order = np.arange(1, 1 + max(1, int(min(4000, 0.45 * rate) / pitch)))
     strengths = np.sum(1 / (1 + ((pitch * order - formants[..., None]) / 100) ** 2), axis=1) / order
-    glide = pitch * (1 + 0.1 * _wander(length, rate, 3, rng))
+    glide = pitch * (1 + 0.1 * _draw_modulation(length, rate, 3, rng))
     opened = np.square(np.sin(np.pi * (place - syllable), dtype=np.float32))
-    return loud, opened, _played(glide, _periods(strengths, rng), syllable, rate, rng)
+    return loud, opened, _synthesise_sound(glide, _draw_periods(strengths, rng), syllable, rate, rng)
 
 
-def _periods(strengths: Array, rng: np.random.Generator) -> Array:
+def _draw_periods(strengths: Array, rng: np.random.Generator) -> Array:
     """One period of each sound (S, PERIOD), from the strengths (S, K) of its harmonics, at unit power."""
     spectrum = np.zeros((len(strengths), PERIOD // 2 + 1), np.complex128)
     spectrum[:, 1 : 1 + strengths.shape[1]] = strengths * np.exp(2j * np.pi * rng.random(strengths.shape))
@@ -177,7 +181,7 @@ def _periods(strengths: Array, rng: np.random.Generator) -> Array:
     return np.asarray(period / np.sqrt(np.mean(period**2, axis=1, keepdims=True)), np.float32)
 
 
-def _played(pitch: Array, periods: Array, which: Array, rate: int, rng: np.random.Generator) -> Array:
+def _synthesise_sound(pitch: Array, periods: Array, which: Array, rate: int, rng: np.random.Generator) -> Array:
     """At every sample the sound `which` of `periods`, at the phase that a pitch in Hz has come to."""
     steps = rng.integers(PERIOD) + np.cumsum(pitch * (PERIOD / rate)).astype(np.intp)
     return np.asarray(periods[which, steps % PERIOD])

@@ -10,7 +10,7 @@ import numpy as np
 
 from robustmm.corruptions.signals import Array
 from robustmm.errors import DataError, UsageError
-from robustmm.modalities.audio import UNREADABLE, header, resampled
+from robustmm.modalities.audio import UNREADABLE, read_header, resample_wave
 
 BLOCK = 1 << 16
 """Samples handed to an encoder at a time: libsndfile's keep what they are given on the stack."""
@@ -18,7 +18,7 @@ MP3_DELAY = 576 + 529
 """Samples by which LAME and a decoder delay, where no tag in the file says so: at low rates there is no room for it."""
 
 
-def mixed(x: Array, noise: Array, snr: float) -> Array:
+def mix_noise(x: Array, noise: Array, snr: float) -> Array:
     """`x` and `noise` at this ratio in dB over the whole clip; silence has no ratio and stays as it is."""
     added: Array = x + np.float32(rms(x) / (rms(noise) or 1) * 10 ** (-snr / 20)) * noise
     return added
@@ -29,7 +29,7 @@ def rms(x: Array) -> float:
     return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
 
 
-def shaped(x: Array, rate: int, gain: Callable[[Array], Array]) -> Array:
+def filter_spectrum(x: Array, rate: int, gain: Callable[[Array], Array]) -> Array:
     """`x` with every frequency scaled by `gain`, a function of Hz, and none delayed; 0.1 s of silence is taken to
     follow it, so that its end does not ring into its beginning."""
     from scipy import fft
@@ -39,11 +39,11 @@ def shaped(x: Array, rate: int, gain: Callable[[Array], Array]) -> Array:
     return np.asarray(fft.irfft(fft.rfft(x, size) * gain(frequencies), size)[: len(x)])
 
 
-def excerpt(folder: Path, length: int, rate: int, which: float, place: float) -> Array:
+def read_excerpt(folder: Path, length: int, rate: int, which: float, place: float) -> Array:
     """`length` samples of one of a folder's recordings, chosen and cut at two fractions in [0, 1); in a loop where the
     recording is shorter, and never silent, which has no ratio."""
-    found = _recordings(folder.expanduser().resolve())
-    recording = _decoded(found[int(which * len(found))], rate)
+    found = _find_recordings(folder.expanduser().resolve())
+    recording = _read_recording(found[int(which * len(found))], rate)
     room = len(recording) - length + 1
     start = int(place * (room if room > 0 else len(recording)))
     cut = np.take(recording, np.arange(start, start + length), mode="wrap")
@@ -52,18 +52,18 @@ def excerpt(folder: Path, length: int, rate: int, which: float, place: float) ->
     return np.asarray(cut)
 
 
-def nearest(rate: int, rates: Sequence[int]) -> int:
+def nearest_rate(rate: int, rates: Sequence[int]) -> int:
     """The lowest of a codec's rates that keeps everything, or its highest."""
     return next((taken for taken in rates if taken >= rate), rates[-1])
 
 
-def coded(x: Array, rate: int, taken: int, kind: str, codec: str, **options: Any) -> Array:
+def apply_codec(x: Array, rate: int, taken: int, kind: str, codec: str, **options: Any) -> Array:
     """`x` through an encoder and its decoder at the rate `taken`, in memory, without the delay of either."""
     import soundfile
 
     if not soundfile.check_format(kind, codec):
         raise UsageError(f"the libsndfile here cannot write {codec}; get one that can with: pip install -U soundfile")
-    sound = resampled(x.astype(np.float32), rate, taken)
+    sound = resample_wave(x.astype(np.float32), rate, taken)
     file = io.BytesIO()
     with soundfile.SoundFile(file, "w", taken, 1, codec, format=kind, **options) as encoder:
         for start in range(0, len(sound), BLOCK):
@@ -72,29 +72,29 @@ def coded(x: Array, rate: int, taken: int, kind: str, codec: str, **options: Any
     decoded = soundfile.read(file, dtype="float32")[0]
     if len(decoded) > len(sound):
         decoded = decoded[MP3_DELAY:]
-    return resampled(decoded, taken, rate)[: len(x)]
+    return resample_wave(decoded, taken, rate)[: len(x)]
 
 
 @lru_cache(maxsize=8)
-def _recordings(folder: Path) -> list[Path]:
+def _find_recordings(folder: Path) -> list[Path]:
     """The recordings in a folder and below it, in an order that is the same on every machine."""
     if not folder.is_dir():
         raise UsageError(f'the corruption "background" needs a folder of recordings, {folder} is none')
     files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda p: p.relative_to(folder).parts)
-    if found := [path for path in files if _readable(path)]:
+    if found := [path for path in files if _is_readable(path)]:
         return found
     raise UsageError(f'the corruption "background" found no recording that soundfile can read in {folder}')
 
 
-def _readable(path: Path) -> bool:
+def _is_readable(path: Path) -> bool:
     try:
-        return header(path)[0] > 0
+        return read_header(path)[0] > 0
     except DataError:
         return False
 
 
 @lru_cache(maxsize=32)
-def _decoded(path: Path, rate: int) -> Array:
+def _read_recording(path: Path, rate: int) -> Array:
     """A recording at `rate`, its channels averaged, its peak 1."""
     import soundfile
 
@@ -103,7 +103,7 @@ def _decoded(path: Path, rate: int) -> Array:
             sound, own = soundfile.read(file, dtype="float32", always_2d=True)
     except UNREADABLE as error:
         raise UsageError(f'{path}, for the corruption "background", is not audio soundfile can decode') from error
-    mono = resampled(sound.mean(axis=1), own, rate) if own != rate else sound.mean(axis=1)
+    mono = resample_wave(sound.mean(axis=1), own, rate) if own != rate else sound.mean(axis=1)
     peak = float(np.abs(mono).max(initial=0))
     if not 0 < peak < np.inf:  # NaN is neither
         raise UsageError(f'{path}, for the corruption "background", is silent or holds NaN or infinite samples')

@@ -6,7 +6,7 @@ A clip keeps its length: what is longer is cut, what is shorter has silence arou
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import spans, subset
+from robustmm.corruptions.draws import draw_spans, draw_subset
 from robustmm.corruptions.signals import FLOAT32, Array
 
 SEGMENT = 0.05
@@ -26,8 +26,8 @@ HOPS = 4
 )
 def speed(x: Array, change: float, rng: np.random.Generator) -> Array:
     """Played faster or slower by a factor of 1 + change, pitch and all; one moment, drawn too, stays in its place."""
-    still, factor = _drawn(len(x), 1 + change / 100, rng)
-    return _resampled(x, factor, still + (np.arange(len(x)) - still) * factor)
+    still, factor = _draw_factor(len(x), 1 + change / 100, rng)
+    return _resample_at(x, factor, still + (np.arange(len(x)) - still) * factor)
 
 
 @corruption(
@@ -39,8 +39,8 @@ def speed(x: Array, change: float, rng: np.random.Generator) -> Array:
 )
 def time_stretch(x: Array, change: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Faster or slower by a factor of 1 + change at the same pitch; one moment, drawn too, stays in its place."""
-    still, factor = _drawn(len(x), 1 + change / 100, rng)
-    return _vocoded(x, len(x), factor, still, still, rate)
+    still, factor = _draw_factor(len(x), 1 + change / 100, rng)
+    return _vocode(x, len(x), factor, still, still, rate)
 
 
 @corruption(
@@ -52,9 +52,9 @@ def time_stretch(x: Array, change: float, rng: np.random.Generator, *, rate: int
 )
 def pitch(x: Array, semitones: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Higher or lower by these semitones at the same tempo."""
-    still, factor = _drawn(len(x), 2 ** (semitones / 12), rng)
-    played = _resampled(x, factor, np.arange(0, len(x), factor))
-    return _vocoded(played, len(x), 1 / factor, still, still / factor, rate)
+    still, factor = _draw_factor(len(x), 2 ** (semitones / 12), rng)
+    played = _resample_at(x, factor, np.arange(0, len(x), factor))
+    return _vocode(played, len(x), 1 / factor, still, still / factor, rate)
 
 
 @corruption("time-shift", kind="audio", unit="longest shift, ms", table=(0.5, 1, 2, 50, 100), source="ours")
@@ -80,7 +80,7 @@ def wow_and_flutter(x: Array, deviation: float, rng: np.random.Generator, *, rat
     for sway, phase in zip((rng.uniform(0.5, 3), rng.uniform(6, 20)), 2 * np.pi * rng.random(2), strict=True):
         angular = 2 * np.pi * sway
         moved += deviation / 200 / angular * np.sin(angular * time + phase)
-    return _at(x, np.arange(len(x)) + moved * rate)
+    return _interpolate(x, np.arange(len(x)) + moved * rate)
 
 
 @corruption(
@@ -92,8 +92,8 @@ def wow_and_flutter(x: Array, deviation: float, rng: np.random.Generator, *, rat
 )
 def stutter(x: Array, fraction: float, rng: np.random.Generator, *, rate: int) -> Array:
     """A player that hangs: a segment is repeated, all that follow are late by one more, and the end is cut."""
-    segment, place, size = _segments(len(x), rate)
-    repeated = np.append(False, subset(segment[-1], fraction, rng))
+    segment, place, size = _segment_indices(len(x), rate)
+    repeated = np.append(False, draw_subset(segment[-1], fraction, rng))
     played = np.cumsum(~repeated) - 1
     return np.asarray(x[played[segment] * size + place])
 
@@ -107,8 +107,8 @@ def stutter(x: Array, fraction: float, rng: np.random.Generator, *, rate: int) -
 )
 def reversal(x: Array, fraction: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Segments are played backwards in their places."""
-    segment, place, size = _segments(len(x), rate)
-    struck = subset(segment[-1] + 1, fraction, rng)[segment]
+    segment, place, size = _segment_indices(len(x), rate)
+    struck = draw_subset(segment[-1] + 1, fraction, rng)[segment]
     last = np.minimum((segment + 1) * size, len(x)) - 1
     return x[np.where(struck, last - place, np.arange(len(x)))]
 
@@ -128,18 +128,18 @@ def truncation(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     return x
 
 
-def _drawn(length: int, factor: float, rng: np.random.Generator) -> tuple[float, float]:
+def _draw_factor(length: int, factor: float, rng: np.random.Generator) -> tuple[float, float]:
     """The moment that stays in its place, and the factor or its inverse."""
     return rng.random() * length, factor if rng.random() < 0.5 else 1 / factor
 
 
-def _segments(length: int, rate: int) -> tuple[Array, Array, int]:
+def _segment_indices(length: int, rate: int) -> tuple[Array, Array, int]:
     """Of every sample the segment and the place in it; the samples of a segment."""
     size = max(1, round(SEGMENT * rate))
     return *np.divmod(np.arange(length), size), size
 
 
-def _resampled(x: Array, factor: float, positions: Array) -> Array:
+def _resample_at(x: Array, factor: float, positions: Array) -> Array:
     """`x` at positions that lie `factor` apart, without what would fold back from above the new Nyquist frequency."""
     from scipy import fft
 
@@ -148,17 +148,17 @@ def _resampled(x: Array, factor: float, positions: Array) -> Array:
         spectrum = fft.rfft(x, size)
         spectrum[fft.rfftfreq(size) > 0.5 / factor] = 0
         x = fft.irfft(spectrum, size)[: len(x)]
-    return _at(x, positions)
+    return _interpolate(x, positions)
 
 
-def _at(x: Array, positions: Array) -> Array:
+def _interpolate(x: Array, positions: Array) -> Array:
     """`x` between its samples, by cubic splines, silent outside."""
     from scipy.ndimage import map_coordinates
 
     return np.asarray(map_coordinates(x, positions[None], order=3, mode="grid-constant"))
 
 
-def _vocoded(x: Array, length: int, tempo: float, still: float, origin: float, rate: int) -> Array:
+def _vocode(x: Array, length: int, tempo: float, still: float, origin: float, rate: int) -> Array:
     """`x` at another tempo by a phase vocoder: its sample `origin` comes to lie at `still`, with its own phases.
 
     From there on, either way, every window of the result is one of `x`, turned so that it goes on where the last one
@@ -177,7 +177,7 @@ def _vocoded(x: Array, length: int, tempo: float, still: float, origin: float, r
     )
     jump = here[:-1] * before[1:].conj()
     jump = np.divide(jump, level := np.abs(jump), out=np.ones_like(jump), where=level > FLOAT32.tiny)
-    peaks, turn, start = _peaks(np.abs(here)), np.ones_like(here), int(np.abs(middle - still).argmin())
+    peaks, turn, start = _nearest_peaks(np.abs(here)), np.ones_like(here), int(np.abs(middle - still).argmin())
     for k in range(start + 1, len(turn)):
         turn[k] = (turn[k - 1] * jump[k - 1]).take(peaks[k])
     for k in range(start - 1, -1, -1):
@@ -189,7 +189,7 @@ def _vocoded(x: Array, length: int, tempo: float, still: float, origin: float, r
     return out.ravel()[size - hop :][:length]
 
 
-def _peaks(level: Array) -> Array:
+def _nearest_peaks(level: Array) -> Array:
     """For every bin of every spectrum, the nearest that is higher than its neighbours."""
     bins = level.shape[1]
     peak = np.ones(level.shape, bool)
@@ -209,5 +209,5 @@ def _peaks(level: Array) -> Array:
 )
 def blank(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Spans of silence."""
-    x[spans(len(x), fraction, rng)] = 0
+    x[draw_spans(len(x), fraction, rng)] = 0
     return x

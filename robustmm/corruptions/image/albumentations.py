@@ -13,21 +13,21 @@ import numpy as np
 from robustmm.corruptions.signals import Array
 
 
-def streaks(shape: tuple[int, int], starts: Array, *, slant: int, length: int, thread: int, light: int) -> Array:
+def paint_streaks(shape: tuple[int, int], starts: Array, *, slant: int, length: int, thread: int, light: int) -> Array:
     """A dark picture (H, W, 1) with lines of width `thread` from every start (x, y), `slant` across, `length` down."""
     dark = np.zeros((*shape, 1), np.uint8)
-    drawn: Array = _functions().add_rain(dark, slant, length, thread, (light,) * 3, 1, 1.0, starts)
+    drawn: Array = _import_functional().add_rain(dark, slant, length, thread, (light,) * 3, 1, 1.0, starts)
     return drawn
 
 
-def shaded(x: Array, corners: Array, lost: float) -> Array:
+def paint_shadow(x: Array, corners: Array, lost: float) -> Array:
     """The picture with `lost` of its pixels' values taken away within the polygon of these corners (x, y)."""
-    shadowed: Array = _functions().add_shadow(x, [corners], np.array([lost]))
+    shadowed: Array = _import_functional().add_shadow(x, [corners], np.array([lost]))
     return shadowed
 
 
 @cache
-def _functions() -> Any:
+def _import_functional() -> Any:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the network for a newer version
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -45,7 +45,7 @@ def defocus_blur(x: Array, value: tuple[float, float], rng: np.random.Generator)
 )
 def gaussian_blur(x: Array, sigma: float, rng: np.random.Generator) -> Array:
     """A Gaussian blur, the same over the whole image."""
-    return _softened(x, sigma)
+    return _smooth_image(x, sigma)
 
 
 @corruption(
@@ -62,9 +62,9 @@ def glass_blur(x: Array, value: tuple[float, float, float], rng: np.random.Gener
     """Frosted glass: a blur, swaps of each pixel with one from `reach` before to `reach` - 1 after it, another blur."""
     sigma, reach, passes = value
     height, width, channels = x.shape
-    source = _swapped(height, width, max(1, round(reach)), passes, rng)
-    soft = _softened(x, sigma).reshape(-1, channels)
-    return _softened(soft.take(source, axis=0), sigma)
+    source = _draw_swaps(height, width, max(1, round(reach)), passes, rng)
+    soft = _smooth_image(x, sigma).reshape(-1, channels)
+    return _smooth_image(soft.take(source, axis=0), sigma)
 
 
 @corruption(
@@ -113,17 +113,17 @@ def zoom_blur(x: Array, value: tuple[float, float], rng: np.random.Generator) ->
     image = x.astype(np.float32)
     total = (image.squeeze(axis=2) if x.shape[2] == 1 else image).copy()
     for factor in factors:
-        cv2.accumulate(_magnified(image, factor), total)
+        cv2.accumulate(_magnify_image(image, factor), total)
     return (total / (len(factors) + 1)).reshape(x.shape)
 
 
-def _softened(x: Array, sigma: float) -> Array:
+def _smooth_image(x: Array, sigma: float) -> Array:
     """In float32, where cv2 is faster than on bytes and cuts the Gaussian off at 4 standard deviations, not at 3."""
     sigma = max(sigma, 0.01)  # cv2 refuses what it takes for 0; below 0.06 nothing happens
     return cv2.GaussianBlur(x.astype(np.float32, copy=False), (0, 0), sigma).reshape(x.shape)
 
 
-def _swapped(height: int, width: int, reach: int, passes: float, rng: np.random.Generator) -> Array:
+def _draw_swaps(height: int, width: int, reach: int, passes: float, rng: np.random.Generator) -> Array:
     """Where each place of a (height, width) grid takes its pixel from, after swaps with neighbours.
 
     In one round the pixels on a lattice swap whose neighbourhoods do not overlap; over the rounds of a pass the
@@ -148,7 +148,7 @@ def _swapped(height: int, width: int, reach: int, passes: float, rng: np.random.
     return source
 
 
-def _magnified(x: Array, factor: float) -> Array:
+def _magnify_image(x: Array, factor: float) -> Array:
     """The middle of an image at `factor` times its size, as large as the image."""
     height, width = x.shape[:2]
     rows, columns = math.ceil(height / factor), math.ceil(width / factor)

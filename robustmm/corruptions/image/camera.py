@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import subset
+from robustmm.corruptions.draws import draw_subset
 from robustmm.corruptions.signals import Array
 
 WELL = 10_000  # electrons of a white pixel at ISO 100, 1.5 µm wide
@@ -27,7 +27,7 @@ RADIATION = 0.014388  # the second radiation constant of Planck's law, m K
 )
 def over_exposure(x: Array, stops: float, rng: np.random.Generator) -> Array:
     """Twice the light for every stop; what exceeds white is clipped. Draws nothing."""
-    return _toned(x, 2**stops)
+    return _scale_exposure(x, 2**stops)
 
 
 @corruption(
@@ -39,7 +39,7 @@ def over_exposure(x: Array, stops: float, rng: np.random.Generator) -> Array:
 )
 def under_exposure(x: Array, stops: float, rng: np.random.Generator) -> Array:
     """Half the light for every stop, without the noise of low-light. Draws nothing."""
-    return _toned(x, 2**-stops)
+    return _scale_exposure(x, 2**-stops)
 
 
 @corruption(
@@ -53,7 +53,7 @@ def under_exposure(x: Array, stops: float, rng: np.random.Generator) -> Array:
 def iso_noise(x: Array, iso: float, rng: np.random.Generator) -> Array:
     """The noise of few photons and of reading them out, amplified to a right exposure."""
     # albumentations' iso_noise only brightens, by the spread of the picture instead of its light, and needs RGB
-    return _sensed(LIGHT[x], iso, rng)
+    return _add_sensor_noise(LIGHT[x], iso, rng)
 
 
 @corruption(
@@ -65,7 +65,7 @@ def iso_noise(x: Array, iso: float, rng: np.random.Generator) -> Array:
 )
 def low_light(x: Array, stops: float, rng: np.random.Generator) -> Array:
     """A dark picture with the photon and read noise that come with it, at ISO 1600."""
-    return _sensed(LIGHT[x] * np.float32(2**-stops), NIGHT_ISO, rng)
+    return _add_sensor_noise(LIGHT[x] * np.float32(2**-stops), NIGHT_ISO, rng)
 
 
 @corruption(
@@ -83,7 +83,7 @@ def white_balance(x: Array, kelvin: float, rng: np.random.Generator) -> Array:
     warmth = RADIATION * (1 / kelvin - 1 / DAYLIGHT)
     for channel in (0, 2):
         gain = np.exp(warmth * (1 / WAVELENGTHS[1] - 1 / WAVELENGTHS[channel]))
-        x[..., channel] = _toned(x[..., channel], gain)
+        x[..., channel] = _scale_exposure(x[..., channel], gain)
     return x
 
 
@@ -99,7 +99,7 @@ def vignetting(x: Array, stops: float, rng: np.random.Generator) -> Array:
     height, width = x.shape[:2]
     down, across = np.ogrid[1 - height : height : 2, 1 - width : width : 2]  # from the centre, in half pixels
     from_centre = (down**2 + across**2) / (height**2 + width**2)  # squared; 1 in the corners
-    return lit(x, 1 / (1 + from_centre * (2 ** (stops / 2) - 1)) ** 2)
+    return scale_light(x, 1 / (1 + from_centre * (2 ** (stops / 2) - 1)) ** 2)
 
 
 @corruption(
@@ -145,7 +145,7 @@ def posterize(x: Array, bits: float, rng: np.random.Generator) -> Array:
 def defective_pixels(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Photosites that show black, white or a value of their own, a third each."""
     struck = rng.random(x.shape, dtype=np.float32) < fraction
-    return np.where(struck, _stuck(x.shape, rng), x)
+    return np.where(struck, _draw_stuck_values(x.shape, rng), x)
 
 
 @corruption(
@@ -158,34 +158,34 @@ def defective_pixels(x: Array, fraction: float, rng: np.random.Generator) -> Arr
 def defective_rows(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Whole rows, or in half of the pictures columns, that show black, white or a value of their own."""
     lines = x if rng.random() < 0.5 else x.swapaxes(0, 1)
-    struck = subset(len(lines), fraction, rng)
-    lines[struck] = _stuck((len(lines), 1, 1), rng)[struck]
+    struck = draw_subset(len(lines), fraction, rng)
+    lines[struck] = _draw_stuck_values((len(lines), 1, 1), rng)[struck]
     return x
 
 
-def encoded(light: Array) -> Array:
+def encode_srgb(light: Array) -> Array:
     """Pixels of sRGB for this light, LIGHT backwards; what exceeds 1 is white."""
     pixels: Array = _PIXELS[(np.clip(light, 0, 1) * _FINE + 0.5).astype(np.uint16)]
     return pixels
 
 
-def lit(x: Array, gain: Array) -> Array:
+def scale_light(x: Array, gain: Array) -> Array:
     """The picture with its light multiplied by a gain (H, W), or (H, 1)."""
-    return encoded(LIGHT[x] * gain[..., None].astype(np.float32))
+    return encode_srgb(LIGHT[x] * gain[..., None].astype(np.float32))
 
 
-def _toned(x: Array, gain: float) -> Array:
-    return encoded(LIGHT * gain)[x]
+def _scale_exposure(x: Array, gain: float) -> Array:
+    return encode_srgb(LIGHT * gain)[x]
 
 
-def _sensed(light: Array, iso: float, rng: np.random.Generator) -> Array:
+def _add_sensor_noise(light: Array, iso: float, rng: np.random.Generator) -> Array:
     white = np.float32(WELL * 100 / iso)
     noise = rng.standard_normal(light.shape, dtype=np.float32)
     noise *= np.sqrt(light / white + (np.float32(READ_NOISE) / white) ** 2)
-    return encoded(light + noise)
+    return encode_srgb(light + noise)
 
 
-def _stuck(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+def _draw_stuck_values(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     own, kind = (rng.integers(count, size=shape, dtype=np.uint8) for count in (256, 3))
     return np.where(kind == 2, own, kind * np.uint8(255))
 

@@ -24,11 +24,11 @@ ELASTIC = 244 / 224
 )
 def brightness(x: Array, added: float, rng: np.random.Generator) -> Array:
     """Light added to the value of HSV, hue and saturation kept; black turns grey. Transparency stays."""
-    planes = colours(x)
+    planes = split_colours(x)
     value = reduce(np.maximum, planes)
     shades = np.arange(256, dtype=np.float32)
     gain = (np.minimum(shades + np.float32(255 * added), 255) / np.maximum(shades, 1))[value]
-    return recoloured(x, (np.maximum(plane, value == 0) * gain for plane in planes))
+    return merge_colours(x, (np.maximum(plane, value == 0) * gain for plane in planes))
 
 
 @corruption(
@@ -63,7 +63,7 @@ def saturate(x: Array, strength: tuple[float, float], rng: np.random.Generator) 
     Transparency stays, and so does a picture of one channel, which has no colour.
     """
     factor, added = strength
-    red, *others = planes = colours(x)
+    red, *others = planes = split_colours(x)
     if not others:
         return x
     value, least = reduce(np.maximum, planes), reduce(np.minimum, planes)
@@ -71,7 +71,7 @@ def saturate(x: Array, strength: tuple[float, float], rng: np.random.Generator) 
     saturation = (value - least) / np.maximum(value, np.float32(1))
     gain = np.clip(np.float32(factor) * saturation + np.float32(added), 0, 1) / np.where(coloured, saturation, 1)
     lacks = (value - plane for plane in (red, *(plane * coloured for plane in others)))
-    return recoloured(x, (value - lack * gain for lack in lacks))
+    return merge_colours(x, (value - lack * gain for lack in lacks))
 
 
 @corruption(
@@ -104,9 +104,9 @@ def pixelate(x: Array, scale: float, rng: np.random.Generator) -> Array:
 )
 def jpeg_compression(x: Array, quality: float, rng: np.random.Generator) -> Array:
     """Written and read as baseline JPEG, colour at half the resolution (4:2:0); transparency coded by itself."""
-    count = len(colours(x))
+    count = len(split_colours(x))
     parts = [x[..., :count], *(x[..., c : c + 1] for c in range(count, x.shape[-1]))]
-    coded = [_recoded(part, round(quality)) for part in parts]
+    coded = [_apply_jpeg(part, round(quality)) for part in parts]
     return coded[0] if len(coded) == 1 else np.concatenate(coded, axis=-1)
 
 
@@ -133,7 +133,7 @@ def elastic_transform(x: Array, strength: tuple[float, float, float], rng: np.ra
     side = 2 * max(1.0, min(height, width) / 3)
     across, along = (corners[1] - corners[2]) / side, (corners[0] - corners[1]) / side
     right, down = np.arange(width) - (width - 1) / 2, np.arange(height)[:, None] - (height - 1) / 2
-    moved = gain * smoothed(2 * noise - 1, smoothing)
+    moved = gain * smooth_field(2 * noise - 1, smoothing)
     middle = (corners[0] + corners[2]) / 2
     column, row = (
         (moved[..., axis] + middle[axis] + right * across[axis] + down * along[axis] + grid).astype(np.float32)
@@ -142,19 +142,19 @@ def elastic_transform(x: Array, strength: tuple[float, float, float], rng: np.ra
     return cv2.remap(x, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101).reshape(x.shape)
 
 
-def colours(x: Array) -> list[Array]:
+def split_colours(x: Array) -> list[Array]:
     """Red, green and blue, or the one plane of a grey picture; what follows is transparency."""
     return [np.ascontiguousarray(x[..., c]) for c in range(3 if x.shape[-1] >= 3 else 1)]
 
 
-def recoloured(x: Array, planes: Iterable[Array]) -> Array:
+def merge_colours(x: Array, planes: Iterable[Array]) -> Array:
     """`x` with these colours, rounded one by one: planes of floats in plenty cost more time than the arithmetic."""
     painted = [np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in planes]
     others = [np.ascontiguousarray(x[..., c]) for c in range(len(painted), x.shape[-1])]
     return cv2.merge([*painted, *others]).reshape(x.shape)
 
 
-def smoothed(field: Array, sigma: float) -> Array:
+def smooth_field(field: Array, sigma: float) -> Array:
     """Gaussian smoothing that mirrors the field at its edges; a wide one is done on means over blocks."""
     height, width = field.shape[:2]
     block = max(1, int(sigma / 4))
@@ -165,7 +165,7 @@ def smoothed(field: Array, sigma: float) -> Array:
     return (cv2.resize(blurred, (width, height)) if block > 1 else blurred).reshape(field.shape)
 
 
-def enlarged(field: Array, zoom: float) -> Array:
+def magnify_field(field: Array, zoom: float) -> Array:
     """The middle of a field, enlarged to its size, the corners of the middle on the corners of the field."""
     (rows, top), (columns, left) = ((n := int(np.ceil(side / zoom)), (side - n) // 2) for side in field.shape)
     height, width = field.shape
@@ -174,7 +174,7 @@ def enlarged(field: Array, zoom: float) -> Array:
     return cv2.warpAffine(field, np.array(places), (width, height), flags=options, borderMode=cv2.BORDER_REPLICATE)
 
 
-def streaked(field: Array, length: int, spread: float, degrees: float) -> Array:
+def streak_field(field: Array, length: int, spread: float, degrees: float) -> Array:
     """Each point drawn out to one side with the fading of half a Gaussian, then all turned about the middle."""
     height, width = field.shape
     fading = np.exp(-0.5 * (np.arange(2 * length + 1, dtype=np.float32) / spread) ** 2)
@@ -184,7 +184,7 @@ def streaked(field: Array, length: int, spread: float, degrees: float) -> Array:
     return cv2.warpAffine(drawn, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101).reshape(field.shape)
 
 
-def _recoded(x: Array, quality: int) -> Array:
+def _apply_jpeg(x: Array, quality: int) -> Array:
     """One or three channels through JPEG."""
     halved = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
     ordered = cv2.cvtColor(x, cv2.COLOR_RGB2BGR) if x.shape[-1] == 3 else x

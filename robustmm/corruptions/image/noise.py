@@ -53,14 +53,14 @@ def salt_pepper(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def shot_noise(x: Array, photons: float, rng: np.random.Generator) -> Array:
     """Too little light: every channel value is a Poisson count of photons; black stays black."""
-    first, rising, seen = _counts(photons)
+    first, rising, seen = _poisson_tables(photons)
     draw = rng.integers(2**16, size=x.shape, dtype=np.uint16)
     y = seen.take(x.astype(np.intp) * CELLS + draw // (2**16 // CELLS))
     unsure = np.flatnonzero(y == UNSURE)
     grey = x.ravel()[unsure].astype(np.intp)
     uniform = (draw.ravel()[unsure] + 0.5) / 2**16
     counts = np.searchsorted(rising.ravel(), grey + uniform, side="right") - grey * rising.shape[1] + first[grey]
-    y.ravel()[unsure] = _seen(counts, photons)
+    y.ravel()[unsure] = _scale_counts(counts, photons)
     return y.astype(np.uint8)
 
 
@@ -99,7 +99,7 @@ def speckle_noise(x: Array, sigma: float, rng: np.random.Generator) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _counts(photons: float) -> tuple[Array, Array, Array]:
+def _poisson_tables(photons: float) -> tuple[Array, Array, Array]:
     """Poisson counts by inversion of a 16-bit draw: ten times as fast as `rng.poisson`, and of use at every strength.
 
     The first count of each grey; grey + P(count <= first + i) for i = 0, 1, ...; and what the count in each of the
@@ -118,11 +118,11 @@ def _counts(photons: float) -> tuple[Array, Array, Array]:
     edges = grey + np.arange(CELLS + 1) / CELLS
     edges[:, -1] -= 1e-12
     at_edges = np.searchsorted(rising.ravel(), edges, side="right") - grey * k.shape[1] + first
-    seen = _seen(at_edges[:, :-1], photons)
+    seen = _scale_counts(at_edges[:, :-1], photons)
     seen[at_edges[:, :-1] != at_edges[:, 1:]] = UNSURE
     return first.ravel(), rising, seen
 
 
-def _seen(counts: Array, photons: float) -> Array:
+def _scale_counts(counts: Array, photons: float) -> Array:
     """Counts on the 0-255 scale."""
     return np.minimum(np.rint(counts * (255 / photons)), 255).astype(np.uint16)

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import patches
+from robustmm.corruptions.draws import draw_patches
 from robustmm.corruptions.image import albumentations
-from robustmm.corruptions.image.camera import LIGHT, encoded, lit
+from robustmm.corruptions.image.camera import LIGHT, encode_srgb, scale_light
 from robustmm.corruptions.signals import Array
 
 GAMMA = 2.2  # of the power law that is close to sRGB: a factor on the light is a factor on the pixels
@@ -30,7 +30,7 @@ GREY = 128
 )
 def blank(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Square patches painted mid-grey."""
-    x[patches(x.shape[0], x.shape[1], fraction, rng), :] = GREY
+    x[draw_patches(x.shape[0], x.shape[1], fraction, rng), :] = GREY
     return x
 
 
@@ -47,11 +47,11 @@ def rain(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     length, thread = (max(1, round(part * max(height, width))) for part in (STREAK, THREAD))
     slant = round(rng.uniform(-SLANT, SLANT) * length)
     line = {"slant": slant, "length": length, "thread": thread, "light": STREAK_LIGHT}
-    each = np.count_nonzero(albumentations.streaks((4 * length, 4 * length), np.full((1, 2), 2 * length), **line))
+    each = np.count_nonzero(albumentations.paint_streaks((4 * length, 4 * length), np.full((1, 2), 2 * length), **line))
     area = np.array([width + abs(slant), height + length])  # where streaks start that may reach the picture
     count = int(-np.log1p(-fraction) * area.prod() / each + rng.random())  # they may overlap
     starts = np.floor(rng.random((count, 2)) * area) - [max(slant, 0), length]  # more drops: the same first
-    return x + albumentations.streaks((height, width), starts, **line).astype(np.float32)
+    return x + albumentations.paint_streaks((height, width), starts, **line).astype(np.float32)
 
 
 @corruption(
@@ -68,7 +68,7 @@ def sun_glare(x: Array, peak: float, rng: np.random.Generator) -> Array:
     sun = rng.random(2) * [height / 2, width]
     down, across = np.ogrid[:height, :width]
     distance = ((down - sun[0]) ** 2 + (across - sun[1]) ** 2) / (GLOW * max(height, width)) ** 2
-    return encoded(LIGHT[x] + (peak / (1 + distance))[..., None].astype(np.float32))
+    return encode_srgb(LIGHT[x] + (peak / (1 + distance))[..., None].astype(np.float32))
 
 
 @corruption(
@@ -83,7 +83,7 @@ def light_flicker(x: Array, depth: float, rng: np.random.Generator) -> Array:
     bands, phase = rng.uniform(2, 5), rng.random()
     row = (np.arange(len(x)) + 0.5) / len(x)
     lost = depth * (1 + np.cos(2 * np.pi * (bands * row + phase))) / 2
-    return lit(x, (1 - lost)[:, None])
+    return scale_light(x, (1 - lost)[:, None])
 
 
 @corruption(
@@ -100,7 +100,7 @@ def shadow(x: Array, stops: float, rng: np.random.Generator) -> Array:
     along = np.array([np.cos(angle), np.sin(angle)]) * 2 * size.max()
     inward = np.array([-along[1], along[0]])
     corners = np.stack([edge - along, edge + along, edge + along + inward, edge - along + inward])
-    return albumentations.shaded(x, np.rint(corners).astype(np.int32), 1 - 2 ** (-stops / GAMMA))
+    return albumentations.paint_shadow(x, np.rint(corners).astype(np.int32), 1 - 2 ** (-stops / GAMMA))
 
 
 @corruption(
@@ -118,7 +118,7 @@ def lens_dirt(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     count = int(fraction * field.size + rng.random())
     edge = np.partition(field, count - 1, axis=None)[count - 1] if count else -np.inf
     soft = cv2.GaussianBlur((field <= edge).astype(np.float32), (0, 0), max(height, width) / 100 + 0.1)
-    return lit(x, 1 - (1 - TRANSMITTED) * soft)
+    return scale_light(x, 1 - (1 - TRANSMITTED) * soft)
 
 
 @corruption(
@@ -146,7 +146,7 @@ def occlusion(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def rotation(x: Array, degrees: float, rng: np.random.Generator) -> Array:
     """The camera rolled to the left or to the right, about a point in the middle of the picture."""
-    return _turned(x, degrees * rng.choice([-1, 1]), 1, rng)
+    return _rotate_and_scale(x, degrees * rng.choice([-1, 1]), 1, rng)
 
 
 @corruption(
@@ -159,7 +159,7 @@ def rotation(x: Array, degrees: float, rng: np.random.Generator) -> Array:
 def translation(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """The camera pointed beside the scene, in any direction."""
     angle, length = rng.uniform(0, 2 * np.pi), fraction * max(x.shape[:2])
-    return _warped(x, np.array([[1, 0, length * np.cos(angle)], [0, 1, length * np.sin(angle)], [0, 0, 1]]))
+    return _warp_image(x, np.array([[1, 0, length * np.cos(angle)], [0, 1, length * np.sin(angle)], [0, 0, 1]]))
 
 
 @corruption(
@@ -172,7 +172,7 @@ def translation(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def magnification(x: Array, factor: float, rng: np.random.Generator) -> Array:
     """The scene too near, seen about a point in the middle of the picture."""
-    return _turned(x, 0, factor, rng)
+    return _rotate_and_scale(x, 0, factor, rng)
 
 
 @corruption(
@@ -188,7 +188,7 @@ def perspective(x: Array, degrees: float, rng: np.random.Generator) -> Array:
     tilt = cv2.Rodrigues(np.radians(degrees) * np.array([np.cos(angle), np.sin(angle), 0]))[0]
     tilt[:, 2] = 0, 0, 1  # the scene has no depth, and stands where the camera looks
     camera = np.array([[distance, 0, (x.shape[1] - 1) / 2], [0, distance, (x.shape[0] - 1) / 2], [0, 0, 1]])
-    return _warped(x, camera @ tilt @ np.linalg.inv(camera))
+    return _warp_image(x, camera @ tilt @ np.linalg.inv(camera))
 
 
 @corruption(
@@ -206,12 +206,12 @@ def downscale(x: Array, factor: float, rng: np.random.Generator) -> Array:
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR).reshape(x.shape)
 
 
-def _turned(x: Array, degrees: float, factor: float, rng: np.random.Generator) -> Array:
+def _rotate_and_scale(x: Array, degrees: float, factor: float, rng: np.random.Generator) -> Array:
     pivot = rng.uniform(0.25, 0.75, 2) * [x.shape[1] - 1, x.shape[0] - 1]
-    return _warped(x, np.vstack([cv2.getRotationMatrix2D(pivot, degrees, factor), [0, 0, 1]]))
+    return _warp_image(x, np.vstack([cv2.getRotationMatrix2D(pivot, degrees, factor), [0, 0, 1]]))
 
 
-def _warped(x: Array, matrix: Array) -> Array:
+def _warp_image(x: Array, matrix: Array) -> Array:
     """The picture moved by a matrix (3, 3) of pixels (x, y, 1); mirrored where the camera saw nothing."""
     size = x.shape[1::-1]
     return cv2.warpPerspective(x, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT).reshape(x.shape)

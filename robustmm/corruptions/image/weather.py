@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.image.digital import colours, enlarged, recoloured, smoothed, streaked
+from robustmm.corruptions.image.digital import magnify_field, merge_colours, smooth_field, split_colours, streak_field
 from robustmm.corruptions.signals import Array
 
 MIST = 256
@@ -53,12 +53,12 @@ def snow(x: Array, strength: tuple[float, ...], rng: np.random.Generator) -> Arr
     """Streaks of snow, within 45 degrees of the vertical, over a picture that turns pale. Transparency stays."""
     pallor, mean, deviation, zoom, threshold, length, spread = strength
     noise = rng.standard_normal(x.shape[:2], dtype=np.float32)
-    flakes = np.clip(np.float32(deviation) * enlarged(noise, zoom) + np.float32(mean), 0, 1)
-    fallen = 255 * streaked(flakes * (flakes >= threshold), round(length), spread, rng.uniform(45, 135))
+    flakes = np.clip(np.float32(deviation) * magnify_field(noise, zoom) + np.float32(mean), 0, 1)
+    fallen = 255 * streak_field(flakes * (flakes >= threshold), round(length), spread, rng.uniform(45, 135))
     fallen = fallen + fallen[::-1, ::-1]
     grey = cv2.cvtColor(x[..., :3], cv2.COLOR_RGB2GRAY) if x.shape[-1] >= 3 else x[..., 0]
     pale, weight = grey * np.float32(1.5) + np.float32(127.5), np.float32(pallor)
-    return recoloured(x, (p * (1 - weight) + np.maximum(p, pale) * weight + fallen for p in colours(x)))
+    return merge_colours(x, (p * (1 - weight) + np.maximum(p, pale) * weight + fallen for p in split_colours(x)))
 
 
 @corruption(
@@ -76,9 +76,9 @@ def frost(x: Array, strength: tuple[float, float], rng: np.random.Generator) -> 
     ice, picture = strength
     height, width = x.shape[:2]
     side = max(height, width)
-    pane = cv2.resize(_iced(rng), (side, side), interpolation=cv2.INTER_AREA if side < PANE else cv2.INTER_LINEAR)
+    pane = cv2.resize(_draw_ice(rng), (side, side), interpolation=cv2.INTER_AREA if side < PANE else cv2.INTER_LINEAR)
     frozen = np.float32(ice) * pane[:height, :width]
-    return recoloured(x, (p * np.float32(picture) + frozen * shade for p, shade in _shaded(x, ICE)))
+    return merge_colours(x, (p * np.float32(picture) + frozen * shade for p, shade in _plane_shades(x, ICE)))
 
 
 @corruption(
@@ -94,13 +94,13 @@ def fog(x: Array, strength: tuple[float, float], rng: np.random.Generator) -> Ar
     """A plasma fractal added, and the whole scaled back to its own maximum. Black pictures and transparency stay."""
     amount, decay = strength
     height, width = x.shape[:2]
-    planes = colours(x)
+    planes = split_colours(x)
     brightest = max(float(plane.max()) for plane in planes)
     if brightest == 0:
         return x
     back = brightest / (brightest + 255 * amount)
-    mist = 255 * amount * back * _plasma(max(height, width), decay, rng)[:height, :width]
-    return recoloured(x, (plane * np.float32(back) + mist for plane in planes))
+    mist = 255 * amount * back * _draw_plasma(max(height, width), decay, rng)[:height, :width]
+    return merge_colours(x, (plane * np.float32(back) + mist for plane in planes))
 
 
 @corruption(
@@ -123,24 +123,24 @@ def spatter(x: Array, strength: tuple[float, ...], rng: np.random.Generator) -> 
     share, smoothing, extent, mud = strength
     noise = rng.standard_normal(x.shape[:2], dtype=np.float32)
     waves = cv2.getGaussianKernel(2 * round(4 * smoothing) + 1, smoothing)
-    depth = smoothed(noise, smoothing) / float((waves**2).sum()) - NormalDist().inv_cdf(1 - max(share, 1e-9))
+    depth = smooth_field(noise, smoothing) / float((waves**2).sum()) - NormalDist().inv_cdf(1 - max(share, 1e-9))
     wet = (depth > 0).astype(np.uint8)
     if mud < 0.5:
-        light = np.float32(extent) * _shine(depth * wet, wet)
-        return recoloured(x, (p + light * shade for p, shade in _shaded(x, WATER)))
-    cover = smoothed(wet.astype(np.float32), extent)
+        light = np.float32(extent) * _drop_highlights(depth * wet, wet)
+        return merge_colours(x, (p + light * shade for p, shade in _plane_shades(x, WATER)))
+    cover = smooth_field(wet.astype(np.float32), extent)
     cover *= cover >= 0.8
-    return recoloured(x, (p + (shade - p) * cover for p, shade in _shaded(x, MUD)))
+    return merge_colours(x, (p + (shade - p) * cover for p, shade in _plane_shades(x, MUD)))
 
 
-def _shaded(x: Array, colour: tuple[int, int, int]) -> Iterator[tuple[Array, Any]]:
+def _plane_shades(x: Array, colour: tuple[int, int, int]) -> Iterator[tuple[Array, Any]]:
     """The planes of `x`, each with what it has of this colour: a grey picture with the mean."""
-    planes = colours(x)
+    planes = split_colours(x)
     shades = np.array(colour if len(planes) == 3 else [np.mean(colour)], np.float32)
     return zip(planes, shades, strict=True)
 
 
-def _shine(depth: Array, wet: Array) -> Array:
+def _drop_highlights(depth: Array, wet: Array) -> Array:
     """Light in the drops, 1/8 to 1: where they are deep and where the distance to their edge slopes to the light."""
     height = np.minimum(cv2.distanceTransform(wet, cv2.DIST_L2, 3), 20)
     relief = np.array([[-2, -1, 0], [-1, 0, 1], [0, 1, 2]], np.float32)  # the light comes from the north-west
@@ -149,7 +149,7 @@ def _shine(depth: Array, wet: Array) -> Array:
     return light
 
 
-def _iced(rng: np.random.Generator) -> Array:
+def _draw_ice(rng: np.random.Generator) -> Array:
     """A pane of ice, 0 to 1, black where the glass is clear. A crystal is the cell nearest to its seed: six arms,
     turned its own way, with barbs on both sides that fade away from the arm."""
     y, x = rng.integers(0, PANE, (2, CRYSTALS))
@@ -170,7 +170,7 @@ def _iced(rng: np.random.Generator) -> Array:
     return light
 
 
-def _plasma(side: int, decay: float, rng: np.random.Generator) -> Array:
+def _draw_plasma(side: int, decay: float, rng: np.random.Generator) -> Array:
     """A diamond-square fractal on a torus, 0 to 1, `side` long or more: every octave halves the grid and divides the
     spread of what is added by the decay squared, for ImageNet-C applies its decay twice."""
     size = 1 << (min(side, MIST) - 1).bit_length()
@@ -182,16 +182,16 @@ def _plasma(side: int, decay: float, rng: np.random.Generator) -> Array:
         half = step // 2
         corners, middles = field[::step, ::step], field[half::step, half::step]
         middles *= spread
-        middles += (_pairs(_pairs(corners, 0, -1), 1, -1)) / 4
+        middles += (_add_neighbours(_add_neighbours(corners, 0, -1), 1, -1)) / 4
         for axis, places in ((0, field[half::step, ::step]), (1, field[::step, half::step])):
             places *= spread
-            places += (_pairs(corners, axis, -1) + _pairs(middles, 1 - axis, 1)) / 4
+            places += (_add_neighbours(corners, axis, -1) + _add_neighbours(middles, 1 - axis, 1)) / 4
         step, spread = half, spread / np.float32(decay**2)
     field -= field.min()
     field /= max(float(field.max()), 1e-9)
     return cv2.resize(field, (side, side)) if side > size else field
 
 
-def _pairs(field: Array, axis: int, shift: int) -> Array:
+def _add_neighbours(field: Array, axis: int, shift: int) -> Array:
     """Each point and its neighbour on the torus, added."""
     return field + np.roll(field, shift, axis=axis)

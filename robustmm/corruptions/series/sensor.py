@@ -7,8 +7,8 @@ import numpy as np
 
 from robustmm.corruptions import features
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import spans
-from robustmm.corruptions.features import spread
+from robustmm.corruptions.draws import draw_spans
+from robustmm.corruptions.features import draw_deviations
 from robustmm.corruptions.signals import Array
 
 
@@ -34,7 +34,7 @@ def gaussian(z: Array, sigma: float, rng: np.random.Generator) -> Array:
 )
 def blank(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Spans in which every channel holds its training mean."""
-    z[spans(len(z), fraction, rng)] = 0
+    z[draw_spans(len(z), fraction, rng)] = 0
     return z
 
 
@@ -93,7 +93,7 @@ def gain(z: Array, factor: float, rng: np.random.Generator) -> Array:
 )
 def bias(z: Array, offset: float, rng: np.random.Generator) -> Array:
     """Every channel has a constant offset of its own, up or down, the furthest out of this size."""
-    return z + offset * spread(z.shape[1], rng)
+    return z + offset * draw_deviations(z.shape[1], rng)
 
 
 @corruption(
@@ -106,7 +106,7 @@ def bias(z: Array, offset: float, rng: np.random.Generator) -> Array:
 def drift(z: Array, end: float, rng: np.random.Generator) -> Array:
     """Every channel moves away on a straight line, up or down, the fastest to this offset at the last step."""
     passed = np.arange(1, len(z) + 1)[:, None] / len(z)
-    return z + end * passed * spread(z.shape[1], rng)
+    return z + end * passed * draw_deviations(z.shape[1], rng)
 
 
 @corruption(
@@ -173,7 +173,7 @@ def swap_channels(z: Array, fraction: float, rng: np.random.Generator) -> Array:
 
     One channel alone has none to swap with and stays.
     """
-    struck, order = spans(len(z), fraction, rng), rng.permutation(z.shape[1])
+    struck, order = draw_spans(len(z), fraction, rng), rng.permutation(z.shape[1])
     swapped = np.empty_like(z)
     swapped[:, order] = z[:, np.roll(order, 1)]
     return np.where(struck[:, None], swapped, z)

@@ -3,12 +3,12 @@
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import spans, subset
-from robustmm.corruptions.features import spread
+from robustmm.corruptions.draws import draw_spans, draw_subset
+from robustmm.corruptions.features import draw_deviations
 from robustmm.corruptions.signals import Array
 
 _NI = "Ni et al. 2009, Sensor Network Data Fault Types"
-_BENDS = 3
+_HALF_WAVES = 3
 """Half waves in a warp: a curve of size 1 is then nowhere steeper than 3 pi."""
 
 
@@ -24,7 +24,7 @@ def dropped_steps(z: Array, fraction: float, rng: np.random.Generator) -> Array:
 
     Where none arrives, every channel holds its training mean.
     """
-    kept = np.flatnonzero(~subset(len(z), fraction, rng))
+    kept = np.flatnonzero(~draw_subset(len(z), fraction, rng))
     if not len(kept):
         return np.zeros_like(z)
     last = np.searchsorted(kept, np.arange(len(z)), side="right") - 1
@@ -44,10 +44,10 @@ def missing_spans(z: Array, fraction: float, rng: np.random.Generator) -> Array:
 
     Where all is lost, every channel holds its training mean.
     """
-    steps, kept = np.arange(len(z)), np.flatnonzero(~spans(len(z), fraction, rng))
+    steps, kept = np.arange(len(z)), np.flatnonzero(~draw_spans(len(z), fraction, rng))
     if not len(kept):
         return np.zeros_like(z)
-    return _at(z[kept], np.interp(steps, kept, np.arange(len(kept)))[:, None])
+    return _interpolate(z[kept], np.interp(steps, kept, np.arange(len(kept)))[:, None])
 
 
 @corruption(
@@ -74,7 +74,7 @@ def stuck_sensor(z: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def dead_channels(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Channels that fail, each at a moment of its own, and hold their training mean from then on."""
-    dead, since = subset(z.shape[1], fraction, rng), rng.integers(len(z), size=z.shape[1])
+    dead, since = draw_subset(z.shape[1], fraction, rng), rng.integers(len(z), size=z.shape[1])
     z[dead & (np.arange(len(z))[:, None] >= since)] = 0
     return z
 
@@ -88,8 +88,8 @@ def dead_channels(z: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def channel_lag(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Every channel comes late by a delay of its own, the latest by this one, after its first value held."""
-    late = fraction * len(z) * np.abs(spread(z.shape[1], rng))
-    return _at(z, np.arange(len(z))[:, None] - late)
+    late = fraction * len(z) * np.abs(draw_deviations(z.shape[1], rng))
+    return _interpolate(z, np.arange(len(z))[:, None] - late)
 
 
 @corruption(
@@ -101,7 +101,7 @@ def channel_lag(z: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def time_jitter(z: Array, sigma: float, rng: np.random.Generator) -> Array:
     """Every step is taken too early or too late, all channels together; between steps the signal is a line."""
-    return _at(z, (np.arange(len(z)) + sigma * rng.standard_normal(len(z)))[:, None])
+    return _interpolate(z, (np.arange(len(z)) + sigma * rng.standard_normal(len(z)))[:, None])
 
 
 @corruption(
@@ -113,10 +113,12 @@ def time_jitter(z: Array, sigma: float, rng: np.random.Generator) -> Array:
 )
 def time_warp(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Time runs faster and slower in turn, never backwards; the two ends keep their place."""
-    heights = rng.standard_normal(_BENDS)
+    heights = rng.standard_normal(_HALF_WAVES)
     last = len(z) - 1
-    shift = fraction * last * _waves(np.linspace(0, 1, len(z)), heights)
-    return _at(z, (np.arange(len(z)) + shift / np.abs(_waves(np.linspace(0, 1, 1001), heights)).max())[:, None])
+    shift = fraction * last * _sum_half_waves(np.linspace(0, 1, len(z)), heights)
+    return _interpolate(
+        z, (np.arange(len(z)) + shift / np.abs(_sum_half_waves(np.linspace(0, 1, 1001), heights)).max())[:, None]
+    )
 
 
 @corruption(
@@ -150,13 +152,13 @@ def smoothing(z: Array, sigma: float, rng: np.random.Generator) -> Array:
     return smooth
 
 
-def _waves(places: Array, heights: Array) -> Array:
+def _sum_half_waves(places: Array, heights: Array) -> Array:
     """1, 2, 3, ... half waves of these heights on [0, 1], summed."""
     halves: Array = np.sum(heights * np.sin(np.pi * np.arange(1, len(heights) + 1) * places[:, None]), axis=1)
     return halves
 
 
-def _at(z: Array, times: Array) -> Array:
+def _interpolate(z: Array, times: Array) -> Array:
     """The series at times between its steps, on straight lines; before and after it its first and last value."""
     times = np.clip(times, 0, len(z) - 1)
     before = times.astype(int)

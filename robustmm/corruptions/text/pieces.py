@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robustmm.corruptions.draws import subset
+from robustmm.corruptions.draws import draw_subset
 
 RATES = (0.05, 0.10, 0.15, 0.20, 0.30)
 SOURCE = "the rates of MM_Robustness and Giskard"
@@ -53,7 +53,7 @@ _ALONE = frozenset(" lo")
 _CLUSTER = re.compile(r" |(?:ff|.)(?:j[^ jmv]|v[jm]*l|[jmv])*")
 
 
-def clusters(x: str) -> list[str]:
+def split_graphemes(x: str) -> list[str]:
     """The characters that a reader sees: a letter with its marks, an emoji with its joiners; together they are `x`."""
     roles = x.translate(_ROLES)
     if _ALONE.issuperset(roles):
@@ -61,7 +61,7 @@ def clusters(x: str) -> list[str]:
     return [x[found.start() : found.end()] for found in _CLUSTER.finditer(roles)]
 
 
-def runs(parts: Sequence[str]) -> list[range]:
+def word_spans(parts: Sequence[str]) -> list[range]:
     """Where letters and digits stand side by side: the words without their punctuation."""
     out, start = [], 0
     for i, part in enumerate((*parts, " ")):
@@ -72,7 +72,7 @@ def runs(parts: Sequence[str]) -> list[range]:
     return out
 
 
-def pieces(x: str) -> list[str]:
+def split_words(x: str) -> list[str]:
     """Words and the white space between them; together they are `x`. A mark stays with the character before it."""
     found: list[str] = _PIECE.findall(x)
     if x.isascii():
@@ -86,20 +86,20 @@ def pieces(x: str) -> list[str]:
     return out
 
 
-def visible(parts: Sequence[str]) -> list[int]:
+def nonspace_indices(parts: Sequence[str]) -> list[int]:
     """The places of the parts that are not white space."""
     return [i for i, part in enumerate(parts) if not part.isspace()]
 
 
-def gap(word: str) -> str:
+def separator(word: str) -> str:
     """What stands between this word and a new one: a space, except in scripts written without."""
     return "" if _SOLID.match(word) else " "
 
 
-def strikes(places: Sequence[int], fraction: float, rng: np.random.Generator) -> list[tuple[int, float]]:
+def draw_places(places: Sequence[int], fraction: float, rng: np.random.Generator) -> list[tuple[int, float]]:
     """The places struck, in order, each with a number in [0, 1) of its own, the same whatever the fraction."""
     own = rng.random(len(places))
-    return [(places[i], float(own[i])) for i in np.flatnonzero(subset(len(places), fraction, rng)).tolist()]
+    return [(places[i], float(own[i])) for i in np.flatnonzero(draw_subset(len(places), fraction, rng)).tolist()]
 
 
 def pick(choices: Sequence[str], draw: float) -> str:

@@ -20,7 +20,7 @@ KEYBOARDS = {
 }
 
 
-def _mistaken(groups: str) -> dict[str, list[str]]:
+def _parse_confusions(groups: str) -> dict[str, list[str]]:
     """Each member of a group stands for each other one; a slash ends a group."""
     out: dict[str, list[str]] = {}
     for group in map(str.split, groups.split("/")):
@@ -29,27 +29,27 @@ def _mistaken(groups: str) -> dict[str, list[str]]:
     return out
 
 
-def _choices(entries: str) -> dict[str, str]:
+def _parse_choices(entries: str) -> dict[str, str]:
     """The first character of each entry stands for one of those after it."""
     return {entry[0]: entry[1:] for entry in entries.split()}
 
 
-LOOKALIKES = _mistaken("""
+LOOKALIKES = _parse_confusions("""
 0 O o / 1 l I i | / 5 S s / 8 B / 2 Z z / 6 b G / 9 g q / c e / 4 A / rn m / cl d / vv w / li h / ii u / u v / t f / n h
 / C G / E F / P R / D O / U V / M N / . , / : ; / a o / y v / K X / x k
 """)
 """What a reader of print takes for each other, OCR's usual confusions: single characters and pairs."""
 LOOKALIKE_PAIRS = frozenset(key for key in LOOKALIKES if len(key) == 2)
 
-HOMOGLYPHS = _choices("""
+HOMOGLYPHS = _parse_choices("""
 aаα cсϲ dԁ eе hһ iіι jјϳ kкκ lӏ mм nп oоο pрρ qԛ rг sѕ tтτ uυ vѵν wԝω xхχ yуγ AАΑ BВΒ CСϹ EЕΕ GԌ HНΗ IІΙ JЈͿ
 KКΚ MМΜ NΝ OОΟ PРΡ SЅ TТΤ VѴ WԜ XХΧ YУΥ ZΖ
 """)
 """Cyrillic and Greek letters that look like a Latin one."""
 
-LEET = _choices("a4@ b8 e3 g9 i1! l1 o0 s5$ t7 z2 A4@ B8 E3 G9 I1! L1 O0 S5$ T7 Z2")
+LEET = _parse_choices("a4@ b8 e3 g9 i1! l1 o0 s5$ t7 z2 A4@ B8 E3 G9 I1! L1 O0 S5$ T7 Z2")
 
-ACCENTS = _choices("""
+ACCENTS = _parse_choices("""
 aàáâãäå cçćč eèéêë iìíîï nñń oòóôõö sśš uùúûü yýÿ zźžż AÀÁÂÃÄÅ CÇĆČ EÈÉÊË IÌÍÎÏ NÑŃ OÒÓÔÕÖ SŚŠ UÙÚÛÜ YÝŸ ZŹŽŻ
 """)
 
@@ -63,7 +63,7 @@ EMOJI = (
 )
 
 FILLERS = ("um", "uh", "er", "hmm", "like", "well", "you know", "i mean")
-HOMOPHONES = _mistaken("""
+HOMOPHONES = _parse_confusions("""
 their there they're / its it's / your you're / to too two / for four fore / one won / eight ate / by buy bye / no
 know / knows nose / new knew / hear here / our hour are / so sew sow / see sea / be bee / or oar ore / in inn / not
 knot / would wood / week weak / meet meat / which witch / while wile / whether weather / where wear / were we're /

@@ -9,8 +9,19 @@ from pydantic import Field
 
 from robustmm.corruptions.base import corruption
 from robustmm.corruptions.signals import Array
-from robustmm.corruptions.text.numerals import COUNTED, NUMERALS, ONES, spelled
-from robustmm.corruptions.text.pieces import RATES, SOURCE, WORD, clusters, gap, pick, pieces, runs, strikes, visible
+from robustmm.corruptions.text.numerals import NUMERALS, ONES, SPELLING_LIMIT, spell_number
+from robustmm.corruptions.text.pieces import (
+    RATES,
+    SOURCE,
+    WORD,
+    draw_places,
+    nonspace_indices,
+    pick,
+    separator,
+    split_graphemes,
+    split_words,
+    word_spans,
+)
 from robustmm.corruptions.text.tables import EMOJI, ENDINGS, FILLERS, HOMOPHONES
 
 _NUMBER = re.compile(
@@ -34,8 +45,8 @@ def blank(x: str, fraction: float, rng: np.random.Generator) -> str:
 @corruption("drop-words", kind="text", unit="fraction of the words", table=RATES, source=SOURCE)
 def drop_words(x: str, fraction: float, rng: np.random.Generator) -> str:
     """Words lost, each with the white space after it; the last one with that before it."""
-    parts = pieces(x)
-    for i, _ in strikes(visible(parts), fraction, rng):
+    parts = split_words(x)
+    for i, _ in draw_places(nonspace_indices(parts), fraction, rng):
         parts[i] = ""
         beside = i + 1 if i + 1 < len(parts) else i - 1
         parts[beside] = "" if parts[beside].isspace() else parts[beside]
@@ -45,20 +56,20 @@ def drop_words(x: str, fraction: float, rng: np.random.Generator) -> str:
 @corruption("repeat-words", kind="text", unit="fraction of the words", table=RATES, source="ours")
 def repeat_words(x: str, fraction: float, rng: np.random.Generator) -> str:
     """Words written twice."""
-    parts = pieces(x)
-    for i, _ in strikes(visible(parts), fraction, rng):
-        parts[i] += gap(parts[i]) + parts[i]
+    parts = split_words(x)
+    for i, _ in draw_places(nonspace_indices(parts), fraction, rng):
+        parts[i] += separator(parts[i]) + parts[i]
     return "".join(parts)
 
 
 @corruption("insert-words", kind="text", unit="fraction of the words", table=RATES, source=SOURCE)
 def insert_words(x: str, fraction: float, rng: np.random.Generator) -> str:
     """Words of the same text put in where they do not belong, each after another."""
-    parts = pieces(x)
-    places = visible(parts)
+    parts = split_words(x)
+    places = nonspace_indices(parts)
     words = [parts[i] for i in places]
-    for i, draw in strikes(places, fraction, rng):
-        parts[i] += gap(parts[i]) + pick(words, draw)
+    for i, draw in draw_places(places, fraction, rng):
+        parts[i] += separator(parts[i]) + pick(words, draw)
     return "".join(parts)
 
 
@@ -71,10 +82,10 @@ def insert_words(x: str, fraction: float, rng: np.random.Generator) -> str:
 )
 def swap_words(x: str, fraction: float, rng: np.random.Generator) -> str:
     """Neighbouring words change places; pairs start at the first or second word by lot, white space stays."""
-    parts = pieces(x)
-    words = visible(parts)[int(rng.integers(2)) :]
+    parts = split_words(x)
+    words = nonspace_indices(parts)[int(rng.integers(2)) :]
     pairs = {i: j for i, j in zip(words[::2], words[1::2], strict=False) if parts[i] != parts[j]}
-    for i, _ in strikes(list(pairs), fraction, rng):
+    for i, _ in draw_places(list(pairs), fraction, rng):
         parts[i], parts[pairs[i]] = parts[pairs[i]], parts[i]
     return "".join(parts)
 
@@ -84,12 +95,14 @@ def swap_words(x: str, fraction: float, rng: np.random.Generator) -> str:
 )
 def shuffle_words(x: str, fraction: float, rng: np.random.Generator, window: Annotated[int, Field(ge=2)] = 5) -> str:
     """Windows of five neighbouring words put in another order; white space stays."""
-    parts = pieces(x)
-    words = visible(parts)
+    parts = split_words(x)
+    words = nonspace_indices(parts)
     groups = [words[start : start + window] for start in range(0, len(words), window)]
     draws = rng.random((len(groups), window))
-    for k, _ in strikes([k for k, group in enumerate(groups) if _mixable(parts[i] for i in group)], fraction, rng):
-        mixed = _mixed([parts[i] for i in groups[k]], draws[k])
+    for k, _ in draw_places(
+        [k for k, group in enumerate(groups) if _can_shuffle(parts[i] for i in group)], fraction, rng
+    ):
+        mixed = _shuffle_items([parts[i] for i in groups[k]], draws[k])
         for i, word in zip(groups[k], mixed, strict=True):
             parts[i] = word
     return "".join(parts)
@@ -104,11 +117,11 @@ def shuffle_words(x: str, fraction: float, rng: np.random.Generator, window: Ann
 )
 def scramble_words(x: str, fraction: float, rng: np.random.Generator) -> str:
     """Words of more than three letters between whose first and last letter the others change places."""
-    parts = clusters(x)
+    parts = split_graphemes(x)
     draws = rng.random(len(parts))
-    inner = [slice(word.start + 1, word.stop - 1) for word in runs(parts) if len(word) > 3]
-    for k, _ in strikes([k for k, middle in enumerate(inner) if _mixable(parts[middle])], fraction, rng):
-        parts[inner[k]] = _mixed(parts[inner[k]], draws[inner[k]])
+    inner = [slice(word.start + 1, word.stop - 1) for word in word_spans(parts) if len(word) > 3]
+    for k, _ in draw_places([k for k, middle in enumerate(inner) if _can_shuffle(parts[middle])], fraction, rng):
+        parts[inner[k]] = _shuffle_items(parts[inner[k]], draws[inner[k]])
     return "".join(parts)
 
 
@@ -121,7 +134,7 @@ def scramble_words(x: str, fraction: float, rng: np.random.Generator) -> str:
 )
 def truncation(x: str, fraction: float, rng: np.random.Generator) -> str:
     """The end of the text is cut off, between any two characters."""
-    parts = clusters(x)
+    parts = split_graphemes(x)
     return "".join(parts[: len(parts) - round(len(parts) * fraction)])
 
 
@@ -139,8 +152,8 @@ def numbers_to_words(x: str, fraction: float, rng: np.random.Generator) -> str:
     """
     found = [m for m in _NUMBER.finditer(x) if m[0][0].isdigit() or m[0].lower() in NUMERALS]
     out, end = [], 0
-    for k, _ in strikes(range(len(found)), fraction, rng):
-        out += [x[end : found[k].start()], _otherwise(found[k][0])]
+    for k, _ in draw_places(range(len(found)), fraction, rng):
+        out += [x[end : found[k].start()], _convert_number(found[k][0])]
         end = found[k].end()
     return "".join(out) + x[end:]
 
@@ -148,13 +161,13 @@ def numbers_to_words(x: str, fraction: float, rng: np.random.Generator) -> str:
 @corruption("emoji", kind="text", unit="fraction of the words", table=RATES, source="ours")
 def emoji(x: str, fraction: float, rng: np.random.Generator) -> str:
     """An emoji in the place of the punctuation after a word; after a bare word, or in its place, by lot."""
-    parts = pieces(x)
+    parts = split_words(x)
     instead = rng.random(len(parts)) < 0.5
-    for i, draw in strikes(visible(parts), fraction, rng):
+    for i, draw in draw_places(nonspace_indices(parts), fraction, rng):
         stem = parts[i].rstrip(ENDINGS)
         if stem == parts[i] and instead[i]:
             stem = ""
-        parts[i] = stem + (gap(stem) if stem else "") + pick(EMOJI, draw)
+        parts[i] = stem + (separator(stem) if stem else "") + pick(EMOJI, draw)
     return "".join(parts)
 
 
@@ -164,33 +177,33 @@ def speech(x: str, fraction: float, rng: np.random.Generator) -> str:
 
     A struck word also loses its capitals and punctuation.
     """
-    parts = pieces(x)
+    parts = split_words(x)
     spoken = {i: m[1].lower().replace("’", "'") for i, part in enumerate(parts) if (m := _ENGLISH.fullmatch(part))}
-    for i, draw in strikes(list(spoken), fraction, rng):
+    for i, draw in draw_places(list(spoken), fraction, rng):
         word = spoken[i]
         parts[i] = pick(HOMOPHONES[word], draw) if word in HOMOPHONES else f"{pick(FILLERS, draw)} {word}"
     return "".join(parts)
 
 
-def _mixable(items: Iterable[str]) -> bool:
+def _can_shuffle(items: Iterable[str]) -> bool:
     return len(set(items)) > 1
 
 
-def _mixed(items: list[str], draws: Array) -> list[str]:
+def _shuffle_items(items: list[str], draws: Array) -> list[str]:
     """The items in an order of chance, never the one they have: then they move up by one."""
     mixed = [items[k] for k in draws[: len(items)].argsort()]
     return mixed if mixed != items else items[1:] + items[:1]
 
 
-def _otherwise(number: str) -> str:
+def _convert_number(number: str) -> str:
     """A number in digits for one in words, and the reverse. Long numbers and leading zeros are read out by digit."""
     if number.lower() in NUMERALS:
         return NUMERALS[number.lower()]
     whole, point, decimals = number.replace(",", "").partition(".")
-    counted = whole[0] != "0" and int(whole) < COUNTED
-    said = spelled(int(whole)) if counted else _digits(whole)
-    return f"{said} point {_digits(decimals)}" if point else said
+    counted = whole[0] != "0" and int(whole) < SPELLING_LIMIT
+    said = spell_number(int(whole)) if counted else _spell_digits(whole)
+    return f"{said} point {_spell_digits(decimals)}" if point else said
 
 
-def _digits(number: str) -> str:
+def _spell_digits(number: str) -> str:
     return " ".join(ONES[int(digit)] for digit in number)

@@ -29,24 +29,26 @@ def video_compression(x: Array, quantiser: float, rng: np.random.Generator) -> A
     frames, height, width, channels = x.shape
     below, right = -height % MACROBLOCK, -width % MACROBLOCK
     padded = np.pad(x, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
-    planes = _planes(padded) if channels in (3, 4) else list(np.moveaxis(padded, -1, 0).astype(np.float64))
+    planes = _split_planes(padded) if channels in (3, 4) else list(np.moveaxis(padded, -1, 0).astype(np.float64))
     previous: list[Array] = []
     for t in range(frames):
         current = [plane[t] for plane in planes]
-        predicted = _compensated(current[0], previous) if t % GROUP else [np.zeros_like(plane) for plane in current]
+        predicted = (
+            _compensate_motion(current[0], previous) if t % GROUP else [np.zeros_like(plane) for plane in current]
+        )
         previous = [
-            np.clip(np.rint(guess + _quantised(plane - guess, round(quantiser), t % GROUP == 0)), 0, 255)
+            np.clip(np.rint(guess + _quantise_plane(plane - guess, round(quantiser), t % GROUP == 0)), 0, 255)
             for plane, guess in zip(current, predicted, strict=True)
         ]
         for plane, decoded in zip(planes, previous, strict=True):
             plane[t] = decoded
     if channels in (3, 4):
-        x[..., :3] = _colours(planes)[:, :height, :width]
+        x[..., :3] = _merge_planes(planes)[:, :height, :width]
         return x
     return np.stack(planes, axis=-1)[:, :height, :width]
 
 
-def _planes(x: Array) -> list[Array]:
+def _split_planes(x: Array) -> list[Array]:
     """Luma, and both chromas at half the resolution, float (F, h, w)."""
     frames, height, width, _ = x.shape
     flat = np.ascontiguousarray(x[..., :3]).reshape(-1, width, 3)
@@ -55,7 +57,7 @@ def _planes(x: Array) -> list[Array]:
     return [luma.reshape(frames, height, width), *small]
 
 
-def _colours(planes: list[Array]) -> Array:
+def _merge_planes(planes: list[Array]) -> Array:
     luma, *small = planes
     full = [luma, *(c.repeat(2, axis=1).repeat(2, axis=2) for c in small)]
     flat = np.rint(np.stack(full, axis=-1)).astype(np.uint8).reshape(-1, luma.shape[2], 3)
@@ -63,22 +65,22 @@ def _colours(planes: list[Array]) -> Array:
     return colours
 
 
-def _compensated(luma: Array, previous: list[Array]) -> list[Array]:
+def _compensate_motion(luma: Array, previous: list[Array]) -> list[Array]:
     """The planes before, each block moved to where the luma fits best: a three-step search, up to 7 px away."""
-    blocks = _blocks(luma, MACROBLOCK)
+    blocks = _split_blocks(luma, MACROBLOCK)
     best = np.zeros((*blocks.shape[:2], 2), np.int64)
     for step in (4, 2, 1):
         tried = best + np.array([(0, 0), *product((-step, 0, step), repeat=2)]).reshape(-1, 1, 1, 2)
-        errors = [np.abs(_fetched(previous[0], motion, MACROBLOCK) - blocks).sum(axis=(2, 3)) for motion in tried]
+        errors = [np.abs(_fetch_blocks(previous[0], motion, MACROBLOCK) - blocks).sum(axis=(2, 3)) for motion in tried]
         best = np.take_along_axis(tried, np.argmin(errors, axis=0)[None, ..., None], axis=0)[0]
     sides = [MACROBLOCK * plane.shape[0] // luma.shape[0] for plane in previous]
     return [
-        _fetched(plane, best * side // MACROBLOCK, side).swapaxes(1, 2).reshape(plane.shape)
+        _fetch_blocks(plane, best * side // MACROBLOCK, side).swapaxes(1, 2).reshape(plane.shape)
         for plane, side in zip(previous, sides, strict=True)
     ]
 
 
-def _fetched(plane: Array, motion: Array, side: int) -> Array:
+def _fetch_blocks(plane: Array, motion: Array, side: int) -> Array:
     """The blocks of a plane from where `motion` (rows, columns, 2) points, held to the plane's edge."""
     place = motion + side * np.moveaxis(np.indices(motion.shape[:2]), 0, -1)
     rows, columns = np.moveaxis(place[..., None] + np.arange(side), 2, 0)
@@ -87,18 +89,20 @@ def _fetched(plane: Array, motion: Array, side: int) -> Array:
     return blocks
 
 
-def _blocks(plane: Array, side: int) -> Array:
+def _split_blocks(plane: Array, side: int) -> Array:
     return plane.reshape(plane.shape[0] // side, side, plane.shape[1] // side, side).swapaxes(1, 2)
 
 
-def _quantised(plane: Array, quantiser: int, alone: bool) -> Array:
+def _quantise_plane(plane: Array, quantiser: int, intra: bool) -> Array:
     """What is left of a plane, a frame coded `alone` or a difference, when its DCT is rounded to whole steps."""
-    waves = (DCT @ _blocks(plane, 8) @ DCT.T).round(6)  # no tie hangs on the last bits, which machines disagree on
-    dead = 0 if alone else quantiser / 2
+    waves = (DCT @ _split_blocks(plane, 8) @ DCT.T).round(
+        6
+    )  # no tie hangs on the last bits, which machines disagree on
+    dead = 0 if intra else quantiser / 2
     steps = np.floor((np.abs(waves) - dead).clip(0) / (2 * quantiser))
     middle = quantiser * (2 * steps + 1) - (quantiser % 2 == 0)
     kept = np.sign(waves) * np.where(steps > 0, middle, 0)
-    if alone:
+    if intra:
         kept[..., 0, 0] = 8 * np.rint(waves[..., 0, 0] / 8)
     left: Array = (DCT.T @ kept @ DCT).round(6).swapaxes(1, 2).reshape(plane.shape)
     return left

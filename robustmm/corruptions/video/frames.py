@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from robustmm.corruptions.base import Corruption, Physics, corruption, corruption_for, kinds, names
+from robustmm.corruptions.base import Corruption, Physics, corruption, find_corruption, kinds, names
 from robustmm.corruptions.signals import Array
 
 MOVING = frozenset(
@@ -30,7 +30,7 @@ MOVING = frozenset(
 """Drawn anew in every frame; every other corruption of images is STILL."""
 
 
-def lifted(image: Corruption) -> Corruption:
+def register_video(image: Corruption) -> Corruption:
     """The corruption of images `image`, filed for video with its own table, unit, options and words."""
     moving = image.name in MOVING
     shared = "Drawn anew in every frame." if moving else "The same in every frame."
@@ -44,10 +44,10 @@ def lifted(image: Corruption) -> Corruption:
         doc=f"{image.doc.strip()} {shared}",
         monotone=image.monotone,
         small=image.small,
-    )(_frame_by_frame(image.function, moving))
+    )(_build_video_physics(image.function, moving))
 
 
-def _frame_by_frame(function: Physics, moving: bool) -> Physics:
+def _build_video_physics(function: Physics, moving: bool) -> Physics:
     @wraps(function)  # the options of the image's physics stay visible in the signature
     def physics(x: Array, value: Any, rng: np.random.Generator, **options: Any) -> Array:
         keys = rng.integers(2**64, size=(len(x) if moving else 1, 2), dtype=np.uint64)
@@ -59,4 +59,4 @@ def _frame_by_frame(function: Physics, moving: bool) -> Physics:
 
 for _name in names():
     if "image" in kinds(_name) and "video" not in kinds(_name):
-        lifted(corruption_for(_name, "image"))
+        register_video(find_corruption(_name, "image"))

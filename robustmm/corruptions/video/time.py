@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import subset
+from robustmm.corruptions.draws import draw_subset
 from robustmm.corruptions.signals import Array
 
 GREY = 128
@@ -30,8 +30,8 @@ def frame_drop(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 
     Where none is left the clip is shown as it is: one frame stays.
     """
-    came = ~subset(len(x), fraction, rng)
-    return x[np.maximum(_latest(came), came.argmax())]
+    came = ~draw_subset(len(x), fraction, rng)
+    return x[np.maximum(_last_arrival(came), came.argmax())]
 
 
 @corruption(
@@ -43,7 +43,7 @@ def frame_drop(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def black_frames(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Lost frames, shown black. A clip of one frame is black with this probability."""
-    x[subset(len(x), fraction, rng)] = 0
+    x[draw_subset(len(x), fraction, rng)] = 0
     return x
 
 
@@ -70,7 +70,7 @@ def freeze(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def repeated_frames(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Stutter: a frame is shown again, all that follow are late by one more, and the end is cut."""
-    repeats = np.append(False, subset(len(x), fraction, rng)[1:])
+    repeats = np.append(False, draw_subset(len(x), fraction, rng)[1:])
     stuttered: Array = x[np.cumsum(~repeats) - 1]
     return stuttered
 
@@ -112,7 +112,7 @@ def frame_jitter(x: Array, longest: float, rng: np.random.Generator) -> Array:
 )
 def tearing(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Frames shown before they were complete: from a row drawn for each downwards, the frame before."""
-    torn = np.append(False, subset(len(x) - 1, fraction, rng))
+    torn = np.append(False, draw_subset(len(x) - 1, fraction, rng))
     row = np.floor(rng.random(len(x)) * x.shape[1])
     old = torn[:, None] & (np.arange(x.shape[1]) >= row[:, None])
     shown: Array = x[np.arange(len(x))[:, None] - old, np.arange(x.shape[1])]
@@ -128,9 +128,9 @@ def tearing(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def packet_loss(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Lost horizontal slices, in whose place the last one that came is held; before any came, mid-grey."""
-    came = ~subset(len(x) * SLICES, fraction, rng).reshape(len(x), SLICES)
+    came = ~draw_subset(len(x) * SLICES, fraction, rng).reshape(len(x), SLICES)
     rows = np.arange(x.shape[1])
-    latest = _latest(came)[:, rows * SLICES // len(rows)]
+    latest = _last_arrival(came)[:, rows * SLICES // len(rows)]
     shown = x[latest, rows]
     shown[latest < 0] = GREY
     return shown
@@ -186,6 +186,6 @@ def camera_shake(x: Array, amount: tuple[float, float], rng: np.random.Generator
     return x
 
 
-def _latest(came: Array) -> Array:
+def _last_arrival(came: Array) -> Array:
     """At every time (the first axis), the last time at which something came; -1 before any did."""
     return np.maximum.accumulate(np.where(came, np.arange(len(came)).reshape(-1, *[1] * (came.ndim - 1)), -1), axis=0)

@@ -28,7 +28,7 @@ from torch import Tensor
 from robustmm import distributed
 from robustmm.config.options import Positive
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
-from robustmm.methods.coalitions import every, exact, sampled
+from robustmm.methods.coalitions import all_coalitions, draw_coalitions, is_exact
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 FLOOR = 1e-8
@@ -61,18 +61,20 @@ class AGM(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         if int(self.epoch) >= self.epochs:
             return super().losses(model, batch, embedding)
-        phi = shares(model, embedding, self.orders)
-        kappa = self.measured(phi.detach(), batch).view(-1, 1, 1)
+        phi = shapley_logits(model, embedding, self.orders)
+        kappa = self.update_coefficients(phi.detach(), batch).view(-1, 1, 1)
         if phi.requires_grad:
             phi.register_hook(lambda gradient: gradient * kappa)
         return {"fused": self.cross_entropy(phi.sum(0).float(), batch.target)}
 
-    def measured(self, phi: Tensor, batch: Batch) -> Tensor:
+    def update_coefficients(self, phi: Tensor, batch: Batch) -> Tensor:
         """kappa (modality,) of phi (modality, batch, class); then this step's s joins the running means."""
         have = batch.present.T
         truth = batch.target.expand(have.shape).unsqueeze(-1)
         error = -phi.softmax(-1).gather(-1, truth).squeeze(-1).clamp(min=FLOOR).log()
-        error, count = distributed.total(torch.stack([torch.where(have, error, 0.0).sum(1), have.sum(1).double()]))
+        error, count = distributed.sum_over_ranks(
+            torch.stack([torch.where(have, error, 0.0).sum(1), have.sum(1).double()])
+        )
         seen, s = count > 0, error / count.clamp(min=1)
         tau = dominance(self.usual, seen & (self.steps > 0))
         kappa = coefficients(tau, dominance(s, seen), self.alpha)
@@ -81,14 +83,14 @@ class AGM(Method):
         return kappa
 
 
-def shares(model: FusionModel, embedding: Embedding, orders: int) -> Tensor:
+def shapley_logits(model: FusionModel, embedding: Embedding, orders: int) -> Tensor:
     """phi (modality, batch, class), with gradients; in float64, which autocast leaves alone."""
     M, device = len(model.modalities), embedding.z.device
-    if exact(model):
-        masks, weights, _ = every(M)
+    if is_exact(model):
+        masks, weights, _ = all_coalitions(M)
         logits = model.subset_logits(embedding)
     else:
-        masks, weights, _ = sampled(M, orders, int(torch.randint(2**31, ())))
+        masks, weights, _ = draw_coalitions(M, orders, int(torch.randint(2**31, ())))
         logits = model.decode_subsets(embedding.z, torch.from_numpy(masks).to(device)[:, None] & embedding.present)
     without_empty = torch.from_numpy(weights * masks.any(1)).to(device)
     return torch.einsum("mk,kbc->mbc", without_empty, logits.double())

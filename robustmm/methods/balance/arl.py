@@ -25,7 +25,7 @@ from torch import Tensor
 
 from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, gate
-from robustmm.methods.coalitions import alone_and_fused
+from robustmm.methods.coalitions import unimodal_and_fused
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 
@@ -48,7 +48,7 @@ class ARL(Method):
         self.gamma, self.temperature, self.warmup, self.uniform = gamma, temperature, warmup, uniform
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        alone, fused = alone_and_fused(model, embedding)
+        alone, fused = unimodal_and_fused(model, embedding)
         warm = int(self.epoch) < self.warmup
         boost = self.boost(alone.detach().double(), batch.present)
         if self.uniform:
@@ -57,15 +57,15 @@ class ARL(Method):
             gate(embedding, 1 + boost)
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "unimodal": (1.0 if warm else self.gamma) * self.unimodal(alone, batch).sum(),
+            "unimodal": (1.0 if warm else self.gamma) * self.unimodal_losses(alone, batch).sum(),
         }
 
-    def boost(self, alone: Tensor, present: Tensor) -> Tensor:
+    def boost(self, unimodal_logits: Tensor, present: Tensor) -> Tensor:
         """M/2 w (modality,) of logits (modality, batch, class)."""
-        have, p = present.T, alone.log_softmax(-1)
+        have, p = present.T, unimodal_logits.log_softmax(-1)
         entropy = -(p.exp() * p).sum(-1)
-        sums = [torch.where(have, x, 0.0).sum(1) for x in (entropy, alone.abs().sum(-1))]
-        H, d, count = distributed.total(torch.stack([*sums, have.sum(1).double()]))
+        sums = [torch.where(have, x, 0.0).sum(1) for x in (entropy, unimodal_logits.abs().sum(-1))]
+        H, d, count = distributed.sum_over_ranks(torch.stack([*sums, have.sum(1).double()]))
         return boosts(H / count.clamp(min=1), d / count.clamp(min=1), count > 0, self.temperature)
 
 

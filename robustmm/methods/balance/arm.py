@@ -31,8 +31,8 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import distributed
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
-from robustmm.methods.coalitions import alone_and_fused
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
+from robustmm.methods.coalitions import unimodal_and_fused
 from robustmm.model.fusion_model import Bottleneck, Embedding, FusionModel
 
 FLOOR, LIMIT = 0.01, 5.0
@@ -50,7 +50,7 @@ class Scaling(Bottleneck):
     def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
         return Embedding(encoded * self.scale.unsqueeze(-1), present, encoded)
 
-    def single(self, encoded: Tensor, modality: int) -> Tensor:
+    def embed_one(self, encoded: Tensor, modality: int) -> Tensor:
         return encoded * self.scale[modality]
 
 
@@ -86,43 +86,43 @@ class ARM(Method):
     def sample_weights(self, epoch: int) -> Tensor | None:
         if not self.resample or epoch < max(1, self.warmup):  # every sample is seen once before
             return None
-        return copies(self.worth)
+        return sampling_weights(self.worth)
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        alone, fused = alone_and_fused(model, embedding)
-        self.value(model, batch, embedding)
-        self.keep_worth(fused.detach(), batch)
+        alone, fused = unimodal_and_fused(model, embedding)
+        self.update_contribution(model, batch, embedding)
+        self.record_sample_values(fused.detach(), batch)
         return {
             "fused": self.cross_entropy(fused, batch.target),
             "minmax": self.weight * self.imbalance(alone, batch),
         }
 
-    def imbalance(self, alone: Tensor, batch: Batch) -> Tensor:
+    def imbalance(self, unimodal_logits: Tensor, batch: Batch) -> Tensor:
         """CE of the weakest modality, or the range of C_m; 0 where there are no two to compare."""
-        C = truth(alone, batch.target).T  # (batch, modality)
+        C = true_class_probability(unimodal_logits, batch.target).T  # (batch, modality)
         weight = torch.ones_like(C) if self.class_weight is None else self.class_weight[batch.target].unsqueeze(-1)
-        C = mean(C, torch.where(batch.present, weight, 0.0).to(C.dtype))
-        seen = distributed.total(batch.present.sum(0)) > 0
+        C = weighted_mean(C, torch.where(batch.present, weight, 0.0).to(C.dtype))
+        seen = distributed.sum_over_ranks(batch.present.sum(0)) > 0
         if seen.sum() < 2:
             return C.new_zeros(())
-        everyones = distributed.total(C.detach()) / distributed.world()
+        everyones = distributed.sum_over_ranks(C.detach()) / distributed.world_size()
         weakest = torch.where(seen, everyones, torch.inf).argmin()
         if self.minmax == "weakest":
-            return self.unimodal(alone, batch)[weakest]
+            return self.unimodal_losses(unimodal_logits, batch)[weakest]
         return C[torch.where(seen, everyones, -torch.inf).argmax()] - C[weakest]
 
     @torch.no_grad()
-    def value(self, model: FusionModel, batch: Batch, embedding: Embedding) -> None:
+    def update_contribution(self, model: FusionModel, batch: Batch, embedding: Embedding) -> None:
         """One step of pc; the next step scales by it. A modality that no sample of the batch has keeps its own."""
         M = len(model.modalities)
         each = torch.eye(M, dtype=torch.bool, device=embedding.z.device)
         masks = torch.cat([each, ~each, torch.ones_like(each[:1])])[:, None] & embedding.present
-        p = truth(model.decode_subsets(embedding.encoded, masks).double(), batch.target)
+        p = true_class_probability(model.decode_subsets(embedding.encoded, masks).double(), batch.target)
         error = torch.where(masks.any(-1), -p.clamp(min=1e-8).log(), math.log(model.fusion.classes))
         p_all, error_all = p[-1:].expand(M, -1), error[-1:].expand(M, -1)
         measured = torch.stack([p[:M], p_all, error[:M], error[M:-1], error_all])  # (5, modality, batch)
         sums = torch.where(batch.present.T, measured, 0.0).sum(-1)
-        found = distributed.total(torch.cat([sums, batch.present.sum(0, keepdim=True)]))
+        found = distributed.sum_over_ranks(torch.cat([sums, batch.present.sum(0, keepdim=True)]))
         count = found[-1]
         seen = count > 0
         now = contributions(found[:-1] / count.clamp(min=1), seen, model.fusion.classes)
@@ -132,16 +132,16 @@ class ARM(Method):
             # a new tensor: the backward pass still needs the one this step was scaled by
             model.bottleneck.scale = scales(self.contribution).to(model.bottleneck.scale)
 
-    def keep_worth(self, fused: Tensor, batch: Batch) -> None:
+    def record_sample_values(self, fused: Tensor, batch: Batch) -> None:
         right = fused.argmax(-1) == batch.target
-        worth = torch.where(right, truth(fused.float(), batch.target), 0.0)
+        worth = torch.where(right, true_class_probability(fused.float(), batch.target), 0.0)
         # of a sample drawn twice, the lesser: whatever the order of writing
         self.worth.scatter_reduce_(
-            0, distributed.gathered(batch.index), distributed.gathered(worth), "amin", include_self=False
+            0, distributed.gather_rows(batch.index), distributed.gather_rows(worth), "amin", include_self=False
         )
 
 
-def truth(logits: Tensor, target: Tensor) -> Tensor:
+def true_class_probability(logits: Tensor, target: Tensor) -> Tensor:
     """Probability of the true class (.., batch) of logits (.., batch, class)."""
     return logits.softmax(-1).gather(-1, target.expand(logits.shape[:-1]).unsqueeze(-1)).squeeze(-1)
 
@@ -151,7 +151,7 @@ def contributions(means: Tensor, seen: Tensor, classes: int) -> Tensor:
     p, p_all, ce, ce_rest, ce_all = means
     nmi = ((math.log(classes) - ce) / math.log(classes)).clamp(0, 1)
     ncmi = ((ce_rest - ce_all) / math.log(classes)).clamp(0, 1)
-    valued: Tensor = p_all * nmi + of_others(p, seen) * (nmi - ncmi)
+    valued: Tensor = p_all * nmi + mean_of_others(p, seen) * (nmi - ncmi)
     return valued.clamp(min=FLOOR)
 
 
@@ -159,16 +159,16 @@ def scales(contribution: Tensor) -> Tensor:
     """What each modality's z is multiplied by (modality,): the others' mean contribution over its own; 1 if alone."""
     if len(contribution) == 1:
         return torch.ones_like(contribution)
-    others = of_others(contribution, torch.ones_like(contribution, dtype=torch.bool))
+    others = mean_of_others(contribution, torch.ones_like(contribution, dtype=torch.bool))
     return (others / contribution).clamp(1 / LIMIT, LIMIT)
 
 
-def of_others(x: Tensor, seen: Tensor) -> Tensor:
+def mean_of_others(x: Tensor, seen: Tensor) -> Tensor:
     """The mean of x (modality,) over the other modalities seen; 0 if there are none."""
     held = torch.where(seen, x, 0.0)
     return (held.sum() - held) / (seen.sum() - seen.long()).clamp(min=1)
 
 
-def copies(worth: Tensor) -> Tensor:
+def sampling_weights(worth: Tensor) -> Tensor:
     """How often a sample stands in an epoch's draw: itself and one to three more, the more the less it is worth."""
     return 2.0 + (worth < 0.9) + (worth < 0.5)

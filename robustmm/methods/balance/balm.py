@@ -23,13 +23,13 @@ from torch import Tensor, nn
 
 from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate
-from robustmm.model.fusion import Concat, Fusion, Sum, masked
+from robustmm.model.fusion import Concat, Fusion, Sum, apply_mask
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
 
 
-class Calibrated(Fusion):
+class CalibratedFusion(Fusion):
     """The model's own fusion, of embeddings that have seen each other: 2 sigmoid(e_m) z_m."""
 
     def __init__(self, inner: Fusion) -> None:
@@ -62,7 +62,7 @@ class BALM(Method):
     def setup(self, model: FusionModel, data: TrainingData) -> None:
         super().setup(model, data)
         M = len(model.modalities)
-        model.place("fusion", Calibrated(model.fusion), by="balm", wraps=True)
+        model.place("fusion", CalibratedFusion(model.fusion), by="balm", wraps=True)
         self.heads = nn.ModuleList(nn.Linear(model.width, data.classes) for _ in range(M))
         self.register_buffer("last", torch.zeros(M, dtype=torch.float64))
         self.register_buffer("coefficient", torch.ones(M, dtype=torch.float64))
@@ -70,23 +70,25 @@ class BALM(Method):
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         fused = model.decode(embedding.z, batch.present)
-        encoded = masked(embedding.encoded, batch.present).detach()
+        encoded = apply_mask(embedding.encoded, batch.present).detach()
         alone = torch.stack([head(encoded[:, m]) for m, head in enumerate(self.heads)])
         align = self.alignment(model)  # of the step before
-        self.measure(fused.detach().double(), alone.detach().double(), batch.present)
+        self.update_coefficients(fused.detach().double(), alone.detach().double(), batch.present)
         gate(embedding, self.rho * self.coefficient)
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "heads": self.unimodal(alone, batch).sum(),
+            "heads": self.unimodal_losses(alone, batch).sum(),
             "align": self.align * align,
         }
 
-    def measure(self, fused: Tensor, alone: Tensor, present: Tensor) -> None:
+    def update_coefficients(self, fused: Tensor, unimodal_logits: Tensor, present: Tensor) -> None:
         """This step's coefficients, from logits (batch, class) and (modality, batch, class)."""
-        p, q = fused.log_softmax(-1), alone.log_softmax(-1)
+        p, q = fused.log_softmax(-1), unimodal_logits.log_softmax(-1)
         kl = (p.exp() * (p - q)).sum(-1)  # (modality, batch)
         have = present.T
-        summed, count = distributed.total(torch.stack([torch.where(have, kl, 0.0).sum(1), have.sum(1).double()]))
+        summed, count = distributed.sum_over_ranks(
+            torch.stack([torch.where(have, kl, 0.0).sum(1), have.sum(1).double()])
+        )
         seen = count > 0
         now = torch.where(seen, summed / count.clamp(min=1), self.last)
         self.coefficient.copy_(coefficients(self.last - now if self.steps else torch.zeros_like(now)))
@@ -95,7 +97,7 @@ class BALM(Method):
 
     def alignment(self, model: FusionModel) -> Tensor:
         """mean_m |coeff_m cos(head_m, fusion_m)|."""
-        assert isinstance(model.fusion, Calibrated)
+        assert isinstance(model.fusion, CalibratedFusion)
         inner = model.fusion.inner
         if not isinstance(inner, Concat | Sum):
             return self.coefficient.new_zeros((), dtype=torch.float32)

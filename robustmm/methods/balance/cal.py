@@ -27,9 +27,9 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import distributed
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate, mean
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate, weighted_mean
 from robustmm.methods.bottleneck import VariationalBottleneck
-from robustmm.methods.coalitions import alone_and_fused, coalitions
+from robustmm.methods.coalitions import coalitions, unimodal_and_fused
 from robustmm.model.fusion_model import Coalitions, Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
@@ -83,41 +83,43 @@ class CAL(Method):
         M = len(model.modalities)
         self.register_buffer("contribution", torch.full((M,), 1 / M, dtype=torch.float64))
         for name in ("fast", "slow"):  # EMAs of u(m) for "potential"
-            self.register_buffer(name, torch.full((M,), chance(self.information, data.classes), dtype=torch.float64))
+            self.register_buffer(
+                name, torch.full((M,), chance_utility(self.information, data.classes), dtype=torch.float64)
+            )
         if self.beta:
             model.place("bottleneck", VariationalBottleneck(M, model.width), by="cal")
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        alone, fused = alone_and_fused(model, embedding)
-        self.measure(coalitions(model, embedding, self.orders), batch)
+        alone, fused = unimodal_and_fused(model, embedding)
+        self.update_contribution(coalitions(model, embedding, self.orders), batch)
         warm = int(self.epoch) < self.warmup
         if not warm:
             gate(embedding, factors(self.contribution, self.temperature, self.eta, self.sign))
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "unimodal": (1.0 if warm else self.gamma) * self.unimodal(alone, batch).sum(),
-            "bottleneck": self.compressed(embedding),
+            "unimodal": (1.0 if warm else self.gamma) * self.unimodal_losses(alone, batch).sum(),
+            "bottleneck": self.bottleneck_loss(embedding),
         }
 
-    def compressed(self, embedding: Embedding) -> Tensor:
+    def bottleneck_loss(self, embedding: Embedding) -> Tensor:
         """sum_m beta_m KL_m, over present samples."""
         if embedding.mean is None or embedding.logvar is None:
             return embedding.z.new_zeros(())
         climb = min(1.0, (int(self.epoch) + 1) / max(1, self.warmup))
         beta = betas(self.contribution, climb * self.beta, self.beta_temperature, self.compression)
-        kl = mean(divergence(embedding.mean.float(), embedding.logvar.float()), embedding.present.float())
+        kl = weighted_mean(divergence(embedding.mean.float(), embedding.logvar.float()), embedding.present.float())
         return (beta.to(kl.dtype) * kl).sum()
 
     @torch.no_grad()
-    def measure(self, game: Coalitions, batch: Batch) -> None:
+    def update_contribution(self, game: Coalitions, batch: Batch) -> None:
         """One step of W. A modality that no sample of the batch has keeps its W."""
         logits, C = game.logits.double(), game.logits.shape[-1]
         u = utility(logits, batch.target, self.information)
-        u = torch.where((game.masks[:, None] & batch.present).any(-1), u, chance(self.information, C))
-        alone = logits[game.alone]
-        said = u[game.alone] if self.confidence == "potential" else certainty(alone, batch.target, self.confidence)
+        u = torch.where((game.masks[:, None] & batch.present).any(-1), u, chance_utility(self.information, C))
+        alone = logits[game.singletons]
+        said = u[game.singletons] if self.confidence == "potential" else certainty(alone, batch.target, self.confidence)
         measured = torch.stack([(game.weights @ u).T, said.T])  # (2, batch, modality)
-        sums = distributed.total(
+        sums = distributed.sum_over_ranks(
             torch.cat([torch.where(batch.present, measured, 0.0).sum(1), batch.present.sum(0, keepdim=True)])
         )
         seen = sums[2] > 0
@@ -128,12 +130,12 @@ class CAL(Method):
             raw = self.fast - self.slow
         else:
             raw = confidences(torch.where(seen, level, 0.0), self.confidence, C)
-        now = combined(shares(phi, seen), shares(raw, seen), self.mix, self.product, seen)
+        now = combine_scores(shares(phi, seen), shares(raw, seen), self.mix, self.product, seen)
         now = torch.where(seen, now * torch.where(seen, self.contribution, 0.0).sum(), self.contribution)
         self.contribution.copy_(self.ema * self.contribution + (1 - self.ema) * now)
 
 
-def chance(kind: Utility, classes: int) -> float:
+def chance_utility(kind: Utility, classes: int) -> float:
     """u(nothing): what a uniform guess is worth."""
     return -math.log(classes) if kind == "log-prob" else 1 / classes
 
@@ -173,7 +175,7 @@ def shares(x: Tensor, seen: Tensor) -> Tensor:
     return torch.where(positive.sum() < 1e-8, uniform, positive / positive.sum().clamp(min=1e-8))
 
 
-def combined(information: Tensor, confidence: Tensor, mix: float, product: bool, seen: Tensor) -> Tensor:
+def combine_scores(information: Tensor, confidence: Tensor, mix: float, product: bool, seen: Tensor) -> Tensor:
     """mix I + (1 - mix) D, or I D renormalised."""
     return shares(information * confidence, seen) if product else mix * information + (1 - mix) * confidence
 

@@ -38,17 +38,17 @@ class DGL(Method):
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         each = torch.eye(len(model.modalities), dtype=torch.bool, device=embedding.z.device)
-        with frozen(model.fusion):
+        with freeze_parameters(model.fusion):
             alone = model.decode_subsets(embedding.z, each[:, None] & batch.present)
         fused = model.decode(embedding.z.detach(), batch.present)
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "unimodal": self.alpha * self.unimodal(alone, batch).sum(),
+            "unimodal": self.alpha * self.unimodal_losses(alone, batch).sum(),
         }
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
+def freeze_parameters(module: nn.Module) -> Iterator[None]:
     """What is computed inside sends no gradient to the module's parameters, and through them to its inputs still."""
     learning = [p for p in module.parameters() if p.requires_grad]
     for parameter in learning:

@@ -57,29 +57,29 @@ class OGMGE(Method):
         self.register_buffer("factor", torch.ones(len(model.modalities), dtype=torch.float64))
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        if self.modulates():
-            self.factor.copy_(self.measured(unimodal_logits(model, embedding), batch))
+        if self.is_modulating():
+            self.factor.copy_(self.modulation_factors(unimodal_logits(model, embedding), batch))
         return super().losses(model, batch, embedding)
 
     def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None:
         super().backward(model, losses)
-        if not self.modulates():
+        if not self.is_modulating():
             return
         distributed.average_gradients(model.parameters())  # the noise is as large as the whole batch's gradient
         for name, factor in zip(model.modalities, self.factor.tolist(), strict=True):
-            for weight in weights(model.encoders[name], model.projections[name], self.kernels):
+            for weight in find_weights(model.encoders[name], model.projections[name], self.kernels):
                 if weight.grad is not None and weight.grad.any():  # nobody has m: None, or zeros from other ranks
-                    weight.grad = modulated(weight.grad, factor, self.ge)
+                    weight.grad = modulate_gradient(weight.grad, factor, self.ge)
 
-    def modulates(self) -> bool:
+    def is_modulating(self) -> bool:
         return len(self.factor) > 1 and self.begin <= int(self.epoch) <= self.end
 
-    def measured(self, alone: Tensor, batch: Batch) -> Tensor:
+    def modulation_factors(self, logits: Tensor, batch: Batch) -> Tensor:
         """k (modality,) of logits (modality, batch, class)."""
         have = batch.present.T
         truth = batch.target.expand(have.shape).unsqueeze(-1)
-        p = alone.double().softmax(-1).gather(-1, truth).squeeze(-1)
-        score, count = distributed.total(torch.stack([torch.where(have, p, 0.0).sum(1), have.sum(1).double()]))
+        p = logits.double().softmax(-1).gather(-1, truth).squeeze(-1)
+        score, count = distributed.sum_over_ranks(torch.stack([torch.where(have, p, 0.0).sum(1), have.sum(1).double()]))
         return factors(score / count.clamp(min=1), count > 0, self.alpha)
 
 
@@ -92,7 +92,7 @@ def unimodal_logits(model: FusionModel, embedding: Embedding) -> Tensor:
     return alone - (1 - 1 / M) * model.fusion.bias if isinstance(model.fusion, Additive) else alone
 
 
-def weights(encoder: nn.Module, projection: nn.Module, kernels: bool) -> list[nn.Parameter]:
+def find_weights(encoder: nn.Module, projection: nn.Module, kernels: bool) -> list[nn.Parameter]:
     """What of an encoder is modulated: its 4-D kernels where it has any, or all weight matrices."""
     found = [p for p in [*encoder.parameters(), *projection.parameters()] if p.ndim >= 2]
     convolutions = [p for p in found if p.ndim == 4]
@@ -107,7 +107,7 @@ def factors(score: Tensor, seen: Tensor, alpha: float) -> Tensor:
     return torch.where((rivals > 0) & (rho > 1), 1 - torch.tanh(alpha * rho), 1.0)
 
 
-def modulated(gradient: Tensor, factor: float, ge: bool) -> Tensor:
+def modulate_gradient(gradient: Tensor, factor: float, ge: bool) -> Tensor:
     """k g, plus noise of the size of g itself and not of k g."""
     if not ge:
         return factor * gradient

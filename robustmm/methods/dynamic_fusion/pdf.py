@@ -14,8 +14,8 @@ is divided by how many others there are, so that it stays a share; a modality th
 import torch
 from torch import Tensor, nn
 
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
-from robustmm.model.fusion import Fusion, uniform
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
+from robustmm.model.fusion import Fusion, draw_parameter
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 
@@ -24,27 +24,27 @@ class PredictiveFusion(Fusion):
 
     def __init__(self, modalities: int, width: int, classes: int) -> None:
         super().__init__(modalities, width, classes)
-        self.weight = uniform(modalities, classes, width, fan_in=width)
-        self.bias = uniform(modalities, classes, fan_in=width)
+        self.weight = draw_parameter(modalities, classes, width, fan_in=width)
+        self.bias = draw_parameter(modalities, classes, fan_in=width)
         self.confidence = nn.ModuleList(
             nn.Sequential(nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, 1), nn.Sigmoid())
             for _ in range(modalities)
         )
 
-    def unimodal(self, z: Tensor) -> Tensor:
+    def unimodal_logits(self, z: Tensor) -> Tensor:
         """s (batch, modality, class)."""
         return torch.einsum("bmw,mcw->bmc", z, self.weight) + self.bias
 
-    def mono(self, z: Tensor) -> Tensor:
+    def mono_confidence(self, z: Tensor) -> Tensor:
         """t (batch, modality); its gradient does not reach z."""
         return torch.cat([net(z[:, m].detach()) for m, net in enumerate(self.confidence)], dim=1)
 
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
-        s, t = self.unimodal(z), self.mono(z)
-        belief = t + holo(t, present)
+        s, t = self.unimodal_logits(z), self.mono_confidence(z)
+        belief = t + holo_confidence(t, present)
         if not self.training:
             belief = belief * calibration(s.softmax(-1), present)
-        return (weights(belief, present).unsqueeze(-1) * s).sum(1)
+        return (fusion_weights(belief, present).unsqueeze(-1) * s).sum(1)
 
 
 @METHODS.register("pdf")
@@ -60,17 +60,17 @@ class PDF(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         assert isinstance(model.fusion, PredictiveFusion)
         z = torch.where(batch.present.unsqueeze(-1), embedding.z, 0.0)
-        s = model.fusion.unimodal(z)
+        s = model.fusion.unimodal_logits(z)
         truth = s.detach().softmax(-1).gather(-1, batch.target.view(-1, 1, 1).expand(-1, s.shape[1], 1)).squeeze(-1)
-        off = (model.fusion.mono(z) - truth).abs()
+        off = (model.fusion.mono_confidence(z) - truth).abs()
         return {
-            "fused": self.fused(model, batch, embedding),
-            "unimodal": self.unimodal(s.movedim(1, 0), batch).sum(),
-            "confidence": mean(off, batch.present.to(off.dtype)).sum(),
+            "fused": self.fused_loss(model, batch, embedding),
+            "unimodal": self.unimodal_losses(s.movedim(1, 0), batch).sum(),
+            "confidence": weighted_mean(off, batch.present.to(off.dtype)).sum(),
         }
 
 
-def holo(t: Tensor, present: Tensor) -> Tensor:
+def holo_confidence(t: Tensor, present: Tensor) -> Tensor:
     """h (batch, modality) from t (batch, modality): the others' part of log prod t."""
     surprise = torch.where(present, -t.clamp(1e-6, 1 - 1e-6).log(), 0.0)
     whole = surprise.sum(1, keepdim=True)
@@ -86,7 +86,7 @@ def calibration(p: Tensor, present: Tensor) -> Tensor:
     return torch.where(present & (count > 0), (certainty / others.clamp(min=1e-8)).clamp(max=1), 1.0)
 
 
-def weights(belief: Tensor, present: Tensor) -> Tensor:
+def fusion_weights(belief: Tensor, present: Tensor) -> Tensor:
     """Softmax over the present (batch, modality); all 0 where nothing is."""
     there = torch.where(present, belief, -1e4)
     there = (there - there.amax(1, keepdim=True)).exp() * present

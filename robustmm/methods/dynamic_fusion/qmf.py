@@ -24,7 +24,7 @@ from torch import Tensor
 
 from robustmm import distributed
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
-from robustmm.model.fusion import Additive, uniform
+from robustmm.model.fusion import Additive, draw_parameter
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 
@@ -34,16 +34,16 @@ class EnergyFusion(Additive):
     def __init__(self, modalities: int, width: int, classes: int, *, detach: bool = False) -> None:
         super().__init__(modalities, width, classes)
         self.detach = detach
-        self.weight = uniform(modalities, classes, width, fan_in=width)
-        self.biases = uniform(modalities, classes, fan_in=width)
+        self.weight = draw_parameter(modalities, classes, width, fan_in=width)
+        self.biases = draw_parameter(modalities, classes, fan_in=width)
         self.register_buffer("bias", torch.zeros(classes), persistent=False)
 
-    def unimodal(self, z: Tensor) -> Tensor:
+    def unimodal_logits(self, z: Tensor) -> Tensor:
         """s (batch, modality, class)."""
         return torch.einsum("bmw,mcw->bmc", z, self.weight) + self.biases
 
     def terms(self, z: Tensor) -> Tensor:
-        s = self.unimodal(z)
+        s = self.unimodal_logits(z)
         c = energy(s)
         return (c.detach() if self.detach else c).unsqueeze(-1) * s
 
@@ -76,24 +76,24 @@ class QMF(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         assert isinstance(model.fusion, EnergyFusion)
         z = torch.where(batch.present.unsqueeze(-1), embedding.z, 0.0)
-        s = model.fusion.unimodal(z)
-        self.remember(s.detach(), batch)
+        s = model.fusion.unimodal_logits(z)
+        self.update_history(s.detach(), batch)
         kappa, c = difficulty(self.history, self.have)[batch.index], energy(s)
         pairs = [
-            ranking(c[rows, m], kappa[rows, m].to(c.dtype), 1 if self.margin == "paper" else -1)
+            ranking_loss(c[rows, m], kappa[rows, m].to(c.dtype), 1 if self.margin == "paper" else -1)
             for m, rows in enumerate(batch.present.T)
         ]
         return {
-            "fused": self.fused(model, batch, embedding),
-            "unimodal": self.unimodal(s.movedim(1, 0), batch).sum(),
+            "fused": self.fused_loss(model, batch, embedding),
+            "unimodal": self.unimodal_losses(s.movedim(1, 0), batch).sum(),
             "rank": self.rank * torch.stack(pairs).sum(),
         }
 
-    def remember(self, s: Tensor, batch: Batch) -> None:
+    def update_history(self, s: Tensor, batch: Batch) -> None:
         """Adds this step's cross-entropies to the history of the samples of all ranks."""
         ce = -s.float().log_softmax(-1).gather(-1, batch.target.view(-1, 1, 1).expand(-1, s.shape[1], 1)).squeeze(-1)
         added = torch.where(batch.present, ce, 0.0)
-        self.history.index_add_(0, distributed.gathered(batch.index), distributed.gathered(added))
+        self.history.index_add_(0, distributed.gather_rows(batch.index), distributed.gather_rows(added))
 
 
 def energy(s: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def difficulty(history: Tensor, have: Tensor) -> Tensor:
     return torch.where(have & (span > 0), (history - low) / span.clamp(min=1e-12), 0.0)
 
 
-def ranking(c: Tensor, kappa: Tensor, sign: int) -> Tensor:
+def ranking_loss(c: Tensor, kappa: Tensor, sign: int) -> Tensor:
     """R of one modality from confidences and difficulties (batch,) of the samples that have it."""
     if len(c) == 0:
         return c.sum()

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustmm.config.options import Positive, Rate
-from robustmm.model.fusion import Fusion, masked
+from robustmm.model.fusion import Fusion, apply_mask
 
 HEADS = 8
 
@@ -33,24 +33,24 @@ class Completion(Fusion):
         self.decoder = nn.Linear(modalities * width, classes)
 
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
-        return self.decoded(self.complete(z, present))
+        return self.decode(self.complete(z, present))
 
-    def subsets(self, z: Tensor, present: Tensor) -> Tensor:
-        return self.decoded(self.complete(z, present))
+    def decode_subsets(self, z: Tensor, present: Tensor) -> Tensor:
+        return self.decode(self.complete(z, present))
 
     def complete(self, z: Tensor, present: Tensor) -> Tensor:
         """h' (.., batch, modality, width) of z (batch, modality, width) cut to `present` (.., batch, modality)."""
-        tokens = (masked(z, present) + self.positions).flatten(0, -3)
-        x = tokens + self.drop(self.attended(self.attention_norm(tokens)))
+        tokens = (apply_mask(z, present) + self.positions).flatten(0, -3)
+        x = tokens + self.drop(self.attend(self.attention_norm(tokens)))
         completed: Tensor = x + self.drop(self.ffn(self.ffn_norm(x)))
         return completed.view(*present.shape, self.width)
 
-    def attended(self, x: Tensor) -> Tensor:
+    def attend(self, x: Tensor) -> Tensor:
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
         mixed: Tensor = self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         return mixed
 
-    def decoded(self, completed: Tensor) -> Tensor:
+    def decode(self, completed: Tensor) -> Tensor:
         """Logits (.., batch, class) of h' (.., batch, modality, width)."""
         logits: Tensor = self.decoder(completed.flatten(-2))
         return logits

@@ -21,9 +21,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import distributed
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
 from robustmm.methods.coalitions import EXACT
-from robustmm.methods.combinations import codes, kept_at_random
+from robustmm.methods.combinations import draw_combination, subset_codes
 from robustmm.model.fusion import Fusion
 from robustmm.model.fusion_model import Embedding, FusionModel
 
@@ -41,10 +41,10 @@ class ProbabilisticFusion(Fusion):
 
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
         """The deterministic answer, mu's; batch statistics are the running ones."""
-        logits: Tensor = self.head(self.settled(self.moments(z.flatten(1))).chunk(2, -1)[0])
+        logits: Tensor = self.head(self.normalise(self.moments(z.flatten(1))).chunk(2, -1)[0])
         return logits
 
-    def settled(self, both: Tensor) -> Tensor:
+    def normalise(self, both: Tensor) -> Tensor:
         """Normalised with the running statistics, in training too: chained methods decode subsets of a batch."""
         norm = self.norm
         return F.batch_norm(both, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
@@ -53,9 +53,9 @@ class ProbabilisticFusion(Fusion):
         """mu and logvar (batch, width) in training; rows with nothing present are normalised as in evaluation."""
         both = self.moments(z.flatten(1))
         rows = present.any(1).nonzero()[:, 0]
-        self.norm.train(self.training and distributed.size(rows) > 1)
+        self.norm.train(self.training and distributed.global_size(rows) > 1)
         seen = self.norm(both[rows]).float()  # first: autograd forbids running statistics that move after use
-        mu, logvar = self.settled(both).float().index_put((rows,), seen).chunk(2, -1)
+        mu, logvar = self.normalise(both).float().index_put((rows,), seen).chunk(2, -1)
         return mu, logvar
 
 
@@ -83,28 +83,28 @@ class DMRNet(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         fusion = model.fusion
         assert isinstance(fusion, ProbabilisticFusion)
-        kept = kept_at_random(batch.present)
+        kept = draw_combination(batch.present)
         mu, logvar = fusion.distribution(torch.where(kept.unsqueeze(-1), embedding.z, 0.0), kept)
-        noise = distributed.normal_like(mu) * (0.5 * logvar).exp() if self.training else 0.0
+        noise = distributed.draw_normal(mu) * (0.5 * logvar).exp() if self.training else 0.0
         some = kept.any(1).to(mu.dtype)
-        kind = codes(kept) if len(kept[0]) <= EXACT else kept.sum(1)
+        kind = subset_codes(kept) if len(kept[0]) <= EXACT else kept.sum(1)
         if int(self.epoch) < self.warmup:
-            self.gather(kind, logvar.detach())
+            self.add_variances(kind, logvar.detach())
             hard = torch.zeros_like(some)
         else:
-            hard = hardest(self.spread, self.met)[kind].to(mu.dtype)
+            hard = hard_combinations(self.spread, self.met)[kind].to(mu.dtype)
         each = F.cross_entropy(fusion.head(mu), batch.target, reduction="none", weight=self.class_weight)
         return {
             "fused": self.cross_entropy(fusion.head(mu + noise), batch.target),
-            "divergence": self.kl * mean(divergence(mu, logvar), some),
-            "hard": self.hard * mean(each * hard, torch.ones_like(hard)),
+            "divergence": self.kl * weighted_mean(divergence(mu, logvar), some),
+            "hard": self.hard * weighted_mean(each * hard, torch.ones_like(hard)),
         }
 
     @torch.no_grad()
-    def gather(self, kind: Tensor, logvar: Tensor) -> None:
+    def add_variances(self, kind: Tensor, logvar: Tensor) -> None:
         """Adds the batch's variances to their combinations'."""
         each = F.one_hot(kind, len(self.met)).double()
-        spread, met = distributed.total(torch.stack([logvar.double().exp().mean(-1) @ each, each.sum(0)]))
+        spread, met = distributed.sum_over_ranks(torch.stack([logvar.double().exp().mean(-1) @ each, each.sum(0)]))
         self.spread += spread
         self.met += met
 
@@ -115,7 +115,7 @@ def divergence(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (var + mu.square() - (var + 1e-8).log() - 1).sum(-1)
 
 
-def hardest(spread: Tensor, met: Tensor) -> Tensor:
+def hard_combinations(spread: Tensor, met: Tensor) -> Tensor:
     """Which combinations (kind,) have a mean variance above the mean over those met; "nothing" (0) never is."""
     level = spread / met.clamp(min=1)
     seen = met > 0

@@ -32,10 +32,10 @@ from torch import Tensor, nn
 
 from robustmm import distributed
 from robustmm.config.options import Positive, Rate
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
-from robustmm.methods.coalitions import coalitions, exact
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
+from robustmm.methods.coalitions import coalitions, is_exact
 from robustmm.methods.missing.completion import Completion
-from robustmm.metrics.contribution import subsets
+from robustmm.metrics.contribution import subset_masks
 from robustmm.model.fusion_model import Coalitions, Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
@@ -76,12 +76,12 @@ class MCE(Method):
         self.register_buffer("scarcity", scarcity(data.present))
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        kept, proper = self.subsets(model, batch.present)
+        kept, proper = self.select_subsets(model, batch.present)
         fusion = model.fusion
         assert isinstance(fusion, Completion)
         completed = fusion.complete(embedding.z, kept)  # (K, batch, modality, width), everything present last
-        logits = fusion.decoded(completed)
-        if exact(model):
+        logits = fusion.decode(completed)
+        if is_exact(model):
             embedding.subset_logits = logits
         weight = self.scarcity * self.neglect(coalitions(model, embedding, self.orders), batch)
         weight = weight.to(completed.dtype)
@@ -96,14 +96,14 @@ class MCE(Method):
             "subset": self.sub * subset_loss(logits, batch.target, proper, self.class_weight),
         }
 
-    def subsets(self, model: FusionModel, present: Tensor) -> tuple[Tensor, Tensor]:
+    def select_subsets(self, model: FusionModel, present: Tensor) -> tuple[Tensor, Tensor]:
         """What is kept (K, batch, modality), all that is present last; and whether that is one of the S (K, batch): not
         empty, not all of E, and not met before."""
-        if exact(model):
-            masks = torch.from_numpy(subsets(present.shape[1])).to(present.device)[:, None]
+        if is_exact(model):
+            masks = torch.from_numpy(subset_masks(present.shape[1])).to(present.device)[:, None]
             kept, own = masks & present, (masks <= present).all(-1)
         else:
-            kept = torch.cat([drawn_subsets(present, self.drawn), present[None]])
+            kept = torch.cat([draw_subsets(present, self.drawn), present[None]])
             own = torch.ones_like(kept[..., 0])
         return kept, own & kept.any(-1) & (kept != present).any(-1)
 
@@ -119,7 +119,7 @@ class MCE(Method):
             own = (game.masks[:, None] & batch.present).any(-1)  # v(nothing) = 0
             phi = (game.weights @ (right * own)).T  # (batch, modality), 0 for the absent
             used = (phi * batch.present.sum(1, keepdim=True)).sum(0)
-        capable, used, count = distributed.total(torch.stack([capable, used, batch.present.double().sum(0)]))
+        capable, used, count = distributed.sum_over_ranks(torch.stack([capable, used, batch.present.double().sum(0)]))
         b: Tensor = (capable - used) / count.clamp(min=1)
         return b.clamp(0, None if self.valuation == "paper" else 1)
 
@@ -132,7 +132,7 @@ def scarcity(present: Tensor) -> Tensor:
 
 def paper_value(v: Tensor, game: Coalitions) -> Tensor:
     """The paper's phi (modality,) from the worth v (K,) of the coalitions."""
-    M, alone = len(game.weights), v[game.alone]
+    M, alone = len(game.weights), v[game.singletons]
     joined = game.weights.clamp(min=0)  # (|S|-1)! (M-|S|)! / M! where m is in S; S = {m} adds nothing below
     return alone / M + joined @ v - joined.sum(1) * alone
 
@@ -156,15 +156,15 @@ def nested_mean(x: Tensor, chosen: Tensor, weight: Tensor | None = None) -> Tens
     count = chosen.sum(0)
     within = torch.where(chosen, x, 0.0).sum(0) / count.clamp(min=1)
     among = (count > 0).to(x.dtype)
-    return mean(within, among if weight is None else among * weight)
+    return weighted_mean(within, among if weight is None else among * weight)
 
 
-def drawn_subsets(present: Tensor, K: int) -> Tensor:
+def draw_subsets(present: Tensor, K: int) -> Tensor:
     """K subsets (K, batch, modality) of what each sample has: any; half of the time, and in place of the empty one, a
     single modality."""
     M = present.shape[1]
-    drawn = present & (distributed.uniform(present, K, M).movedim(1, 0) < 0.5)
-    pick = torch.where(present, distributed.uniform(present, K, M).movedim(1, 0), -1.0).argmax(-1)
+    drawn = present & (distributed.draw_uniform(present, K, M).movedim(1, 0) < 0.5)
+    pick = torch.where(present, distributed.draw_uniform(present, K, M).movedim(1, 0), -1.0).argmax(-1)
     single = F.one_hot(pick, present.shape[1]).bool() & present
-    lone = (distributed.uniform(present, K).T < 0.5) | ~drawn.any(-1)
+    lone = (distributed.draw_uniform(present, K).T < 0.5) | ~drawn.any(-1)
     return torch.where(lone.unsqueeze(-1), single, drawn)

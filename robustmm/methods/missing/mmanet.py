@@ -26,11 +26,11 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import distributed
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
 from robustmm.methods.coalitions import EXACT
-from robustmm.methods.combinations import kept_at_random
-from robustmm.metrics.contribution import subsets
-from robustmm.model.fusion import Fusion, masked
+from robustmm.methods.combinations import draw_combination
+from robustmm.metrics.contribution import subset_masks
+from robustmm.model.fusion import Fusion, apply_mask
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
@@ -55,38 +55,40 @@ class MMANet(Method):
     def setup(self, model: FusionModel, data: TrainingData) -> None:
         super().setup(model, data)
         M = len(model.modalities)
-        self.branch = redrawn(model.fusion)
+        self.branch = copy_reinitialised(model.fusion)
         z, logits = data.joint_answers(model.width)
-        self.register_buffer("features", masked(z, data.present).flatten(1))  # (samples, modality * width)
+        self.register_buffer("features", apply_mask(z, data.present).flatten(1))  # (samples, modality * width)
         self.register_buffer("entropy", entropy(logits))  # (samples,)
-        self.register_buffer("masks", combinations(M), persistent=False)  # (combination, modality), all of them last
+        self.register_buffer(
+            "masks", all_combinations(M), persistent=False
+        )  # (combination, modality), all of them last
         self.register_buffer("counts", torch.zeros(len(self.masks), data.classes, dtype=torch.float64))
         self.register_buffer("gap", torch.zeros(len(self.masks), dtype=torch.float64))
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        kept, now = kept_at_random(batch.present), int(self.epoch) + 1
-        z = masked(embedding.z, kept)
+        kept, now = draw_combination(batch.present), int(self.epoch) + 1
+        z = apply_mask(embedding.z, kept)
         fused = self.cross_entropy(model.decode(z, kept), batch.target)
         each = F.cross_entropy(self.branch(z, kept), batch.target, reduction="none", weight=self.class_weight)
         distance, weak = z.new_zeros(()), torch.zeros_like(kept[:, 0])
         if now >= self.begin:
-            distance = margin_aware(z.flatten(1), self.features[batch.index], self.entropy[batch.index])
-            weak = kept.any(1) & (kept <= weakest(self.gap, self.masks)).all(1)
+            distance = margin_aware_distance(z.flatten(1), self.features[batch.index], self.entropy[batch.index])
+            weak = kept.any(1) & (kept <= weakest_combination(self.gap, self.masks)).all(1)
         elif now > 1:
-            self.count(model, batch, embedding)
+            self.count_predictions(model, batch, embedding)
         return {
             "fused": fused,
             "distillation": self.mad * distance,
-            "regularisation": self.mar * mean(each * weak, torch.ones_like(each)),
+            "regularisation": self.mar * weighted_mean(each * weak, torch.ones_like(each)),
         }
 
     @torch.no_grad()
-    def count(self, model: FusionModel, batch: Batch, embedding: Embedding) -> None:
+    def count_predictions(self, model: FusionModel, batch: Batch, embedding: Embedding) -> None:
         """Adds what each combination predicts for the samples that have something of it."""
         left = self.masks[:, None] & batch.present  # (combination, batch, modality)
         said = model.decode_subsets(embedding.z, left).argmax(-1)
         said = F.one_hot(said, self.counts.shape[1]).double() * left.any(-1, keepdim=True)
-        self.counts += distributed.total(said.sum(1))
+        self.counts += distributed.sum_over_ranks(said.sum(1))
 
     def end_epoch(self, model: FusionModel, data: TrainingData) -> None:
         super().end_epoch(model, data)
@@ -94,7 +96,7 @@ class MMANet(Method):
         self.counts.zero_()
 
 
-def redrawn(fusion: Fusion) -> Fusion:
+def copy_reinitialised(fusion: Fusion) -> Fusion:
     """A copy with fresh weights: each parameter's initial values in another order, so drawn alike in any fusion."""
     own = copy.deepcopy(fusion)
     for parameter in own.parameters():
@@ -102,10 +104,10 @@ def redrawn(fusion: Fusion) -> Fusion:
     return own
 
 
-def combinations(M: int) -> Tensor:
+def all_combinations(M: int) -> Tensor:
     """Every non-empty subset (combination, modality); above five modalities each alone, all but each, and all."""
     if M <= EXACT:
-        return torch.from_numpy(subsets(M)[1:])
+        return torch.from_numpy(subset_masks(M)[1:])
     one = torch.eye(M, dtype=torch.bool)
     return torch.cat([one, ~one, torch.ones(1, M, dtype=torch.bool)])
 
@@ -117,7 +119,7 @@ def divergence(counts: Tensor) -> Tensor:
     return torch.where(counts.sum(1) > 0, (p[-1] * (p[-1].log() - p.log())).sum(1), 0.0)
 
 
-def weakest(gap: Tensor, masks: Tensor) -> Tensor:
+def weakest_combination(gap: Tensor, masks: Tensor) -> Tensor:
     """The combination (modality,) whose gap is largest; nothing where there is no gap."""
     return masks[gap.argmax()] & (gap.max() > 0)
 
@@ -128,7 +130,7 @@ def entropy(logits: Tensor) -> Tensor:
     return -(p * (p + 1e-8).log()).sum(-1).clamp(max=0)
 
 
-def margin_aware(student: Tensor, teacher: Tensor, entropy: Tensor) -> Tensor:
+def margin_aware_distance(student: Tensor, teacher: Tensor, entropy: Tensor) -> Tensor:
     """MAD of features (batch, d) and (batch, d') and the teacher's entropies (batch,)."""
     gram = [F.normalize(u.double() @ u.double().T, dim=1, eps=1e-8) for u in (student, teacher)]  # autocast leaves it
     weight = entropy / entropy.sum().clamp(min=1e-8)

@@ -27,10 +27,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
-from robustmm.methods.combinations import kept_at_random
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
+from robustmm.methods.combinations import draw_combination
 from robustmm.methods.missing.translation import Translation
-from robustmm.model.fusion import masked
+from robustmm.model.fusion import apply_mask
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
@@ -64,21 +64,21 @@ class OneStage(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         fusion = model.fusion
         assert isinstance(fusion, Translation)
-        kept = kept_at_random(batch.present)
-        seen = masked(embedding.z, kept)
-        hallucinated = fusion.hallucinated(seen)
-        joints = fusion.joints(fusion.completed(seen, hallucinated, kept))
+        kept = draw_combination(batch.present)
+        seen = apply_mask(embedding.z, kept)
+        hallucinated = fusion.hallucinate(seen)
+        joints = fusion.translate_streams(fusion.fill_missing(seen, hallucinated, kept))
         fused = self.cross_entropy(fusion.head(joints.mean(1)), batch.target)
         if not self.classifiers:  # one modality: its stream is the fused one, and nothing is hallucinated from it
             return {"fused": fused} | {term: fused.new_zeros(()) for term in self.terms[1:]}
         streams = fusion.head(joints).unbind(1)
-        z = masked(embedding.z, batch.present)
+        z = apply_mask(embedding.z, batch.present)
         taught = torch.stack([classifier(z[:, m]) for m, classifier in enumerate(self.classifiers)])
         return {
             "fused": fused,
             "auxiliary": torch.stack([self.cross_entropy(logits, batch.target) for logits in streams]).sum(),
             "distillation": self.jda * self.adaptation(hallucinated, z, taught, batch.present & ~kept),
-            "teacher": self.unimodal(taught, batch).sum(),
+            "teacher": self.unimodal_losses(taught, batch).sum(),
         }
 
     def adaptation(self, hallucinated: Tensor, z: Tensor, taught: Tensor, dropped: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class OneStage(Method):
             answers = F.linear(h, classifier.weight.detach(), classifier.bias.detach())
             features = maximum_mean_discrepancy(h[rows], z[rows, m].detach())
             each = divergence(taught[m].detach(), answers, self.temperature)
-            found.append(self.mmd * features + self.kl * mean(each, rows.to(each.dtype)))
+            found.append(self.mmd * features + self.kl * weighted_mean(each, rows.to(each.dtype)))
         return torch.stack(found).sum()
 
 

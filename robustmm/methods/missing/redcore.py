@@ -31,10 +31,10 @@ from torch import Tensor, nn
 from robustmm import distributed
 from robustmm.config.options import Positive
 from robustmm.methods.balance import cal
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, mean
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
 from robustmm.methods.bottleneck import VariationalBottleneck
-from robustmm.methods.missing.translation import others
-from robustmm.model.fusion import Fusion, masked
+from robustmm.methods.missing.translation import concat_others
+from robustmm.model.fusion import Fusion, apply_mask
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
@@ -54,18 +54,18 @@ class Imputation(Fusion):
         self.head = nn.Linear(modalities * width, classes)
 
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
-        return self.decoded(self.completed(z, self.imputed(z), present))
+        return self.decode(self.fill_missing(z, self.impute(z), present))
 
-    def imputed(self, z: Tensor) -> Tensor:
+    def impute(self, z: Tensor) -> Tensor:
         """R (batch, modality, width) of z, which is zero where absent; zeros if there are no others."""
         if self.modalities == 1:
             return torch.zeros_like(z)
-        return torch.stack([imputer(others(z, m)) for m, imputer in enumerate(self.imputers)], dim=1)
+        return torch.stack([imputer(concat_others(z, m)) for m, imputer in enumerate(self.imputers)], dim=1)
 
-    def completed(self, z: Tensor, imputed: Tensor, present: Tensor) -> Tensor:
+    def fill_missing(self, z: Tensor, imputed: Tensor, present: Tensor) -> Tensor:
         return torch.where(present.unsqueeze(-1), z, imputed)
 
-    def decoded(self, x: Tensor) -> Tensor:
+    def decode(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(x.flatten(1))
         return logits
 
@@ -129,33 +129,36 @@ class RedCore(Method):
         assert isinstance(fusion, Imputation)
         assert embedding.mean is not None
         assert embedding.logvar is not None
-        z = masked(embedding.z, batch.present)
-        imputed = fusion.imputed(z)
-        x = fusion.completed(z, imputed, batch.present)
-        rec = self.reconstruction(imputed, z, batch.present)
-        kl = mean(cal.divergence(embedding.mean.float(), embedding.logvar.float()), batch.present.float())
+        z = apply_mask(embedding.z, batch.present)
+        imputed = fusion.impute(z)
+        x = fusion.fill_missing(z, imputed, batch.present)
+        rec = self.reconstruction_loss(imputed, z, batch.present)
+        kl = weighted_mean(cal.divergence(embedding.mean.float(), embedding.logvar.float()), batch.present.float())
         alone = [self.cross_entropy(g(x[:, m]), batch.target) for m, g in enumerate(self.classifiers)]
         return {
-            "fused": self.cross_entropy(fusion.decoded(x), batch.target),
+            "fused": self.cross_entropy(fusion.decode(x), batch.target),
             "unimodal": torch.stack(alone).sum(),
             "bottleneck": self.kl * kl.sum(),
             "imputation": self.rec * (self.beta.to(rec.dtype) * rec).sum(),
         }
 
-    def reconstruction(self, imputed: Tensor, z: Tensor, present: Tensor) -> Tensor:
+    def reconstruction_loss(self, imputed: Tensor, z: Tensor, present: Tensor) -> Tensor:
         """rec (modality,); the weights move by it before they are used, as in the authors' code."""
         known = present & (present.sum(1, keepdim=True) > 1)
-        rec = mean((imputed - z).float().square().sum(-1), known.float())
-        self.move(distributed.total(rec.detach().double()) / distributed.world(), distributed.total(known.sum(0)) > 0)
+        rec = weighted_mean((imputed - z).float().square().sum(-1), known.float())
+        self.update_weights(
+            distributed.sum_over_ranks(rec.detach().double()) / distributed.world_size(),
+            distributed.sum_over_ranks(known.sum(0)) > 0,
+        )
         return rec
 
     @torch.no_grad()
-    def move(self, rec: Tensor, seen: Tensor) -> None:
+    def update_weights(self, rec: Tensor, seen: Tensor) -> None:
         """One step of A and, when it is time, of beta."""
         self.average.copy_(torch.where(seen, (1 - self.rate) * self.average + self.rate * rec, self.average))
         if int(self.step) % self.every == 0:
             eta = self.eta * self.growth ** min(int(self.step) // PERIOD, GROWTHS)
-            self.beta.copy_(balanced(self.beta, relative_advantage(self.average), eta))
+            self.beta.copy_(update_beta(self.beta, relative_advantage(self.average), eta))
         self.step += 1
 
 
@@ -166,7 +169,7 @@ def relative_advantage(average: Tensor) -> Tensor:
     return torch.where(known, (level - average) / level.clamp(min=1e-8), 0.0)
 
 
-def balanced(beta: Tensor, advantage: Tensor, eta: float) -> Tensor:
+def update_beta(beta: Tensor, advantage: Tensor, eta: float) -> Tensor:
     """beta (modality,) after one step."""
     moved = (beta - eta * advantage).clamp(min=FLOOR)
     scaled: Tensor = moved / moved.norm()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from robustmm.config.options import constructed
+from robustmm.config.options import instantiate
 from robustmm.config.registry import Registry
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
@@ -28,7 +28,7 @@ def default_encoder(kind: str) -> str:
     return "conv" if kind in CONV else "mlp"
 
 
-def encoder(modality: Modality, name: str, **options: Any) -> Encoder:
+def build_encoder(modality: Modality, name: str, **options: Any) -> Encoder:
     """The encoder registered as `name` for `modality`: (batch, *modality.shape) -> (batch, encoder.width)."""
     entry, kind = ENCODERS[name], str(getattr(modality, "kind", ""))
     if isinstance(entry, Mapping):
@@ -40,7 +40,7 @@ def encoder(modality: Modality, name: str, **options: Any) -> Encoder:
             )
         entry = entry[kind]
     try:
-        made = constructed("encoder", name, entry, modality, **options)
+        made = instantiate("encoder", name, entry, modality, **options)
     except UsageError as error:
         raise UsageError(f'modality "{modality.name}": {error}') from error
     if not isinstance(getattr(made, "width", None), int):
@@ -50,4 +50,4 @@ def encoder(modality: Modality, name: str, **options: Any) -> Encoder:
     return made
 
 
-__all__ = ["ENCODERS", "Encoder", "LogMel", "default_encoder", "encoder"]
+__all__ = ["ENCODERS", "Encoder", "LogMel", "build_encoder", "default_encoder"]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
 from robustmm.model.encoders.base import BatchNorm, Encoder
-from robustmm.model.encoders.source import loaded
+from robustmm.model.encoders.source import load_backbone
 
 Config = dict[str, Any]
 Pool = Literal["auto", "mean"]
@@ -32,7 +32,7 @@ class Backbone(Encoder):
     ) -> None:
         super().__init__()
         self.pool = pool
-        self.backbone = loaded(model, config or {}, pretrained, fits)
+        self.backbone = load_backbone(model, config or {}, pretrained, fits)
         self.config = self.backbone.config
         found, wanted = self.backbone.main_input_name, " or ".join(reads)
         if found not in reads:
@@ -41,7 +41,7 @@ class Backbone(Encoder):
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = BatchNorm  # the same layer, but one row of 1 x 1 maps does not stop training
 
-    def pooled(self, mask: Tensor | None = None, **inputs: Tensor) -> Tensor:
+    def pool_output(self, mask: Tensor | None = None, **inputs: Tensor) -> Tensor:
         """(batch, width): the backbone's pooled output, or the mean of its last map or of its (unmasked) tokens."""
         output = self.backbone(**inputs)
         own: Tensor | None = getattr(output, "pooler_output", None) if self.pool == "auto" else None
@@ -54,12 +54,12 @@ class Backbone(Encoder):
             return last.mean(1)
         return torch.where(mask.unsqueeze(-1), last, torch.zeros_like(last)).sum(1) / mask.sum(1, keepdim=True)
 
-    def measured(self, modality: Modality) -> int:
+    def measure_width(self, modality: Modality) -> int:
         """The width, by encoding a blank; a UsageError where the backbone cannot take the modality's shape."""
         self.eval()
         try:
             with torch.no_grad():
-                width = self(torch.from_numpy(modality.blank())[None]).shape[1]
+                width = self(torch.from_numpy(modality.blank_input())[None]).shape[1]
         except (ValueError, RuntimeError, IndexError, TypeError) as error:
             shape = " x ".join(str(side) for side in modality.shape)
             reason = str(error).strip().partition("\n")[0]
@@ -68,7 +68,7 @@ class Backbone(Encoder):
         return int(width)
 
 
-class Fit(nn.Module):
+class ResizeInput(nn.Module):
     """Maps (batch, channel, height, width) at the size and with the channels a backbone's configuration asks for."""
 
     def __init__(self, config: Any) -> None:
@@ -91,7 +91,7 @@ class Pixels(nn.Module):
 
     def __init__(self, config: Any, mean: Colours, std: Colours) -> None:
         super().__init__()
-        self.fit = Fit(config)
+        self.fit = ResizeInput(config)
         for name, colours in (("mean", mean), ("std", std)):
             values = torch.tensor(colours)
             values = values if self.fit.channels == 3 else values.mean(0, keepdim=True)

@@ -42,7 +42,7 @@ class Standardise(nn.Module):
         return torch.where(x.isfinite(), x, torch.zeros_like(x))
 
 
-def pixels(x: Tensor) -> Tensor:
+def normalise_pixels(x: Tensor) -> Tensor:
     """uint8 (.., height, width, channel) as float (.., channel, height, width) in [-1, 1]."""
     return (x.to(torch.float32) / 255 - 0.5).movedim(-1, -3) / 0.5
 

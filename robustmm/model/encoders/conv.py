@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from robustmm.config.options import Positive, Positives, Rate
 from robustmm.modalities import Audio, Image, Series, Text, Video
-from robustmm.model.encoders.base import BatchNorm, Encoder, Standardise, pixels, stack1d, stack2d
+from robustmm.model.encoders.base import BatchNorm, Encoder, Standardise, normalise_pixels, stack1d, stack2d
 from robustmm.model.encoders.spectrogram import LogMel
 
 
@@ -23,7 +23,7 @@ class ImageConv(Encoder):
         self.width = channels[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled: Tensor = self.drop(self.maps(pixels(x)).mean((2, 3)))
+        pooled: Tensor = self.drop(self.maps(normalise_pixels(x)).mean((2, 3)))
         return pooled
 
 
@@ -36,7 +36,7 @@ class AudioConv(Encoder):
         super().__init__()
         self.spectrogram = LogMel(modality.rate, mels)
         self.norm = BatchNorm(1)  # one mean and scale for the whole map: a band silent in training is not blown up
-        self.maps = stack2d(1, (mels, self.spectrogram.frames(modality.shape[0])), channels)
+        self.maps = stack2d(1, (mels, self.spectrogram.frame_count(modality.shape[0])), channels)
         self.drop = nn.Dropout(dropout)
         self.width = channels[-1]
 
@@ -58,7 +58,7 @@ class VideoConv(Encoder):
         self.width = 4 * channels[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = pixels(x)  # (batch, frame, colour, height, width)
+        x = normalise_pixels(x)  # (batch, frame, colour, height, width)
         before = torch.cat([x[:, :1], x[:, :-1]], 1)
         after = torch.cat([x[:, 1:], x[:, -1:]], 1)
         maps = self.maps(torch.cat([before, x, after], 2).flatten(0, 1))
@@ -104,7 +104,7 @@ class TextConv(Encoder):
         super().__init__()
         self.windows = windows
         self.padding = modality.padding
-        self.embedding = nn.Embedding(modality.words, embedding, padding_idx=modality.padding)
+        self.embedding = nn.Embedding(modality.vocabulary_size, embedding, padding_idx=modality.padding)
         self.convs = nn.ModuleList(nn.Conv1d(embedding, channels, window) for window in windows)
         self.drop = nn.Dropout(dropout)
         self.width = channels * len(windows)

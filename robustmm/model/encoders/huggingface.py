@@ -8,7 +8,7 @@ from torch import Tensor
 from robustmm.config.options import Positive
 from robustmm.errors import UsageError
 from robustmm.modalities import Audio, Image, Text, Video
-from robustmm.model.encoders.backbone import Backbone, Colours, Config, Fit, Pixels, Pool
+from robustmm.model.encoders.backbone import Backbone, Colours, Config, Pixels, Pool, ResizeInput
 from robustmm.model.encoders.base import BatchNorm
 from robustmm.model.encoders.spectrogram import LogMel
 
@@ -33,10 +33,10 @@ class ImageBackbone(Backbone):
         size = height if height == width else (height, width)
         super().__init__(("pixel_values",), model, config, pretrained, pool, image_size=size, num_channels=colours)
         self.pixels = Pixels(self.config, mean, std)
-        self.width = self.measured(modality)
+        self.width = self.measure_width(modality)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pooled(pixel_values=self.pixels(x))
+        return self.pool_output(pixel_values=self.pixels(x))
 
 
 class VideoBackbone(Backbone):
@@ -63,13 +63,13 @@ class VideoBackbone(Backbone):
             wanted = self.config.num_frames
             raise UsageError(f"the backbone takes {wanted} frames, found {self.frames}")
         self.pixels = Pixels(self.config, mean, std)
-        self.width = self.measured(modality)
+        self.width = self.measure_width(modality)
 
     def forward(self, x: Tensor) -> Tensor:
         frames = self.pixels(x.flatten(0, 1))
         if self.sees_clips:
-            return self.pooled(pixel_values=frames.unflatten(0, (-1, self.frames)))
-        each: Tensor = self.pooled(pixel_values=frames).unflatten(0, (-1, self.frames))
+            return self.pool_output(pixel_values=frames.unflatten(0, (-1, self.frames)))
+        each: Tensor = self.pool_output(pixel_values=frames).unflatten(0, (-1, self.frames))
         return each.mean(1)
 
 
@@ -86,24 +86,24 @@ class AudioBackbone(Backbone):
         pool: Pool = "auto",
         mels: Positive | None = None,
     ) -> None:
-        frames = LogMel(modality.rate, 1).frames(modality.shape[0])
+        frames = LogMel(modality.rate, 1).frame_count(modality.shape[0])
         bands = mels or 64
         fits = {"num_channels": 1, "image_size": (bands, frames), "num_mel_bins": bands, "max_length": frames}
         super().__init__(("pixel_values", "input_values"), model, config, pretrained, pool, **fits)
-        self.fit = Fit(self.config) if self.backbone.main_input_name == "pixel_values" else None
+        self.fit = ResizeInput(self.config) if self.backbone.main_input_name == "pixel_values" else None
         if self.fit is None and not hasattr(self.config, "num_mel_bins"):
             raise UsageError(f"a {self.config.model_type} backbone reads waves, this encoder gives spectrograms")
         self.spectrogram = LogMel(modality.rate, bands if self.fit else self.config.num_mel_bins)
         self.norm = BatchNorm(1)
-        self.width = self.measured(modality)
+        self.width = self.measure_width(modality)
 
     def forward(self, x: Tensor) -> Tensor:
         spectrogram = self.norm(self.spectrogram(x).unsqueeze(1))  # (batch, 1, mel, frame)
         if self.fit is not None:
-            return self.pooled(pixel_values=self.fit(spectrogram))
+            return self.pool_output(pixel_values=self.fit(spectrogram))
         frames = self.config.max_length
         tokens = F.pad(spectrogram[:, 0, :, :frames], (0, max(0, frames - spectrogram.shape[3])))
-        return self.pooled(input_values=tokens.transpose(1, 2))
+        return self.pool_output(input_values=tokens.transpose(1, 2))
 
 
 class TextBackbone(Backbone):
@@ -118,7 +118,7 @@ class TextBackbone(Backbone):
         pretrained: bool = True,
         pool: Pool = "auto",
     ) -> None:
-        words, length = modality.words, modality.length
+        words, length = modality.vocabulary_size, modality.length
         fits = {"vocab_size": words, "pad_token_id": modality.padding, "max_position_embeddings": max(512, length + 2)}
         super().__init__(("input_ids",), model, config, pretrained, pool, **fits)
         self.padding = modality.padding
@@ -127,11 +127,11 @@ class TextBackbone(Backbone):
                 f"the backbone knows {self.config.vocab_size} tokens and the tokenizer {words}; "
                 "give the modality the backbone's own tokenizer"
             )
-        self.width = self.measured(modality)
+        self.width = self.measure_width(modality)
 
     def forward(self, x: Tensor) -> Tensor:
         mask = F.pad((x != self.padding)[:, 1:], (1, 0), value=True)  # the first token always: an empty text is no NaN
-        return self.pooled(mask, input_ids=x, attention_mask=mask.long())
+        return self.pool_output(mask, input_ids=x, attention_mask=mask.long())
 
 
 BACKBONES: Mapping[str, type[Backbone]] = {

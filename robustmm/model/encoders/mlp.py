@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from robustmm.config.options import Positives, Rate
 from robustmm.modalities import Features, Image, Series
-from robustmm.model.encoders.base import Encoder, Standardise, pixels
+from robustmm.model.encoders.base import Encoder, Standardise, normalise_pixels
 
 
 class MLP(Encoder):
@@ -25,7 +25,7 @@ class MLP(Encoder):
         self.width = layers[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = pixels(x) if self.standardise is None else self.standardise(x)
+        x = normalise_pixels(x) if self.standardise is None else self.standardise(x)
         encoded: Tensor = self.layers(x.flatten(1))
         return encoded
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import nn
 
-from robustmm.errors import UsageError, meant
+from robustmm.errors import UsageError, did_you_mean
 
 
-def loaded(model: str, config: Mapping[str, Any], pretrained: bool, fits: Mapping[str, Any]) -> nn.Module:
+def load_backbone(model: str, config: Mapping[str, Any], pretrained: bool, fits: Mapping[str, Any]) -> nn.Module:
     """The backbone of a name or folder (`model`), or of a configuration alone.
 
     `config` lies over the model's own; where nothing is pretrained, so do `fits`, as far as the configuration has
@@ -23,7 +23,7 @@ def loaded(model: str, config: Mapping[str, Any], pretrained: bool, fits: Mappin
     backbone: nn.Module
     pretrained = pretrained and bool(model)
     try:
-        settings = configuration(model, config, {} if pretrained else fits)
+        settings = load_configuration(model, config, {} if pretrained else fits)
         if pretrained:
             backbone = AutoModel.from_pretrained(model, config=settings, use_safetensors=True, trust_remote_code=False)
         else:
@@ -34,7 +34,7 @@ def loaded(model: str, config: Mapping[str, Any], pretrained: bool, fits: Mappin
     return backbone.float()  # checkpoints may be stored in half precision
 
 
-def configuration(model: str, config: Mapping[str, Any], fits: Mapping[str, Any]) -> Any:
+def load_configuration(model: str, config: Mapping[str, Any], fits: Mapping[str, Any]) -> Any:
     """The configuration of `model`, or of the type `config` names, with `fits` and then `config` over it."""
     from transformers import CONFIG_MAPPING, AutoConfig
 
@@ -46,17 +46,16 @@ def configuration(model: str, config: Mapping[str, Any], fits: Mapping[str, Any]
             'such as {model_type = "resnet", depths = [2, 2, 2, 2]}'
         )
     if not model and model_type not in CONFIG_MAPPING:
-        raise UsageError(
-            f'model_type "{model_type}" is not one that transformers knows{meant(str(model_type), CONFIG_MAPPING)}'
-        )
+        hint = did_you_mean(str(model_type), CONFIG_MAPPING)
+        raise UsageError(f'model_type "{model_type}" is not one that transformers knows{hint}')
 
-    def made(**settings: Any) -> Any:
+    def build_config(**settings: Any) -> Any:
         if model:
             return AutoConfig.from_pretrained(model, trust_remote_code=False, **settings)
         return AutoConfig.for_model(model_type, **settings)
 
     try:
-        plain = made()
+        plain = build_config()
     except (OSError, ValueError) as error:
         raise UsageError(
             f'model "{model}" should be a folder with a config.json or a name that can be fetched from the '
@@ -64,8 +63,10 @@ def configuration(model: str, config: Mapping[str, Any], fits: Mapping[str, Any]
         ) from error
     for key in given:
         if not hasattr(plain, key):
-            raise UsageError(f'"{key}" is not a setting of a {plain.model_type} backbone{meant(key, plain.to_dict())}')
-    return made(**{**{key: value for key, value in fits.items() if hasattr(plain, key)}, **given})
+            raise UsageError(
+                f'"{key}" is not a setting of a {plain.model_type} backbone{did_you_mean(key, plain.to_dict())}'
+            )
+    return build_config(**{**{key: value for key, value in fits.items() if hasattr(plain, key)}, **given})
 
 
 def reason(error: Exception) -> str:

@@ -44,7 +44,7 @@ class LogMel(nn.Module):
         self.register_buffer("basis", torch.from_numpy(basis.reshape(-1, 1, self.window)).float(), persistent=False)
         self.register_buffer("filters", torch.from_numpy(filters[:, heard]).float(), persistent=False)
 
-    def frames(self, samples: int) -> int:
+    def frame_count(self, samples: int) -> int:
         """The number of frames of a clip."""
         return 1 + (samples + self.window % 2) // self.hop
 
@@ -54,23 +54,23 @@ class LogMel(nn.Module):
         return torch.log(self.filters @ (real**2 + imaginary**2) + self.floor)
 
 
-def mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def hertz_to_mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """HTK's mel scale."""
     return 2595.0 * np.log10(1.0 + np.asarray(hertz) / 700.0)
 
 
-def hertz(mel: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def mel_to_hertz(mel: NDArray[np.float64] | float) -> NDArray[np.float64]:
     return 700.0 * (10.0 ** (np.asarray(mel) / 2595.0) - 1.0)
 
 
 def first_spacing(rate: int, mels: int) -> float:
     """Hertz between the lowest filters' centres; frequencies at least this dense leave no filter empty."""
-    return float(hertz(mel(rate / 2) / (mels + 1)))
+    return float(mel_to_hertz(hertz_to_mel(rate / 2) / (mels + 1)))
 
 
 def mel_filters(rate: int, bins: int, mels: int) -> NDArray[np.float64]:
     """Triangles of height 1 (mel, 1 + bins // 2), from 0 Hz to half the rate, evenly spaced in mel."""
-    edges = hertz(np.linspace(0.0, mel(rate / 2), mels + 2))[:, None]
+    edges = mel_to_hertz(np.linspace(0.0, hertz_to_mel(rate / 2), mels + 2))[:, None]
     frequency = np.arange(1 + bins // 2) * rate / bins
     rising = (frequency - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - frequency) / (edges[2:] - edges[1:-1])

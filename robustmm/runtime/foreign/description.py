@@ -7,15 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from robustmm.config.shelf import text
-from robustmm.config.toml import Section, parsed, sentence
-from robustmm.config.toml_lines import line_of
-from robustmm.errors import UsageError, known
+from robustmm.config.shelf import read_text
+from robustmm.config.toml import Section, describe_error, read_toml
+from robustmm.config.toml_lines import find_line
+from robustmm.errors import UsageError, suggest
 from robustmm.modalities import KINDS, AnyModality, Modality, Text
-from robustmm.runtime.foreign.preprocessing import LETTERS, Way, wrongs
+from robustmm.runtime.foreign.preprocessing import AXIS_LETTERS, Preprocessing, check_preprocessing
 
 _MODALITY: TypeAdapter[Modality] = TypeAdapter(AnyModality)
-_NOT_HERE = {"name", "vocabulary", "tokenizer_json"}
+_UNUSED_FIELDS = {"name", "vocabulary", "tokenizer_json"}
 """Fields of a kind that a description has no use for."""
 
 
@@ -26,7 +26,7 @@ class Output(Section):
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
 
 
-class Head(Section):
+class DescriptionTable(Section):
     """What is not of one modality. `batch` is the only number of rows that the graph can take, where it does not say
     so itself."""
 
@@ -43,47 +43,49 @@ class Description:
 
     path: Path
     source: str
-    head: Head
+    table: DescriptionTable
     modalities: list[Modality]
-    ways: list[Way]
+    preprocessing: list[Preprocessing]
 
-    def at(self, place: Sequence[str], error: object) -> tuple[int, str]:
+    def locate_error(self, place: Sequence[str], error: object) -> tuple[int, str]:
         """A sentence with its line."""
-        return line_of(self.source, place), str(error)
+        return find_line(self.source, place), str(error)
 
 
-def load(path: Path) -> Description:
+def load_description(path: Path) -> Description:
     """The description at `path`. Raises UsageError with every error found, each with its line."""
-    content, source = parsed(path), text(path)
+    content, source = read_toml(path), read_text(path)
     errors: list[tuple[int, str]] = []
     head = None
     try:
-        head = Head.model_validate(content)
-        errors += [(line_of(source, [key]), error) for key, error in _unlike(head)]
+        head = DescriptionTable.model_validate(content)
+        errors += [(find_line(source, [key]), error) for key, error in _check_classes(head)]
     except ValidationError as error:
-        errors += [(line_of(source, item["loc"]), sentence(item, Head, "", 0)) for item in error.errors()]
+        errors += [
+            (find_line(source, item["loc"]), describe_error(item, DescriptionTable, "", 0)) for item in error.errors()
+        ]
     tables = content.get("modality")
     if not isinstance(tables, Mapping) or not tables:
         tables = {}
         errors.append((1, "[modality.NAME] should describe at least one modality, found none"))
     modalities, ways = [], []
     for name, table in tables.items():
-        modality, way, wrong = _modality(name, table, path)
-        errors += [(line_of(source, [f"modality.{name}", key]), f"[modality.{name}] {one}") for key, one in wrong]
+        modality, way, wrong = _load_modality(name, table, path)
+        errors += [(find_line(source, [f"modality.{name}", key]), f"[modality.{name}] {one}") for key, one in wrong]
         modalities += [modality] if modality else []
         ways += [way] if way else []
-    refuse(path, errors)
+    raise_errors(path, errors)
     assert head is not None  # or there was an error
     return Description(path, source, head, modalities, ways)
 
 
-def refuse(path: Path, errors: Sequence[tuple[int, str]]) -> None:
+def raise_errors(path: Path, errors: Sequence[tuple[int, str]]) -> None:
     """Raises UsageError with these sentences in the order of their lines, where there are any."""
     if errors:
         raise UsageError("\n".join(f"{path}:{line}: {error}" for line, error in sorted(set(errors))))
 
 
-def _unlike(head: Head) -> list[tuple[str, str]]:
+def _check_classes(head: DescriptionTable) -> list[tuple[str, str]]:
     """What does not fit together outside the modalities, with its key."""
     found = [("classes", f'"{c}" is listed twice') for c in set(head.classes) if head.classes.count(c) > 1]
     if head.prior and len(head.prior) != len(head.classes):
@@ -93,40 +95,42 @@ def _unlike(head: Head) -> list[tuple[str, str]]:
     return found
 
 
-def _modality(name: str, table: Any, path: Path) -> tuple[Modality | None, Way | None, list[tuple[str, str]]]:
+def _load_modality(
+    name: str, table: Any, path: Path
+) -> tuple[Modality | None, Preprocessing | None, list[tuple[str, str]]]:
     """A modality and its way into the graph, or what is wrong with them, with its key."""
     if not isinstance(table, Mapping):
         return None, None, [("", f"should be a table, found {table!r}")]
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         found = f'"{kind}" is not a kind' if "kind" in table else "kind is missing"
-        return None, None, [("kind", f"{found}{known(str(kind), KINDS)}")]
-    own = KINDS[kind].model_fields.keys() - _NOT_HERE
-    keys = own | Way.model_fields.keys()
-    wrong = [(key, f'"{key}" is not a key here{known(key, keys)}') for key in table if key not in keys]
-    way_table = {"input": name, "layout": f"N{LETTERS[kind]}", "missing": "empty" if kind == "text" else "zero"}
-    way_table |= {key: value for key, value in table.items() if key in Way.model_fields}
+        return None, None, [("kind", f"{found}{suggest(str(kind), KINDS)}")]
+    own = KINDS[kind].model_fields.keys() - _UNUSED_FIELDS
+    keys = own | Preprocessing.model_fields.keys()
+    wrong = [(key, f'"{key}" is not a key here{suggest(key, keys)}') for key in table if key not in keys]
+    way_table = {"input": name, "layout": f"N{AXIS_LETTERS[kind]}", "missing": "empty" if kind == "text" else "zero"}
+    way_table |= {key: value for key, value in table.items() if key in Preprocessing.model_fields}
     modality = way = None
     try:
         modality = _MODALITY.validate_python({**{k: v for k, v in table.items() if k in own}, "name": name})
         if isinstance(modality, Text):
-            modality = _told(modality, path)
+            modality = _load_tokenizer(modality, path)
     except ValidationError as error:
-        wrong += [(str(item["loc"][1]), sentence(item, KINDS[kind], "", 1)) for item in error.errors()]
+        wrong += [(str(item["loc"][1]), describe_error(item, KINDS[kind], "", 1)) for item in error.errors()]
     except UsageError as error:
         wrong.append(("tokenizer", str(error)))
     try:
-        way = Way.model_validate(way_table)
+        way = Preprocessing.model_validate(way_table)
     except ValidationError as error:
-        wrong += [(str(item["loc"][0]), sentence(item, Way, "", 0)) for item in error.errors()]
+        wrong += [(str(item["loc"][0]), describe_error(item, Preprocessing, "", 0)) for item in error.errors()]
     if modality and way:
-        wrong += wrongs(modality, way)
+        wrong += check_preprocessing(modality, way)
     return modality, way, wrong
 
 
-def _told(modality: Text, path: Path) -> Text:
+def _load_tokenizer(modality: Text, path: Path) -> Text:
     """With its tokenizer, a file beside the description."""
     if not modality.tokenizer:
         raise UsageError("tokenizer is missing: the tokenizer.json that the model was trained with, or its folder")
     beside = path.parent / modality.tokenizer
-    return modality.model_copy(update={"tokenizer": str(beside)}).fitted([])
+    return modality.model_copy(update={"tokenizer": str(beside)}).fit_to([])

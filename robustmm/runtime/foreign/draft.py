@@ -12,39 +12,43 @@ from robustmm.config.toml import to_toml
 from robustmm.errors import DataError
 from robustmm.modalities.base import modality_name
 from robustmm.runtime import graph, session
-from robustmm.runtime.foreign.kinds import Draft, drafts
+from robustmm.runtime.foreign.kinds import Draft, guess_modalities
 from robustmm.runtime.graph import Tensor
 
-PLAIN = {"Identity", "Cast", "Reshape", "Squeeze", "Flatten"}
+PASS_THROUGH_OPS = {"Identity", "Cast", "Reshape", "Squeeze", "Flatten"}
 """Operations that leave an answer what it is."""
 
-DONE = {"Softmax", "Sigmoid", "Normalizer", "LinearClassifier", "TreeEnsembleClassifier", "SVMClassifier"}
+PROBABILITY_OPS = {"Softmax", "Sigmoid", "Normalizer", "LinearClassifier", "TreeEnsembleClassifier", "SVMClassifier"}
 """Operations after which there are probabilities."""
 
 WIDTH = 80
 
-HEAD = """\
+HEADER = """\
 # The inputs and outputs of a model, as `robustmm describe` guesses them.
 # Go through every CHECK, then:
 # robustmm attack MODEL.onnx --describe THIS.toml --data MANIFEST
 """
 
 
-def described(path: Path) -> str:
+def draft_description(path: Path) -> str:
     """The TOML of a first description. Raises DataError for a file that is no ONNX, or no classifier of arrays."""
-    model = session.opened(path)
-    output = graph.answering(model)
+    model = session.read_graph(path)
+    output = graph.find_output(model)
     if output is None:
         raise DataError(f"{path} should have an output of floating-point numbers, as classifiers have")
-    tables, unfed = modalities(model)
+    tables, unfed = draft_modalities(model)
     if not tables:
         raise DataError(f"{path} should have an input that is an image, audio, video, text, series or features")
-    parts = [HEAD + _classes(model, output), _output(model, output), *(_table(draft) for draft in tables)]
+    parts = [
+        HEADER + _format_classes(model, output),
+        _format_output(model, output),
+        *(_format_table(draft) for draft in tables),
+    ]
     parts += [f"# CHECK: nobody feeds {to_toml({'input': name}).strip()}; make it a constant" for name in unfed]
     return "\n\n".join(parts) + "\n"
 
 
-def modalities(model: onnx.ModelProto) -> tuple[list[Draft], list[str]]:
+def draft_modalities(model: onnx.ModelProto) -> tuple[list[Draft], list[str]]:
     """A draft of every input that may be a signal, and the inputs that nobody feeds."""
     tensors = graph.inputs(model)
     beside = {key: [t.name for t in tensors if key.split("_")[-1] in t.name.lower()] for key in ("mask", "token_type")}
@@ -52,18 +56,18 @@ def modalities(model: onnx.ModelProto) -> tuple[list[Draft], list[str]]:
     fed: list[str] = []
     for tensor in tensors:
         if tensor.name not in beside["mask"] + beside["token_type"]:
-            made = drafts(tensor, modality_name(tensor.name, [draft.name for draft in found]))
+            made = guess_modalities(tensor, modality_name(tensor.name, [draft.name for draft in found]))
             for draft in made:
                 draft.table = {"kind": draft.table.pop("kind"), "input": tensor.name, **draft.table}
             found += made
             fed += [tensor.name for _ in made]
     for draft in found:
         for key, names in beside.items() if draft.table["kind"] == "text" else ():
-            alike = partial(_alikeness, draft.table["input"])
+            alike = partial(_name_similarity, draft.table["input"])
             if left := [name for name in names if name not in fed]:
                 draft.table[key] = max(left, key=alike)
                 fed.append(draft.table[key])
-        _standard(model, draft)
+        _apply_scaler(model, draft)
     for tensor in tensors:
         wanted = [(), (1,)] if len(found) == 1 else [(len(found),)]
         if tensor.dtype == np.bool_ and tensor.name not in fed and tensor.dims and tensor.dims[1:] in wanted:
@@ -75,11 +79,11 @@ def modalities(model: onnx.ModelProto) -> tuple[list[Draft], list[str]]:
     return found, [tensor.name for tensor in tensors if tensor.name not in fed]
 
 
-def _alikeness(name: str, other: str) -> float:
+def _name_similarity(name: str, other: str) -> float:
     return SequenceMatcher(None, name, other).ratio()
 
 
-def _standard(model: onnx.ModelProto, draft: Draft) -> None:
+def _apply_scaler(model: onnx.ModelProto, draft: Draft) -> None:
     """The mean and deviation in scikit-learn's scaler are those of the training data."""
     for node in model.graph.node:
         if node.op_type == "Scaler" and node.input[0] == draft.table["input"]:
@@ -90,42 +94,44 @@ def _standard(model: onnx.ModelProto, draft: Draft) -> None:
                 draft.more = [line for line in draft.more if not line.startswith(("mean", "std"))]
 
 
-def _classes(model: onnx.ModelProto, output: Tensor) -> str:
+def _format_classes(model: onnx.ModelProto, output: Tensor) -> str:
     width = output.dims[-1] if output.dims and len(output.dims) > 1 else 1 if output.dims else None
-    labels = graph.labels(model)
+    labels = graph.class_labels(model)
     count = 2 if width == 1 else (width or len(labels) or 2)
     if len(labels) != count:
         labels = [f"class {i}" for i in range(count)]
-    known = "" if width or graph.labels(model) else "how many classes there are, and "
-    return "\n".join(_checked("classes", labels, f"{known}the manifest's labels, in the order of the output"))
+    known = "" if width or graph.class_labels(model) else "how many classes there are, and "
+    return "\n".join(_format_entry("classes", labels, f"{known}the manifest's labels, in the order of the output"))
 
 
-def _output(model: onnx.ModelProto, output: Tensor) -> str:
+def _format_output(model: onnx.ModelProto, output: Tensor) -> str:
     made, name = graph.producers(model), output.name
-    while name in made and made[name].op_type in PLAIN and made[name].input:
+    while name in made and made[name].op_type in PASS_THROUGH_OPS and made[name].input:
         name = made[name].input[0]
-    done = (name in made and made[name].op_type in DONE) or "prob" in output.name.lower()
+    done = (name in made and made[name].op_type in PROBABILITY_OPS) or "prob" in output.name.lower()
     one = output.dims is not None and (len(output.dims) == 1 or output.dims[-1] == 1)
     activation = "none" if done else "sigmoid" if one else "softmax"
     check = "what makes probabilities of it: softmax, sigmoid, or none where it holds them"
-    return "\n".join(["[output]", _line("name", output.name), *_checked("activation", activation, check)])
+    return "\n".join(["[output]", _format_line("name", output.name), *_format_entry("activation", activation, check)])
 
 
-def _table(draft: Draft) -> str:
-    lines = [line for key, value in draft.table.items() for line in _checked(key, value, draft.checks.get(key, ""))]
-    notes = [line for text in draft.more for line in _comment(text)]
+def _format_table(draft: Draft) -> str:
+    lines = [
+        line for key, value in draft.table.items() for line in _format_entry(key, value, draft.checks.get(key, ""))
+    ]
+    notes = [line for text in draft.more for line in _format_comment(text)]
     return "\n".join([f"[modality.{draft.name}]", *lines, *notes])
 
 
-def _checked(key: str, value: object, check: str) -> list[str]:
-    return [*(_comment(f"CHECK: {check}") if check else []), _line(key, value)]
+def _format_entry(key: str, value: object, check: str) -> list[str]:
+    return [*(_format_comment(f"CHECK: {check}") if check else []), _format_line(key, value)]
 
 
-def _comment(text: str) -> list[str]:
+def _format_comment(text: str) -> list[str]:
     return wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
 
 
-def _line(key: str, value: object) -> str:
+def _format_line(key: str, value: object) -> str:
     """`key = value`, a long list on several lines."""
     line = to_toml({key: value}).strip()
     if len(line) <= WIDTH or not isinstance(value, list) or not all(isinstance(item, float) for item in value):

@@ -10,65 +10,70 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.modalities import Modality, Text
-from robustmm.runtime.foreign.preprocessing import LETTERS, Way
+from robustmm.runtime.foreign.preprocessing import AXIS_LETTERS, Preprocessing
 from robustmm.runtime.graph import Tensor
 
 
 @dataclass(frozen=True)
-class Port:
+class InputBinding:
     """One modality's place in the graph's inputs."""
 
     modality: Modality
-    way: Way
+    preprocessing: Preprocessing
     dtype: np.dtype[Any]
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one signal as the graph takes it, without the batch."""
-        sizes = dict(zip(LETTERS[self.modality.kind], self.modality.shape, strict=True))
-        return tuple(sizes.get(c, 1) for c in self.way.layout[1:])
+        sizes = dict(zip(AXIS_LETTERS[self.modality.kind], self.modality.shape, strict=True))
+        return tuple(sizes.get(c, 1) for c in self.preprocessing.layout[1:])
 
     @property
     def axis(self) -> int:
         """The axis of the channels, the batch counted."""
-        return max(self.way.layout.find("C"), self.way.layout.find("D"))
+        return max(self.preprocessing.layout.find("C"), self.preprocessing.layout.find("D"))
 
     def __call__(self, /, **signals: NDArray[Any]) -> NDArray[Any]:
         """One modality's signals (batch, *modality.shape), scaled and laid out (batch, *shape); called by a session as
         an encoder is."""
         (x,) = signals.values()
-        if self.way.scales or self.dtype.kind not in "iub":
+        if self.preprocessing.has_scaling or self.dtype.kind not in "iub":
             wide = x.astype(np.result_type(np.float32, self.dtype), copy=False)
-            x = (wide - np.array(self.way.subtract, wide.dtype)) / np.array(self.way.divide, wide.dtype)
+            x = (wide - np.array(self.preprocessing.subtract, wide.dtype)) / np.array(
+                self.preprocessing.divide, wide.dtype
+            )
         if self.dtype.kind in "iu" and not np.can_cast(x.dtype, self.dtype):
             limits = np.iinfo(self.dtype)
             x = np.clip(np.rint(x), limits.min, limits.max)
-        letters = LETTERS[self.modality.kind]
-        kept = [letters.index(c) for c in self.way.layout[1:] if c != "1"]
+        letters = AXIS_LETTERS[self.modality.kind]
+        kept = [letters.index(c) for c in self.preprocessing.layout[1:] if c != "1"]
         order = [0, *(1 + i for i in [*kept, *(set(range(len(letters))) - set(kept))])]
         return np.ascontiguousarray(x.transpose(order).reshape(len(x), *self.shape), self.dtype)
 
     @cached_property
     def filler(self) -> NDArray[Any]:
         """What stands for a missing signal (1, *shape)."""
-        m, missing = self.modality, self.way.missing
+        m, missing = self.modality, self.preprocessing.missing
         if missing == "empty":
             return self(x=np.asarray(m.feed(""))[None])
         if missing == "zero":
-            return self(x=m.blank()[None]) if m.kind == "text" else np.zeros((1, *self.shape), self.dtype)
+            return self(x=m.blank_input()[None]) if m.kind == "text" else np.zeros((1, *self.shape), self.dtype)
         numbers = getattr(m, "mean", ()) if missing == "mean" else missing
         return self(x=np.broadcast_to(np.array(numbers, np.float32), (1, *m.shape)))
 
 
-def feed(
-    ports: Sequence[Port], z: Mapping[str, NDArray[Any]], present: NDArray[np.bool_], tensors: Mapping[str, Tensor]
+def build_inputs(
+    bindings: Sequence[InputBinding],
+    z: Mapping[str, NDArray[Any]],
+    present: NDArray[np.bool_],
+    tensors: Mapping[str, Tensor],
 ) -> dict[str, NDArray[Any]]:
     """The graph's inputs, from what the ports made (batch, *shape) and what is present (batch, modality)."""
-    shared: dict[str, list[tuple[Port, NDArray[Any]]]] = defaultdict(list)
+    shared: dict[str, list[tuple[InputBinding, NDArray[Any]]]] = defaultdict(list)
     told: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
     fed: dict[str, NDArray[Any]] = {}
-    for m, port in enumerate(ports):
-        own, way = z[port.modality.name], port.way
+    for m, port in enumerate(bindings):
+        own, way = z[port.modality.name], port.preprocessing
         here = present[:, m].reshape(-1, *[1] * (own.ndim - 1))
         own = np.where(here, own, port.filler)
         shared[way.input].append((port, own))
@@ -82,6 +87,6 @@ def feed(
         fed[name] = columns[0] if flat else np.stack(columns, 1)
     fed = {name: x.astype(tensors[name].dtype) for name, x in fed.items()}
     for name, parts in shared.items():
-        parts.sort(key=lambda part: part[0].way.columns or (0, 0))
+        parts.sort(key=lambda part: part[0].preprocessing.columns or (0, 0))
         fed[name] = np.concatenate([own for _, own in parts], parts[0][0].axis) if len(parts) > 1 else parts[0][1]
     return fed

@@ -7,16 +7,16 @@ from typing import Any
 
 from robustmm.runtime.graph import Tensor
 
-HEARD = re.compile("audio|wave|wav|speech|sound|input_values", re.IGNORECASE)
+AUDIO_NAMES = re.compile("audio|wave|wav|speech|sound|input_values", re.IGNORECASE)
 """Names of inputs that take sound."""
 
-LONG = 4000
+MIN_AUDIO_LENGTH = 4000
 """Numbers in a row that are rather a quarter of a second of sound than features."""
 
-OPEN = {"H": 224, "W": 224, "F": 16, "C": 3, "T": 128, "D": 1, "L": 64}
+DEFAULT_SIZES = {"H": 224, "W": 224, "F": 16, "C": 3, "T": 128, "D": 1, "L": 64}
 """What an axis is taken to be where the graph leaves it open."""
 
-GONE = "what stands for a missing one"
+FILL_CHECK = "what stands for a missing one"
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Draft:
     more: list[str] = field(default_factory=list)
 
 
-def drafts(tensor: Tensor, name: str) -> list[Draft]:
+def guess_modalities(tensor: Tensor, name: str) -> list[Draft]:
     """The modalities that a tensor may hold (two for a fourth channel), none where it is no signal."""
     if tensor.dims == ():  # one number for the whole batch
         return []
@@ -39,25 +39,32 @@ def drafts(tensor: Tensor, name: str) -> list[Draft]:
     small = tensor.dtype is not None and tensor.dtype.itemsize == 1
     if kind == "f" or (kind and kind in "iu" and small):
         if len(own) == 4:
-            return _pictures(tensor, name, "video", own, ("FHWC", "FCHW", "CFHW"))
+            return _guess_pictures(tensor, name, "video", own, ("FHWC", "FCHW", "CFHW"))
         if len(own) == 3:
-            return _pictures(tensor, name, "image", own, ("HWC", "CHW"))
+            return _guess_pictures(tensor, name, "image", own, ("HWC", "CHW"))
         if len(own) == 2 and kind != "f":
-            return _pictures(tensor, name, "image", (*own, 1), ("HWC",))
+            return _guess_pictures(tensor, name, "image", (*own, 1), ("HWC",))
         if len(own) <= 2:
-            return [_numbers(tensor, name, own)]
+            return [_guess_sequence(tensor, name, own)]
     if kind and kind in "iu" and len(own) == 1:
-        table = {"kind": "text", "length": own[0] or OPEN["L"], "tokenizer": "tokenizer.json", "missing": "empty"}
-        checks = {"tokenizer": "the model's own, from this file's folder", "missing": GONE}
-        return [Draft(name, table, checks | _left("length", own))]
+        table = {
+            "kind": "text",
+            "length": own[0] or DEFAULT_SIZES["L"],
+            "tokenizer": "tokenizer.json",
+            "missing": "empty",
+        }
+        checks = {"tokenizer": "the model's own, from this file's folder", "missing": FILL_CHECK}
+        return [Draft(name, table, checks | _note_open_axis("length", own))]
     return []
 
 
-def _pictures(tensor: Tensor, name: str, kind: str, own: Sequence[int | None], orders: tuple[str, ...]) -> list[Draft]:
+def _guess_pictures(
+    tensor: Tensor, name: str, kind: str, own: Sequence[int | None], orders: tuple[str, ...]
+) -> list[Draft]:
     """Images and video: the channels are where the size is 1, 3 or 4; torch's order where that does not tell."""
     order = next((o for o in orders if own[o.index("C")] in (1, 3, 4)), orders[min(1, len(orders) - 1)])
-    size = {letter: dim or OPEN[letter] for letter, dim in zip(order, own, strict=True)}
-    checks = {"missing": GONE} | _left("size", own)
+    size = {letter: dim or DEFAULT_SIZES[letter] for letter, dim in zip(order, own, strict=True)}
+    checks = {"missing": FILL_CHECK} | _note_open_axis("size", own)
     table: dict[str, Any] = {"kind": kind} | ({"frames": size["F"]} if "F" in size else {})
     table |= {"size": [size["H"], size["W"], 3 if size["C"] == 4 else size["C"]]}
     flat = tensor.dims is not None and len(own) > len(tensor.dims) - 1
@@ -76,37 +83,37 @@ def _pictures(tensor: Tensor, name: str, kind: str, own: Sequence[int | None], o
     return [Draft(name, table | {"columns": [0, 3]}, checks), Draft(f"{name[:50]}_fourth", fourth, checks)]
 
 
-def _numbers(tensor: Tensor, name: str, own: Sequence[int | None]) -> Draft:
+def _guess_sequence(tensor: Tensor, name: str, own: Sequence[int | None]) -> Draft:
     """Sound where a row is long or called so, else a series of at least two axes, else features."""
     length = own[-1] if own else 1
-    sounds = HEARD.search(tensor.name) if length is None else length >= LONG
+    sounds = AUDIO_NAMES.search(tensor.name) if length is None else length >= MIN_AUDIO_LENGTH
     missing: dict[str, Any] = {"missing": "zero"}
-    checks = {"missing": GONE}
+    checks = {"missing": FILL_CHECK}
     if sounds and (len(own) == 1 or own[0] == 1):
         table: dict[str, Any] = {"kind": "audio", "rate": 16_000, "seconds": (length or 16_000) / 16_000}
-        checks |= {"rate": "in Hz"} | _left("seconds", own)
+        checks |= {"rate": "in Hz"} | _note_open_axis("seconds", own)
         return Draft(name, table | {"layout": "N1T" if len(own) == 2 else "NT"} | missing, checks)
     if len(own) == 2:
         first, second = own
         order = "TD" if first is None or (second is not None and first >= second) else "DT"
-        size = {letter: dim or OPEN[letter] for letter, dim in zip(order, own, strict=True)}
+        size = {letter: dim or DEFAULT_SIZES[letter] for letter, dim in zip(order, own, strict=True)}
         table = {"kind": "series", "steps": size["T"], "channels": size["D"], "layout": f"N{order}"}
-        checks |= {"layout": "T are steps, D channels"} | _left("steps", own)
-        return Draft(name, table | missing, checks, _unit(size["D"]))
-    table = {"kind": "features", "length": length or OPEN["D"], "layout": "ND" if own else "N"}
-    checks |= _left("length", own)
+        checks |= {"layout": "T are steps, D channels"} | _note_open_axis("steps", own)
+        return Draft(name, table | missing, checks, _statistics_comments(size["D"]))
+    table = {"kind": "features", "length": length or DEFAULT_SIZES["D"], "layout": "ND" if own else "N"}
+    checks |= _note_open_axis("length", own)
     several = (
         "CHECK: several sensors in this input: a table for each, with this input and columns = [first, after last]"
     )
-    return Draft(name, table | missing, checks, [*_unit(table["length"]), several])
+    return Draft(name, table | missing, checks, [*_statistics_comments(table["length"]), several])
 
 
-def _unit(channels: int) -> list[str]:
+def _statistics_comments(channels: int) -> list[str]:
     return [
         f'mean = [...] CHECK: the training data\'s, {channels} numbers; what missing = "mean" takes',
         f"std = [...] CHECK: the training data's, {channels} numbers; the unit of noise",
     ]
 
 
-def _left(key: str, own: Sequence[int | None]) -> dict[str, str]:
+def _note_open_axis(key: str, own: Sequence[int | None]) -> dict[str, str]:
     return {key: "the graph leaves it open"} if None in own else {}

@@ -10,19 +10,19 @@ from pydantic_core import PydanticCustomError
 from robustmm.config.toml import Section
 from robustmm.modalities import Modality
 
-LETTERS = {"image": "HWC", "video": "FHWC", "audio": "T", "text": "L", "series": "TD", "features": "D"}
+AXIS_LETTERS = {"image": "HWC", "video": "FHWC", "audio": "T", "text": "L", "series": "TD", "features": "D"}
 """The axes of a signal by kind: height, width, channel, frame, time, token, dimension."""
 
 FILLS = ("zero", "mean", "empty")
 
 
-def several(value: Any) -> Any:
+def wrap_number(value: Any) -> Any:
     """One number for all channels, or one for each."""
     return [value] if isinstance(value, (int, float)) else value
 
 
-def fill(value: Any) -> str | tuple[float, ...]:
-    numbers = several(value)
+def check_fill(value: Any) -> str | tuple[float, ...]:
+    numbers = wrap_number(value)
     if isinstance(value, str) and value in FILLS:
         return value
     if isinstance(numbers, (list, tuple)) and numbers and all(type(number) in (int, float) for number in numbers):
@@ -30,10 +30,10 @@ def fill(value: Any) -> str | tuple[float, ...]:
     raise PydanticCustomError("fill", 'should be "zero", "mean", "empty", a number or one for each channel')
 
 
-Numbers = Annotated[tuple[float, ...], Field(min_length=1), BeforeValidator(several)]
+Numbers = Annotated[tuple[float, ...], Field(min_length=1), BeforeValidator(wrap_number)]
 
 
-class Way(Section):
+class Preprocessing(Section):
     """A modality enters the graph as (signal - subtract) / divide, per channel, its axes in the order of `layout` (`1`
     is a further axis of length one), in `input` or in some channels of it (`columns`, the second not included).
 
@@ -47,53 +47,59 @@ class Way(Section):
     columns: tuple[int, int] | None = None
     subtract: Numbers = (0.0,)
     divide: Numbers = (1.0,)
-    missing: Annotated[str | tuple[float, ...], PlainValidator(fill)]
+    missing: Annotated[str | tuple[float, ...], PlainValidator(check_fill)]
     present: str = ""
     mask: str = ""
     token_type: str = ""
 
     @property
-    def scales(self) -> bool:
+    def has_scaling(self) -> bool:
         return self.subtract != (0.0,) or self.divide != (1.0,)
 
     @property
-    def finite(self) -> bool:
+    def has_finite_fill(self) -> bool:
         """Whether nothing is filled with NaN, which some graphs take for "missing"."""
         return isinstance(self.missing, str) or all(map(math.isfinite, self.missing))
 
 
-def channel(modality: Modality) -> str:
+def channel_letter(modality: Modality) -> str:
     """The letter of the axis that holds channels, which is the last; empty for sound and text."""
-    return LETTERS[modality.kind][-1].strip("TL")
+    return AXIS_LETTERS[modality.kind][-1].strip("TL")
 
 
-def wrongs(modality: Modality, way: Way) -> Iterator[tuple[str, str]]:
+def check_preprocessing(modality: Modality, preprocessing: Preprocessing) -> Iterator[tuple[str, str]]:
     """What does not fit together in a modality's table: the key and the rest of a sentence."""
-    letters, width = LETTERS[modality.kind], modality.shape[-1] if channel(modality) else 1
-    axes = way.layout.removeprefix("N").replace("1", "")
+    letters, width = AXIS_LETTERS[modality.kind], modality.shape[-1] if channel_letter(modality) else 1
+    axes = preprocessing.layout.removeprefix("N").replace("1", "")
     left = [c for c, size in zip(letters, modality.shape, strict=True) if c not in axes and size == 1]
-    if not way.layout.startswith("N") or sorted([*axes, *left]) != sorted(letters):
+    if not preprocessing.layout.startswith("N") or sorted([*axes, *left]) != sorted(letters):
         listed = f'"N{letters}" in its order, with 1 for a further axis of length one'
-        yield "layout", f'layout: should be N, then the axes of {listed}, found "{way.layout}"'
-    elif way.columns and (channel(modality) or "none") not in way.layout:
-        yield "columns", f'columns: should go with a layout that has channels, found "{way.layout}"'
-    elif way.columns and (way.columns[0] < 0 or way.columns[1] - way.columns[0] != width):
-        found = f"{width} channel{'s' * (width > 1)}, found {list(way.columns)}"
+        yield "layout", f'layout: should be N, then the axes of {listed}, found "{preprocessing.layout}"'
+    elif preprocessing.columns and (channel_letter(modality) or "none") not in preprocessing.layout:
+        yield "columns", f'columns: should go with a layout that has channels, found "{preprocessing.layout}"'
+    elif preprocessing.columns and (
+        preprocessing.columns[0] < 0 or preprocessing.columns[1] - preprocessing.columns[0] != width
+    ):
+        found = f"{width} channel{'s' * (width > 1)}, found {list(preprocessing.columns)}"
         yield "columns", f"columns: should be the first and the one after the last of {found}"
     for key in ("subtract", "divide", "mean", "std", "missing"):
-        numbers = getattr(way, key, getattr(modality, key, ()))
+        numbers = getattr(preprocessing, key, getattr(modality, key, ()))
         fits = (0, width) if key in ("mean", "std") else (1, width)
         if not isinstance(numbers, str) and len(numbers) not in fits:
             yield key, f"{key}: should hold a number for each of {width} channels, found {len(numbers)}"
         elif key in ("divide", "std") and min(numbers, default=1) <= 0:
             yield key, f"{key}: should be greater than 0, found {list(numbers)}"
     if modality.kind == "text":
-        if way.missing not in ("zero", "empty"):
-            yield "missing", f'missing: should be "zero" or "empty" for text, found {way.missing!r}'
-        if way.scales:
-            yield "subtract" if way.divide == (1.0,) else "divide", "token ids are not scaled"
+        if preprocessing.missing not in ("zero", "empty"):
+            yield "missing", f'missing: should be "zero" or "empty" for text, found {preprocessing.missing!r}'
+        if preprocessing.has_scaling:
+            yield "subtract" if preprocessing.divide == (1.0,) else "divide", "token ids are not scaled"
         return
-    if way.missing == "empty" or (way.missing == "mean" and not getattr(modality, "mean", ())):
-        needs = "goes with text" if way.missing == "empty" else "needs mean = [...], which series and features have"
-        yield "missing", f'missing: "{way.missing}" {needs}; or give a number'
-    yield from ((key, f"{key}: goes with text") for key in ("mask", "token_type") if getattr(way, key))
+    if preprocessing.missing == "empty" or (preprocessing.missing == "mean" and not getattr(modality, "mean", ())):
+        needs = (
+            "goes with text"
+            if preprocessing.missing == "empty"
+            else "needs mean = [...], which series and features have"
+        )
+        yield "missing", f'missing: "{preprocessing.missing}" {needs}; or give a number'
+    yield from ((key, f"{key}: goes with text") for key in ("mask", "token_type") if getattr(preprocessing, key))

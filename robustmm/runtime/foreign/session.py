@@ -10,13 +10,13 @@ from scipy.special import expit
 
 from robustmm.errors import DataError, RobustmmError
 from robustmm.runtime import graph, session
-from robustmm.runtime.foreign.binding import wired
-from robustmm.runtime.foreign.description import Description, load, refuse
-from robustmm.runtime.foreign.inputs import feed
-from robustmm.runtime.runner import Runner, batches
+from robustmm.runtime.foreign.binding import bind_inputs
+from robustmm.runtime.foreign.description import Description, load_description, raise_errors
+from robustmm.runtime.foreign.inputs import build_inputs
+from robustmm.runtime.runner import Runner, split_batches
 from robustmm.runtime.session import Embeddings, Session, softmax
 
-CLOSE = 1e-3
+SUM_TOLERANCE = 1e-3
 """How near to 1 probabilities sum, half precision included."""
 
 
@@ -28,33 +28,37 @@ class ForeignSession(Session):
 
     def __init__(self, path: Path, description: Path, provider: str = "cpu", threads: int = 0, batch: int = 64) -> None:
         """Raises UsageError for a description that does not fit the graph, DataError for a graph that does not run."""
-        model, told = session.opened(path), load(description)
-        self.ports = wired(told, model)
+        model, told = session.read_graph(path), load_description(description)
+        self.bindings = bind_inputs(told, model)
         self.path, self.provider, self.description, self.batch = path, provider, description, batch
         self.modalities = told.modalities
         self.names = [m.name for m in self.modalities]
-        self.classes = list(told.head.classes)
-        self.prior = np.array(told.head.prior) if told.head.prior else np.full(len(self.classes), 1 / len(self.classes))
-        self.activation = told.head.output.activation
+        self.classes = list(told.table.classes)
+        self.prior = (
+            np.array(told.table.prior) if told.table.prior else np.full(len(self.classes), 1 / len(self.classes))
+        )
+        self.activation = told.table.output.activation
         self.facts = {
             "manifest": None,
             "recipe": {"method": {"name": "foreign"}},
             "description": hashlib.sha256(told.source.encode()).hexdigest(),
         }
         self.tensors = {tensor.name: tensor for tensor in graph.inputs(model)}
-        self._encoders = {port.modality.name: port for port in self.ports}  # type: ignore[misc]
-        self._fillers = {port.modality.name: port.filler for port in self.ports}
-        fixed = told.head.batch or max(tensor.batch for tensor in self.tensors.values())
+        self._encoders = {port.modality.name: port for port in self.bindings}  # type: ignore[misc]
+        self._fillers = {port.modality.name: port.filler for port in self.bindings}
+        fixed = told.table.batch or max(tensor.batch for tensor in self.tensors.values())
         try:
-            self._whole = Runner(graph.cut(model, told.head.output.name), provider, threads, fixed)
-            answer = self._run({name: self.blank(name, 2) for name in self.names}, np.zeros((2, len(self.names)), bool))
+            self._whole = Runner(graph.select_output(model, told.table.output.name), provider, threads, fixed)
+            answer = self._run(
+                {name: self.blank_embedding(name, 2) for name in self.names}, np.zeros((2, len(self.names)), bool)
+            )
         except RobustmmError:
             raise
         except Exception as error:  # onnxruntime's errors share no base class
             hint = "" if fixed else "; if it takes one number of rows only, say so in the description: batch = 1"
             raise DataError(f"{path} cannot be run: {error}".splitlines()[0] + hint) from error
-        if wrong := unlike(answer, told):
-            refuse(told.path, [told.at(*wrong)])
+        if wrong := check_answer(answer, told):
+            raise_errors(told.path, [told.locate_error(*wrong)])
 
     def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Probabilities (batch, class) from the graph's inputs and what is present (batch, modality)."""
@@ -63,18 +67,20 @@ class ForeignSession(Session):
         held = np.asarray(present.any(1))
         row = np.where(held, np.arange(len(held)), held.argmin())  # all that hold nothing are filled alike: one is run
         asked, answered = np.unique(row, return_inverse=True)
-        parts = [self._run({n: z[n][rows] for n in self.names}, present[rows]) for rows in batches(asked, self.decodes)]
+        parts = [
+            self._run({n: z[n][rows] for n in self.names}, present[rows]) for rows in split_batches(asked, self.decodes)
+        ]
         return probabilities(np.concatenate(parts), self.activation, len(self.classes))[answered]
 
-    def blank(self, name: str, batch: int) -> NDArray[Any]:
+    def blank_embedding(self, name: str, batch: int) -> NDArray[Any]:
         """What the graph is fed where the modality is missing."""
         return np.repeat(self._fillers[name], batch, 0)
 
     def _run(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[Any]:
-        return self._whole(**feed(self.ports, z, present, self.tensors))
+        return self._whole(**build_inputs(self.bindings, z, present, self.tensors))
 
 
-def opened(
+def open_session(
     path: Path, description: Path | None = None, provider: str = "cpu", threads: int = 0, batch: int = 64
 ) -> Session:
     """A session on a file of ours, or on any other with its description."""
@@ -92,9 +98,13 @@ def probabilities(answer: NDArray[Any], activation: str, classes: int) -> NDArra
     return np.concatenate([1 - p, p], 1) if p.shape[1] == 1 and classes == 2 else p
 
 
-def unlike(answer: NDArray[Any], told: Description) -> tuple[list[str], str] | None:
+def check_answer(answer: NDArray[Any], description: Description) -> tuple[list[str], str] | None:
     """Why the answer to two rows is not what the description says, and of which key; None where it is."""
-    name, activation, classes = told.head.output.name, told.head.output.activation, len(told.head.classes)
+    name, activation, classes = (
+        description.table.output.name,
+        description.table.output.activation,
+        len(description.table.classes),
+    )
     if len(answer) != 2:
         return ["batch"], f'the output "{name}" answers {answer.shape} to 2 rows; say how many it takes, as batch = 1'
     width = answer[0].size
@@ -106,7 +116,7 @@ def unlike(answer: NDArray[Any], told: Description) -> tuple[list[str], str] | N
     if not np.isfinite(p).all():
         return ["output", "name"], f'the output "{name}" is not finite where every input is missing; fill it otherwise'
     sums, place = p.sum(1), ["output", "activation"]
-    shares = p.min() > -CLOSE and np.abs(sums - 1).max() < CLOSE
+    shares = p.min() > -SUM_TOLERANCE and np.abs(sums - 1).max() < SUM_TOLERANCE
     if activation == "none" and not shares:
         found = f"{np.round(p[0], 4).tolist()}, which sum to {sums[0]:.4g}"
         return place, f'[output] activation: "{name}" should hold probabilities, found {found}; softmax or sigmoid?'

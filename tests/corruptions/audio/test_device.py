@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from signals import voice
 
-from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions import find_corruption, generator
 
 severities = pytest.mark.parametrize("severity", range(1, 6))
 some_severities = pytest.mark.parametrize("severity", [1, 3, 5])
@@ -15,12 +15,12 @@ SILENCE = np.zeros(4000, np.float32)
 
 
 def run(name, x, severity, seed=0, rate=16_000, **options):
-    entry = corruption_for(name, "audio").having(**options)
+    entry = find_corruption(name, "audio").with_options(**options)
     return entry(x, severity / 5, generator(seed, "s", "m", name), rate=rate)
 
 
 def claimed(name, severity):
-    return corruption_for(name, "audio").table[severity - 1]
+    return find_corruption(name, "audio").table[severity - 1]
 
 
 def ones(seconds, rate):

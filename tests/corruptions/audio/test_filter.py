@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from signals import voice
 
-from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions import find_corruption, generator
 from robustmm.corruptions.audio import filter, signal
 from robustmm.errors import UsageError
 
@@ -19,13 +19,13 @@ codecs = pytest.mark.parametrize("name", ["mp3", "vorbis", "opus"])
 
 
 def run(name, x, severity, rate=16_000, seed=0, **options):
-    chosen = corruption_for(name, "audio")
-    chosen = chosen.having(**options) if options else chosen
+    chosen = find_corruption(name, "audio")
+    chosen = chosen.with_options(**options) if options else chosen
     return chosen(x.astype(np.float32), severity / 5, generator(seed, "s", "m", name), rate=rate).astype(float)
 
 
 def table(name, severity):
-    return corruption_for(name, "audio").table[severity - 1]
+    return find_corruption(name, "audio").table[severity - 1]
 
 
 def impulse(length, at=0, height=0.5):
@@ -165,7 +165,7 @@ def test_tremolo_starts_anywhere_and_takes_another_frequency():
     loud = run("tremolo", np.full(32_000, 0.5), 5, frequency=8)
     assert np.argmax(np.abs(np.fft.rfft(loud - loud.mean()))) == 16
     with pytest.raises(UsageError, match="frequency"):
-        corruption_for("tremolo", "audio").having(frequency=0)
+        find_corruption("tremolo", "audio").with_options(frequency=0)
 
 
 @rates
@@ -219,7 +219,7 @@ def test_an_echo_takes_another_delay_and_needs_time():
         x = np.full(length, 0.1)
         np.testing.assert_array_equal(run("echo", x, 5), x.astype(np.float32))
     with pytest.raises(UsageError, match="delay"):
-        corruption_for("echo", "audio").having(delay=-1)
+        find_corruption("echo", "audio").with_options(delay=-1)
 
 
 # -- rates and bits
@@ -247,9 +247,9 @@ def test_resample_leaves_what_the_lower_rate_holds(severity, rate):
 
 def test_resample_at_a_level_between_is_rounded_to_100_hz(monkeypatch):
     seen = []
-    real = filter.resampled
-    monkeypatch.setattr(filter, "resampled", lambda x, rate, to: (seen.append(to), real(x, rate, to))[1])
-    corruption_for("resampling", "audio")(hiss(1000).astype(np.float32), 0.4123, np.random.default_rng(0), rate=44_100)
+    real = filter.resample_wave
+    monkeypatch.setattr(filter, "resample_wave", lambda x, rate, to: (seen.append(to), real(x, rate, to))[1])
+    find_corruption("resampling", "audio")(hiss(1000).astype(np.float32), 0.4123, np.random.default_rng(0), rate=44_100)
     assert seen == [7900, 44_100]
 
 
@@ -269,7 +269,7 @@ def test_bit_depth_leaves_the_levels_of_its_bits(severity):
 def test_bits_are_whole_at_every_level():
     x = np.linspace(-1, 1, 100_001).astype(np.float32)
     for level in (0.23, 0.31, 0.55, 0.93):
-        found = len(np.unique(corruption_for("bit-depth", "audio")(x, level, np.random.default_rng(0))))
+        found = len(np.unique(find_corruption("bit-depth", "audio")(x, level, np.random.default_rng(0))))
         assert np.log2(found - 1) % 1 == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from scipy.signal import welch
 
-from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions import find_corruption, generator
 from robustmm.errors import UsageError
 
 SYNTHETIC = [
@@ -26,9 +26,11 @@ def quiet(seconds, rate):
 
 def noise_of(name, rate, seconds=3, severity=3, seed=0, **options):
     """What was added, at unit power."""
-    chosen = corruption_for(name, "audio")
+    chosen = find_corruption(name, "audio")
     x = quiet(seconds, rate)
-    y = (chosen.having(**options) if options else chosen)(x, severity / 5, generator(seed, "s", "m", name), rate=rate)
+    y = (chosen.with_options(**options) if options else chosen)(
+        x, severity / 5, generator(seed, "s", "m", name), rate=rate
+    )
     added = y.astype(float) - x
     return added / np.sqrt(np.mean(added**2))
 
@@ -72,7 +74,7 @@ def fundamental(noise, rate, low, high):
 def test_the_ratio_is_that_of_the_table(name, rate):
     x = quiet(1, rate)
     for severity, snr in enumerate((30, 20, 10, 5, 0), start=1):
-        y = corruption_for(name, "audio")(x, severity / 5, generator(0, "s", "m", name), rate=rate)
+        y = find_corruption(name, "audio")(x, severity / 5, generator(0, "s", "m", name), rate=rate)
         assert np.abs(y).max() < 1
         assert db(np.mean(x.astype(float) ** 2) / np.mean((y.astype(float) - x) ** 2)) == pytest.approx(snr, abs=0.02)
 
@@ -86,7 +88,7 @@ def test_it_is_the_same_noise_at_every_level(name):
 @every_noise
 def test_silence_stays_and_no_sample_is_too_few(name):
     silence = np.zeros(1000, np.float32)
-    chosen = corruption_for(name, "audio")
+    chosen = find_corruption(name, "audio")
     np.testing.assert_array_equal(chosen(silence, 1, generator(0, "s", "m", name)), silence)
     for rate in (1000, *RATES):
         for length in (1, 2, 30):
@@ -157,7 +159,7 @@ def test_many_voices_are_steadier_and_less_of_one_pitch_than_one():
 
 def test_no_voice_at_all_is_refused():
     with pytest.raises(UsageError, match='"babble", option voices'):
-        corruption_for("babble", "audio").having(voices=0)
+        find_corruption("babble", "audio").with_options(voices=0)
 
 
 # -- scenes
@@ -266,7 +268,7 @@ def test_the_recordings_of_a_folder_are_mixed_in_at_the_ratio_and_pitch(folder, 
         lines.add(round(line(noise_of("background", rate, 1, seed=seed, folder=str(folder)), rate)))
     assert lines == {500, 700, 900, 1100}
     x = quiet(2, rate)
-    chosen = corruption_for("background", "audio").having(folder=str(folder))
+    chosen = find_corruption("background", "audio").with_options(folder=str(folder))
     for severity, snr in ((1, 30), (5, 0)):
         added = chosen(x, severity / 5, generator(1, "s", "m", "background"), rate=rate).astype(float) - x
         assert db(np.mean(x.astype(float) ** 2) / np.mean(added**2)) == pytest.approx(snr, abs=0.02)
@@ -358,7 +360,7 @@ def test_without_a_folder_the_background_is_a_street():
     noise = np.concatenate([noise_of("background", 16_000, seed=seed) for seed in range(6)])
     assert 0.25 < share(noise, 16_000, 20, 120) < 0.5
     assert 0.1 < share(noise, 16_000, 1000, 8000) < 0.5
-    assert corruption_for("background", "audio").options() == {"folder": None}
+    assert find_corruption("background", "audio").options() == {"folder": None}
 
 
 def test_a_recording_at_another_rate_is_resampled_without_images(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from signals import voice
 
-from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions import find_corruption, generator
 
 severities = pytest.mark.parametrize("severity", range(1, 6))
 rates = pytest.mark.parametrize("rate", [8000, 16_000, 44_100])
@@ -15,11 +15,11 @@ some_severities = pytest.mark.parametrize("severity", [1, 3, 5])
 
 
 def run(name, x, severity, seed=0, rate=16_000):
-    return corruption_for(name, "audio")(x, severity / 5, generator(seed, "s", "m", name), rate=rate)
+    return find_corruption(name, "audio")(x, severity / 5, generator(seed, "s", "m", name), rate=rate)
 
 
 def claimed(name, severity):
-    return corruption_for(name, "audio").table[severity - 1]
+    return find_corruption(name, "audio").table[severity - 1]
 
 
 def sine(hertz, seconds=1.0, rate=16_000, peak=0.5):
@@ -158,7 +158,7 @@ def test_a_voice_keeps_its_power(name):
 @pytest.mark.parametrize("name", ["speed", "time-stretch", "pitch", "wow-and-flutter"])
 def test_next_to_no_change_is_next_to_no_change(name):
     x = voice()
-    y = corruption_for(name, "audio")(x, 1e-7, generator(0, "s", "m", name))
+    y = find_corruption(name, "audio")(x, 1e-7, generator(0, "s", "m", name))
     np.testing.assert_allclose(y[1:-1], x[1:-1], atol=1e-3)  # the outermost may come to lie outside
 
 

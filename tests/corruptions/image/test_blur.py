@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from signals import picture
 
-from robustmm.corruptions import corrupted, corruption_for, generator
+from robustmm.corruptions import corrupt, find_corruption, generator
 
 BLURS = ["defocus-blur", "gaussian-blur", "glass-blur", "motion-blur", "zoom-blur"]
 severities = pytest.mark.parametrize("severity", range(1, 6))
@@ -14,7 +14,7 @@ scales = pytest.mark.parametrize("scale", ["224", "32"])
 
 
 def claimed(name, severity, scale):
-    return corruption_for(name, "image").having(scale=scale).table[severity - 1]
+    return find_corruption(name, "image").with_options(scale=scale).table[severity - 1]
 
 
 def test_tables_are_those_of_imagenet_c():
@@ -34,7 +34,7 @@ def tables(name):
 
 
 def run(name, x, value, seed=0):
-    return corruption_for(name, "image").function(x.copy(), value, generator(seed, "s", "m", name))
+    return find_corruption(name, "image").function(x.copy(), value, generator(seed, "s", "m", name))
 
 
 def point(size=121):
@@ -226,9 +226,9 @@ def test_a_flat_image_of_any_size_stays_flat(name, size, scale):
 @pytest.mark.parametrize("channels", [1, 4])
 def test_every_channel_is_blurred_alike(name, channels):
     x = picture((50, 40, 3))
-    chosen = corruption_for(name, "image").having(scale="224")
-    whole = corrupted(x, chosen, 0.8, seed=0, sample_id="s", modality="m")
-    part = corrupted(x[..., [1] * channels], chosen, 0.8, seed=0, sample_id="s", modality="m")
+    chosen = find_corruption(name, "image").with_options(scale="224")
+    whole = corrupt(x, chosen, 0.8, seed=0, sample_id="s", modality="m")
+    part = corrupt(x[..., [1] * channels], chosen, 0.8, seed=0, sample_id="s", modality="m")
     np.testing.assert_array_equal(part, whole[..., [1] * channels])
 
 

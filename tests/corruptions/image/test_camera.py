@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from signals import picture
 
-from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions import find_corruption, generator
 
 severities = pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
 RAMP = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, axis=2)
@@ -14,11 +14,11 @@ SIZES = [(1, 1, 1), (1, 1, 3), (1, 30, 3), (30, 1, 3), (28, 28, 1), (17, 40, 4)]
 
 
 def run(name, x, severity, seed=0):
-    return corruption_for(name, "image")(x, severity / 5, generator(seed, "s", "m", name))
+    return find_corruption(name, "image")(x, severity / 5, generator(seed, "s", "m", name))
 
 
 def table(name, severity):
-    return corruption_for(name, "image").table[severity - 1]
+    return find_corruption(name, "image").table[severity - 1]
 
 
 def light(pixels):

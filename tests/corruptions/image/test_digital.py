@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from signals import picture
 
-from robustmm.corruptions import corrupted, corruption_for
-from robustmm.corruptions.image.digital import smoothed
+from robustmm.corruptions import corrupt, find_corruption
+from robustmm.corruptions.image.digital import smooth_field
 
 NAMES = ["brightness", "contrast", "saturate", "pixelate", "jpeg-compression", "elastic-transform"]
 PALETTE = [(0, 0, 0), (255, 255, 255), (128, 128, 128), (1, 0, 0), (255, 0, 0), (10, 200, 90), (90, 80, 70)]
 
 
 def run(name, x, severity, sample=0):
-    return corrupted(x, corruption_for(name, "image"), severity / 5, seed=0, sample_id=str(sample), modality="m")
+    return corrupt(x, find_corruption(name, "image"), severity / 5, seed=0, sample_id=str(sample), modality="m")
 
 
 def palette(side):
@@ -222,7 +222,7 @@ def test_elastic_bends_by_the_noise_that_its_smoothing_leaves(side, severity, ga
 def test_smoothing_has_its_width_and_keeps_the_sum(sigma):
     field = np.zeros((256, 256), np.float32)
     field[128, 128] = 1
-    y = smoothed(field, sigma).astype(float)
+    y = smooth_field(field, sigma).astype(float)
     assert y.sum() == pytest.approx(1, abs=0.01)
     distance = np.arange(256) - 128
     if sigma >= 2:
@@ -233,9 +233,9 @@ def test_smoothing_has_its_width_and_keeps_the_sum(sigma):
 @pytest.mark.parametrize("sigma", [2.44, 9.0, 19.5])
 def test_smoothed_noise_has_the_spread_of_the_exact_filter(sigma):
     noise = np.random.default_rng(0).standard_normal((900, 900)).astype(np.float32)
-    assert smoothed(noise, sigma).std() == pytest.approx(1 / (2 * np.sqrt(np.pi) * sigma), rel=0.1)
+    assert smooth_field(noise, sigma).std() == pytest.approx(1 / (2 * np.sqrt(np.pi) * sigma), rel=0.1)
     flat = np.full((30, 50, 2), 3, np.float32)
-    np.testing.assert_allclose(smoothed(flat, 170), flat, rtol=1e-5)
+    np.testing.assert_allclose(smooth_field(flat, 170), flat, rtol=1e-5)
 
 
 # -- all

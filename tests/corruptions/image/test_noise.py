@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chisquare, norm, poisson
 from signals import picture
 
-from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions import find_corruption, generator
 
 severities = pytest.mark.parametrize("severity", range(1, 6))
 scales = pytest.mark.parametrize("scale", ["224", "32"])
@@ -13,7 +13,7 @@ SIDE = 300
 
 
 def run(name, x, severity, scale="224", seed=0):
-    return corruption_for(name, "image").having(scale=scale)(x, severity / 5, generator(seed, "s", "m", name))
+    return find_corruption(name, "image").with_options(scale=scale)(x, severity / 5, generator(seed, "s", "m", name))
 
 
 def test_tables_are_those_of_imagenet_c():
@@ -32,7 +32,7 @@ def flat(grey, channels=3):
 
 
 def claimed(name, severity, scale):
-    return corruption_for(name, "image").having(scale=scale).table[severity - 1]
+    return find_corruption(name, "image").with_options(scale=scale).table[severity - 1]
 
 
 def sigma(values):
@@ -59,7 +59,7 @@ def test_shot_noise_counts_photons_as_poisson_does(severity, grey):
 
 @pytest.mark.parametrize("level", [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0])
 def test_shot_noise_on_small_images_has_the_mean_and_spread_of_its_photons(level):
-    small = corruption_for("shot-noise", "image").having(scale="32")
+    small = find_corruption("shot-noise", "image").with_options(scale="32")
     for grey in (30, 90, 150):
         y = small(flat(grey), level, generator(0, "s", "m", "x")).astype(float)
         assert y.mean() == pytest.approx(grey, abs=0.3)  # a photon is no whole number of greys
@@ -122,7 +122,9 @@ def test_speckle_noise_is_in_proportion_to_the_value(severity, scale):
 @pytest.mark.parametrize(("severity", "expected"), [*enumerate((0.04, 0.06, 0.08, 0.09, 0.1), start=1)])
 def test_gaussian_noise_has_a_table_for_small_images(severity, expected):
     x = np.full((64, 64, 3), 128, np.uint8)
-    noise = corruption_for("gaussian", "image")(x, severity / 5, generator(0, "s", "m", "gaussian")).astype(float) - 128
+    noise = (
+        find_corruption("gaussian", "image")(x, severity / 5, generator(0, "s", "m", "gaussian")).astype(float) - 128
+    )
     assert noise.std() == pytest.approx(expected * 255, rel=0.05)
 
 

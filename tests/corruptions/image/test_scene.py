@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from signals import picture
 
-from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions import find_corruption, generator
 
 severities = pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
 
 
 def run(name, x, severity, seed=0):
-    return corruption_for(name, "image")(x, severity / 5, generator(seed, "s", "m", name))
+    return find_corruption(name, "image")(x, severity / 5, generator(seed, "s", "m", name))
 
 
 def table(name, severity):
-    return corruption_for(name, "image").table[severity - 1]
+    return find_corruption(name, "image").table[severity - 1]
 
 
 def light(pixels):
@@ -324,7 +324,7 @@ def test_the_smallest_pictures_come_back_with_colours_of_their_own(shape):
 
 def test_albumentations_comes_with_the_first_rain_and_silently():
     code = (
-        "import sys, numpy as np; from robustmm.corruptions import corruption_for as c;"
+        "import sys, numpy as np; from robustmm.corruptions import find_corruption as c;"
         "x, r = np.zeros((9, 9, 3), 'u1'), np.random.default_rng(0); c('occlusion', 'image')(x, 1, r);"
         "before = 'albumentations' in sys.modules; c('rain', 'image')(x, 1, r);"
         "print(before, 'albumentations' in sys.modules)"

@@ -6,15 +6,15 @@ import pytest
 from scipy.ndimage import gaussian_filter, zoom
 from signals import picture
 
-from robustmm.corruptions import corrupted, corruption_for
-from robustmm.corruptions.image.digital import streaked
-from robustmm.corruptions.image.weather import _iced, _plasma
+from robustmm.corruptions import corrupt, find_corruption
+from robustmm.corruptions.image.digital import streak_field
+from robustmm.corruptions.image.weather import _draw_ice, _draw_plasma
 
 NAMES = ["snow", "frost", "fog", "spatter"]
 
 
 def run(name, x, severity, sample=0):
-    return corrupted(x, corruption_for(name, "image"), severity / 5, seed=0, sample_id=str(sample), modality="m")
+    return corrupt(x, find_corruption(name, "image"), severity / 5, seed=0, sample_id=str(sample), modality="m")
 
 
 def flat(side, *colour):
@@ -78,7 +78,7 @@ def test_snow_falls_within_45_degrees_of_the_vertical():
 def test_a_streak_fades_to_one_side_as_half_a_gaussian_and_keeps_its_light():
     field = np.zeros((101, 101), np.float32)
     field[50, 50] = 1
-    y = streaked(field, 10, 4, 90)
+    y = streak_field(field, 10, 4, 90)
     line = y[:, 50] if y[51, 50] > y[49, 50] else y[::-1, 50]
     assert y.sum() == pytest.approx(1, abs=1e-3)
     assert np.delete(y, 50, axis=1).max() < 1e-3
@@ -125,7 +125,7 @@ def test_ice_is_bluish_crystals_on_clear_glass():
     assert (blue >= green).all()
     assert (green >= red).all()
     assert (blue > red).mean() > 0.1
-    panes = [_iced(np.random.default_rng(seed)) for seed in range(20)]
+    panes = [_draw_ice(np.random.default_rng(seed)) for seed in range(20)]
     assert 0.1 < np.mean(panes) < 0.25
     assert (np.array(panes) < 0.05).mean() > 0.5
     assert (np.array(panes) > 0.95).mean() > 0.05
@@ -142,7 +142,7 @@ def test_a_crystal_has_six_arms():
         rows, columns = (np.rint(c + 6 * f(angle)).astype(int) for c, f in ((y[best], np.sin), (x[best], np.cos)))
         if apart[best].min() < 14 or min(rows.min(), columns.min()) < 0 or max(rows.max(), columns.max()) > 111:
             continue
-        ring = _iced(np.random.default_rng(seed))[rows, columns]
+        ring = _draw_ice(np.random.default_rng(seed))[rows, columns]
         alike.append(np.corrcoef(ring, np.roll(ring, 60))[0, 1])
         unlike.append(np.corrcoef(ring, np.roll(ring, 30))[0, 1])
     assert len(alike) >= 10
@@ -190,7 +190,7 @@ def octaves(field, steps):
 
 @pytest.mark.parametrize("decay", [2.0, 1.4, 3.0])
 def test_fog_loses_the_square_of_its_decay_from_octave_to_octave(decay):
-    fields = [_plasma(256, decay, np.random.default_rng(seed)) for seed in range(5)]
+    fields = [_draw_plasma(256, decay, np.random.default_rng(seed)) for seed in range(5)]
     assert all((field.min(), field.max()) == (0, 1) for field in fields)
     spread = np.sqrt(np.sum([octaves(field.astype(float), (2, 4, 8, 16)) for field in fields], axis=0))
     np.testing.assert_allclose(spread[1:] / spread[:-1], decay**2, rtol=0.08)
@@ -238,7 +238,7 @@ PUBLISHED = {  # mean and deviation of the noise, smoothing, threshold, extent, 
 def test_the_shares_are_what_ImageNet_C_leaves_of_its_noise(scale):  # noqa: N802
     noise = np.random.default_rng(0).standard_normal((2000, 2000), dtype=np.float32)
     for (mean, deviation, smoothing, threshold), row in zip(
-        PUBLISHED[scale], getattr(corruption_for("spatter", "image"), scale), strict=True
+        PUBLISHED[scale], getattr(find_corruption("spatter", "image"), scale), strict=True
     ):
         liquid = mean + deviation * gaussian_filter(noise, smoothing)
         assert row[0] == pytest.approx((liquid >= threshold).mean(), rel=0.08)

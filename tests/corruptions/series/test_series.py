@@ -5,7 +5,7 @@ from itertools import groupby, pairwise
 import numpy as np
 import pytest
 
-from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions import find_corruption, generator
 from robustmm.corruptions.series import time
 
 severities = pytest.mark.parametrize("severity", range(1, 6))
@@ -17,11 +17,11 @@ def run(name, x, severity, seed=0, **options):
     x = np.asarray(x, np.float32)
     standard = {"mean": np.zeros(x.shape[1]), "std": np.ones(x.shape[1])}
     rng = generator(seed, "s", "m", name)
-    return corruption_for(name, "series").having(**options)(x, severity / 5, rng, **standard).astype(float)
+    return find_corruption(name, "series").with_options(**options)(x, severity / 5, rng, **standard).astype(float)
 
 
 def strength(name, severity):
-    return corruption_for(name, "series").table[severity - 1]
+    return find_corruption(name, "series").table[severity - 1]
 
 
 def ramp(steps=STEPS, channels=CHANNELS):
@@ -294,7 +294,7 @@ def test_resampling_measures_one_step_in_so_many_and_holds_it(severity):
 
 
 def test_resampling_by_no_whole_number_keeps_that_share_of_the_steps_and_never_looks_ahead():
-    entry = corruption_for("resampling", "series")
+    entry = find_corruption("resampling", "series")
     for level in (0.05, 0.13, 0.3, 0.47, 0.9):
         y = entry(ramp(4000).astype(np.float32), level, np.random.default_rng(0)).round()
         assert len(np.unique(y)) == pytest.approx(4000 / entry.strength(level), rel=0.01)

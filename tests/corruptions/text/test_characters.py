@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from robustmm.corruptions import corrupted, corruption_for
-from robustmm.corruptions.text.pieces import clusters, pieces
+from robustmm.corruptions import corrupt, find_corruption
+from robustmm.corruptions.text.pieces import split_graphemes, split_words
 from robustmm.errors import UsageError
 
 RATES = (0.05, 0.10, 0.15, 0.20, 0.30)
@@ -22,13 +22,13 @@ TEXT = SENTENCE * 40
 
 
 def run(name, x, severity=5, seed=0, **options):
-    chosen = corruption_for(name, "text").having(**options)
-    return corrupted(x, chosen, severity / 5, seed=seed, sample_id="s", modality="t")
+    chosen = find_corruption(name, "text").with_options(**options)
+    return corrupt(x, chosen, severity / 5, seed=seed, sample_id="s", modality="t")
 
 
 def all_struck(name, x, seed=0):
-    everywhere = replace(corruption_for(name, "text"), table=(1,) * 5)
-    return corrupted(x, everywhere, 1, seed=seed, sample_id="s", modality="t")
+    everywhere = replace(find_corruption(name, "text"), table=(1,) * 5)
+    return corrupt(x, everywhere, 1, seed=seed, sample_id="s", modality="t")
 
 
 def plain(letter):
@@ -113,7 +113,7 @@ def test_a_key_slips_to_each_of_its_neighbours_and_no_other(layout, keys):
 
 def test_an_unknown_layout_is_a_sentence():
     with pytest.raises(UsageError, match="layout"):
-        corruption_for("keyboard", "text").having(layout="dvorak")
+        find_corruption("keyboard", "text").with_options(layout="dvorak")
 
 
 def test_print_is_misread_as_what_looks_like_it():
@@ -265,33 +265,33 @@ def test_characters_are_what_a_reader_sees():
         ),
         *(FAMILY, "👍🏽", "🏳️‍🌈", "🇫🇷", "1️⃣", "🏴\U000e0067\U000e0062\U000e007f", "\ud800"),
     ):
-        assert clusters(whole) == [whole]
-        assert clusters(f"x{whole}y" if whole != "\u0301" else whole)[-2:] in (["y"], [whole, "y"], [whole])
-    assert clusters("🇫🇷🇩🇪🇮") == ["🇫🇷", "🇩🇪", "🇮"]
-    assert clusters("हिन्दी") == ["हि", "न्दी"]
-    assert clusters("a \u0301b\u200d c") == ["a", " ", "\u0301", "b\u200d", " ", "c"]
-    assert clusters("") == []
+        assert split_graphemes(whole) == [whole]
+        assert split_graphemes(f"x{whole}y" if whole != "\u0301" else whole)[-2:] in (["y"], [whole, "y"], [whole])
+    assert split_graphemes("🇫🇷🇩🇪🇮") == ["🇫🇷", "🇩🇪", "🇮"]
+    assert split_graphemes("हिन्दी") == ["हि", "न्दी"]
+    assert split_graphemes("a \u0301b\u200d c") == ["a", " ", "\u0301", "b\u200d", " ", "c"]
+    assert split_graphemes("") == []
 
 
 def test_a_mark_stays_with_the_word_before_it():
-    assert pieces("か\u3099き  葛\U000e0100") == ["か\u3099", "き", "  ", "葛\U000e0100"]
-    assert pieces(" \u0301a") == [" ", "\u0301a"]
+    assert split_words("か\u3099き  葛\U000e0100") == ["か\u3099", "き", "  ", "葛\U000e0100"]
+    assert split_words(" \u0301a") == [" ", "\u0301a"]
 
 
 @example("🇫🇷🇩🇪 e\u0301\u200d\u200dन्\u200dदी\ud800 \r\n")
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(st.text(st.characters() | st.sampled_from("\u200d\u0301न्दि👩👍🏽🇫🇷 \u3099か"), max_size=30))
 def test_a_text_taken_apart_is_still_the_text(x):
-    for parts in (clusters(x), pieces(x)):
+    for parts in (split_graphemes(x), split_words(x)):
         assert "".join(parts) == x
         assert "" not in parts
-    assert not [part for part in clusters(x) if len(part) > 1 and part[0].isspace()]
+    assert not [part for part in split_graphemes(x) if len(part) > 1 and part[0].isspace()]
 
 
 @pytest.mark.parametrize("name", ["delete-characters", "swap-characters", "insert-characters", "repeat-characters"])
 def test_no_character_is_taken_apart(name):
     whole = ["e\u0301", "नि", "न्दी", FAMILY, "👍🏽", "🇫🇷", "각", "か\u3099"]
     y = all_struck(name, "".join(whole[:3]) * 40 + " " + " ".join(whole * 20))
-    assert set(clusters(y)) <= {*whole, *(part.upper() for part in whole), " "}
+    assert set(split_graphemes(y)) <= {*whole, *(part.upper() for part in whole), " "}
     mild = run(name, "".join(whole[:3]) * 40 + " " + " ".join(whole * 20))
-    assert set(clusters(mild)) <= {*whole, " "}
+    assert set(split_graphemes(mild)) <= {*whole, " "}

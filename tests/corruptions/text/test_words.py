@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from robustmm.corruptions import corrupted, corruption_for
-from robustmm.corruptions.text.numerals import spelled
-from robustmm.corruptions.text.pieces import clusters
+from robustmm.corruptions import corrupt, find_corruption
+from robustmm.corruptions.text.numerals import spell_number
+from robustmm.corruptions.text.pieces import split_graphemes
 from robustmm.corruptions.text.tables import EMOJI, FILLERS, HOMOPHONES
 from robustmm.errors import UsageError
 
@@ -21,13 +21,13 @@ severities = pytest.mark.parametrize("severity", range(1, 6))
 
 
 def run(name, x, severity=5, seed=0, **options):
-    chosen = corruption_for(name, "text").having(**options)
-    return corrupted(x, chosen, severity / 5, seed=seed, sample_id="s", modality="t")
+    chosen = find_corruption(name, "text").with_options(**options)
+    return corrupt(x, chosen, severity / 5, seed=seed, sample_id="s", modality="t")
 
 
 def all_struck(name, x, seed=0):
-    everywhere = replace(corruption_for(name, "text"), table=(1,) * 5)
-    return corrupted(x, everywhere, 1, seed=seed, sample_id="s", modality="t")
+    everywhere = replace(find_corruption(name, "text"), table=(1,) * 5)
+    return corrupt(x, everywhere, 1, seed=seed, sample_id="s", modality="t")
 
 
 def struck_words(name, severity):
@@ -122,7 +122,7 @@ def test_the_window_of_five_is_the_default_and_one_is_no_window():
     assert all_struck("shuffle-words", "a\tb  a") != "a\tb  a"
     assert all_struck("shuffle-words", "a a") == "a a"
     with pytest.raises(UsageError, match="window"):
-        corruption_for("shuffle-words", "text").having(window=1)
+        find_corruption("shuffle-words", "text").with_options(window=1)
 
 
 @severities
@@ -144,7 +144,7 @@ def test_no_character_is_taken_apart_when_letters_are_mixed():
     word = "नकिदीe\u0301रन"
     y = all_struck("scramble-words", word)
     assert y != word
-    assert sorted(clusters(y)) == sorted(clusters(word))
+    assert sorted(split_graphemes(y)) == sorted(split_graphemes(word))
     assert all_struck("scramble-words", "abcd") == "acbd"
 
 
@@ -178,7 +178,7 @@ def test_the_cut_goes_between_characters_and_never_takes_all():
             ("0.5", "zero point five"),
             ("007", "zero zero seven"),
             ("1" * 13, "one " * 12 + "one"),
-            ("999999999999", spelled(999_999_999_999)),
+            ("999999999999", spell_number(999_999_999_999)),
         ),
         *(("$5!", "$five!"), ("(9)", "(nine)"), ("12.", "twelve."), ("3, 4", "three, four"), ("one two", "1 2")),
         *((stays, stays) for stays in ("A4", "10:30", "2024-01-05", "1/2", "-5", "3rd", "v1.2.3", "1,23", "someone")),
@@ -190,11 +190,11 @@ def test_numbers_and_their_words(before, after):
 
 
 def test_numerals_are_spelled_as_in_english():
-    assert spelled(19) == "nineteen"
-    assert spelled(90) == "ninety"
-    assert spelled(123_456) == "one hundred twenty-three thousand four hundred fifty-six"
-    assert spelled(10**9 + 10**6) == "one billion one million"
-    assert len({spelled(n) for n in range(3000)}) == 3000
+    assert spell_number(19) == "nineteen"
+    assert spell_number(90) == "ninety"
+    assert spell_number(123_456) == "one hundred twenty-three thousand four hundred fifty-six"
+    assert spell_number(10**9 + 10**6) == "one billion one million"
+    assert len({spell_number(n) for n in range(3000)}) == 3000
 
 
 @severities

@@ -8,7 +8,7 @@ import pytest
 from signals import clip, picture
 
 from robustmm.config.registry import Registry
-from robustmm.corruptions import base, corrupted, corruption_for, generator, kinds, names
+from robustmm.corruptions import base, corrupt, find_corruption, generator, kinds, names
 from robustmm.corruptions.video import frames
 
 LIFTED = [name for name in names() if "image" in kinds(name)]
@@ -16,7 +16,7 @@ every_lifted = pytest.mark.parametrize("name", LIFTED)
 
 
 def run(name, kind, x, severity, seed=0):
-    return corruption_for(name, kind)(x, severity / 5, generator(seed, "s", "m", name))
+    return find_corruption(name, kind)(x, severity / 5, generator(seed, "s", "m", name))
 
 
 def still(frames=3, seed=0):
@@ -67,7 +67,7 @@ def test_each_frame_is_struck_in_its_place_however_long_the_clip(name):
 
 @every_lifted
 def test_a_lifted_corruption_is_described_as_the_one_of_images(name):
-    image, lifted = corruption_for(name, "image"), corruption_for(name, "video")
+    image, lifted = find_corruption(name, "image"), find_corruption(name, "video")
     for fact in ("units", "table", "small", "zero", "source", "monotone"):
         assert getattr(lifted, fact) == getattr(image, fact)
     assert lifted.options() == image.options()
@@ -92,11 +92,11 @@ def toy(monkeypatch):
 
 
 def test_options_tables_and_frames_reach_the_physics_of_the_image(toy):
-    lifted = frames.lifted(toy[0])
+    lifted = frames.register_video(toy[0])
     assert lifted.options() == {"twice": False, "scale": "by size"}
     assert lifted.doc == "Toy. Drawn anew in every frame."
     x = np.random.default_rng(0).integers(0, 255, (3, 100, 90, 3), np.uint8)
-    y = lifted.having(twice=True, scale="32")(x, 0.4, np.random.default_rng(0))
+    y = lifted.with_options(twice=True, scale="32")(x, 0.4, np.random.default_rng(0))
     assert [given[:2] for given in toy[1]] == [((2, 7), True)] * 3
     for (_, _, given), frame in zip(toy[1], x, strict=True):
         np.testing.assert_array_equal(given, frame)
@@ -108,7 +108,7 @@ def test_options_tables_and_frames_reach_the_physics_of_the_image(toy):
 
 
 def test_what_one_frame_draws_moves_no_other_frame(toy):
-    lifted = frames.lifted(toy[0])
+    lifted = frames.register_video(toy[0])
     x = np.zeros((2, 20, 20, 1), np.uint8)
     before = lifted(x, 0.6, np.random.default_rng(0))
     x[0] = 5  # so that this frame draws five numbers more
@@ -119,12 +119,12 @@ def test_what_one_frame_draws_moves_no_other_frame(toy):
 
 # -- video-compression
 
-QUANTISERS = corruption_for("video-compression", "video").table
+QUANTISERS = find_corruption("video-compression", "video").table
 strengths = pytest.mark.parametrize(("severity", "quantiser"), list(enumerate(QUANTISERS, start=1)))
 
 
 def compressed(x, severity):
-    return corrupted(x, corruption_for("video-compression", "video"), severity / 5, seed=0, sample_id="s", modality="m")
+    return corrupt(x, find_corruption("video-compression", "video"), severity / 5, seed=0, sample_id="s", modality="m")
 
 
 def waves(frame):
@@ -194,7 +194,7 @@ def test_every_twelfth_frame_owes_nothing_to_those_before():
 
 def test_the_faintest_compression_can_hardly_be_seen():
     x = clip(3, (48, 48, 1))
-    y = corruption_for("video-compression", "video")(x, 0.001, np.random.default_rng(0)).astype(float)
+    y = find_corruption("video-compression", "video")(x, 0.001, np.random.default_rng(0)).astype(float)
     assert 0 < np.abs(y - x).mean() < 1
 
 

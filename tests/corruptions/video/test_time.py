@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from signals import clip
 
-from robustmm.corruptions import corruption_for, generator
+from robustmm.corruptions import find_corruption, generator
 
 severities = pytest.mark.parametrize("severity", range(1, 6))
 FRAMES = 100
@@ -14,11 +14,11 @@ TIMES = np.arange(FRAMES)
 
 
 def run(name, x, severity, seed=0):
-    return corruption_for(name, "video")(x, severity / 5, generator(seed, "s", "m", name))
+    return find_corruption(name, "video")(x, severity / 5, generator(seed, "s", "m", name))
 
 
 def strength(name, severity):
-    value = corruption_for(name, "video").table[severity - 1]
+    value = find_corruption(name, "video").table[severity - 1]
     return value[0] if isinstance(value, tuple) else value
 
 
@@ -138,8 +138,8 @@ def test_a_lower_frame_rate_is_even_and_never_ahead(severity):
 
 def test_any_frame_rate_between_the_severities_is_even_and_never_ahead():
     for level in np.linspace(0.005, 1, 200):
-        y = corruption_for("frame-rate-loss", "video")(counted(), level, np.random.default_rng(0))
-        found, rate = y[:, 0, 0, 0].astype(int), corruption_for("frame-rate-loss", "video").strength(level)
+        y = find_corruption("frame-rate-loss", "video")(counted(), level, np.random.default_rng(0))
+        found, rate = y[:, 0, 0, 0].astype(int), find_corruption("frame-rate-loss", "video").strength(level)
         assert len(np.unique(found)) == pytest.approx(rate * FRAMES, abs=1)
         assert ((found <= TIMES) & (found > TIMES - 1 / rate)).all()
 
@@ -179,10 +179,10 @@ def test_torn_frames_show_the_one_before_below_a_row_of_their_own(severity):
 
 @pytest.mark.parametrize("level", [0.2, 0.5, 0.6, 0.7, 1.0])
 def test_an_exposure_spreads_a_flash_over_its_frames(level):
-    exposure = corruption_for("long-exposure", "video").strength(level)
+    exposure = find_corruption("long-exposure", "video").strength(level)
     x = np.zeros((40, 2, 2, 1), np.uint8)
     x[20] = 240
-    y = corruption_for("long-exposure", "video")(x, level, np.random.default_rng(0))[:, 0, 0, 0].astype(float)
+    y = find_corruption("long-exposure", "video")(x, level, np.random.default_rng(0))[:, 0, 0, 0].astype(float)
     expected = np.zeros(40)
     expected[20 : 20 + int(exposure)] = 240 / exposure
     expected[20 + int(exposure)] = 240 / exposure * (exposure % 1)
@@ -244,7 +244,7 @@ def placed(severity, seed, frames=50):
 
 @severities
 def test_a_shake_has_its_displacement_and_rotation(severity):
-    percent, degrees = corruption_for("camera-shake", "video").table[severity - 1]
+    percent, degrees = find_corruption("camera-shake", "video").table[severity - 1]
     moved, turned = placed(severity, seed=severity)
     assert 100 / SIDE * np.sqrt(np.mean(np.sum(moved**2, axis=1))) == pytest.approx(percent, rel=0.02)
     assert np.sqrt(np.mean(turned**2)) == pytest.approx(degrees, rel=0.02)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, SAMPLES, Toy, fresh, ready, step, toy
 
-from robustmm.methods.balance.agm import AGM, coefficients, dominance, shares
+from robustmm.methods.balance.agm import AGM, coefficients, dominance, shapley_logits
 from robustmm.methods.balance.ogm_ge import unimodal_logits
 from robustmm.model.fusion_model import FusionModel
 
@@ -27,7 +27,7 @@ def test_two_modalities_have_the_papers_shares() -> None:
     embedding = model.embedding(data.inputs)
     kept = torch.tensor([[True, True], [True, False], [False, True]])
     both, a, v = (model.decode(embedding.z, row.expand(SAMPLES, 2)) for row in kept)
-    phi = shares(model, embedding, 8).float()
+    phi = shapley_logits(model, embedding, 8).float()
     torch.testing.assert_close(phi[0], 0.5 * (both - v + a))
     torch.testing.assert_close(phi[1], 0.5 * (both - a + v))
 
@@ -47,7 +47,7 @@ def test_shares_are_the_mean_over_orders_where_who_comes_first_gets_all_he_says(
             now = model.decode(embedding.z, held & data.present)
             phi[m] += (now - before) / len(orders)
             before = now
-    torch.testing.assert_close(shares(model, embedding, 8).float(), phi, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(shapley_logits(model, embedding, 8).float(), phi, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("fusion", ["concat", "sum"])
@@ -56,7 +56,7 @@ def test_an_additive_fusion_shares_out_its_terms(fusion: str, M: int) -> None:
     data = toy(M, missing=0.3)
     model = fresh(data, fusion)
     embedding = model.embedding(data.inputs, data.present)
-    torch.testing.assert_close(shares(model, embedding, 8).float(), unimodal_logits(model, embedding))
+    torch.testing.assert_close(shapley_logits(model, embedding, 8).float(), unimodal_logits(model, embedding))
 
 
 @pytest.mark.parametrize("fusion", ["concat", "attention"])
@@ -67,7 +67,7 @@ def test_shares_sum_to_what_all_say_together(fusion: str, M: int) -> None:
     model = fresh(data, fusion).eval()
     embedding = model.embedding(data.inputs, data.present)
     whole = model.decode(embedding.z, data.present)
-    torch.testing.assert_close(shares(model, embedding, 4).sum(0).float(), whole)
+    torch.testing.assert_close(shapley_logits(model, embedding, 4).sum(0).float(), whole)
     model, method = agm(data, fusion)
     losses = step(model.eval(), method, data.batch())
     fused = model.decode(model.embed(data.inputs, data.present), data.present)
@@ -91,10 +91,10 @@ def test_above_five_modalities_only_a_few_paths_are_decoded(monkeypatch: pytest.
 def test_estimated_shares_come_near_the_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     data = toy(4, missing=0.2)
     model = fresh(data, "attention").eval()
-    exactly = shares(model, model.embedding(data.inputs, data.present), 1)
-    monkeypatch.setattr("robustmm.methods.balance.agm.exact", lambda model: False)
+    exactly = shapley_logits(model, model.embedding(data.inputs, data.present), 1)
+    monkeypatch.setattr("robustmm.methods.balance.agm.is_exact", lambda model: False)
     torch.manual_seed(0)
-    nearly = shares(model, model.embedding(data.inputs, data.present), 2000)
+    nearly = shapley_logits(model, model.embedding(data.inputs, data.present), 2000)
     torch.testing.assert_close(nearly, exactly, rtol=0, atol=0.05)
     assert (nearly - exactly).abs().max() > 0
 
@@ -125,13 +125,13 @@ def test_running_means_take_in_a_step_after_its_coefficient_and_keep_what_nobody
         s = [-sum(math.log(p[m, b, y]) for b, y in enumerate(data.target.tolist())) / SAMPLES for m in range(2)]
         usual = [sum(x) / t for x in zip(*means, strict=True)] if t else [0.0, 0.0]
         r, tau = (math.exp(x[1] - x[0]) for x in (s, usual))
-        kappa = method.measured(phi, batch)
+        kappa = method.update_coefficients(phi, batch)
         assert float(kappa[0]) == pytest.approx(math.exp(1.5 * (tau - r)))
         means.append(s)
     batch.present = batch.present.clone()
     batch.present[:, 1] = False
     usual = method.usual.clone()
-    assert method.measured(said[0], batch).tolist() == [1, 1]  # nobody to be compared with
+    assert method.update_coefficients(said[0], batch).tolist() == [1, 1]  # nobody to be compared with
     assert method.usual[0] != usual[0]
     assert method.usual[1] == usual[1]
     assert method.steps.tolist() == [4, 3]
@@ -145,10 +145,10 @@ def test_what_was_never_met_before_has_no_usual() -> None:
     batch.present[:, 2] = False
     torch.manual_seed(0)
     phi = torch.randn(3, SAMPLES, CLASSES).double()
-    method.measured(phi, batch)
+    method.update_coefficients(phi, batch)
     usual = method.usual.clone()
     s = [float(F.cross_entropy(phi[m], data.target)) for m in range(3)]
-    kappa = method.measured(phi, data.batch())
+    kappa = method.update_coefficients(phi, data.batch())
     tau = [math.exp(float(usual[1] - usual[0])), math.exp(float(usual[0] - usual[1])), 1.0]
     r = [math.exp(2 * (sum(s) / 3 - x)) for x in s]
     assert kappa.tolist() == pytest.approx([math.exp(a - b) for a, b in zip(tau, r, strict=True)])
@@ -160,7 +160,7 @@ def test_errors_are_means_over_who_has_the_modality_with_a_floor_under_probabili
     phi = torch.zeros(2, SAMPLES, CLASSES).double()
     phi[0, torch.arange(SAMPLES), data.target] = -100.0
     phi = torch.where(data.present.T.unsqueeze(-1), phi, torch.nan)
-    method.measured(phi, data.batch())
+    method.update_coefficients(phi, data.batch())
     assert method.usual.tolist() == pytest.approx([-math.log(1e-8), math.log(CLASSES)])
 
 
@@ -175,8 +175,8 @@ def test_the_gradient_through_each_share_is_multiplied(fusion: str) -> None:
     found = [p.grad.clone() for p in model.parameters()]
     method.usual.copy_(before[0]), method.steps.copy_(before[1])
     model.zero_grad()
-    phi = shares(model, model.embedding(data.inputs, data.present), 8)
-    kappa = method.measured(phi.detach(), data.batch())
+    phi = shapley_logits(model, model.embedding(data.inputs, data.present), 8)
+    kappa = method.update_coefficients(phi.detach(), data.batch())
     assert float(kappa.max() / kappa.min()) > 1.5
     p = phi.sum(0).detach().softmax(-1)
     slope = (p - F.one_hot(data.target, CLASSES)) / SAMPLES  # of CE by its logits

@@ -7,7 +7,7 @@ import torch
 from toys import ready, step, toy
 
 from robustmm.methods.balance.arl import ARL, boosts
-from robustmm.methods.coalitions import alone_and_fused
+from robustmm.methods.coalitions import unimodal_and_fused
 from robustmm.model.fusion_model import FusionModel
 
 
@@ -80,7 +80,7 @@ def test_encoder_gradients_are_multiplied_and_the_fusions_are_not(options: dict[
     losses = step(model, method, batch)
     found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     embedding = model.embedding(batch.inputs, batch.present)
-    alone, fused = alone_and_fused(model, embedding)
+    alone, fused = unimodal_and_fused(model, embedding)
     gamma = 1.0 if warm else 4.0
     plain = torch.nn.functional.cross_entropy(fused, batch.target)
     terms = [torch.nn.functional.cross_entropy(s, batch.target) for s in alone]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from toys import CLASSES, SAMPLES, Toy, optimiser, ready, step, toy, train
 
 from robustmm.errors import UsageError
-from robustmm.methods.balance.arm import ARM, Scaling, contributions, copies, of_others, scales
+from robustmm.methods.balance.arm import ARM, Scaling, contributions, mean_of_others, sampling_weights, scales
 from robustmm.model.fusion_model import FusionModel
 
 
@@ -48,8 +48,8 @@ def test_scales_are_the_others_mean_over_ones_own_within_a_fifth_and_five() -> N
     assert scales(torch.tensor([1.0, 0.01])).tolist() == pytest.approx([0.2, 5.0])
     assert scales(torch.tensor([0.3])).tolist() == [1]
     seen = torch.tensor([True, False, True])
-    assert of_others(torch.tensor([2.0, torch.nan, 4.0]), seen).tolist() == [4, 3, 2]
-    assert of_others(torch.tensor([2.0]), torch.tensor([True])).tolist() == [0]
+    assert mean_of_others(torch.tensor([2.0, torch.nan, 4.0]), seen).tolist() == [4, 3, 2]
+    assert mean_of_others(torch.tensor([2.0]), torch.tensor([True])).tolist() == [0]
 
 
 def answer(model: FusionModel, z: torch.Tensor, kept: torch.Tensor, y: int) -> tuple[float, float]:
@@ -66,7 +66,7 @@ def test_a_step_measures_every_sample_before_the_scaling(fusion: str, missing: f
     train(model, method, data, range(6), optimiser(model, method))
     model.bottleneck.scale = torch.tensor([0.5, 2.0, 3.0])
     batch = data.batch()
-    method.value(model, batch, model.embedding(batch.inputs, batch.present))
+    method.update_contribution(model, batch, model.embedding(batch.inputs, batch.present))
     z = model.encode(data.inputs, data.present).detach()
     sums, counts = torch.zeros(5, 3, dtype=torch.float64), torch.zeros(3)
     for b, y in enumerate(data.target.tolist()):
@@ -199,7 +199,7 @@ def test_worth_is_the_probability_of_a_right_answer_and_zero_of_a_wrong_one() ->
     batch.target = torch.tensor([0, 1, 2, 1])
     fused = torch.tensor([[2.0, 0, 0], [0, 3.0, 0], [1.0, 0, 0], [0, 0.5, 0]])
     method.worth.fill_(0.25)
-    method.keep_worth(fused, batch)
+    method.record_sample_values(fused, batch)
     p = fused.softmax(1)
     assert float(method.worth[7]) == pytest.approx(float(p[0, 0]))
     assert float(method.worth[5]) == 0
@@ -212,9 +212,9 @@ def test_worth_is_the_sum_of_shapley_values_which_pass_the_thresholds_their_mean
     c_a = 0.5 * (v_a - v_empty) + 0.5 * (v_full - v_v)
     c_v = 0.5 * (v_v - v_empty) + 0.5 * (v_full - v_a)
     assert c_a + c_v == pytest.approx(v_full)
-    assert copies(torch.tensor([c_a + c_v])).tolist() == [2]
-    assert copies(torch.tensor([(c_a + c_v) / 2])).tolist() == [4]
-    assert copies(torch.tensor([0.0, 0.49, 0.5, 0.89, 0.9, 1.0])).tolist() == [4, 4, 3, 3, 2, 2]
+    assert sampling_weights(torch.tensor([c_a + c_v])).tolist() == [2]
+    assert sampling_weights(torch.tensor([(c_a + c_v) / 2])).tolist() == [4]
+    assert sampling_weights(torch.tensor([0.0, 0.49, 0.5, 0.89, 0.9, 1.0])).tolist() == [4, 4, 3, 3, 2, 2]
 
 
 def test_samples_are_drawn_anew_after_the_warm_up_and_once_seen() -> None:
@@ -224,7 +224,7 @@ def test_samples_are_drawn_anew_after_the_warm_up_and_once_seen() -> None:
     assert method.sample_weights(0) is method.sample_weights(1) is None
     weights = method.sample_weights(2)
     assert weights is not None
-    torch.testing.assert_close(weights, copies(method.worth))
+    torch.testing.assert_close(weights, sampling_weights(method.worth))
     assert method.worth.max() > 0
     assert arm(data, warmup=0)[1].sample_weights(0) is None
     assert arm(data, warmup=0)[1].sample_weights(1) is not None

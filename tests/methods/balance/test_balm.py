@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, WIDTH, ready, step, toy
 
-from robustmm.methods.balance.balm import BALM, Calibrated, coefficients
+from robustmm.methods.balance.balm import BALM, CalibratedFusion, coefficients
 from robustmm.model.fusion import FUSIONS
 from robustmm.model.fusion_model import FusionModel
 
@@ -19,7 +19,7 @@ def balm(M: int, missing: float = 0.0, fusion: str = "concat", **options: object
 @pytest.mark.parametrize("name", ["concat", "gated"])
 def test_embeddings_are_scaled_by_what_all_of_them_say(name: str) -> None:
     torch.manual_seed(0)
-    fusion = Calibrated(FUSIONS[name](2, WIDTH, CLASSES))
+    fusion = CalibratedFusion(FUSIONS[name](2, WIDTH, CLASSES))
     z, present = torch.randn(3, 2, WIDTH), torch.ones(3, 2, dtype=torch.bool)
     first, _, second = fusion.excite
     e = (z.flatten(1) @ first.weight.T + first.bias).relu() @ second.weight.T + second.bias
@@ -48,7 +48,7 @@ def test_divergences_and_their_fall_are_means_over_the_samples_that_have_the_mod
         p = torch.distributions.Categorical(logits=fused)
         each = [torch.distributions.kl_divergence(p, torch.distributions.Categorical(logits=s)) for s in alone]
         kl.append(torch.stack([each[m][present[:, m]].mean() for m in range(2)]))
-        method.measure(fused, torch.where(present.T.unsqueeze(-1), alone, torch.nan), present)
+        method.update_coefficients(fused, torch.where(present.T.unsqueeze(-1), alone, torch.nan), present)
         if len(kl) == 1:
             assert method.coefficient.tolist() == [1.0, 1.0]
     torch.testing.assert_close(method.last, kl[1])
@@ -60,7 +60,7 @@ def test_a_modality_nobody_has_keeps_its_last_divergence() -> None:
     method.last.copy_(torch.tensor([0.75, 0.5]))
     method.steps += 1
     fused, alone = torch.zeros(3, CLASSES).double(), torch.randn(2, 3, CLASSES).double()
-    method.measure(fused, alone, torch.tensor([[True, False]]).expand(3, 2))
+    method.update_coefficients(fused, alone, torch.tensor([[True, False]]).expand(3, 2))
     assert method.last[1] == 0.5
     assert method.last[0] != 0.75
     assert method.coefficient.tolist() == [0.0, 1.0]  # all that fell, the first one's Delta did

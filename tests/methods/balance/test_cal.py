@@ -12,17 +12,17 @@ from robustmm.methods.balance.cal import (
     CAL,
     betas,
     certainty,
-    chance,
-    combined,
+    chance_utility,
+    combine_scores,
     confidences,
     divergence,
     factors,
     shares,
     utility,
 )
-from robustmm.methods.base import mean
+from robustmm.methods.base import weighted_mean
 from robustmm.methods.bottleneck import VariationalBottleneck
-from robustmm.methods.coalitions import alone_and_fused, coalitions, every, sampled
+from robustmm.methods.coalitions import all_coalitions, coalitions, draw_coalitions, unimodal_and_fused
 from robustmm.model.fusion_model import Coalitions, FusionModel
 
 ALL = torch.tensor([True, True, True])
@@ -63,14 +63,14 @@ def test_information_is_the_shapley_value_of_each_samples_own_game(fusion: str, 
     data = toy(3, missing=missing)
     model, method = cal(data, fusion, beta=0, mix=1, ema=0)
     model.eval()
-    method.measure(game(model, data), data.batch())
+    method.update_contribution(game(model, data), data.batch())
     with torch.no_grad():
         phi = slow_phi(model, data.batch()).double()
     torch.testing.assert_close(method.contribution, shares(phi, ALL), rtol=1e-4, atol=1e-5)
 
 
 def test_shapley_of_two_modalities_is_the_formula_and_sums_to_what_all_are_worth() -> None:
-    masks, weights, alone = every(2)
+    masks, weights, alone = all_coalitions(2)
     nothing, one, two, both = v = torch.tensor([-1.0, 0.5, 0.25, 2.0], dtype=torch.float64)
     phi = torch.from_numpy(weights) @ v
     assert float(phi[0]) == pytest.approx(float(0.5 * (one - nothing) + 0.5 * (both - two)))
@@ -84,7 +84,7 @@ def test_phi_sums_to_the_worth_of_what_a_sample_has_minus_a_blind_guess(M: int) 
     model, _ = cal(data, beta=0)
     batch, played = data.batch(), game(model, data)
     u = utility(played.logits.double(), batch.target, "log-prob")
-    u = torch.where((played.masks[:, None] & batch.present).any(-1), u, chance("log-prob", CLASSES))
+    u = torch.where((played.masks[:, None] & batch.present).any(-1), u, chance_utility("log-prob", CLASSES))
     phi = (played.weights @ u).T
     torch.testing.assert_close(phi.sum(1), u[-1] + math.log(CLASSES))
     assert phi[~batch.present].abs().max() < 1e-9 if M > 1 else True
@@ -96,8 +96,8 @@ def test_utilities_by_hand() -> None:
     torch.testing.assert_close(utility(logits, target, "prob"), p)
     torch.testing.assert_close(utility(logits, target, "log-prob"), p.log())
     torch.testing.assert_close(utility(logits, target, "accuracy"), torch.tensor([[1.0, 0.0]]))
-    assert chance("log-prob", 6) == pytest.approx(-math.log(6))
-    assert chance("prob", 4) == chance("accuracy", 4) == 0.25
+    assert chance_utility("log-prob", 6) == pytest.approx(-math.log(6))
+    assert chance_utility("prob", 4) == chance_utility("accuracy", 4) == 0.25
 
 
 def test_confidences_by_hand() -> None:
@@ -122,8 +122,8 @@ def test_shares_and_their_combination_by_hand() -> None:
     torch.testing.assert_close(shares(torch.tensor([3.0, -1.0, 1.0]), ALL), torch.tensor([0.75, 0.0, 0.25]))
     torch.testing.assert_close(shares(torch.tensor([-1.0, 1e-10, 1.0]), seen), torch.tensor([0.5, 0.5, 0.0]))
     info, sure = torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.2, 0.6, 0.2])
-    torch.testing.assert_close(combined(info, sure, 0.25, False, ALL), torch.tensor([0.275, 0.575, 0.15]))
-    torch.testing.assert_close(combined(info, sure, 0.25, True, ALL), torch.tensor([0.25, 0.75, 0.0]))
+    torch.testing.assert_close(combine_scores(info, sure, 0.25, False, ALL), torch.tensor([0.275, 0.575, 0.15]))
+    torch.testing.assert_close(combine_scores(info, sure, 0.25, True, ALL), torch.tensor([0.25, 0.75, 0.0]))
 
 
 def test_contribution_is_an_ema_of_information_and_confidence() -> None:
@@ -131,7 +131,7 @@ def test_contribution_is_an_ema_of_information_and_confidence() -> None:
     model, method = cal(data, beta=0, mix=0.3)
     method.contribution.copy_(torch.tensor([0.9, 0.1]))
     played, batch = game(model, data), data.batch()
-    method.measure(played, batch)
+    method.update_contribution(played, batch)
     s = played.logits.double()
     u = s.log_softmax(-1)[:, range(len(batch.target)), batch.target].mean(1)
     phi = torch.stack([u[1] + math.log(3) + u[3] - u[2], u[2] + math.log(3) + u[3] - u[1]]) / 2
@@ -160,7 +160,7 @@ def test_potential_is_how_fast_a_modality_still_improves() -> None:
     data = toy(2)
     model, method = cal(data, beta=0, mix=0, ema=0, confidence="potential")
     played, batch = game(model, data), data.batch()
-    method.measure(played, batch)
+    method.update_contribution(played, batch)
     u = utility(played.logits.double(), batch.target, "log-prob")[[1, 2]].mean(1)
     torch.testing.assert_close(method.fast, -0.9 * math.log(3) + 0.1 * u)
     torch.testing.assert_close(method.slow, -0.99 * math.log(3) + 0.01 * u)
@@ -246,10 +246,10 @@ def test_the_bottleneck_term_is_the_divergence_of_present_samples() -> None:
         rows = data.present[:, m]
         gaussian = Normal(embedding.mean[rows, m], (0.5 * embedding.logvar[rows, m]).exp())
         expected = expected + beta * kl_divergence(gaussian, Normal(0, 1)).sum(-1).mean()
-    torch.testing.assert_close(method.compressed(embedding), expected)
+    torch.testing.assert_close(method.bottleneck_loss(embedding), expected)
     torch.testing.assert_close(divergence(torch.zeros(3, 2), torch.zeros(3, 2)), torch.zeros(3))
     torch.testing.assert_close(
-        mean(torch.tensor([[1.0, 7.0], [3.0, torch.nan]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])),
+        weighted_mean(torch.tensor([[1.0, 7.0], [3.0, torch.nan]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])),
         torch.tensor([2.0, 0.0]),
     )
 
@@ -297,7 +297,7 @@ def test_sampled_orders_come_close_to_the_exact_game() -> None:
     data = toy(6, missing=0.3)
     model = fresh(data, "attention")
     model.eval()
-    _, weights, _ = every(6)
+    _, weights, _ = all_coalitions(6)
     z, batch = model.embedding(data.inputs, data.present), data.batch()
     with torch.no_grad():
         exact = utility(model.subset_logits(z), batch.target, "log-prob").double()
@@ -305,19 +305,19 @@ def test_sampled_orders_come_close_to_the_exact_game() -> None:
         played = coalitions(model, z, orders=4096)
     assert coalitions(model, z, orders=4096) is played  # drawn once a step
     assert len(played.masks) > 6
-    assert played.masks[played.alone].equal(torch.eye(6, dtype=torch.bool))
+    assert played.masks[played.singletons].equal(torch.eye(6, dtype=torch.bool))
     u = utility(played.logits, batch.target, "log-prob").double()
     phi, truth = (played.weights @ u).mean(1), (torch.from_numpy(weights) @ exact).mean(1)
     torch.testing.assert_close(phi.sum(), truth.sum(), rtol=1e-4, atol=1e-5)
     assert float((phi - truth).abs().max()) < 0.05 * float(truth.abs().max())
     with torch.no_grad():
-        alone, fused = alone_and_fused(model, z)
+        alone, fused = unimodal_and_fused(model, z)
         torch.testing.assert_close(fused, model.decode(z.z, data.present))
         torch.testing.assert_close(alone, model.subset_logits(z)[[1, 2, 4, 8, 16, 32]])
 
 
 def test_sampled_coalitions_are_paths_from_nothing_to_everything() -> None:
-    masks, weights, alone = sampled(7, orders=2, seed=3)
+    masks, weights, alone = draw_coalitions(7, orders=2, seed=3)
     size = masks.sum(1)
     assert {0, 7} <= set(size.tolist())
     assert weights[:, alone].sum() == 0
@@ -332,7 +332,7 @@ def test_statistics_are_float64_so_that_autocast_leaves_them_alone() -> None:
         model, method = cal(data, beta=0)
         played = game(model, data)
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            method.measure(played, data.batch())
+            method.update_contribution(played, data.batch())
         found.append(method.contribution)
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from toys import ready, step, toy
 
-from robustmm.methods.balance.dgl import frozen
+from robustmm.methods.balance.dgl import freeze_parameters
 
 
 @pytest.mark.parametrize("fusion", ["concat", "sum", "gated", "attention"])
@@ -36,7 +36,7 @@ def test_frozen_lets_gradients_through_and_thaws_what_was_learning_only() -> Non
     layer = torch.nn.Linear(2, 1)
     layer.bias.requires_grad_(False)
     x = torch.ones(1, 2, requires_grad=True)
-    with frozen(layer):
+    with freeze_parameters(layer):
         layer(x).sum().backward()
     assert layer.weight.grad is None
     torch.testing.assert_close(x.grad, layer.weight)
@@ -46,6 +46,6 @@ def test_frozen_lets_gradients_through_and_thaws_what_was_learning_only() -> Non
 
 def test_an_error_inside_leaves_nothing_frozen() -> None:
     layer = torch.nn.Linear(2, 1)
-    with pytest.raises(ValueError, match="broke"), frozen(layer):
+    with pytest.raises(ValueError, match="broke"), freeze_parameters(layer):
         raise ValueError("broke")
     assert all(p.requires_grad for p in layer.parameters())

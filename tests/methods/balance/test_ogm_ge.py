@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from toys import CLASSES, WIDTH, Toy, fresh, ready, step, toy
 
-from robustmm.methods import method as built
-from robustmm.methods.balance.ogm_ge import OGMGE, factors, modulated, unimodal_logits, weights
+from robustmm.methods import build_method as built
+from robustmm.methods.balance.ogm_ge import OGMGE, factors, find_weights, modulate_gradient, unimodal_logits
 from robustmm.model.fusion_model import FusionModel
 
 
@@ -86,7 +86,7 @@ def test_scores_are_mean_true_class_probabilities_of_the_samples_that_have_the_m
         score.append(sum(float(alone[m, b].softmax(0)[data.target[b]]) for b in rows) / len(rows))
     expected = factors(torch.tensor(score), torch.ones(3, dtype=torch.bool), 0.5)
     spoilt = torch.where(data.present.T.unsqueeze(-1), alone, torch.nan)
-    torch.testing.assert_close(method.measured(spoilt, data.batch()).float(), expected)
+    torch.testing.assert_close(method.modulation_factors(spoilt, data.batch()).float(), expected)
 
 
 def test_weight_matrices_are_slowed_and_nothing_else() -> None:
@@ -108,19 +108,19 @@ def test_weight_matrices_are_slowed_and_nothing_else() -> None:
 def test_of_a_convolutional_encoder_only_kernels_of_four_dimensions_count_as_published(kernels: bool) -> None:
     encoder, projection = Convolving(), nn.Linear(6, WIDTH)
     expected = [encoder[1].weight] if kernels else [encoder[1].weight, encoder[4].weight, projection.weight]
-    assert [id(p) for p in weights(encoder, projection, kernels)] == [id(p) for p in expected]
+    assert [id(p) for p in find_weights(encoder, projection, kernels)] == [id(p) for p in expected]
     linear = nn.Linear(5, 6)
-    assert [id(p) for p in weights(linear, projection, kernels)] == [id(linear.weight), id(projection.weight)]
+    assert [id(p) for p in find_weights(linear, projection, kernels)] == [id(linear.weight), id(projection.weight)]
 
 
 def test_noise_has_the_spread_of_the_gradient_before_it_is_scaled() -> None:
     torch.manual_seed(0)
     gradient = 3 * torch.randn(200, 200) + 1
-    noise = modulated(gradient, 0.1, True) - 0.1 * gradient
+    noise = modulate_gradient(gradient, 0.1, True) - 0.1 * gradient
     assert float(noise.std()) == pytest.approx(float(gradient.std()), rel=0.02)
     assert abs(float(noise.mean())) < 0.05
-    assert modulated(gradient, 0.1, False).equal(0.1 * gradient)
-    assert modulated(torch.ones(1, 1), 0.5, True).isfinite().all()
+    assert modulate_gradient(gradient, 0.1, False).equal(0.1 * gradient)
+    assert modulate_gradient(torch.ones(1, 1), 0.5, True).isfinite().all()
 
 
 def test_noise_reaches_every_modalitys_weights_and_no_bias() -> None:
@@ -152,7 +152,7 @@ def test_outside_its_epochs_and_with_one_modality_it_is_plain_training() -> None
 
 def test_it_lasts_through_epoch_fifty_as_published() -> None:
     _, method = ogm(toy(2))
-    assert [method.epoch.fill_(e) is not None and method.modulates() for e in (0, 50, 51)] == [True, True, False]
+    assert [method.epoch.fill_(e) is not None and method.is_modulating() for e in (0, 50, 51)] == [True, True, False]
 
 
 def test_an_encoder_nobody_needs_stays_still() -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, WIDTH, ready, step, toy
 
-from robustmm.methods.dynamic_fusion.pdf import PredictiveFusion, calibration, holo, weights
+from robustmm.methods.dynamic_fusion.pdf import PredictiveFusion, calibration, fusion_weights, holo_confidence
 
 BOTH = torch.tensor([[True, True]])
 
@@ -16,19 +16,19 @@ def test_holo_confidence_of_two_is_the_papers() -> None:
     a, b = 0.8, 0.3
     whole = math.log(a * b)
     expected = torch.tensor([[math.log(b) / whole, math.log(a) / whole]])
-    torch.testing.assert_close(holo(torch.tensor([[a, b]]), BOTH), expected)
+    torch.testing.assert_close(holo_confidence(torch.tensor([[a, b]]), BOTH), expected)
 
 
 def test_holo_confidence_stays_a_share_and_is_zero_alone() -> None:
     t = torch.tensor([[0.9, 0.5, 0.2], [0.9, 0.5, 0.2]])
     present = torch.tensor([[True, True, True], [False, True, False]])
-    found = holo(t, present)
+    found = holo_confidence(t, present)
     assert float(found[0].sum()) == pytest.approx(1.0)
     whole = math.log(0.9 * 0.5 * 0.2)
     assert float(found[0, 2]) == pytest.approx(math.log(0.9 * 0.5) / whole / 2)
     assert found[1].tolist() == [0, 0, 0]
     for extreme in (torch.ones(1, 2), torch.zeros(1, 2)):
-        assert holo(extreme, BOTH).tolist() == [[0.5, 0.5]], "as sure as each other"
+        assert holo_confidence(extreme, BOTH).tolist() == [[0.5, 0.5]], "as sure as each other"
 
 
 def test_calibration_lowers_the_flatter_modality() -> None:
@@ -49,7 +49,7 @@ def test_calibration_compares_with_the_mean_of_the_others_that_are_there() -> No
 
 def test_weights_are_a_softmax_over_what_is_there() -> None:
     present = torch.tensor([[True, False, True], [False, False, False]])
-    found = weights(torch.tensor([[1.0, 50.0, 2.0], [1.0, 2.0, 3.0]]), present)
+    found = fusion_weights(torch.tensor([[1.0, 50.0, 2.0], [1.0, 2.0, 3.0]]), present)
     e = math.exp(1)
     torch.testing.assert_close(found, torch.tensor([[1 / (1 + e), 0.0, e / (1 + e)], [0.0, 0.0, 0.0]]))
 
@@ -72,7 +72,7 @@ def test_the_fused_answer_of_what_is_left_of_three_is_that_of_the_pair() -> None
     torch.manual_seed(0)
     fusion, z = PredictiveFusion(3, WIDTH, CLASSES).eval(), torch.randn(5, 3, WIDTH)
     present = torch.tensor([[True, False, True]]).expand(5, 3)
-    s, t = fusion.unimodal(z)[:, ::2], fusion.mono(z)[:, ::2]
+    s, t = fusion.unimodal_logits(z)[:, ::2], fusion.mono_confidence(z)[:, ::2]
     belief = t + t.flip(1).log() / t.log().sum(1, keepdim=True)
     du = (s.softmax(-1) - 1 / CLASSES).abs().mean(-1)
     w = (belief * (du / du.flip(1)).clamp(max=1)).softmax(1)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, SAMPLES, WIDTH, ready, step, toy
 
-from robustmm.methods.dynamic_fusion.qmf import QMF, EnergyFusion, difficulty, energy, ranking
+from robustmm.methods.dynamic_fusion.qmf import QMF, EnergyFusion, difficulty, energy, ranking_loss
 
 
 def test_fused_logits_are_energy_weighted_sums_of_what_is_present() -> None:
@@ -29,7 +29,7 @@ def test_the_confidence_may_be_kept_from_learning(detach: bool) -> None:
     fusion, z = EnergyFusion(1, WIDTH, CLASSES, detach=detach), torch.randn(3, 1, WIDTH)
     fusion(z, torch.ones(3, 1, dtype=torch.bool)).sum().backward()
     found = fusion.biases.grad[0]
-    s = fusion.unimodal(z).detach()[:, 0]
+    s = fusion.unimodal_logits(z).detach()[:, 0]
     c = s.logsumexp(-1, keepdim=True) / 10
     by_hand = c.expand(-1, CLASSES).sum(0)  # d(sum of c s) / d b with c constant
     if not detach:
@@ -43,7 +43,7 @@ def test_a_recipe_says_whether_it_is(detach: bool) -> None:
     model, _ = ready("qmf", data, options={"qmf": {"detach_confidence": detach}})
     z = model.embedding(data.inputs, data.present).z.detach().requires_grad_()
     model.decode(z, data.present).sum().backward()
-    s = model.fusion.unimodal(z.detach())
+    s = model.fusion.unimodal_logits(z.detach())
     c = s.logsumexp(-1, keepdim=True) / 10
     by_s = c.expand_as(s) if detach else c + s.sum(-1, keepdim=True) * s.softmax(-1) / 10
     torch.testing.assert_close(z.grad, torch.einsum("bmc,mcw->bmw", by_s, model.fusion.weight))
@@ -59,15 +59,15 @@ def test_the_hinge_by_a_loop(sign: int) -> None:
         t = (kappa[i] > kappa[j]).int() - (kappa[i] < kappa[j]).int()
         if t != 0:
             total += max(0.0, float(t * (c[i] - c[j]) + sign * abs(kappa[i] - kappa[j])))
-    assert float(ranking(c, kappa, sign)) == pytest.approx(total / 7)
-    assert ranking(c[:0], kappa[:0], sign) == 0
-    assert ranking(c[:1], kappa[:1], sign) == 0
+    assert float(ranking_loss(c, kappa, sign)) == pytest.approx(total / 7)
+    assert ranking_loss(c[:0], kappa[:0], sign) == 0
+    assert ranking_loss(c[:1], kappa[:1], sign) == 0
 
 
 def test_the_published_margin_forgives_what_the_papers_punishes() -> None:
     harder_and_surer = torch.tensor([0.6, 0.5]), torch.tensor([1.0, 0.0])
-    assert ranking(*harder_and_surer, 1) > 0
-    assert ranking(*harder_and_surer, -1) == 0  # 0.1 more confident, slack 1
+    assert ranking_loss(*harder_and_surer, 1) > 0
+    assert ranking_loss(*harder_and_surer, -1) == 0  # 0.1 more confident, slack 1
 
 
 def test_difficulty_is_scaled_over_the_samples_that_have_the_modality() -> None:
@@ -87,7 +87,7 @@ def test_terms_and_history_of_two_steps(margin: str) -> None:
     for rows in (slice(0, 40), slice(20, 60)):
         batch = data.batch(rows)
         z = model.embedding(batch.inputs, batch.present).z
-        s = model.fusion.unimodal(torch.where(batch.present.unsqueeze(-1), z, 0.0))
+        s = model.fusion.unimodal_logits(torch.where(batch.present.unsqueeze(-1), z, 0.0))
         losses = step(model, method, batch)
         unimodal, rank = 0.0, 0.0
         for m in range(2):
@@ -98,7 +98,7 @@ def test_terms_and_history_of_two_steps(margin: str) -> None:
         kappa = difficulty(history, data.present)[batch.index]
         for m in range(2):
             have = batch.present[:, m]
-            rank += ranking(energy(s[have, m]), kappa[have, m], 1 if margin == "paper" else -1)
+            rank += ranking_loss(energy(s[have, m]), kappa[have, m], 1 if margin == "paper" else -1)
         torch.testing.assert_close(losses["unimodal"], unimodal)
         torch.testing.assert_close(losses["rank"], 0.5 * rank)
         torch.testing.assert_close(method.history, history)

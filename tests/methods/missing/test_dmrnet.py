@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from toys import optimiser, ready, step, toy, train
 
-from robustmm.methods.combinations import codes, kept_at_random
-from robustmm.methods.missing.dmrnet import DMRNet, divergence, hardest
+from robustmm.methods.combinations import draw_combination, subset_codes
+from robustmm.methods.missing.dmrnet import DMRNet, divergence, hard_combinations
 from robustmm.model.fusion_model import FusionModel
 
 
@@ -31,8 +31,8 @@ def test_the_divergence_is_that_of_normals() -> None:
 def test_hard_is_a_variance_above_the_mean_over_combinations_met() -> None:
     met = torch.tensor([9.0, 2.0, 4.0, 0.0])
     spread = torch.tensor([99.0, 2.0, 12.0, 0.0])  # means 1 and 3 of those met; "nothing" does not count
-    assert hardest(spread, met).tolist() == [False, False, True, False]
-    assert not hardest(torch.zeros(4), torch.zeros(4)).any()
+    assert hard_combinations(spread, met).tolist() == [False, False, True, False]
+    assert not hard_combinations(torch.zeros(4), torch.zeros(4)).any()
 
 
 @pytest.mark.parametrize("M", [2, 3])
@@ -43,11 +43,11 @@ def test_variances_are_gathered_by_combination_and_only_in_the_warm_up(M: int) -
     torch.manual_seed(0)
     embedding = model.embedding(batch.inputs, batch.present)
     torch.manual_seed(0)
-    kept = kept_at_random(batch.present)
+    kept = draw_combination(batch.present)
     torch.manual_seed(0)
     method.losses(model, batch, embedding)
     _, logvar = model.fusion.distribution(torch.where(kept.unsqueeze(-1), embedding.z, 0.0), kept)
-    kinds = codes(kept)
+    kinds = subset_codes(kept)
     for kind in range(2**M):
         rows = kinds == kind
         assert method.met[kind] == rows.sum()
@@ -74,8 +74,8 @@ def test_the_terms_by_hand(epoch: int) -> None:
     torch.manual_seed(5)
     losses = method.losses(model, batch, embedding)
     torch.manual_seed(5)
-    kept = kept_at_random(batch.present)
-    assert {1, 2, 3} == set(codes(kept).tolist())
+    kept = draw_combination(batch.present)
+    assert {1, 2, 3} == set(subset_codes(kept).tolist())
     fusion, z = model.fusion, torch.where(kept.unsqueeze(-1), embedding.z, 0.0)
     mu, logvar = fusion.distribution(z, kept)
     eps = torch.randn(mu.shape)
@@ -83,7 +83,7 @@ def test_the_terms_by_hand(epoch: int) -> None:
     torch.testing.assert_close(losses["fused"], F.cross_entropy(drawn, batch.target))
     torch.testing.assert_close(losses["divergence"], 0.5 * divergence(mu, logvar).mean())
     each = F.cross_entropy(fusion.head(mu), batch.target, reduction="none")
-    expected = 0.3 * each[codes(kept) == 2].sum() / len(kept) if epoch else torch.tensor(0.0)
+    expected = 0.3 * each[subset_codes(kept) == 2].sum() / len(kept) if epoch else torch.tensor(0.0)
     torch.testing.assert_close(losses["hard"], expected)
 
 
@@ -95,7 +95,7 @@ def test_in_evaluation_the_path_is_the_mean() -> None:
     torch.manual_seed(5)
     fused = method.losses(model, batch, embedding)["fused"]
     torch.manual_seed(5)
-    said = model.decode(embedding.z, kept_at_random(batch.present))
+    said = model.decode(embedding.z, draw_combination(batch.present))
     torch.testing.assert_close(fused, F.cross_entropy(said, batch.target))
 
 
@@ -118,7 +118,7 @@ def test_above_five_modalities_a_size_is_a_combination() -> None:
     model, method = dmrnet(7, missing=0.3, warmup=1)
     assert len(method.met) == 8
     torch.manual_seed(3)
-    kept = kept_at_random(batch.present)
+    kept = draw_combination(batch.present)
     step(model, method, batch, seed=3)
     torch.testing.assert_close(method.met, kept.sum(1).bincount(minlength=8).double())
 
@@ -143,12 +143,12 @@ def test_samples_with_nothing_are_neither_hard_nor_compressed() -> None:
     torch.manual_seed(5)
     losses = method.losses(model, batch, embedding)
     torch.manual_seed(5)
-    kept = kept_at_random(batch.present)
+    kept = draw_combination(batch.present)
     mu, logvar = model.fusion.distribution(torch.where(kept.unsqueeze(-1), embedding.z, 0.0), kept)
     some = kept.any(1)
     torch.testing.assert_close(losses["divergence"], divergence(mu, logvar)[some].mean())
     each = F.cross_entropy(model.fusion.head(mu), batch.target, reduction="none")
-    torch.testing.assert_close(losses["hard"], each[codes(kept) == 2].sum() / len(kept))
+    torch.testing.assert_close(losses["hard"], each[subset_codes(kept) == 2].sum() / len(kept))
     data.present[:] = False
     empty = step(model, method, data.batch())
     assert empty["divergence"] == empty["hard"] == 0
@@ -186,7 +186,7 @@ def test_resuming_within_and_after_the_warm_up_is_bit_for_bit() -> None:
             part.load_state_dict(state)
         train(again, resumed, data, range(at, 4), steps)
         torch.testing.assert_close(again.state_dict(), model.state_dict(), rtol=0, atol=0)
-        assert hardest(method.spread, method.met).any()
+        assert hard_combinations(method.spread, method.met).any()
 
 
 def test_rows_with_nothing_leave_batch_statistics_alone_and_use_is_deterministic() -> None:

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from toys import CLASSES, SAMPLES, WIDTH, Toy, ready, step, toy
 
-from robustmm.methods.coalitions import every, sampled
+from robustmm.methods.coalitions import all_coalitions, draw_coalitions
 from robustmm.methods.missing.completion import Completion
 from robustmm.methods.missing.mce import (
     MCE,
     completion_loss,
-    drawn_subsets,
+    draw_subsets,
     nested_mean,
     paper_value,
     scarcity,
@@ -28,7 +28,7 @@ def mce(data: Toy, **options: object) -> tuple[FusionModel, MCE]:
 
 
 def game(M: int, logits: torch.Tensor | None = None) -> Coalitions:
-    masks, weights, alone = (torch.from_numpy(part) for part in every(M))
+    masks, weights, alone = (torch.from_numpy(part) for part in all_coalitions(M))
     return Coalitions(masks, weights, alone, torch.zeros(2**M, 1, CLASSES) if logits is None else logits)
 
 
@@ -75,7 +75,7 @@ def test_the_papers_value_by_its_formula(M: int) -> None:
 
 
 def test_the_papers_value_over_sampled_orders_comes_close() -> None:
-    exact, parts = game(6), sampled(6, 4096, 0)
+    exact, parts = game(6), draw_coalitions(6, 4096, 0)
     orders = Coalitions(*(torch.from_numpy(part) for part in parts), exact.logits)
     worth = torch.rand(64, dtype=torch.float64) + exact.masks.sum(1)
     seen = worth[(orders.masks * 2 ** torch.arange(6)).sum(1)]
@@ -154,7 +154,7 @@ def test_completion_and_subset_losses_by_a_slow_loop(M: int) -> None:
     data = toy(M, missing=0.4, class_weight=torch.tensor([1.0, 2.0, 0.5]))
     model, method = mce(data)
     z, fusion = model.embed(data.inputs, data.present), model.fusion
-    kept, proper = method.subsets(model, data.present)
+    kept, proper = method.select_subsets(model, data.present)
     completed = fusion.complete(z, kept)
     gaps: list[list[torch.Tensor]] = [[] for _ in range(M)]
     subset, weights = [], []
@@ -175,7 +175,7 @@ def test_completion_and_subset_losses_by_a_slow_loop(M: int) -> None:
     expected = torch.stack([torch.stack(g).mean() if g else torch.zeros(()) for g in gaps])
     torch.testing.assert_close(completion_loss(completed, kept, proper), expected)
     cross = sum(w * c for w, c in zip(weights, subset, strict=True)) / sum(weights) if subset else torch.zeros(())
-    logits = fusion.decoded(completed)
+    logits = fusion.decode(completed)
     torch.testing.assert_close(subset_loss(logits, data.target, proper, data.class_weight), cross)
 
 
@@ -186,7 +186,7 @@ def test_the_objective_is_the_sum_the_paper_writes() -> None:
     method.neglect = lambda game, batch: b  # type: ignore[method-assign]
     losses = step(model, method, data.batch())
     z = model.embed(data.inputs, data.present)
-    kept, proper = method.subsets(model, data.present)
+    kept, proper = method.select_subsets(model, data.present)
     completed = model.fusion.complete(z, kept)
     A = SAMPLES / data.present.sum(0)
     separate = [
@@ -197,7 +197,7 @@ def test_the_objective_is_the_sum_the_paper_writes() -> None:
     torch.testing.assert_close(losses["fused"], F.cross_entropy(model.decode(z, data.present), data.target))
     torch.testing.assert_close(losses["completion"], 2 * (A * b.float() * rec).sum())
     torch.testing.assert_close(losses["separate"], 3 * (A * b.float() * torch.stack(separate)).sum())
-    sub = subset_loss(model.fusion.decoded(completed), data.target, proper, None)
+    sub = subset_loss(model.fusion.decode(completed), data.target, proper, None)
     torch.testing.assert_close(losses["subset"], 5 * sub)
 
 
@@ -222,7 +222,7 @@ def test_a_nested_mean_by_hand() -> None:
 def test_exact_subsets_are_each_samples_own_once() -> None:
     data = toy(3, missing=0.5)
     model, method = mce(data)
-    kept, proper = method.subsets(model, data.present)
+    kept, proper = method.select_subsets(model, data.present)
     assert kept.shape == (8, SAMPLES, 3)
     assert kept[-1].equal(data.present)
     for b in range(SAMPLES):
@@ -234,14 +234,14 @@ def test_exact_subsets_are_each_samples_own_once() -> None:
 def test_many_modalities_draw_subsets_with_singletons_half_of_the_time() -> None:
     data = toy(7, missing=0.3)
     model, method = mce(data, drawn=5)
-    kept, proper = method.subsets(model, data.present)
+    kept, proper = method.select_subsets(model, data.present)
     assert kept.shape == (6, SAMPLES, 7)
     assert kept[-1].equal(data.present)
     assert not proper[-1].any()
     torch.manual_seed(0)
     present = torch.ones(50, 7, dtype=torch.bool)
     present[25:, :4] = False
-    drawn = drawn_subsets(present, 400)
+    drawn = draw_subsets(present, 400)
     assert not (drawn & ~present).any()
     assert drawn.any(-1).all()
     single = (drawn.sum(-1) == 1).float().mean((0,))
@@ -252,7 +252,7 @@ def test_many_modalities_draw_subsets_with_singletons_half_of_the_time() -> None
         drawn[:, :25].float().mean((0, 1)), torch.full((7,), 0.5 / 7 + 0.25), rtol=0.1, atol=0.01
     )
     empty = torch.zeros(3, 7, dtype=torch.bool)
-    assert not drawn_subsets(empty, 4).any()
+    assert not draw_subsets(empty, 4).any()
 
 
 def test_with_everything_missing_nothing_is_lost() -> None:

@@ -8,9 +8,16 @@ import torch
 import torch.nn.functional as F
 from toys import SAMPLES, optimiser, ready, step, toy, train
 
-from robustmm.methods.combinations import codes, kept_at_random
-from robustmm.methods.missing.mmanet import MMANet, combinations, divergence, entropy, margin_aware, weakest
-from robustmm.model.fusion import FUSIONS, masked
+from robustmm.methods.combinations import draw_combination, subset_codes
+from robustmm.methods.missing.mmanet import (
+    MMANet,
+    all_combinations,
+    divergence,
+    entropy,
+    margin_aware_distance,
+    weakest_combination,
+)
+from robustmm.model.fusion import FUSIONS, apply_mask
 from robustmm.model.fusion_model import FusionModel
 
 
@@ -32,23 +39,23 @@ def test_distillation_by_a_loop() -> None:
     for i in range(5):
         for j in range(5):
             total += float((gram(s)[i, j] - gram(t)[i, j]) ** 2 * H[j] / H.sum())
-    assert float(margin_aware(s, t, H)) == pytest.approx(total, rel=1e-5)
+    assert float(margin_aware_distance(s, t, H)) == pytest.approx(total, rel=1e-5)
 
 
 def test_distillation_does_not_grow_with_the_batch() -> None:
     torch.manual_seed(0)
     s, t, H = torch.randn(5, 4), torch.randn(5, 7), torch.rand(5)
-    twice = margin_aware(s.repeat(2, 1), t.repeat(2, 1), H.repeat(2))
-    torch.testing.assert_close(twice, margin_aware(s, t, H))
-    assert margin_aware(s[:0], t[:0], H[:0]) == 0
+    twice = margin_aware_distance(s.repeat(2, 1), t.repeat(2, 1), H.repeat(2))
+    torch.testing.assert_close(twice, margin_aware_distance(s, t, H))
+    assert margin_aware_distance(s[:0], t[:0], H[:0]) == 0
 
 
 def test_distillation_is_exact_and_finite_in_half_precision() -> None:
     torch.manual_seed(0)
     s, t, H = 1e3 * torch.randn(5, 4), torch.randn(5, 7), torch.rand(5)
-    expected = margin_aware(s, t, H)
+    expected = margin_aware_distance(s, t, H)
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(margin_aware(s, t, H), expected, rtol=0, atol=0)
+        torch.testing.assert_close(margin_aware_distance(s, t, H), expected, rtol=0, atol=0)
     assert expected.dtype == torch.float32
 
 
@@ -63,25 +70,25 @@ def test_entropies_are_those_of_the_answers() -> None:
 def test_distillation_is_zero_for_identical_features_and_finite_for_a_certain_teacher() -> None:
     torch.manual_seed(0)
     x = torch.randn(6, 4)
-    assert float(margin_aware(x, x, torch.rand(6))) == pytest.approx(0, abs=1e-9)
-    assert float(margin_aware(x, 3 * x, torch.rand(6))) == pytest.approx(0, abs=1e-9)  # directions only
-    assert margin_aware(x, torch.randn(6, 4), entropy(1e4 * torch.eye(6))) == 0
+    assert float(margin_aware_distance(x, x, torch.rand(6))) == pytest.approx(0, abs=1e-9)
+    assert float(margin_aware_distance(x, 3 * x, torch.rand(6))) == pytest.approx(0, abs=1e-9)  # directions only
+    assert margin_aware_distance(x, torch.randn(6, 4), entropy(1e4 * torch.eye(6))) == 0
     gone = torch.zeros(6, 4, requires_grad=True)
-    margin_aware(gone, x, torch.rand(6)).backward()
+    margin_aware_distance(gone, x, torch.rand(6)).backward()
     assert gone.grad is not None
     assert gone.grad.isfinite().all()
 
 
 def test_the_weak_are_the_combination_that_predicts_other_classes_and_all_within_it() -> None:
-    masks = combinations(3)
+    masks = all_combinations(3)
     assert len(masks) == 7
     counts = torch.full((7, 2), 10.0).double()
     counts[2] = torch.tensor([19.0, 1.0])  # {0, 1}
     gap = divergence(counts)
     assert float(gap[2]) == pytest.approx(0.5 * math.log(0.5 / 0.95) + 0.5 * math.log(0.5 / 0.05), rel=1e-6)
     assert gap[[0, 1, 3, 4, 5, 6]].abs().max() < 1e-9
-    assert weakest(gap, masks).tolist() == [True, True, False]
-    assert not weakest(torch.zeros(7), masks).any()
+    assert weakest_combination(gap, masks).tolist() == [True, True, False]
+    assert not weakest_combination(torch.zeros(7), masks).any()
     counts[6], counts[4] = torch.tensor([19.0, 1.0]), 0.0  # all say another thing than one never met
     assert divergence(counts)[3] > 0
     assert divergence(counts)[4] == 0
@@ -89,7 +96,7 @@ def test_the_weak_are_the_combination_that_predicts_other_classes_and_all_within
 
 
 def test_above_five_modalities_each_alone_all_but_each_and_all_are_ranked() -> None:
-    masks = combinations(6)
+    masks = all_combinations(6)
     sizes = masks.sum(1).tolist()
     assert sizes == 6 * [1] + 6 * [5] + [6]
     assert len(masks.unique(dim=0)) == 13
@@ -108,11 +115,11 @@ def test_weak_is_all_that_the_weakest_combination_contains(M: int) -> None:
     torch.manual_seed(2)
     losses = method.losses(model, batch, embedding)
     torch.manual_seed(2)
-    kept = kept_at_random(batch.present)
+    kept = draw_combination(batch.present)
     expected = torch.zeros(())
     for b, y in enumerate(batch.target):
         if kept[b].any() and not kept[b, 0]:
-            said = method.branch(masked(embedding.z, kept)[b : b + 1], kept[b : b + 1])
+            said = method.branch(apply_mask(embedding.z, kept)[b : b + 1], kept[b : b + 1])
             expected = expected + F.cross_entropy(said, y[None]) / SAMPLES
     assert expected > 0
     torch.testing.assert_close(losses["regularisation"], 0.7 * expected)
@@ -161,14 +168,14 @@ def test_the_terms_by_hand() -> None:
     torch.manual_seed(2)
     losses = method.losses(model, batch, embedding)
     torch.manual_seed(2)
-    kept = kept_at_random(batch.present)
-    z = masked(embedding.z, kept)
+    kept = draw_combination(batch.present)
+    z = apply_mask(embedding.z, kept)
     torch.testing.assert_close(losses["fused"], F.cross_entropy(model.decode(z, kept), batch.target))
     each = F.cross_entropy(method.branch(z, kept), batch.target, reduction="none")
-    torch.testing.assert_close(losses["regularisation"], 0.7 * each[codes(kept) == 2].sum() / len(kept))
+    torch.testing.assert_close(losses["regularisation"], 0.7 * each[subset_codes(kept) == 2].sum() / len(kept))
     t, logits = data.joint_answers(model.width)
     said = torch.distributions.Categorical(logits=logits).entropy()
-    torch.testing.assert_close(losses["distillation"], 2 * margin_aware(z.flatten(1), t.flatten(1), said))
+    torch.testing.assert_close(losses["distillation"], 2 * margin_aware_distance(z.flatten(1), t.flatten(1), said))
     assert losses["regularisation"] > 0
 
 
@@ -195,9 +202,9 @@ def test_the_teacher_is_read_at_the_batchs_rows_and_only_where_a_sample_has_some
     torch.manual_seed(2)
     distance = method.losses(model, batch, embedding)["distillation"]
     torch.manual_seed(2)
-    s = masked(embedding.z, kept_at_random(batch.present)).flatten(1)
-    t = masked(z, data.present)[40:60].flatten(1)
-    torch.testing.assert_close(distance, margin_aware(s, t, entropy(logits[40:60])))
+    s = apply_mask(embedding.z, draw_combination(batch.present)).flatten(1)
+    t = apply_mask(z, data.present)[40:60].flatten(1)
+    torch.testing.assert_close(distance, margin_aware_distance(s, t, entropy(logits[40:60])))
 
 
 @pytest.mark.parametrize("fusion", list(FUSIONS))
@@ -233,4 +240,4 @@ def test_resuming_while_ranking_and_after_it_is_bit_for_bit() -> None:
             part.load_state_dict(state)
         train(again, resumed, data, range(at, 5), steps)
         torch.testing.assert_close(again.state_dict(), model.state_dict(), rtol=0, atol=0)
-        assert weakest(method.gap, method.masks).any()
+        assert weakest_combination(method.gap, method.masks).any()

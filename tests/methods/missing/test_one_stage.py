@@ -13,7 +13,7 @@ from toys import CLASSES, WIDTH, Toy, ready, step, toy
 from robustmm.methods.base import Batch
 from robustmm.methods.missing import one_stage
 from robustmm.methods.missing.one_stage import OneStage, divergence, maximum_mean_discrepancy
-from robustmm.methods.missing.translation import Translation, others
+from robustmm.methods.missing.translation import Translation, concat_others
 from robustmm.model.fusion_model import FusionModel
 
 
@@ -30,7 +30,7 @@ def keeping(monkeypatch: pytest.MonkeyPatch, *modalities: int) -> None:
     def kept(present: Tensor) -> Tensor:
         return present & torch.tensor([m in modalities for m in range(present.shape[1])])
 
-    monkeypatch.setattr(one_stage, "kept_at_random", kept)
+    monkeypatch.setattr(one_stage, "draw_combination", kept)
 
 
 def terms(model: FusionModel, method: OneStage, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
@@ -119,11 +119,11 @@ def test_two_modalities_are_translated_by_the_papers_formulas(monkeypatch: pytes
 
 def test_a_hallucination_reads_the_others_and_nothing_of_its_own() -> None:
     z = torch.arange(24.0).view(2, 3, 4)
-    assert others(z, 1).tolist() == torch.cat([z[:, 0], z[:, 2]], 1).tolist()
+    assert concat_others(z, 1).tolist() == torch.cat([z[:, 0], z[:, 2]], 1).tolist()
     _, _, fusion = built(toy(3))
     z = torch.randn(5, 3, WIDTH, requires_grad=True)
     for m in range(3):
-        (gradient,) = torch.autograd.grad(fusion.hallucinated(z)[:, m].sum(), z)
+        (gradient,) = torch.autograd.grad(fusion.hallucinate(z)[:, m].sum(), z)
         assert (gradient.abs().sum((0, 2)) == 0).tolist() == [k == m for k in range(3)]
 
 
@@ -134,7 +134,7 @@ def test_what_is_there_takes_its_place_and_what_is_not_is_made_up_for(M: int) ->
         present = torch.tensor([held] * 4)
         z = torch.where(present.unsqueeze(-1), torch.randn(4, M, WIDTH), 0.0)
         made = [
-            z[:, m] if held[m] else fusion.hallucinators[m](others(z, m)) if M > 1 else torch.zeros(4, WIDTH)
+            z[:, m] if held[m] else fusion.hallucinators[m](concat_others(z, m)) if M > 1 else torch.zeros(4, WIDTH)
             for m in range(M)
         ]
         streams = [fusion.head(torch.cat([block(fusion, m, x) for m in range(M)], 1)) for x in made]
@@ -155,7 +155,7 @@ def test_the_adaptation_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     seen[:, 0] = z[:, 0]
     expected = torch.zeros(())
     for m, rows in ((1, slice(1, None, 2)), (2, slice(None))):
-        h, real, g = fusion.hallucinators[m](others(seen, m))[rows], z[rows, m], method.classifiers[m]
+        h, real, g = fusion.hallucinators[m](concat_others(seen, m))[rows], z[rows, m], method.classifiers[m]
         answers = kl_divergence(Categorical(logits=g(real) / 4), Categorical(logits=g(h) / 4)).mean()
         expected = expected + 0.5 * (3.0 * reference_mmd(h, real) + 0.7 * 16 * answers)
     torch.testing.assert_close(found["distillation"], expected, rtol=1e-4, atol=1e-6)
@@ -205,7 +205,7 @@ def test_what_k_dropped_reaches_the_answer_in_no_other_way() -> None:
     model, method, _ = built(data)
     batch = data.batch()
     torch.manual_seed(5)
-    kept = one_stage.kept_at_random(batch.present)
+    kept = one_stage.draw_combination(batch.present)
     assert (kept != batch.present).any()
     embedding = model.embedding(batch.inputs, batch.present)
     torch.manual_seed(5)

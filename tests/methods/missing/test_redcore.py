@@ -10,8 +10,8 @@ from torch.distributions import Normal, kl_divergence
 from toys import CLASSES, WIDTH, Toy, optimiser, ready, step, toy, train
 
 from robustmm.methods.bottleneck import VariationalBottleneck
-from robustmm.methods.missing.redcore import Imputation, RedCore, balanced, relative_advantage
-from robustmm.methods.missing.translation import others
+from robustmm.methods.missing.redcore import Imputation, RedCore, relative_advantage, update_beta
+from robustmm.methods.missing.translation import concat_others
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 
@@ -31,7 +31,7 @@ def terms(data: Toy, **options: object) -> tuple[dict[str, Tensor], Embedding, R
 
 def moved(method: RedCore, *rec: float, seen: tuple[bool, ...] | None = None) -> list[float]:
     worth = torch.tensor(rec, dtype=torch.float64)
-    method.move(worth, torch.tensor(seen or [True] * len(rec)))
+    method.update_weights(worth, torch.tensor(seen or [True] * len(rec)))
     found: list[float] = method.beta.tolist()
     return found
 
@@ -50,9 +50,9 @@ def test_relative_advantage_by_hand() -> None:
 def test_beta_moves_away_from_the_advantage_keeps_a_floor_and_has_length_one() -> None:
     beta, r = torch.tensor([1.0, 1.0]), torch.tensor([0.5, -0.5])
     expected = torch.tensor([0.95, 1.05])
-    torch.testing.assert_close(balanced(beta, r, 0.1), expected / expected.norm())
+    torch.testing.assert_close(update_beta(beta, r, 0.1), expected / expected.norm())
     low = torch.tensor([0.1, 3.0])
-    torch.testing.assert_close(balanced(beta, 4 * r, 1.0), low / low.norm())
+    torch.testing.assert_close(update_beta(beta, 4 * r, 1.0), low / low.norm())
 
 
 def test_the_average_weighs_the_newest_by_the_rate_and_forgets_nobody() -> None:
@@ -96,7 +96,7 @@ def test_an_imputation_reads_the_others_and_nothing_of_its_own() -> None:
     _, _, fusion = built(toy(3))
     z = torch.randn(5, 3, WIDTH, requires_grad=True)
     for m in range(3):
-        (gradient,) = torch.autograd.grad(fusion.imputed(z)[:, m].sum(), z)
+        (gradient,) = torch.autograd.grad(fusion.impute(z)[:, m].sum(), z)
         assert (gradient.abs().sum((0, 2)) == 0).tolist() == [k == m for k in range(3)]
 
 
@@ -104,13 +104,13 @@ def test_an_imputation_reads_the_others_and_nothing_of_its_own() -> None:
 def test_an_imputer_is_a_cascade_of_residual_autoencoders(blocks: int) -> None:
     _, _, fusion = built(toy(3), blocks=blocks)
     imputer, z = fusion.imputers[1], torch.randn(4, 3, WIDTH)
-    x = imputer.enter(others(z, 1))
+    x = imputer.enter(concat_others(z, 1))
     assert len(imputer.blocks) == blocks
     for encode, _, decode in imputer.blocks:
         assert encode.out_features < WIDTH
         x = x + decode(F.relu(encode(x)))
     into, _, out = imputer.leave
-    torch.testing.assert_close(fusion.imputed(z)[:, 1], out(F.relu(into(x))))
+    torch.testing.assert_close(fusion.impute(z)[:, 1], out(F.relu(into(x))))
 
 
 @pytest.mark.parametrize("M", [1, 2, 3])
@@ -120,7 +120,7 @@ def test_what_is_there_is_kept_and_what_is_not_is_imputed(M: int) -> None:
         present = torch.tensor([held] * 4)
         z = torch.where(present.unsqueeze(-1), torch.randn(4, M, WIDTH), 0.0)
         x = [
-            z[:, m] if held[m] else fusion.imputers[m](others(z, m)) if M > 1 else torch.zeros(4, WIDTH)
+            z[:, m] if held[m] else fusion.imputers[m](concat_others(z, m)) if M > 1 else torch.zeros(4, WIDTH)
             for m in range(M)
         ]
         torch.testing.assert_close(fusion(z, present), fusion.head(torch.cat(x, 1)))
@@ -130,7 +130,7 @@ def test_what_is_there_is_kept_and_what_is_not_is_imputed(M: int) -> None:
 
 
 def imputation(fusion: Imputation, z: Tensor, m: int) -> Tensor:
-    made: Tensor = fusion.imputers[m](others(z, m))
+    made: Tensor = fusion.imputers[m](concat_others(z, m))
     return made
 
 
@@ -181,7 +181,7 @@ def test_reconstruction_reaches_both_of_its_sides() -> None:
     weight = method.beta.float() * method.rec * 2 / len(data.target)
     z = embedding.z.detach().requires_grad_()
     gap = torch.stack([imputation(fusion, z, m) - z[:, m] for m in range(2)], 1).detach()
-    through = torch.autograd.grad(fusion.imputed(z), z, weight[:, None] * gap)[0]
+    through = torch.autograd.grad(fusion.impute(z), z, weight[:, None] * gap)[0]
     torch.testing.assert_close(embedding.z.grad, through - weight[:, None] * gap)
 
 
@@ -209,7 +209,7 @@ def test_a_modality_nobody_has_neither_moves_the_others_nor_loses_its_place() ->
     data.present[:, 2] = False
     found, _, method, _ = terms(data)
     assert all(term.isfinite() for term in found.values())
-    two = balanced(torch.ones(3).double(), relative_advantage(method.average), 0.1)
+    two = update_beta(torch.ones(3).double(), relative_advantage(method.average), 0.1)
     torch.testing.assert_close(method.beta, two)
     assert float(method.average[2]) == 0
     assert float(method.beta[0] + method.beta[1]) == pytest.approx(2 * float(method.beta[2]))  # r_1 + r_2 = 0, r_3 = 0

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from robustmm.errors import UsageError
 from robustmm.modalities import KINDS, Audio, Features, Image, Modality, Series, Text, Video
-from robustmm.model.encoders import ENCODERS, default_encoder, encoder
-from robustmm.model.encoders.base import BatchNorm, Standardise, pixels
+from robustmm.model.encoders import ENCODERS, build_encoder, default_encoder
+from robustmm.model.encoders.base import BatchNorm, Standardise, normalise_pixels
 from robustmm.model.encoders.conv import CONV
 from robustmm.model.encoders.mlp import MLPS
-from robustmm.model.encoders.spectrogram import LogMel, hertz, mel
+from robustmm.model.encoders.spectrogram import LogMel, hertz_to_mel, mel_to_hertz
 from robustmm.model.fusion import FUSIONS
 
 OWN = [("conv", kind) for kind in CONV] + [("mlp", kind) for kind in MLPS]
@@ -40,7 +40,7 @@ def test_raw_batch_in_vectors_out(name: str, kind: str, batch: int) -> None:
 @every_encoder
 def test_one_row_and_blanks_can_be_trained_on(name: str, kind: str) -> None:
     made = built(name, PLAIN[kind]).train()
-    for x in (drawn(PLAIN[kind], 1), torch.from_numpy(PLAIN[kind].blank())[None]):
+    for x in (drawn(PLAIN[kind], 1), torch.from_numpy(PLAIN[kind].blank_input())[None]):
         out = made(x)
         assert out.isfinite().all()
         out.sum().backward()
@@ -80,7 +80,7 @@ def test_sixteen_samples_are_learned_by_heart(name: str, kind: str) -> None:
     made, modality = built(name, PLAIN[kind], dropout=0.0), PLAIN[kind]
     x, target = drawn(modality, 16), torch.arange(16) % 4
     if isinstance(modality, Text):
-        x[:, 0] = 1 + torch.arange(16) % (modality.words - 1)  # no empty and no equal texts
+        x[:, 0] = 1 + torch.arange(16) % (modality.vocabulary_size - 1)  # no empty and no equal texts
         x[:, 1] = 1 + torch.arange(16) // 4
     net = nn.Sequential(made, nn.Linear(made.width, 4))
     optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
@@ -131,7 +131,7 @@ def test_odd_sizes(name: str, modality: Modality) -> None:
 @exporting
 def test_every_kind_under_every_fusion_exports(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    encoders = {kind: encoder(modality, default_encoder(kind)) for kind, modality in PLAIN.items()}
+    encoders = {kind: build_encoder(modality, default_encoder(kind)) for kind, modality in PLAIN.items()}
     agrees(encoders, PLAIN, tmp_path, fusions=list(FUSIONS))
 
 
@@ -147,7 +147,7 @@ def test_flattening_encoders_and_sizes_without_neighbours_export(tmp_path: Path)
         "step": Series(name="step", steps=1, channels=1),
         "frame": Video(name="frame", frames=1, size=(5, 5, 3)),
     }
-    encoders = {m: encoder(x, "mlp" if m in ("series", "image") else "conv") for m, x in modalities.items()}
+    encoders = {m: build_encoder(x, "mlp" if m in ("series", "image") else "conv") for m, x in modalities.items()}
     agrees(encoders, modalities, tmp_path)
 
 
@@ -191,11 +191,11 @@ def test_a_private_encoder_may_serve_any_kind(tmp_path: Path, monkeypatch: pytes
         "        super().__init__()\n        self.width = size\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    assert encoder(PLAIN["audio"], "mine_encoder:Mine", size=5).width == 5
+    assert build_encoder(PLAIN["audio"], "mine_encoder:Mine", size=5).width == 5
     with pytest.raises(UsageError, match="should say its width"):
-        encoder(PLAIN["audio"], "torch.nn:Identity")
+        build_encoder(PLAIN["audio"], "torch.nn:Identity")
     with pytest.raises(UsageError, match=r'"sizes" is not an option .* did you mean "size"'):
-        encoder(PLAIN["audio"], "mine_encoder:Mine", sizes=5)
+        build_encoder(PLAIN["audio"], "mine_encoder:Mine", sizes=5)
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_a_private_encoder_may_serve_any_kind(tmp_path: Path, monkeypatch: pytes
 
 def test_pixels_are_centred_and_channels_first() -> None:
     x = torch.tensor([[[[0, 255]]], [[[51, 204]]]], dtype=torch.uint8)  # (2, 1, 1, 2)
-    torch.testing.assert_close(pixels(x), torch.tensor([[[[-1.0]], [[1.0]]], [[[-0.6]], [[0.6]]]]))
+    torch.testing.assert_close(normalise_pixels(x), torch.tensor([[[[-1.0]], [[1.0]]], [[[-0.6]], [[0.6]]]]))
 
 
 def test_standardise_puts_what_is_not_finite_at_the_mean() -> None:
@@ -246,7 +246,7 @@ def reference(wave: np.ndarray, rate: int, made: LogMel) -> np.ndarray:
     """Log-mel by FFT and by slopes between edges: another way to the same numbers."""
     window = get_window("hann", made.window)
     padded = np.pad(wave.astype(np.float64), (made.window + 1) // 2)
-    edges = hertz(np.linspace(0, mel(rate / 2), made.mels + 2))
+    edges = mel_to_hertz(np.linspace(0, hertz_to_mel(rate / 2), made.mels + 2))
     frequency = np.fft.rfftfreq(made.bins, 1 / rate)
     triangles = [np.interp(frequency, edges[i : i + 3], [0, 1, 0], left=0, right=0) for i in range(made.mels)]
     columns = []
@@ -273,7 +273,7 @@ def test_log_mel_against_an_fft(rate: int, samples: int, options: dict[str, int]
     made = LogMel(rate, **options)
     wave = np.random.default_rng(0).uniform(-1, 1, samples).astype(np.float32)
     ours = made(torch.from_numpy(wave)[None])[0].numpy()
-    assert ours.shape == (made.mels, made.frames(samples))
+    assert ours.shape == (made.mels, made.frame_count(samples))
     np.testing.assert_allclose(ours, reference(wave, rate, made), atol=2e-3)
 
 
@@ -298,7 +298,7 @@ def test_a_full_scale_wave_stays_within_half_precision() -> None:
 def test_a_tone_is_found_in_its_band() -> None:
     made = LogMel(16_000)
     tone = torch.sin(2 * torch.pi * 1000 * torch.arange(16_000) / 16_000)[None]
-    centre = mel(1000.0) / mel(8000.0) * 41 - 1
+    centre = hertz_to_mel(1000.0) / hertz_to_mel(8000.0) * 41 - 1
     assert abs(int(made(tone)[0, :, 50].argmax()) - centre) <= 1
 
 
@@ -357,7 +357,7 @@ def test_each_frame_stands_between_its_neighbours() -> None:
 
 def test_video_learns_which_way_time_runs() -> None:
     torch.manual_seed(0)
-    made = encoder(Video(name="v", frames=8, size=(16, 24, 1)), "conv", channels=[8, 16, 16])
+    made = build_encoder(Video(name="v", frames=8, size=(16, 24, 1)), "conv", channels=[8, 16, 16])
     net = nn.Sequential(made, nn.Linear(made.width, 2))
     optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
     x, target = clips(128, 0)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from robustmm.errors import UsageError
 from robustmm.exporting import export
 from robustmm.modalities import Image, Modality, Video
-from robustmm.model.encoders import encoder
-from robustmm.model.encoders.backbone import Fit
+from robustmm.model.encoders import build_encoder
+from robustmm.model.encoders.backbone import ResizeInput
 from robustmm.model.encoders.base import BatchNorm
 from robustmm.model.fusion import FUSIONS
 from robustmm.model.fusion_model import FusionModel
@@ -120,7 +120,7 @@ def test_resnet_18_is_resnet_18() -> None:
 
 def test_sizes_the_recipe_leaves_open_are_the_modalitys() -> None:
     assert tuple(from_scratch(PLAIN["image"], VIT).config.image_size) == (12, 10)
-    assert from_scratch(PLAIN["text"], BERT).config.vocab_size == PLAIN["text"].words
+    assert from_scratch(PLAIN["text"], BERT).config.vocab_size == PLAIN["text"].vocabulary_size
     assert from_scratch(CLIP, VIDEOMAE).config.num_frames == 4
     assert from_scratch(PLAIN["image"], {**VIT, "image_size": 8}).config.image_size == 8
     ast = from_scratch(PLAIN["audio"], AST, mels=32)
@@ -178,8 +178,8 @@ def test_fit_leaves_what_fits_alone() -> None:
         image_size, num_channels = 6, 3
 
     x = torch.randn(2, 3, 6, 6)
-    assert Fit(Config)(x) is x
-    assert Fit(Config)(torch.ones(2, 1, 9, 7)).allclose(torch.ones(2, 3, 6, 6))
+    assert ResizeInput(Config)(x) is x
+    assert ResizeInput(Config)(torch.ones(2, 1, 9, 7)).allclose(torch.ones(2, 3, 6, 6))
 
 
 @pytest.mark.parametrize(
@@ -234,8 +234,8 @@ def test_frames_must_be_the_backbones_own(tmp_path: Path) -> None:
 def test_each_encoder_of_a_graph_stands_on_its_own_input() -> None:
     """A residual network on strided maps made the exporter tie every encoder to the first one's batch size."""
     cameras: list[Modality] = [Image(name=name, size=(64, 64, 3)) for name in ("left", "right")]
-    encoders = {m.name: encoder(m, "transformers", pretrained=False, config=RESNET) for m in cameras}
-    graph = export.traced(FusionModel(encoders, FUSIONS["concat"](2, 8, 3), 8), cameras)
+    encoders = {m.name: build_encoder(m, "transformers", pretrained=False, config=RESNET) for m in cameras}
+    graph = export.trace_graph(FusionModel(encoders, FUSIONS["concat"](2, 8, 3), 8), cameras)
     makers = {output: node for node in graph.graph.node for output in node.output}
     for m in cameras:
         reached, left = set(), [f"z.{m.name}"]

@@ -60,7 +60,7 @@ class Dual(torch.nn.Module):
 @pytest.fixture(scope="session")
 def dual(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
     """An export as the transformers library's users make it, with its tokenizer beside it."""
-    from robustmm.exporting.export import quiet
+    from robustmm.exporting.export import silence_exporter
 
     folder = tmp_path_factory.mktemp("dual")
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])},
@@ -73,7 +73,7 @@ def dual(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Modul
     model = Dual().eval()
     ids = torch.ones(3, 9, dtype=torch.int64)
     names = ["input_ids", "attention_mask", "token_type_ids", "pixel_values"]
-    with quiet():
+    with silence_exporter():
         batch = torch.export.Dim("batch", min=1)
         program = torch.onnx.export(
             model, (ids, ids.clone(), ids * 0, torch.zeros(3, 3, 8, 8)), input_names=names, output_names=["logits"],

@@ -8,8 +8,8 @@ from tokenizers import Tokenizer, models
 
 from robustmm.errors import DataError, UsageError
 from robustmm.modalities import Text
-from robustmm.runtime.foreign.description import load
-from robustmm.runtime.foreign.session import ForeignSession, opened
+from robustmm.runtime.foreign.description import load_description
+from robustmm.runtime.foreign.session import ForeignSession, open_session
 
 TEXT = """\
 classes = ["ant", "bee", "cat"]
@@ -72,21 +72,21 @@ def told(folder: Path, text: str, file: str = "theirs.onnx") -> list[str]:
     description = folder / "m.toml"
     description.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError) as error:
-        opened(folder / file, description)
+        open_session(folder / file, description)
     return [line.removeprefix(f"{description}:") for line in str(error.value).splitlines()]
 
 
 def test_a_description_is_read(folder: Path) -> None:
     (folder / "m.toml").write_text(TEXT)
-    found = load(folder / "m.toml")
-    assert (found.head.classes, found.head.prior, found.head.batch) == (("ant", "bee", "cat"), (0.2, 0.3, 0.5), 0)
+    found = load_description(folder / "m.toml")
+    assert (found.table.classes, found.table.prior, found.table.batch) == (("ant", "bee", "cat"), (0.2, 0.3, 0.5), 0)
     assert [(m.name, m.kind, m.shape) for m in found.modalities] == [
         ("picture", "image", (4, 6, 3)),
         ("near", "features", (2,)),
         ("far", "features", (3,)),
         ("words", "text", (7,)),
     ]
-    picture, near, far, words = found.ways
+    picture, near, far, words = found.preprocessing
     assert (picture.subtract, picture.divide, picture.missing) == ((1, 2, 3), (255,), (0, 128, 255))
     assert (near.layout, near.columns, near.missing, far.missing) == ("ND", (0, 2), "mean", "zero")
     assert (words.mask, words.token_type, words.layout) == ("attention", "types", "NL")
@@ -94,10 +94,15 @@ def test_a_description_is_read(folder: Path) -> None:
     assert isinstance(text, Text)
     assert text.padding == 0
     (folder / "m.toml").write_text(TEXT.replace('missing = "empty"', "").replace("missing = [0, 128, 255]", ""))
-    assert [way.missing for way in load(folder / "m.toml").ways] == ["zero", "mean", "zero", "empty"]
+    assert [way.missing for way in load_description(folder / "m.toml").preprocessing] == [
+        "zero",
+        "mean",
+        "zero",
+        "empty",
+    ]
     (folder / "m.toml").write_text(TEXT)
     with pytest.raises(DataError, match="cannot be run"):
-        opened(folder / "theirs.onnx", folder / "m.toml")
+        open_session(folder / "theirs.onnx", folder / "m.toml")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +199,7 @@ def test_what_is_no_description(folder: Path, text: str) -> None:
 def test_what_cannot_be_read(folder: Path) -> None:
     assert "is not valid TOML" in told(folder, "[")[0]
     with pytest.raises(UsageError, match=r"none.toml cannot be read"):
-        opened(folder / "theirs.onnx", folder / "none.toml")
+        open_session(folder / "theirs.onnx", folder / "none.toml")
 
 
 TABLE = 'classes = [{}]\n[output]\nname = "logits"\nactivation = "{}"\n[modality.m]\nkind = "features"\nlength = 3\n'
@@ -268,7 +273,7 @@ def test_presence_of_two_modalities(tmp_path: Path, shape: list[int | None], fit
     text += "".join(f'[modality.{n}]\nkind = "features"\nlength = 1\npresent = "present"\n' for n in "ab")
     if fits:
         (tmp_path / "m.toml").write_text(text)
-        assert opened(tmp_path / "theirs.onnx", tmp_path / "m.toml").names == ["a", "b"]
+        assert open_session(tmp_path / "theirs.onnx", tmp_path / "m.toml").names == ["a", "b"]
     else:
         assert told(tmp_path, text)[0].startswith("11: [modality.b] present: should be (batch, 2), found")
 
@@ -282,7 +287,7 @@ def test_a_graph_that_says_nothing_of_its_shapes(tmp_path: Path) -> None:
     model.graph.input[0].CopyFrom(value("m", "f", None))
     onnx.save(model, tmp_path / "theirs.onnx")
     (tmp_path / "m.toml").write_text(TABLE.format('"a", "b", "c"', "softmax"))
-    made = opened(tmp_path / "theirs.onnx", tmp_path / "m.toml")
+    made = open_session(tmp_path / "theirs.onnx", tmp_path / "m.toml")
     assert isinstance(made, ForeignSession)
     assert made._whole.batch == 0
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from robustmm.errors import DataError
-from robustmm.runtime.foreign.draft import described
-from robustmm.runtime.foreign.session import opened
+from robustmm.runtime.foreign.draft import draft_description
+from robustmm.runtime.foreign.session import open_session
 
 
 def drafted(path: Path) -> dict[str, Any]:
-    return tomllib.loads(described(path))
+    return tomllib.loads(draft_description(path))
 
 
 def edited(text: str, *changes: tuple[str, str]) -> str:
@@ -38,7 +38,7 @@ def test_scikit_learn_from_draft_to_answer(fitted: tuple[Any, Any, Any], tmp_pat
     pipeline, x, _ = fitted
     path = tmp_path / "theirs.onnx"
     onnx.save(to_onnx(pipeline, x[:1]), path)
-    text = described(path)
+    text = draft_description(path)
     (table,) = tomllib.loads(text)["modality"].values()
     np.testing.assert_allclose(table["mean"], x.mean(0), rtol=1e-4)
     np.testing.assert_allclose(table["std"], x.std(0), rtol=1e-4)
@@ -53,7 +53,7 @@ def test_scikit_learn_from_draft_to_answer(fitted: tuple[Any, Any, Any], tmp_pat
     ]
     text = text[: text.index("[modality.X]")] + "\n".join(tables)
     path.with_suffix(".toml").write_text(text)
-    session = opened(path, path.with_suffix(".toml"))
+    session = open_session(path, path.with_suffix(".toml"))
     assert session.classes == pipeline.classes_.tolist()
     found = session.predict({"near": x[:, :5], "far": x[:, 5:]}, np.ones((40, 2), bool))
     np.testing.assert_allclose(found, pipeline.predict_proba(x), atol=2e-6)
@@ -73,7 +73,7 @@ def test_channels_last_from_draft_to_answer(tmp_path: Path) -> None:
     inputs: Inputs = {"input_1:0": ("f", ["n", None, None, 3]), "input_2:0": ("f", ["n", 2])}
     order = [nodes[1], nodes[0], *nodes[2:]]
     path = saved(tmp_path, order, inputs, ("Identity:0", ["n", 1]), {"weight": weight})
-    text = described(path)
+    text = draft_description(path)
     assert tomllib.loads(text) == {
         "classes": ["class 0", "class 1"],
         "output": {"name": "Identity:0", "activation": "none"},
@@ -86,7 +86,7 @@ def test_channels_last_from_draft_to_answer(tmp_path: Path) -> None:
     assert "# CHECK: the graph leaves it open\nsize = [224, 224, 3]" in text
     text = edited(text, ("[224, 224, 3]", "[6, 8, 3]"), ('"class 0", "class 1"', '"cat", "dog"'))
     path.with_suffix(".toml").write_text(text)
-    session = opened(path, path.with_suffix(".toml"))
+    session = open_session(path, path.with_suffix(".toml"))
     rng = np.random.default_rng(0)
     x, v = rng.integers(0, 256, (4, 6, 8, 3), np.uint8), rng.normal(size=(4, 2)).astype(np.float32)
     score = np.concatenate([x.mean((1, 2)) / 255, v], 1) @ weight
@@ -96,7 +96,7 @@ def test_channels_last_from_draft_to_answer(tmp_path: Path) -> None:
 
 def test_a_transformers_export_from_draft_to_answer(dual: tuple[Path, Any], tmp_path: Path) -> None:
     path, _ = dual
-    text = described(path)
+    text = draft_description(path)
     found = tomllib.loads(text)
     assert found["output"] == {"name": "logits", "activation": "softmax"}
     assert found["modality"] == {
@@ -108,7 +108,7 @@ def test_a_transformers_export_from_draft_to_answer(dual: tuple[Path, Any], tmp_
     assert "ImageNet" in text
     text = edited(text, ("tokenizer.json", str(path.parent / "tokenizer.json")))
     (tmp_path / "m.toml").write_text(text)
-    session = opened(path, tmp_path / "m.toml")
+    session = open_session(path, tmp_path / "m.toml")
     assert session.classes == ["class 0", "class 1", "class 2"]
     ids = np.array([[2, 4, 3, 0, 0, 0, 0, 0, 0]])
     assert session.predict({"input_ids": ids}, np.array([[True, False]])).sum() == pytest.approx(1)
@@ -148,20 +148,20 @@ def test_the_kind_is_guessed(tmp_path: Path, kind: str, name: str, dims: list[in
     assert {key: table[key] for key in expected} == expected
     assert ("divide" in table) == (kind == "f" and table["kind"] in ("image", "video"))
     if None not in dims and table["kind"] not in ("text",):
-        path.with_suffix(".toml").write_text(described(path))
-        session = opened(path, path.with_suffix(".toml"))
-        assert session.embed(session.names[0], session.modalities[0].blank()[None]).shape == tuple(dims)
-    lines = [line for line in described(path).splitlines() if "the graph leaves it open" in line]
+        path.with_suffix(".toml").write_text(draft_description(path))
+        session = open_session(path, path.with_suffix(".toml"))
+        assert session.embed(session.names[0], session.modalities[0].blank_input()[None]).shape == tuple(dims)
+    lines = [line for line in draft_description(path).splitlines() if "the graph leaves it open" in line]
     assert len(lines) == (None in dims)
 
 
 def test_a_fourth_channel_is_a_modality_of_its_own(tmp_path: Path) -> None:
     path, _ = linear(tmp_path, {"rgbd": ("f", [None, 4, 5, 6])})
-    text = described(path)
+    text = draft_description(path)
     path.with_suffix(".toml").write_text(text)
-    session = opened(path, path.with_suffix(".toml"))
+    session = open_session(path, path.with_suffix(".toml"))
     assert [(m.name, m.shape) for m in session.modalities] == [("rgbd", (5, 6, 3)), ("rgbd_fourth", (5, 6, 1))]
-    assert [port.way.columns for port in session.ports] == [(0, 3), (3, 4)]
+    assert [one.preprocessing.columns for one in session.bindings] == [(0, 3), (3, 4)]
 
 
 def test_two_texts_find_their_own_masks(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_two_texts_find_their_own_masks(tmp_path: Path) -> None:
         "answer_ids": "answer_mask",
     }
     assert not any("token_type" in table for table in found.values())
-    assert "nobody feeds" not in described(path)
+    assert "nobody feeds" not in draft_description(path)
     path, _ = linear(tmp_path, {name: ("q", [None, 2]) for name in ("a_ids", "b_ids", "b_mask")})
     masks = {name: table.get("mask") for name, table in drafted(path)["modality"].items()}
     assert masks == {"a_ids": "b_mask", "b_ids": None}, "fed once, whoever takes it"
@@ -182,10 +182,10 @@ def test_two_texts_find_their_own_masks(tmp_path: Path) -> None:
 
 def test_presence_is_told_to_graphs_that_ask(tmp_path: Path) -> None:
     path, _ = linear(tmp_path, {"a": ("f", [None, 2]), "there": ("?", [None, 2]), "b": ("f", [None, 3])})
-    text = described(path)
+    text = draft_description(path)
     assert [table["present"] for table in tomllib.loads(text)["modality"].values()] == ["there", "there"]
     path.with_suffix(".toml").write_text(text)
-    assert opened(path, path.with_suffix(".toml")).names == ["a", "b"]
+    assert open_session(path, path.with_suffix(".toml")).names == ["a", "b"]
     path, _ = linear(tmp_path, {"a": ("f", [None, 2]), "there": ("?", [None])})
     assert drafted(path)["modality"]["a"]["present"] == "there"
 
@@ -201,7 +201,7 @@ def test_presence_is_told_to_graphs_that_ask(tmp_path: Path) -> None:
 )
 def test_what_nobody_feeds_is_told(tmp_path: Path, kind: str, name: str, dims: list[int]) -> None:
     path, _ = linear(tmp_path, {"a": ("f", [None, 2]), name: (kind, dims)})
-    assert f'# CHECK: nobody feeds input = "{name}"; make it a constant\n' in described(path)
+    assert f'# CHECK: nobody feeds input = "{name}"; make it a constant\n' in draft_description(path)
 
 
 # --- what the output tells
@@ -278,10 +278,10 @@ def test_what_is_no_classifier(tmp_path: Path) -> None:
          "should have an output of floating-point numbers"),
     ):  # fmt: skip
         with pytest.raises(DataError, match=sentence):
-            described(path)
+            draft_description(path)
     path, _ = linear(tmp_path, {"m": ("s", [None, 2])})
     with pytest.raises(DataError, match="should have an input that is an image, audio, video, text, series or feat"):
-        described(path)
+        draft_description(path)
 
 
 HOSTILE = [
@@ -300,9 +300,9 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_go_from_the_graph_through_the_draft_to_the_answer(tmp_path: Path, name: str) -> None:
     path, theirs = linear(tmp_path, {name: ("f", [None, 2]), f"{name}2": ("f", [None, 1])})
-    path.with_suffix(".toml").write_text(described(path), encoding="utf-8")
-    session = opened(path, path.with_suffix(".toml"))
-    assert [port.way.input for port in session.ports] == [name, f"{name}2"]
+    path.with_suffix(".toml").write_text(draft_description(path), encoding="utf-8")
+    session = open_session(path, path.with_suffix(".toml"))
+    assert [one.preprocessing.input for one in session.bindings] == [name, f"{name}2"]
     x, y = np.array([[1, 2], [3, 4]], np.float32), np.array([[5], [6]], np.float32)
     found = session.predict(dict(zip(session.names, (x, y), strict=True)), np.ones((2, 2), bool))
     np.testing.assert_allclose(found, softmax(theirs(x, y)), atol=1e-6)
@@ -319,7 +319,7 @@ def test_every_draft_parses_and_names_the_graphs_own_inputs(tmp_path: Path, inpu
     """Whatever the graph is like; every input is in the draft once, or told as fed by nobody."""
     path = saved(tmp_path, [helper.make_node("Any", list(inputs), [output])], inputs, (output, [None, 3]))
     try:
-        text = described(path)
+        text = draft_description(path)
     except DataError:
         return
     found = tomllib.loads(text)

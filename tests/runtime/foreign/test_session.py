@@ -22,7 +22,7 @@ from robustmm.errors import DataError, UsageError
 from robustmm.evaluation import attack, source
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.modalities import Text
-from robustmm.runtime.foreign.session import ForeignSession, opened, probabilities
+from robustmm.runtime.foreign.session import ForeignSession, open_session, probabilities
 from robustmm.runtime.runner import Runner
 from robustmm.runtime.session import Session
 
@@ -36,7 +36,7 @@ def session(path: Path, text: str) -> ForeignSession:
     text = text if "[output]" in text else f'{text}\n[output]\nname = "logits"\n'
     description = path.with_suffix(".toml")
     description.write_text(text, encoding="utf-8")
-    made = opened(path, description)
+    made = open_session(path, description)
     assert isinstance(made, ForeignSession)
     return made
 
@@ -114,7 +114,7 @@ def test_an_evaluation_of_scikit_learn(
     v = np.log(p[:, np.arange(40), target])
     near, far = (v[1] - v[0] + v[3] - v[2]) / 2, (v[2] - v[0] + v[3] - v[1]) / 2
     np.testing.assert_allclose(clean.phi_log_probability, np.stack([near, far], 1), atol=2e-5)
-    np.testing.assert_array_equal(clean.solo[:, 0], p[1].argmax(1) == target)
+    np.testing.assert_array_equal(clean.unimodal_correct[:, 0], p[1].argmax(1) == target)
     assert clean.exact
     result = attack.attack(sensors, rows, noisy, split="test", seed=0)
     assert result.method == "foreign"
@@ -202,11 +202,10 @@ def test_a_channels_last_graph(tmp_path: Path, kind: str) -> None:
 # --- a transformers export: ids, mask and token types for one modality, pixels for the other
 
 
-WORDS = ["ants", "bees", "cats", "fly", "sting", "purr"]
-
 DUAL = """\
 [modality.caption]
 kind = "text"
+length = 9
 tokenizer = "tokenizer.json"
 input = "input_ids"
 mask = "attention_mask"
@@ -326,7 +325,7 @@ def test_integers_are_rounded_and_held_to_their_range(tmp_path: Path) -> None:
     made = session(path, '[modality.m]\nkind = "features"\nlength = 4\nsubtract = 1\ndivide = 2\nmissing = 999')
     x = np.array([[3.9, 0.0, 4.2, 1000]], np.float32)
     assert made.embed("m", x).tolist() == [[1, 0, 2, 255]]
-    assert made.blank("m", 2).tolist() == [[255] * 4] * 2
+    assert made.blank_embedding("m", 2).tolist() == [[255] * 4] * 2
     path, _ = linear(tmp_path, {"m": ("b", [None, 4, 1])})
     made = session(path, '[modality.m]\nkind = "image"\nsize = [4, 1, 1]\nlayout = "NHW"')
     assert made.embed("m", np.array([[0, 127, 128, 255]], np.uint8).reshape(1, 4, 1, 1)).ravel().tolist() == [
@@ -382,7 +381,7 @@ def test_a_file_of_ours_answers_the_same_when_it_runs_whole(world_model: Path, t
     """`present` (batch, modality) is one input for both, in the description's order."""
     ours = Session(world_model)
     (tmp_path / "m.toml").write_text(HEAD + OURS.format(prior=ours.prior.tolist()))
-    whole = opened(world_model, tmp_path / "m.toml")
+    whole = open_session(world_model, tmp_path / "m.toml")
     assert (whole.names, whole.classes) == (ours.names, ours.classes)
     np.testing.assert_allclose(whole.prior, ours.prior)
     rng = np.random.default_rng(0)
@@ -534,17 +533,17 @@ def test_facts_prior_and_data(tmp_path: Path) -> None:
     first = made.facts["description"]
     assert session(path, '[modality.m]\nkind = "features"\nlength = 3\nmissing = 2').facts["description"] != first
     with pytest.raises(UsageError, match=f"{path} was made by other tools, so its data is not known; give --data"):
-        source.of_model(made, None)
-    assert source.of_model(made, tmp_path / "t.csv") == tmp_path / "t.csv"
+        source.find_model_manifest(made, None)
+    assert source.find_model_manifest(made, tmp_path / "t.csv") == tmp_path / "t.csv"
 
 
 def test_without_a_description_it_is_told_how_to_get_one(tmp_path: Path, world_model: Path) -> None:
     path, _ = linear(tmp_path, {"m": ("f", [None, 3])})
     with pytest.raises(DataError) as told:
-        opened(path)
+        open_session(path)
     assert f"robustmm describe {path} -o model.toml" in str(told.value)
     assert "--describe model.toml" in str(told.value)
-    ours = opened(world_model, batch=7)
+    ours = open_session(world_model, batch=7)
     assert type(ours) is Session
     assert ours.batch == 7
 
@@ -565,7 +564,7 @@ def test_a_graph_that_cannot_run(tmp_path: Path) -> None:
     assert len(str(told.value).splitlines()) == 1
     saved(tmp_path, [node], {"m": ("f", [1, 3])}, ("logits", [1, 3]))
     with pytest.raises(DataError) as told:
-        opened(path, path.with_suffix(".toml"))
+        open_session(path, path.with_suffix(".toml"))
     assert "batch = 1" not in str(told.value), "the graph said so itself"
     with pytest.raises(UsageError, match='"gpu" is not a provider'):
-        opened(path, path.with_suffix(".toml"), "gpu")
+        open_session(path, path.with_suffix(".toml"), "gpu")
