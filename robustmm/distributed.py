@@ -33,7 +33,7 @@ def join_group() -> Iterator[None]:
 
 @contextmanager
 def rank_folder(root: Path) -> Iterator[Path]:
-    """`root` for the first rank; the others write what they write into a folder that goes when they are done."""
+    """`root` for the first rank; the other ranks write into a folder that is deleted when they are done."""
     if rank() == 0:
         yield root
     else:
@@ -54,7 +54,7 @@ def rank() -> int:
 
 
 def wait() -> None:
-    """Until every rank is here."""
+    """Waits until every rank has arrived."""
     if is_distributed():
         dist.barrier()
 
@@ -109,14 +109,14 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Gradients become their mean over ranks, in one flat message; averaging twice changes nothing."""
     if world_size() == 1:
         return
-    held = [p for p in parameters if p.requires_grad]
-    for p in held:
+    trained = [p for p in parameters if p.requires_grad]
+    for p in trained:
         if p.grad is None:  # a rank whose rows lack a modality has no gradient for its encoder; another may
             p.grad = torch.zeros_like(p)
-    flat = torch.cat([p.grad.flatten() for p in held if p.grad is not None])
+    flat = torch.cat([p.grad.flatten() for p in trained if p.grad is not None])
     dist.all_reduce(flat)
     flat /= world_size()
-    for p, part in zip(held, flat.split([p.numel() for p in held]), strict=True):
+    for p, part in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
         p.grad = part.view_as(p)
 
 
@@ -133,7 +133,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         shape = [1, -1, *(1 for _ in over[1:])]
         x = input.float()
         n = sum_over_ranks(torch.tensor(x.numel() / x.shape[1], device=x.device))
-        if n <= 1:  # no variance to learn from: the running statistics serve, as in encoders.base.BatchNorm
+        if n <= 1:  # no variance to learn from: the running statistics are used, as in encoders.base.BatchNorm
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         mean = sum_with_gradient(x.sum(over)) / n
         centred = x - mean.view(shape)

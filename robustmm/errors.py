@@ -25,7 +25,7 @@ class ParityError(RobustmmError):
 
     exit_code = 4
     proof: object = None
-    """What was compared, where an export failed."""
+    """The proof that failed, of an export."""
 
 
 class InterruptedRun(RobustmmError):
@@ -35,7 +35,7 @@ class InterruptedRun(RobustmmError):
 
 
 MAX_LISTED = 25
-"""Names that a sentence can list; of more it tells the near ones."""
+"""Names that a sentence can list; of more it lists the near ones."""
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

@@ -43,7 +43,7 @@ class Result(BaseModel):
         """`rows` as a table: what a notebook shows of the result."""
         rows = self.rows()
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        head = "".join(f"<th>{html.escape(key)}</th>" for key in columns)
+        head = "".join(f"<th>{format_html(key)}</th>" for key in columns)
         body = "".join(
             f"<tr>{''.join(f'<td>{format_html(row.get(key))}</td>' for key in columns)}</tr>" for row in rows[:SHOWN]
         )

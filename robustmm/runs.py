@@ -1,4 +1,4 @@
-"""Run folders: `runs/<recipe>-NNN/`, what stands in them, and which is the newest."""
+"""Run folders: `runs/<recipe>-NNN/`, what they hold, and which is the newest."""
 
 import csv
 import json
@@ -70,8 +70,10 @@ class Run:
         return found
 
     def result(self) -> "TrainResult":
-        """What a finished run came to."""
+        """The result of a finished run."""
         facts = self.read_facts()
+        if not facts.get("finished"):
+            raise UsageError(f"{self.folder} has not finished training, so it has no result yet")
         progress = facts["progress"]
         return TrainResult(
             run=str(self.folder),
@@ -166,7 +168,7 @@ def find_newest_model(root: Path) -> Path:
 
 
 def versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Installed versions of what a number may depend on."""
+    """Installed versions of the packages that a number may depend on."""
     found = {"robustmm": __version__, "python": platform.python_version()}
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""What operating systems do differently: which cores are ours, whether a file can be locked, or moved while open."""
+"""What operating systems do differently: cores of a process, locks of files, moves of open files."""
 
 import os
 from typing import IO, Any
@@ -12,8 +12,8 @@ def count_cores() -> int:
 
 
 def lock_file(file: IO[Any], wait: bool = False) -> bool | None:
-    """Takes the lock of an open file, which goes when the file is closed, by its end or its process's. False where
-    another holds it and is not waited for, None where the system or the disk knows no locks."""
+    """Takes the lock of an open file; closing the file or ending the process releases it. False where another process
+    holds it and `wait` is false, None where the system or the disk has no locks."""
     try:
         import fcntl
 

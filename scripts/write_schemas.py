@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from robustmm.auditing.result import AuditResult
+from robustmm.auditing.results.schema import AuditResult
 from robustmm.catalogue.result import Details, DoctorResult, ListResult
 from robustmm.data.check import ManifestFacts
 from robustmm.evaluation.attack_result import AttackResult
@@ -29,8 +29,13 @@ SCHEMAS: dict[str, Any] = {
 }
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schemas"
 
+
+def text(name: str) -> str:
+    """A result's schema as JSON."""
+    return json.dumps(TypeAdapter(SCHEMAS[name]).json_schema(mode="serialization"), indent=1) + "\n"
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, model in SCHEMAS.items():
-        content = json.dumps(TypeAdapter(model).json_schema(mode="serialization"), indent=1)
-        (FOLDER / f"{name}.schema.json").write_text(content + "\n", encoding="utf-8")
+    for name in SCHEMAS:
+        (FOLDER / f"{name}.schema.json").write_text(text(name), encoding="utf-8")

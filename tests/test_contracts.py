@@ -102,7 +102,7 @@ KINDS = {
 
 WITHOUT_A_TARGET = {"axis-rotation", "casing", "chromatic-aberration", "echo", "numbers-to-words", "saturate"}
 WITHOUT_A_TARGET |= {"white-balance"}
-"""Those that these signals give nothing to strike: grey pictures, clips shorter than an echo, words without numbers."""
+"""Those that cannot corrupt these signals: grey pictures, clips shorter than an echo, words without numbers."""
 
 
 @pytest.mark.slow
@@ -116,8 +116,8 @@ def test_every_kind_goes_from_files_to_an_attack(tmp_path: Path) -> None:
     conditions = [Condition(name, (Noise(name, 1.0),)) for name in names()]
     (clean, *found), _ = evaluate(session, rows, [Condition("clean"), *conditions])
     for condition, records in zip(conditions, found, strict=True):
-        struck = {session.modality(name).kind for name in condition.changed_modalities(session.modalities)}
-        assert struck == set(kinds(condition.name))
+        corrupted = {session.modality(name).kind for name in condition.changed_modalities(session.modalities)}
+        assert corrupted == set(kinds(condition.name))
         assert records.residual < 1e-9
         changed = not np.array_equal(records.probabilities, clean.probabilities)
         assert changed or condition.name in WITHOUT_A_TARGET, condition.name

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -70,13 +71,27 @@ def test_links_lead_somewhere() -> None:
             assert (ROOT / target).exists(), f"{document} links to {target}"
 
 
-def test_the_page_of_corruptions_is_what_the_registry_says() -> None:
-    """To renew it and its sheets: python scripts/write_corruptions.py."""
-    spec = importlib.util.spec_from_file_location("write_corruptions", ROOT / "scripts" / "write_corruptions.py")
+def load_script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def test_the_schemas_are_those_of_the_code() -> None:
+    """To renew them: python scripts/write_schemas.py."""
+    script = load_script("write_schemas")
+    folder = ROOT / "docs" / "schemas"
+    assert {path.name for path in folder.iterdir()} == {f"{name}.schema.json" for name in script.SCHEMAS}
+    for name in script.SCHEMAS:
+        assert (folder / f"{name}.schema.json").read_text(encoding="utf-8") == script.text(name), name
+
+
+def test_the_page_of_corruptions_is_what_the_registry_says() -> None:
+    """To renew it and its sheets: python scripts/write_corruptions.py."""
+    script = load_script("write_corruptions")
     page = (ROOT / "docs" / "corruptions.md").read_text(encoding="utf-8")
     assert page == script.text()
     sheets = re.findall(r"\((corruptions/[\w-]+\.jpg)\)", page)

@@ -1,6 +1,7 @@
 """The walls of docs/design.md, each one a test."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,20 @@ def test_every_room_is_on_the_map() -> None:
     assert [name for name in (PACKAGE / name for name in ROOMS) if not name.is_dir()] == [
         PACKAGE / name for name in ROOMS[-6:]
     ], "folders first, the files of the ground last"
+
+
+def test_the_design_shows_the_same_map() -> None:
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == ROOMS
+
+
+def test_a_folder_holds_three_to_twelve_files() -> None:
+    for folder in {path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE}:
+        files = [path for path in folder.glob("*.py") if path.stem != "__init__"]
+        rooms = [path for path in folder.iterdir() if (path / "__init__.py").is_file()]
+        assert len(files) <= 12, folder
+        assert len(files) + len(rooms) + 1 >= 3, folder
+    assert len(list(PACKAGE.glob("*.py"))) <= 9, "loose files"
 
 
 def test_an_import_only_goes_down() -> None:

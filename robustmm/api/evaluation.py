@@ -2,8 +2,9 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from robustmm.api.inputs import (
     AnyPath,
@@ -11,21 +12,24 @@ from robustmm.api.inputs import (
     Model,
     Rates,
     Settings,
+    as_count,
     as_list,
+    as_number,
+    check_choice,
     find_manifest,
     open_model,
     rate_options,
     reporter,
     setting_lines,
 )
-from robustmm.errors import UsageError
+from robustmm.errors import DataError, UsageError
 from robustmm.progress import Reporter, Silence
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from robustmm.auditing.result import AuditResult
+    from robustmm.auditing.results.schema import AuditResult
     from robustmm.conditions.condition import Condition
     from robustmm.data.manifest import Manifest
     from robustmm.evaluation.attack_result import AttackResult
@@ -84,15 +88,18 @@ def plan_attack(
     from robustmm.conditions.missing import parse_rates
     from robustmm.data.manifest import read_manifest
 
+    check_choice("fill", fill, get_args(Fill))
+    limit = as_count("limit", limit, 1)
+    levels = [as_number("level", value) for value in as_list(level)]
     session = open_model(model, describe, provider, 0, 64, runs, tell)
     manifest = find_manifest(session, data, split, runs, tell)
-    given = [str(missing)] if isinstance(missing, Path) else rate_options(missing)
+    given = rate_options(missing)
     tables = [option for option in given if option.endswith(".csv")]
     if len(tables) > 1:
         raise UsageError(f"--missing takes one table, found {len(tables)}")
     lost = parse_rates([option for option in given if option not in tables], session.names)
     chosen = build_condition(
-        "attacked", as_list(noise), as_list(level), as_list(on), lost, setting_lines(set), "".join(tables), fill
+        "attacked", as_list(noise), levels, as_list(on), lost, setting_lines(set, quoted=False), "".join(tables), fill
     )
     chosen.resolve_steps(session.modalities)
     return Attack(session, read_manifest(manifest).split(split, limit), chosen)
@@ -124,7 +131,8 @@ def attack(
     """
     from robustmm.evaluation.attack import attack as work
 
-    tell = reporter(progress)
+    tell, seed = reporter(progress), as_count("seed", seed, 0)
+    check_choice("on_bad_input", on_bad_input, get_args(OnBadInput))
     session, rows, condition = plan_attack(
         model, noise=noise, level=level, on=on, missing=missing, fill=fill, set=set, data=data, describe=describe,
         split=split, limit=limit, provider=provider, runs=runs, tell=tell,
@@ -159,12 +167,18 @@ def audit(
     """A model under every condition of a suite, kept in a folder as it goes: the same call continues.
 
     `by` groups samples by columns of the manifest, `share` of clean accuracy is what a breaking level falls below,
-    `baseline` is what stands for a modality outside a subset. Raises InterruptedRun on Ctrl-C: what was measured is
+    `baseline` replaces a modality outside a subset. Raises InterruptedRun on Ctrl-C: what was measured is
     kept. `results.json` and `records.parquet` stand in `out` (by default in audits/, named by what is audited).
     """
     from robustmm.auditing import prepare
     from robustmm.auditing.spec import Spec
 
+    check_choice("baseline", baseline, get_args(Baseline))
+    check_choice("on_bad_input", on_bad_input, get_args(OnBadInput))
+    limit, seed, workers = as_count("limit", limit, 1), as_count("seed", seed, 0), as_count("workers", workers, 1)
+    threads, batch, share = as_count("threads", threads, 1), as_count("batch", batch, 1), as_number("share", share)
+    if not 0 <= share <= 1:
+        raise UsageError(f"share should be in [0, 1], found {share:g}")
     tell = reporter(progress)
     session = open_model(model, describe, provider, threads, batch or prepare.BATCH, runs, tell)
     setting = Spec(
@@ -191,20 +205,40 @@ def predict(
 ) -> "Prediction":
     """The answer to one sample, and what each modality contributes to it.
 
-    `inputs` holds a file, an array (as a .npy file would hold it) or, for text, the text itself by modality; one left
-    out is missing.
+    `inputs` holds a file, an array (as a .npy file would hold it) or, for text, the text itself by modality; one that
+    is left out or None is missing.
     """
-    import numpy as np
-
     from robustmm.evaluation.predict import predict as work
 
+    if not isinstance(inputs, Mapping):
+        raise UsageError(f"inputs should hold a file, an array or a text by modality, found {type(inputs).__name__}")
     session = open_model(model, describe, provider, 0, 64, runs, reporter(progress))
-    cells: dict[str, str] = {}
+    given = {name: value for name, value in inputs.items() if value is not None}
     with tempfile.TemporaryDirectory() as folder:
-        for name, given in (inputs or {}).items():
-            if isinstance(given, np.ndarray):
-                cells[name] = str(Path(folder) / f"{len(cells)}.npy")
-                np.save(cells[name], given, allow_pickle=False)
-            else:
-                cells[name] = str(given)
-        return work(session, cells)
+        files = {name: Path(folder) / f"{i}.npy" for i, name in enumerate(given)}
+        cells = {name: input_cell(session, name, value, files[name]) for name, value in given.items()}
+        try:
+            return work(session, cells)
+        except DataError as error:
+            said = str(error)
+            for path in files.values():
+                said = said.replace(str(path), "the array")
+            raise DataError(said) from error
+
+
+def input_cell(session: "Session", name: str, given: object, file: Path) -> str:
+    """What a manifest's cell would hold for one input; an array is kept in `file`."""
+    import numpy as np
+
+    if isinstance(given, str):
+        return str(given)
+    if name in session.names and session.modality(name).kind == "text":
+        raise UsageError(f"{name} should be the text itself, found {type(given).__name__}")
+    if isinstance(given, PathLike):
+        return str(fspath(given))
+    try:
+        np.save(file, given, allow_pickle=False)  # type: ignore[arg-type]
+    except ValueError as error:
+        found = type(given).__name__
+        raise UsageError(f"{name} should be a file or an array of numbers, found {found} ({error})") from error
+    return str(file)

@@ -1,8 +1,11 @@
 """What a notebook hands over, brought to what the rooms take: paths, tables, models, options, progress."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
+from os import PathLike, fsencode, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +39,8 @@ def open_model(
 
     if isinstance(model, Session):
         return model
+    if not isinstance(model, (str, PathLike, type(None))):
+        raise UsageError(f"the model should be a path, a session or what export gave, found {type(model).__name__}")
     path = find_newest_model(Path(runs)) if model is None else Path(model)
     tell.note(f"model: {path}" + (" (the newest exported)" if model is None else ""))
     return open_session(path, Path(describe) if describe else None, provider, threads, batch)
@@ -53,7 +58,7 @@ def find_manifest(session: "Session", data: Data, split: str, runs: AnyPath, tel
 def data_path(data: Data, runs: AnyPath) -> Path | None:
     """The path of a manifest; a table is kept as a Parquet file under `runs`, so that other processes and a later
     resume find it."""
-    if data is None or isinstance(data, (str, Path)):
+    if data is None or isinstance(data, (str, PathLike)):
         return None if data is None else Path(data)
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "to_dict"):
         return keep_table(data, Path(runs))
@@ -67,7 +72,11 @@ def keep_table(table: Any, runs: Path) -> Path:
 
     try:
         found = pyarrow.table(table) if hasattr(table, "__arrow_c_stream__") else pyarrow.Table.from_pandas(table)
-        found = found.replace_schema_metadata({FOLDER_KEY: str(Path.cwd()).encode()})
+        unnamed = [name for name in found.column_names if re.fullmatch(r"__index_level_\d+__", name)]
+        found = found.drop_columns(unnamed)  # the row numbers of a pandas selection
+        if len(set(found.column_names)) < len(found.column_names):
+            raise ValueError(f"a column twice in {', '.join(found.column_names)}")
+        found = found.replace_schema_metadata({FOLDER_KEY: fsencode(Path.cwd())})
         sink = pyarrow.BufferOutputStream()
         pyarrow.parquet.write_table(found, sink)
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
@@ -80,23 +89,59 @@ def keep_table(table: Any, runs: Path) -> Path:
     return path
 
 
-def setting_lines(settings: Settings | None) -> list[str]:
-    """`KEY=VALUE` lines, each value as TOML writes it."""
+def setting_lines(settings: Settings | None, *, quoted: bool = True) -> list[str]:
+    """`KEY=VALUE` lines, each value as TOML writes it, a text without its quotes where they are not `quoted`."""
     if not isinstance(settings, Mapping):
         return [settings] if isinstance(settings, str) else list(settings or ())
-    return [f"{key}={to_toml({'x': value}).strip().removeprefix('x = ')}" for key, value in settings.items()]
+    lines = []
+    for key, value in settings.items():
+        value = value.item() if hasattr(value, "item") else fspath(value) if isinstance(value, PathLike) else value
+        if isinstance(value, Mapping):
+            lines += setting_lines({f"{key}.{inner}": found for inner, found in value.items()}, quoted=quoted)
+            continue
+        try:
+            text = to_toml({"x": value}).strip().removeprefix("x = ")
+        except TypeError:
+            text = ""
+        if not text:
+            raise UsageError(f"set: {key} should be text, a number, true or false, or a list, found {value!r}")
+        lines.append(f"{key}={value if isinstance(value, str) and not quoted else text}")
+    return lines
 
 
-def rate_options(missing: Rates | None) -> list[str]:
+def rate_options(missing: Rates | AnyPath | None) -> list[str]:
     """`MODALITY=RATE` options; a bare rate is for every modality."""
     if isinstance(missing, Mapping):
         return [f"{name}={rate}" for name, rate in missing.items()]
-    return [str(missing)] if isinstance(missing, (int, float, str)) else list(missing or ())
+    return [str(option) for option in as_list(missing)]
 
 
 def as_list(values: Any) -> list[Any]:
     """One value or several, as a list."""
-    return [values] if isinstance(values, (str, int, float, Path)) else list(values or ())
+    if isinstance(values, (str, PathLike)) or not hasattr(values, "__len__"):
+        return [] if values is None else [values]
+    return list(values)
+
+
+def as_number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} should be a number, found {value!r}") from error
+
+
+def as_count(name: str, value: Any, least: int) -> Any:
+    """A whole number as Python's own, of whatever library it comes; None as it is."""
+    if value is None:
+        return None
+    if not isinstance(value, Integral) or value < least:
+        raise UsageError(f"{name} should be a whole number, {least} or more, found {value!r}")
+    return int(value)
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UsageError(f'{name} should be one of {", ".join(choices)}, found "{value}"')
 
 
 def reporter(progress: "bool | Reporter") -> Reporter:

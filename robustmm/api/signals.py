@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from robustmm.api.inputs import as_count, as_number
 from robustmm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ def corrupt(
     modality, noise) alone, so it grows with the level and does not depend on what else is corrupted. `options` are
     the corruption's own (`robustmm show NAME`). Raises UsageError for what does not fit.
     """
-    from robustmm.corruptions import corrupt, find_corruption
+    from robustmm.corruptions import corrupt, find_corruption, pairs
 
-    kind = kind or guess_kind(signal)
-    chosen = find_corruption(noise, kind).with_options(**options)
-    shape = () if isinstance(signal, str) else signal.shape
-    chosen = chosen if isinstance(signal, str) else chosen.for_shape(shape)
+    if pairs.is_sample_corruption(noise):
+        raise UsageError(f'"{noise}" corrupts whole samples, not one signal; attack and audit apply it')
+    level, seed = as_number("level", level), as_count("seed", seed, 0)
+    chosen = find_corruption(noise, kind or guess_kind(signal)).with_options(**options)
     return corrupt(signal, chosen, level, seed=seed, sample_id=sample, modality=modality, rate=rate, mean=mean, std=std)
 
 

@@ -4,9 +4,19 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from robustmm.api.inputs import AnyPath, Data, Rates, Settings, data_path, rate_options, setting_lines, watch
+from robustmm.api.inputs import (
+    AnyPath,
+    Data,
+    Rates,
+    Settings,
+    check_choice,
+    data_path,
+    rate_options,
+    setting_lines,
+    watch,
+)
 from robustmm.errors import UsageError
 from robustmm.progress import Watcher
 from robustmm.runs import Run, find_newest_run
@@ -38,6 +48,7 @@ def train(
     Ctrl-C: `resume` continues.
     """
     check_torch()
+    check_choice("on_bad_input", on_bad_input, ("error", "missing"))
     from robustmm.training.overrides import apply_overrides
     from robustmm.training.run import train as work
 
@@ -89,6 +100,7 @@ def export(
     check_torch()
     from robustmm.exporting.export import export as work
 
+    check_choice("precision", precision, get_args(Precision))
     chosen, target = plan_export(run, path, precision, runs)
     proof = work(chosen, target, precision)
     failure = proof.parity_error()

@@ -1,1 +1,1 @@
-"""The audit: every condition of a suite on an exported file, kept in cells as it goes, and what follows from them."""
+"""The audit: every condition of a suite on an exported file, stored in cells as it runs, and their summary."""

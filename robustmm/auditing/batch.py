@@ -1,4 +1,4 @@
-"""How many rows the encoders take at once, measured where nobody chose."""
+"""The batch size of the encoders, measured where the user gave none."""
 
 import time
 
@@ -9,7 +9,7 @@ BATCH_SIZES = (8, 16, 32, 64, 128, 256)
 
 
 def tune_batch_size(session: Session, most: int) -> int:
-    """The rows at once with which the encoders take the least time a row, of those a chunk can fill."""
+    """The batch size with the lowest encoding time per row, of at most `most` rows, the size of a chunk."""
     times = {}
     for size in [size for size in BATCH_SIZES if size <= most] or [most]:
         blanks = {m.name: collate_signals(m, [None] * size) for m in session.modalities}

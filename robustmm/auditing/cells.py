@@ -1,4 +1,4 @@
-"""A pass over the samples: the cells of some conditions, made where they are not there yet."""
+"""A pass over the samples: makes the missing cells of some conditions."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -19,34 +19,34 @@ Sentences = TypeAdapter(list[str])
 
 
 class EvaluationPass:
-    """Some conditions of a setting and the keys of their cells; every process makes its own, once."""
+    """Some conditions of a spec and the keys of their cells; every process builds its own, once."""
 
-    def __init__(self, made: OpenedSpec, conditions: Sequence[Condition], folder: Path, emap: bool) -> None:
+    def __init__(self, opened: OpenedSpec, conditions: Sequence[Condition], folder: Path, emap: bool) -> None:
         self.emap = emap
-        self.work, self.store = made, Store(folder)
-        self.evaluation: Evaluation = made.build_evaluation(conditions)
-        self.keys = made.cell_keys(self.evaluation, emap)
+        self.work, self.store = opened, Store(folder)
+        self.evaluation: Evaluation = opened.build_evaluation(conditions)
+        self.keys = opened.cell_keys(self.evaluation, emap)
         self._clean: Records | None = None
 
     def missing_cells(self, chunk: int) -> list[int]:
-        """Conditions whose cell of a chunk is not there."""
+        """The conditions without a cell of a chunk."""
         return [k for k, keys in enumerate(self.keys) if not self.store.has(keys[chunk])]
 
     def complete_chunk(self, chunk: int) -> None:
-        """Makes the cells that a chunk wants."""
-        wanting = self.missing_cells(chunk)
-        if not wanting:
+        """Makes the missing cells of a chunk."""
+        missing = self.missing_cells(chunk)
+        if not missing:
             return
         rows = self.work.chunks[chunk]
         samples = self.evaluation.read(rows)
-        if wanting[0] == 0:
+        if missing[0] == 0:
             self._write_bad_inputs(chunk, samples.bad)
-        crossed = self.emap and self.work.measures_emap(chunk)
-        for number, records in self.evaluation.records(rows, samples, wanting, crossed):
+        emap = self.emap and self.work.measures_emap(chunk)
+        for number, records in self.evaluation.records(rows, samples, missing, emap):
             self.store.put(self.keys[number][chunk], records)
 
     def _write_bad_inputs(self, chunk: int, bad: list[str]) -> None:
-        """Keeps what could not be read of a chunk, beside the first condition's cell."""
+        """Writes the errors of unreadable inputs of a chunk, beside the first condition's cell."""
         text = json.dumps(bad)
         write_whole(self.store.path(self.keys[0][chunk], BAD), lambda file: file.write(text.encode()))
 
@@ -70,14 +70,14 @@ class EvaluationPass:
         return self._clean
 
     def bad_inputs(self) -> list[str]:
-        """What could not be read, a sentence each, in the manifest's order."""
+        """The errors of unreadable inputs, a sentence each, in the manifest's order."""
         found: list[str] = []
         for chunk, key in enumerate(self.keys[0]):
-            told = read_parsed(self.store.path(key, BAD), Sentences.validate_json)
-            if told is None:  # damaged or taken away since
-                told = self.evaluation.read(self.work.chunks[chunk]).bad
-                self._write_bad_inputs(chunk, told)
-            found += told
+            sentences = read_parsed(self.store.path(key, BAD), Sentences.validate_json)
+            if sentences is None:  # damaged or taken away since
+                sentences = self.evaluation.read(self.work.chunks[chunk]).bad
+                self._write_bad_inputs(chunk, sentences)
+            found += sentences
         before = f"{self.work.rows.path} line "
         return sorted(found, key=lambda sentence: int(sentence.removeprefix(before).partition(" ")[0]))
 
@@ -86,8 +86,8 @@ _CURRENT: dict[str, EvaluationPass] = {}
 
 
 def current_pass(setting: Spec, conditions: Sequence[Condition], folder: Path, emap: bool = True) -> EvaluationPass:
-    """This process's pass; the last one is kept, since the next job is most often of the same. `crossed` passes measure
-    the additive projection too."""
+    """This process's pass; the last one is kept, since the next job is most often of the same. With `emap`, it also
+    measures the additive projection."""
     name = repr((setting, conditions, folder, emap))
     if name not in _CURRENT:
         _CURRENT.clear()
@@ -107,7 +107,7 @@ def run_pass(
     advance: Callable[[int], None],
     emap: bool = True,
 ) -> EvaluationPass:
-    """The pass with all its cells; `advance` is told how many have come."""
+    """The pass with all its cells; `advance` gets the number of new cells."""
     here = current_pass(setting, conditions, folder, emap)
     left = {(k, chunk) for chunk in range(len(here.work.chunks)) for k in here.missing_cells(chunk)}
     advance(len(conditions) * len(here.work.chunks) - len(left))

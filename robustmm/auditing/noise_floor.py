@@ -1,8 +1,8 @@
-"""The noise floor: what repeating the clean run changes by itself."""
+"""The noise floor: how far repeats of the clean run differ."""
 
 import numpy as np
 
-from robustmm.auditing.result import NoiseFloor
+from robustmm.auditing.results.schema import NoiseFloor
 from robustmm.auditing.spec import OpenedSpec
 from robustmm.conditions.condition import Condition
 
@@ -10,7 +10,7 @@ REPEATS = 3
 
 
 def measure_noise_floor(work: OpenedSpec) -> NoiseFloor:
-    """The clean run of the first chunk, several times over: read, encoded and decoded anew."""
+    """Runs the first chunk clean several times, each time read, encoded and decoded anew."""
     evaluation = work.build_evaluation([Condition("clean")])
     rows = work.chunks[0]
     runs = [next(evaluation.records(rows, evaluation.read(rows), [0]))[1].probabilities for _ in range(REPEATS)]
@@ -19,6 +19,6 @@ def measure_noise_floor(work: OpenedSpec) -> NoiseFloor:
     return NoiseFloor(
         samples=len(rows),
         repeats=REPEATS,
-        probability=spread.max(),
-        accuracy=(answers != answers[0]).any(0).mean(),
+        probability_difference=spread.max(),
+        answers_changed=(answers != answers[0]).any(0).mean(),
     )

@@ -1,4 +1,4 @@
-"""From what a user asks to an audit that can run: its plans, its folder, what it will cost and who works on it."""
+"""Prepares an audit that a user asks for: its plan, its folder, its cost and its workers."""
 
 import hashlib
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from robustmm.auditing.batch import tune_batch_size
 from robustmm.auditing.cells import current_pass
-from robustmm.auditing.reference import read_audit
+from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.run import CLEAN, Audit, AuditPlan, group_columns
 from robustmm.auditing.spec import Spec, hash_content, open_spec
 from robustmm.conditions.suite import load_suite
@@ -27,7 +27,7 @@ def build_plan(name: str, setting: Spec, groups: tuple[str, ...], share: float, 
     for a reference that is no audit's result or a column that the manifest lacks."""
     if reference:
         read_audit(reference)
-    group_columns(open_spec(setting), groups)  # asked here for its error alone, before anything is measured
+    group_columns(open_spec(setting), groups)  # for its error only, before anything is measured
     path = shelf.find_file("attacks", name)
     suite = load_suite(path)
     conditions = suite.conditions(open_spec(setting).session.modalities)
@@ -36,13 +36,13 @@ def build_plan(name: str, setting: Spec, groups: tuple[str, ...], share: float, 
 
 
 def audit_folder(setting: Spec, asked: AuditPlan) -> Path:
-    """The same for the same question, so that the same command continues."""
+    """The folder of an audit: the same for the same plan and spec, so that the same command continues."""
     model = setting.model.absolute().parent.name if setting.model.name == "model.onnx" else setting.model.stem
     return Path("audits") / f"{model}-{asked.suite}-{hash_content([open_spec(setting).digest, asked.suite_sha256])[:6]}"
 
 
 def create_folder(out: Path, fresh: bool) -> None:
-    """Makes the folder; `fresh` forgets what was measured there."""
+    """Makes the folder; `fresh` deletes what was measured there."""
     try:
         if fresh:
             shutil.rmtree(out / "cells", ignore_errors=True)
@@ -60,24 +60,24 @@ def build_audit(
     tell: Reporter,
     measure: bool = True,
 ) -> Audit:
-    """Says what is left to do and what it costs before it starts."""
+    """The audit, ready to run; notes what is left to measure and its cost."""
     conditions = [CLEAN, *asked.conditions]
-    made = open_spec(setting)
+    opened = open_spec(setting)
     here = current_pass(setting, conditions, out / "cells")
-    wanting = sum(len(here.missing_cells(chunk)) for chunk in range(len(made.chunks)))
-    cells = len(conditions) * len(made.chunks)
-    if not wanting:
+    missing = sum(len(here.missing_cells(chunk)) for chunk in range(len(opened.chunks)))
+    cells = len(conditions) * len(opened.chunks)
+    if not missing:
         tell.note(f"audit: {len(conditions)} conditions, all measured already, in {out}")
         return Audit(setting, asked, out, workers or 1, tell.stage)
     if measure:
-        setting = replace(setting, batch=tune_batch_size(made.session, len(made.chunks[0])))
-    price = estimate_cost(made.session, made.rows, asked.conditions, setting.on_bad)
-    left = price.seconds * wanting / cells
+        setting = replace(setting, batch=tune_batch_size(opened.session, len(opened.chunks[0])))
+    price = estimate_cost(opened.session, opened.rows, asked.conditions, setting.on_bad)
+    left = price.seconds * missing / cells
     if workers is None:
-        workers = min(count_cores(), len(made.chunks)) if left > MIN_PARALLEL_SECONDS else 1
+        workers = min(count_cores(), len(opened.chunks)) if left > MIN_PARALLEL_SECONDS else 1
     tell.note(
         describe_cost(price, left / workers, workers)
-        + (f"; {1 - wanting / cells:.0%} is measured already" if wanting < cells else "")
+        + (f"; {1 - missing / cells:.0%} is measured already" if missing < cells else "")
     )
     return Audit(setting, asked, out, workers, tell.stage)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from robustmm.auditing import cells, curves, envelope, noise_floor, searches, tables
-from robustmm.auditing.reference import compare_with_reference
-from robustmm.auditing.result import (
+from robustmm.auditing import cells, noise_floor, searches
+from robustmm.auditing.results import curves, envelope, tables
+from robustmm.auditing.results.reference import compare_with_reference
+from robustmm.auditing.results.schema import (
     AuditResult,
     BreakingLevel,
     ConditionResult,
@@ -21,9 +22,9 @@ from robustmm.auditing.result import (
     Runtime,
     SearchResult,
 )
+from robustmm.auditing.results.summary import Columns, summarise_condition
 from robustmm.auditing.spec import OpenedSpec, Spec, hash_content, open_spec
 from robustmm.auditing.store import Store, read_parsed, write_whole
-from robustmm.auditing.summary import Columns, summarise_condition
 from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.tables import SearchTable
@@ -102,16 +103,16 @@ class Audit:
             suite_sha256=self.plans.suite_sha256,
             baseline=self.setting.baseline,
             exact=bool(clean.interactions) or len(self.work.session.names) == 1,
-            share=self.plans.share,
+            retention_threshold=self.plans.share,
             runtime=runtime_facts(self.setting),
-            floor=least,
+            noise_floor=least,
             clean=clean,
             conditions=found,
-            envelope=broken,
-            retention=float(np.mean([b.retention for b in broken])) if broken else float("nan"),
-            rates=curves.missing_rate_curves(self.plans.conditions, found, clean.accuracy),
-            shifts=curves.share_shifts(clean, found),
-            worst=min(found, key=lambda c: c.accuracy.value).name if found else "",
+            breaking_levels=broken,
+            mean_retention=float(np.mean([b.retention for b in broken])) if broken else float("nan"),
+            missing_rates=curves.missing_rate_curves(self.plans.conditions, found, clean.accuracy),
+            contribution_shifts=curves.share_shifts(clean, found),
+            worst_condition=min(found, key=lambda c: c.accuracy.value).name if found else "",
             worst_group=worst[0],
             worst_group_condition=worst[1],
             searches=self._run_searches(pool),
@@ -221,9 +222,9 @@ def classify_effects(found: list[ConditionResult], floor: NoiseFloor) -> list[Co
     adjusted = statistics.benjamini_hochberg([c.change.p for c in found])
     out = []
     for c, p in zip(found, adjusted, strict=True):
-        certain = p < 0.05 and abs(c.change.value) > floor.accuracy
-        effect = "none" if not certain else "loss" if c.change.value < 0 else "gain"
-        out.append(c.model_copy(update={"adjusted": float(p), "effect": effect}))
+        certain = p < 0.05 and abs(c.change.value) > floor.answers_changed
+        effect = "none" if not certain else "drop" if c.change.value < 0 else "gain"
+        out.append(c.model_copy(update={"adjusted_p": float(p), "effect": effect}))
     return out
 
 

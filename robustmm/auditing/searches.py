@@ -1,10 +1,10 @@
-"""A suite's searches on the samples of an audit, each kept when it is done."""
+"""A suite's searches on the samples of an audit; each outcome is written when its search is done."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from robustmm.auditing.result import Searches, SearchResult
+from robustmm.auditing.results.schema import Searches, SearchResult
 from robustmm.auditing.spec import Spec, open_spec
 from robustmm.auditing.store import write_whole
 from robustmm.conditions.tables import MixTable, SearchTable
@@ -15,22 +15,22 @@ from robustmm.search.square import run_square_attack
 
 def run_search(setting: Spec, table: SearchTable, path: Path) -> None:
     """Runs one search and writes its outcome."""
-    made = open_spec(setting)
-    rows = made.rows
+    opened = open_spec(setting)
+    rows = opened.rows
     if table.samples is not None and table.samples < len(rows):
         rows = rows.take([i * len(rows) // table.samples for i in range(table.samples)])
     found: SearchResult
     if isinstance(table, MixTable):
-        kinds = {m.kind for m in made.session.modalities}
+        kinds = {m.kind for m in opened.session.modalities}
         able = [name for name in table.noise if kinds.intersection(pairs.supported_kinds(name))]
         found = find_worst_mix(
-            made.session, rows, able, budgets=table.budget, levels=table.level, seed=setting.seed,
-            batch=len(made.chunks[0]), on_bad=setting.on_bad,
+            opened.session, rows, able, budgets=table.budget, levels=table.level, seed=setting.seed,
+            batch=len(opened.chunks[0]), on_bad=setting.on_bad,
         )  # fmt: skip
     else:
         found = run_square_attack(
-            made.session, rows, on=table.on, eps=table.eps, scales=table.scale, queries=table.queries,
-            seed=setting.seed, batch=len(made.chunks[0]), on_bad=setting.on_bad,
+            opened.session, rows, on=table.on, eps=table.eps, scales=table.scale, queries=table.queries,
+            seed=setting.seed, batch=len(opened.chunks[0]), on_bad=setting.on_bad,
         )  # fmt: skip
     text = json.dumps(found.model_dump(mode="json"))
     write_whole(path, lambda file: file.write(text.encode(errors="surrogatepass")))

@@ -1,4 +1,4 @@
-"""What an audit's numbers depend on, and the chunks of samples that are worked on at a time."""
+"""What an audit's numbers depend on, and the chunks of samples that a job measures."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from robustmm.runtime.session import Session
 
 FORMAT = 1
 MIN_CHUNK, MAX_CHUNK = 32, 256
-"""Least and most samples of a chunk; there are 16 or more where the samples suffice."""
+"""Fewest and most samples of a chunk; there are 16 or more chunks where the samples suffice."""
 CHUNK_BYTES = 64 * 2**20
 """Bytes of signals that a chunk may hold."""
 EMAP_SAMPLES = 128
@@ -48,7 +48,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class OpenedSpec:
-    """An opened setting: a session, the rows, their chunks, and the hashes that its cells are known by."""
+    """An opened spec: a session, the rows, their chunks, and the hashes that identify its cells."""
 
     setting: Spec
     session: Session
@@ -63,12 +63,12 @@ class OpenedSpec:
         return Evaluation(self.session, self.rows, conditions, seed=s.seed, on_bad=s.on_bad, baseline=s.baseline)
 
     def cell_keys(self, evaluation: Evaluation, emap: bool) -> list[list[str]]:
-        """The name of every cell (condition, chunk). What a condition is called is no part of it."""
+        """The name of every cell (condition, chunk). A condition's name is not part of it."""
         found = []
         for plan in evaluation.plans:
             content = asdict(plan.condition) | {"name": ""}
-            told = [content, self.digest, _condition_stamps(plan.condition), emap]
-            found.append([hash_content([told, chunk, plan.present[chunk].tolist()]) for chunk in self.chunks])
+            inputs = [content, self.digest, _condition_stamps(plan.condition), emap]
+            found.append([hash_content([inputs, chunk, plan.present[chunk].tolist()]) for chunk in self.chunks])
         return found
 
     def measures_emap(self, number: int) -> bool:
@@ -78,7 +78,7 @@ class OpenedSpec:
 
 @lru_cache(maxsize=1)
 def open_spec(setting: Spec) -> OpenedSpec:
-    """Opens a setting. Raises DataError and UsageError for files that cannot be read."""
+    """Opens a spec. Raises DataError and UsageError for files that cannot be read."""
     from robustmm import __version__
 
     session = open_session(setting.model, setting.describe, setting.provider, setting.threads, setting.batch)
@@ -111,7 +111,7 @@ def _manifest_stamps(rows: Manifest, modalities: Sequence[Modality]) -> list[Any
 def _file_stamp(path: Path, name: str) -> list[Any]:
     try:
         found = path.stat()
-    except (OSError, ValueError):  # not there, or no path at all: reading it says so
+    except (OSError, ValueError):  # no such file, or no path at all: reading it raises
         return [name, None]
     return [name, found.st_size, found.st_mtime_ns]
 

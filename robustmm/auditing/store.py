@@ -1,4 +1,4 @@
-"""Cells on disk: one file each, complete or not there. Two audits may share a folder."""
+"""Cells on disk: one file each, complete or absent. Two audits may share a folder."""
 
 import os
 import zipfile
@@ -22,8 +22,8 @@ RESULT_FILES = ("results.json", "records.parquet")
 
 
 class Store:
-    """A folder of cells by key. A file takes its name only when it is whole, so that whoever is killed leaves no half
-    of one behind; what a dead process left under a temporary name is swept up by the next."""
+    """A folder of cells by key. A file takes its name only when it is complete, so that a killed process leaves no half
+    of one; the next process removes what a dead one left under a temporary name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,9 +49,9 @@ class Store:
             return None
 
     def remove_partial_files(self) -> None:
-        """Removes what processes that are no more left half written, here and beside this folder: what nobody has
-        locked. The number of a process would not say it: one that was killed keeps its number until its parent looks,
-        another machine has numbers of its own."""
+        """Removes files that dead processes left half written, here and beside this folder: those that nobody has
+        locked. A process id would not tell: a killed process keeps its id until its parent waits for it, and another
+        machine has ids of its own."""
         beside = [self.folder.parent.glob(f".{name}.*.part") for name in RESULT_FILES]
         for path in chain(self.folder.glob("*/.*.part"), *beside):
             with suppress(OSError), path.open("r+b") as file:
@@ -60,7 +60,7 @@ class Store:
 
 
 def read_parsed(path: Path, parse: Callable[[str], T]) -> T | None:
-    """What a text file says; None where there is none, or one that cannot be parsed, which is then removed."""
+    """The parsed content of a text file; None where there is none, or it cannot be parsed and is then removed."""
     try:
         return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -80,9 +80,9 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             file.flush()
             if not MOVES_OPEN_FILES:
                 file.close()
-            part.replace(path)  # while it is held
+            part.replace(path)  # while it is locked
     except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say what it had no room for
+        if isinstance(error, OSError) and error.filename is None:  # the error of a full disk names no file
             error.filename = os.fspath(path)
         part.unlink(missing_ok=True)
         raise
@@ -95,4 +95,4 @@ def _open_locked(part: Path) -> IO[bytes]:
         lock_file(file, wait=True)
         if part.exists():
             return file
-        file.close()  # somebody swept it between the two
+        file.close()  # another process removed it between the two

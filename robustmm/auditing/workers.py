@@ -1,4 +1,4 @@
-"""Who does the work: this process, or several that share nothing but the folder of cells."""
+"""Runs jobs in this process, or in several workers that share nothing but the folder of cells."""
 
 import multiprocessing
 import signal
@@ -14,11 +14,11 @@ from robustmm.errors import InterruptedRun
 
 T = TypeVar("T")
 TICK = 0.2
-"""Seconds between two looks at how far the others are."""
+"""Seconds between two looks at the workers' progress."""
 
 
 class WorkerPool:
-    """Runs a function on many arguments, in order of need; answers come in the arguments' order."""
+    """Runs a function on many arguments, in their order; results come in the same order."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -31,7 +31,7 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.pool:
-            if error:  # nobody waits for what nobody will read; cells are whole or not there
+            if error:  # nobody will read the results; cells are complete or absent
                 for process in list(self.pool._processes.values()):
                     process.terminate()
             self.pool.shutdown(cancel_futures=True)
@@ -39,7 +39,7 @@ class WorkerPool:
     def map(
         self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], tick: Callable[[], None] = lambda: None
     ) -> Iterator[T]:
-        """`function(*job)` of every job. `tick` is called while the answers are waited for."""
+        """`function(*job)` of every job. `tick` is called while results are awaited."""
         if self.workers == 1 or len(jobs) == 1:
             for job in jobs:
                 yield function(*job)
@@ -67,13 +67,13 @@ class WorkerPool:
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the one that was asked answers for all."""
+    """Ctrl-C reaches every process of a terminal; the parent handles it for all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _defer_interrupts() -> Iterator[None]:
-    """Ctrl-C waits until the workers are started: they ignore it from birth, before `_ignore_interrupts` runs."""
+    """Ctrl-C waits until the workers are started: they ignore it from their start, before `_ignore_interrupts` runs."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return

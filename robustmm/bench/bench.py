@@ -1,4 +1,4 @@
-"""Methods x seeds: what is to be trained, by how many workers at once, and what of it is done already.
+"""Methods x seeds: which cells to train, in how many worker processes, and which are done already.
 
 Training sees the train and valid splits only; a worker reads the test split when its training has finished.
 """
@@ -33,13 +33,13 @@ from robustmm.system import lock_file
 from robustmm.training.build import build_model, effective_recipe
 
 PROTOCOL = 2
-"""Raised when the same cell would be trained or scored otherwise, so that old cells are not mixed with new ones."""
+"""Increased when the same cell would be trained or scored otherwise, so that old cells are not mixed with new ones."""
 
 CONTINUE = "the same command continues with the rest"
 
 
 class Watcher(Protocol):
-    """Who follows the bench: a cell is "kept" from before, "started", at a "begin" or an "epoch", or has "ended"."""
+    """Follows the bench: a cell is "kept" from before, "started", at a "begin" or an "epoch", or has "ended"."""
 
     def event(self, cell: Cell, what: str, value: Any) -> None: ...
 
@@ -52,7 +52,7 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
     table = read_manifest(setting.manifest)
     classes = class_names(table.split("train").labels)
     for split in ("valid", "test"):
-        targets(table.split(split), classes)  # a label nobody knows is told now, not after the training
+        targets(table.split(split), classes)  # an unknown label is reported now, not after the training
     names = [m.name for m in recipe.modalities]
     for condition in setting.conditions:
         condition.changed_modalities(recipe.modalities)
@@ -66,7 +66,7 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
     for name in methods:
         own = recipe.model_copy(update={"method": {**recipe.method, "name": name}})
         try:
-            with warnings.catch_warnings(record=True) as told:
+            with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 own = effective_recipe(own)
             chosen = build_method(own.method_name, own.method_options)
@@ -74,7 +74,7 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
         except UsageError as error:
             refusals.append(f"{name}: {error}")
             continue
-        for warning in told:
+        for warning in caught:
             warnings.warn(f"{name}: {warning.message}", stacklevel=2)
         for seed in seeds:
             content = own.model_copy(update={"train": own.train.model_copy(update={"seed": seed})}).model_dump()
@@ -86,7 +86,7 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
 
 
 def read_result(out: Path, cell: Cell) -> CellResult | None:
-    """A cell's result, if a whole one stands in `out`."""
+    """A cell's result, or None where `out` has no whole one."""
     try:
         return CellResult.model_validate_json((out / "cells" / f"{cell.key}.json").read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -96,7 +96,7 @@ def read_result(out: Path, cell: Cell) -> CellResult | None:
 def run_bench(
     cells: Sequence[Cell], setting: BenchSpec, out: Path, *, workers: int, watcher: Watcher
 ) -> list[CellResult]:
-    """Results of all cells; those that stand in `out` are not trained again.
+    """Results of all cells; those already in `out` are not trained again.
 
     A cell that fails does not stop the others: afterwards its error is raised, with the first one's exit code. Ctrl-C
     raises InterruptedRun. After both, and after a kill, the same call goes on from every cell's last whole epoch.
@@ -135,8 +135,8 @@ def run_bench(
                         watcher.event(cell, what, value)
         except KeyboardInterrupt:
             done = sum(read_result(out, cell) is not None for cell in cells)
-            said = f"stopped with {done} of {len(cells)} trainings done; every whole epoch is kept, {CONTINUE}"
-            raise InterruptedRun(said) from None
+            message = f"stopped with {done} of {len(cells)} trainings done; every whole epoch is kept, {CONTINUE}"
+            raise InterruptedRun(message) from None
         finally:
             for _, process in running.values():
                 process.terminate()
@@ -151,8 +151,8 @@ def run_bench(
 def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection, tuple[Cell, SpawnProcess]]:
     """A worker at work on a cell, and the pipe it reports through.
 
-    A pipe each, not one queue: a worker that is killed must not take a lock with it. Workers are deaf to Ctrl-C, which
-    is the parent's to answer.
+    A pipe each, not one queue: a worker that is killed must not take a lock with it. Workers ignore Ctrl-C; the
+    parent handles it.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -173,7 +173,7 @@ def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection,
 
 @contextmanager
 def defer_interrupts() -> Iterator[None]:
-    """Ctrl-C waits until this is over; a process started meanwhile never hears it."""
+    """Ctrl-C waits until this is over; a process started meanwhile never receives it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -204,7 +204,7 @@ def cell_error(cell: Cell, sentences: str, code: int) -> RobustmmError:
 
 
 def exit_error(cell: Cell, code: int | None) -> RobustmmError:
-    """A process that ended without a word: out of memory, most often."""
+    """A process that ended without a message: out of memory, most often."""
     how = f"was ended by signal {-code} (out of memory?)" if code and code < 0 else f"ended with code {code}"
     return build_error(f"{cell}: its process {how}", InterruptedRun.exit_code)
 

@@ -34,7 +34,7 @@ from robustmm.runtime.session import Session
 from robustmm.training.run import resume, train
 
 ALL_SUBSETS_LIMIT = 8
-"""Modalities up to which every subset is scored; above, each alone, all but each, and all."""
+"""Modalities up to which every subset is scored; above it, single modalities, all but each, and all."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class BenchSpec:
-    """What all cells share. Conditions are drawn once, with seed 0: every cell meets the same noise."""
+    """What all cells share. Conditions are drawn once, with seed 0: every cell gets the same noise."""
 
     manifest: Path
     conditions: tuple[Condition, ...] = ()
@@ -61,15 +61,15 @@ class BenchSpec:
 
 
 def environment() -> list[str]:
-    """What numbers depend on beside recipe and data."""
+    """What the numbers depend on besides recipe and data."""
     return [__version__, torch.__version__, "cuda" if torch.cuda.is_available() else "cpu"]
 
 
 def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: Connection) -> None:
-    """What a worker does. It tells `parent` how it goes, and ends with it."""
+    """Trains and scores one cell in a worker. It reports to `parent`, and ends when the parent does."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(setting.threads)
-    warnings.filterwarnings("ignore", message="this method scales gradients")  # the plan has said so
+    warnings.filterwarnings("ignore", message="this method scales gradients")  # plan_cells has warned
     costs = CostWatcher(out / "runs" / cell.key / "costs.json", parent)
     try:
         run = train_cell(cell, setting, out / "runs" / cell.key, answers, costs)
@@ -83,7 +83,7 @@ def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: C
 
 
 def _end_with_parent() -> None:
-    """A bench that was killed leaves no worker behind, which would write where the next bench does."""
+    """Ends the worker with its parent: after a bench was killed, none may write where the next bench does."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
@@ -101,7 +101,7 @@ def train_cell(cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs:
 
 
 class CostWatcher:
-    """Training's watcher in a worker: tells the parent, and keeps in a file what the training cost so far."""
+    """Training's watcher in a worker: reports to the parent, and keeps the training's cost so far in a file."""
 
     def __init__(self, path: Path, parent: Connection) -> None:
         self.path, self.parent, self.title, self.since = path, parent, "", time.perf_counter()
@@ -127,10 +127,10 @@ class CostWatcher:
         self.parent.send(("epoch", (int(row["epoch"]), row["valid_accuracy"])))
 
     def write_costs(self) -> None:
-        """Memory is what came on top of the imports; on a GPU, what torch had allocated there."""
+        """Peak memory beyond that of the imports; on a GPU, torch's peak allocation there."""
         cuda = torch.cuda.is_available()
-        held = torch.cuda.max_memory_allocated() if cuda else resident_memory("VmHWM") - self.imports
-        self.peak = max(self.peak, held)
+        memory = torch.cuda.max_memory_allocated() if cuda else resident_memory("VmHWM") - self.imports
+        self.peak = max(self.peak, memory)
         content = {"epochs": self.epochs, "peak": self.peak}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         runs.write_file(self.path, json.dumps(content).encode())
@@ -204,13 +204,13 @@ def subset_masks(modalities: int) -> list[list[bool]]:
 
 
 def subset_names(names: list[str]) -> list[str]:
-    """What the subsets' columns are called: "only image", "image+audio"."""
-    held = [[name for name, kept in zip(names, mask, strict=True) if kept] for mask in subset_masks(len(names))]
-    return [f"only {some[0]}" if len(some) == 1 < len(names) else "+".join(some) for some in held]
+    """The names of the subsets' columns: "only image", "image+audio"."""
+    subsets = [[name for name, kept in zip(names, mask, strict=True) if kept] for mask in subset_masks(len(names))]
+    return [f"only {some[0]}" if len(some) == 1 < len(names) else "+".join(some) for some in subsets]
 
 
 def subset_probabilities(session: Session, test: Manifest, on_bad: OnBad) -> list[tuple[str, NDArray[np.float64]]]:
-    """Probabilities (samples, class) by subset of modalities; encoders are paid once for all of them."""
+    """Probabilities (samples, class) by subset of modalities; encoders run once for all of them."""
     masks = subset_masks(len(session.names))
     parts: list[list[NDArray[np.float64]]] = [[] for _ in masks]
     for _, samples in read_batches(test, session.modalities, 64, on_bad):

@@ -40,6 +40,20 @@ class ListResult(Result):
     encoders: list[Entry] | None = None
     needs_torch: list[str] = Field(default=[], description="lists that torch would fill, which is not installed")
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per entry; of a corruption also its physical strengths by level, and its source as summary."""
+        sorts = ("recipes", "suites", "corruptions", "methods", "fusions", "encoders")
+        entries = [(sort, entry) for sort in sorts for entry in getattr(self, sort) or ()]
+        rows: list[dict[str, Any]] = []
+        for sort, entry in entries:
+            rows.append({"sort": sort, "name": entry.name, "kinds": ", ".join(entry.kinds)})
+            if isinstance(entry, CorruptionEntry):
+                strengths = {f"strength_{level:g}": x for level, x in zip(LEVELS, entry.strengths, strict=True)}
+                rows[-1] |= {"summary": entry.source, "unit": entry.unit, **strengths}
+            else:
+                rows[-1]["summary"] = entry.summary
+        return rows
+
 
 class LevelTable(Result):
     """Physical strengths by level, a column per unit."""

@@ -12,7 +12,7 @@ from robustmm.errors import RobustmmError
 
 app = typer.Typer(
     name="robustmm",
-    help="Train, export and attack multimodal models: what holds, what breaks, which modality each answer rests on.",
+    help="Train, export and attack multimodal models: what holds, what breaks, what each modality contributes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from robustmm.report.console import IS_SECONDARY_RANK
-
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -21,7 +19,5 @@ OnBadInput = Annotated[
 
 
 def show_json(result: "BaseModel") -> None:
-    """JSON on stdout, by the first of several ranks; a file name that is no text is shown as far as it is one."""
-    if IS_SECONDARY_RANK:
-        return
+    """JSON on stdout; a file name that is no text is shown as far as it is one."""
     print(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False))

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, OnBadInput, Runs, show_json
-from robustmm.report.console import out
+from robustmm.report.console import IS_SECONDARY_RANK, out
 
 
 @app.command()
@@ -51,6 +51,8 @@ def train(
             recipe or "digits", data=data, method=method, missing=missing, epochs=epochs, seed=seed, set=settings,
             on_bad_input=on_bad_input, runs=runs, progress=True,
         )  # fmt: skip
+    if IS_SECONDARY_RANK:  # its copy of the run is gone, the first rank shows the result
+        return
     if json:
         show_json(run.result())
     else:

@@ -1,4 +1,4 @@
-"""What happens to every sample of an evaluation: corruptions in order, then inputs that are missing."""
+"""A condition of an evaluation: the corruptions of every sample, in order, then its missing inputs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,13 +15,14 @@ from robustmm.errors import UsageError, suggest
 from robustmm.modalities import Audio, Modality, Signal
 
 Fill = Literal["masked", "zero", "stale"]
-"""What stands for a missing input: nothing, and the model is told; or zeros, or the sample before's, and it is not."""
+"""How a missing input is filled. `masked`: not at all, and the presence mask drops it. `zero`, `stale`: with zeros or
+with the last earlier sample's signal, and the presence mask keeps it."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A corruption at a level, on some modalities (on all whose kind it serves when `on` is empty), met by each sample
-    with a probability of its own. A corruption of whole samples strikes the modalities it names among `on`."""
+    """A corruption at a level, on some modalities (on all whose kind it supports when `on` is empty), applied to each
+    sample with a probability. A corruption of whole samples corrupts the modalities that it selects from `on`."""
 
     name: str
     level: float
@@ -33,7 +34,7 @@ class Noise:
 @dataclass(frozen=True)
 class Condition:
     """Corruptions in order, then missing modalities: at rates (`burst` neighbouring rows at a time), all but those
-    `present`, or as a stored `table` says."""
+    in `present`, or as a stored `table` says."""
 
     name: str
     noises: tuple[Noise, ...] = ()
@@ -45,11 +46,11 @@ class Condition:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing at all happens."""
+        """Whether nothing is corrupted or missing."""
         return not (self.noises or any(self.missing.values()) or self.present or self.table)
 
     def resolve_steps(self, modalities: Sequence[Modality]) -> list["Step"]:
-        """The corruptions as they meet these modalities. Raises UsageError for a name, kind or level that does not
+        """The corruptions resolved for these modalities. Raises UsageError for a name, kind or level that does not
         fit."""
         for name in (*self.present, *self.missing):
             if name not in [m.name for m in modalities]:
@@ -58,18 +59,18 @@ class Condition:
 
     def changed_modalities(self, modalities: Sequence[Modality]) -> list[str]:
         """The modalities that must be encoded again under this condition."""
-        struck = {name for step in self.resolve_steps(modalities) for name in step.on}
+        changed = {name for step in self.resolve_steps(modalities) for name in step.on}
         if self.fill != "masked":
-            struck |= {m.name for m in modalities if self.can_be_missing(m.name)}
-        return [m.name for m in modalities if m.name in struck]
+            changed |= {m.name for m in modalities if self.can_be_missing(m.name)}
+        return [m.name for m in modalities if m.name in changed]
 
     def can_be_missing(self, modality: str) -> bool:
         """Whether a sample may lack this modality under the missing pattern."""
-        gone = bool(self.present) and modality not in self.present
-        return gone or bool(self.table) or self.missing.get(modality, 0) > 0
+        excluded = bool(self.present) and modality not in self.present
+        return excluded or bool(self.table) or self.missing.get(modality, 0) > 0
 
     def draw_presence(self, rows: Manifest, names: Sequence[str], seed: int) -> NDArray[np.bool_]:
-        """What is left by the missing pattern (samples, modality)."""
+        """The presence mask of the missing pattern (samples, modality)."""
         present = missing.draw_presence_table(rows.ids, names, self.missing, seed, self.burst)
         if self.present:
             present &= np.isin(list(names), self.present)
@@ -93,7 +94,7 @@ class Step:
         return chosen.strength(self.level), chosen.unit
 
     def is_applied(self, seed: int, sample: str, modality: str) -> bool:
-        """Whether this sample meets the noise: a coin of its own, the same at every level."""
+        """Whether the noise is applied to this sample: a seeded draw per sample, the same at every level."""
         return self.probability >= 1 or bool(
             generator(seed, sample, modality, f"{self.name} happens").random() < self.probability
         )
@@ -122,8 +123,9 @@ def _resolve_step(noise: Noise, modalities: Sequence[Modality]) -> Step:
                 raise UsageError(
                     f'the corruption "{noise.name}" does not serve {by_name[name].kind}, only {", ".join(serves)}'
                 )
-        nobody = pairs.Pool(("",), ("",), lambda modality, row: False)
-        pair(pairs.Sample(0, tuple(by_name[n] for n in chosen), nobody), noise.level, 0)  # refuses what cannot be
+        empty_pool = pairs.Pool(("",), ("",), lambda modality, row: False)
+        sample = pairs.Sample(0, tuple(by_name[n] for n in chosen), empty_pool)
+        pair(sample, noise.level, 0)  # raises where these modalities do not fit
         return Step(noise.name, noise.level, noise.probability, dict.fromkeys(chosen), pair)
     on = {n: build_corruption(noise.name, by_name[n], noise.options) for n in chosen}
     return Step(noise.name, noise.level, noise.probability, dict(on))
@@ -168,5 +170,5 @@ def build_condition(
             raise UsageError(f'--set is NOISE.OPTION=VALUE with a NOISE that is given, found "{option}"')
         given.setdefault(owner, {})[key] = value
     each = list(levels) * len(noises) if len(levels) == 1 else list(levels)
-    made = (Noise(n, x, tuple(on), options=given.get(n, {})) for n, x in zip(noises, each, strict=True))
-    return Condition(name, tuple(made), missing, table=table, fill=fill)
+    corruptions = (Noise(n, x, tuple(on), options=given.get(n, {})) for n, x in zip(noises, each, strict=True))
+    return Condition(name, tuple(corruptions), missing, table=table, fill=fill)

@@ -1,4 +1,5 @@
-"""Corruptions of several modalities at once, all of it decoding: each is encoded once for each of its own."""
+"""Corruptions of several modalities at once. They cost decoder calls only: each modality is encoded once for each of
+its own corruptions."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
@@ -14,13 +15,14 @@ from robustmm.errors import UsageError
 from robustmm.modalities import Modality
 
 MAX_CONDITIONS = 20_000
-"""Conditions that a crossing may make."""
+"""The most conditions that one crossing may make."""
 CLEAN, ABSENT = "clean", "absent"
 
 
 class CrossTable(Table):
-    """Every one of `noise` that serves a modality at every `level`, crossed with every one on another (`pairs`), or on
-    all others, each modality left clean too (`all`). With `absent`, a modality may also be missing."""
+    """Every corruption in `noise` that supports a modality, at every `level`, combined with every one on another
+    modality (`pairs`), or on all others, each modality also left clean (`all`). With `absent`, a modality may also be
+    missing."""
 
     noise: Annotated[tuple[str, ...], Field(min_length=1)]
     level: Rates = LEVELS
@@ -41,15 +43,15 @@ class CrossTable(Table):
                 noises = tuple(way for way in chosen if isinstance(way, Noise))
                 absent = [name for name, way in zip(names, chosen, strict=True) if way == ABSENT]
                 if (noises or absent) and len(absent) < len(modalities):
-                    said = [f"{n.name} {n.level:g} on {n.on[0]}" for n in noises] + [f"no {name}" for name in absent]
+                    parts = [f"{n.name} {n.level:g} on {n.on[0]}" for n in noises] + [f"no {name}" for name in absent]
                     present = tuple(m.name for m in modalities if m.name not in absent) if absent else ()
-                    yield Condition(", ".join(said) + how, noises, present=present)
+                    yield Condition(", ".join(parts) + how, noises, present=present)
 
     def _list_choices(self, modality: Modality) -> list[Noise | str]:
-        """What may happen to a modality; nothing can where no corruption serves it."""
+        """What may happen to a modality; empty where no corruption supports it."""
         able = [
             n for n in self.noise if not pairs.is_sample_corruption(n) and modality.kind in pairs.supported_kinds(n)
         ]
-        struck = [Noise(name, level, (modality.name,), options=self.options) for name in able for level in self.level]
+        noises = [Noise(name, level, (modality.name,), options=self.options) for name in able for level in self.level]
         others = ([CLEAN] if self.of == "all" else []) + ([ABSENT] if self.absent else [])
-        return [*others, *struck] if struck else []
+        return [*others, *noises] if noises else []

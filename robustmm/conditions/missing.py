@@ -38,7 +38,7 @@ def draw_presence_table(
     """A fixed presence table (samples, modality): exactly int(N * rate) samples lose each modality, independently
     of each other (the protocol of MCE and RedCore; a sample may lose everything).
 
-    Who loses what depends on (seed, id, modality) alone, so tables are nested in the rate and ignore row order. With a
+    A missing cell depends on (seed, id, modality) only, so tables are nested in the rate and ignore row order. With a
     `burst`, outages last that many neighbouring rows (the last one may be cut), and the rows' order is time.
     """
     present = np.ones((len(ids), len(modalities)), dtype=bool)

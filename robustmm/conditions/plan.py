@@ -1,4 +1,4 @@
-"""A condition as it meets the rows of a manifest: which signal each sample carries, and what the model is told."""
+"""A condition applied to the rows of a manifest: the signal of each sample, and the presence mask."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ from robustmm.modalities import Modality, Signal
 
 
 class Plan:
-    """One condition on a manifest: drawn by (seed, id), whatever the batches."""
+    """One condition on a manifest. Its draws depend on (seed, id), never on the batches."""
 
     def __init__(
         self, condition: Condition, modalities: Sequence[Modality], manifest: Manifest, seed: int, on_bad: OnBad
@@ -29,15 +29,16 @@ class Plan:
         return bool(self.manifest.column(self.modalities[modality].column_name)[row])
 
     def noises(self, modality: str) -> list[Step]:
-        """The corruptions that may meet a modality."""
+        """The corruptions that may be applied to a modality."""
         return [step for step in self.steps if modality in step.on]
 
     def presence_mask(self, here: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """What the model is told to be present (batch, modality), of what is here."""
+        """The presence mask that the model reads (batch, modality); `here` says which inputs the samples have."""
         return here & self.present[rows] if self.condition.fill == "masked" else here
 
     def key(self, modality: str) -> str:
-        """What happens to this modality's signals, nothing if empty: conditions that share it share embeddings."""
+        """A key for what happens to this modality's signals, empty if nothing: conditions that share it share
+        embeddings."""
         c = self.condition
         found: list[object] = [
             (n.name, n.level, n.probability, sorted(n.options.items()), sorted(step.on) if step.pair else ())
@@ -84,7 +85,7 @@ class Plan:
         return read_samples(self.manifest.take([row]), [modality], self.on_bad).signals[modality.name][0]
 
     def _fill_missing(self, modality: Modality, m: int, row: int) -> Signal:
-        """What stands for a missing input that the model is not told of."""
+        """The signal that fills a missing input which the presence mask keeps."""
         if self.condition.fill == "stale":
             for earlier in range(row - 1, -1, -1):
                 if self.present[earlier, m] and self._has(modality.name, earlier):

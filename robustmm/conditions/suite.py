@@ -1,5 +1,6 @@
-"""A suite: one TOML that names conditions, alone or as grids, and searches. Its form is checked whole; modalities when
-it meets a model: what serves none of them is left out of a grid, and refused in a condition."""
+"""A suite: one TOML that names conditions, singly or as grids, and searches. Loading checks its form and reports every
+error. Modalities are checked against a model: a corruption that supports none of them is left out of a grid, and is an
+error in a condition."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +31,8 @@ class Suite(Section):
         found: dict[str, Condition] = {}
         tables: tuple[Table, ...] = (*self.condition, *self.grid, *self.cross, *self.missing)
         for table in tables:
-            for made in table.conditions(modalities):
-                found.setdefault(made.name, made)
+            for condition in table.conditions(modalities):
+                found.setdefault(condition.name, condition)
         if not found and not self.search:
             raise UsageError(f"none of the suite's conditions serves {', '.join(m.kind for m in modalities)}")
         return list(found.values())
@@ -89,7 +90,7 @@ def load_suite(path: Path) -> Suite:
 
 
 def check_grid(grid: GridTable | CrossTable) -> list[str]:
-    """What is wrong with a grid's corruptions and kinds."""
+    """The errors in a grid's corruptions and kinds."""
     wrongs = [check_corruption(name, grid.options) for name in grid.noise]
     wrongs += [check_kinds(grid.kind)]
     wrongs += [check_kind_support(name, grid.kind) for name in grid.noise] if not any(wrongs) else []
@@ -97,19 +98,19 @@ def check_grid(grid: GridTable | CrossTable) -> list[str]:
 
 
 def check_kinds(kinds: Sequence[str]) -> str:
-    """Why some kinds are none; empty where all are."""
+    """The error of an unknown kind; empty where all are known."""
     strange = [kind for kind in kinds if kind not in KINDS]
     return f'"{strange[0]}" is not a kind{suggest(strange[0], KINDS)}' if strange else ""
 
 
 def check_kind_support(name: str, wanted: Sequence[str]) -> str:
-    """Why a corruption can never be met on these kinds; empty where it can."""
+    """The error of a corruption that supports none of these kinds; empty where it supports one."""
     serves = pairs.supported_kinds(name)
     return "" if set(serves).intersection(wanted) else f'"{name}" serves {", ".join(serves)}, not {", ".join(wanted)}'
 
 
 def check_corruption(name: str, options: dict[str, Any]) -> str:
-    """Why there can be no corruption of this name with these options; empty where there can."""
+    """The error of a name that no corruption has, or of options that it does not take; empty where they are valid."""
     try:
         serves = pairs.supported_kinds(name)
         if pairs.is_sample_corruption(name):

@@ -17,6 +17,8 @@ from robustmm.modalities import Modality
 Rate = Annotated[float, Field(ge=0, le=1)]
 Rates = Annotated[tuple[Rate, ...], Field(min_length=1)]
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
+FILL_NAMES: dict[Fill, str] = {"masked": "", "zero": ", filled with zeros", "stale": ", filled with the last value"}
+"""The end of a condition's name, by fill."""
 ALL_ORDERS = 4
 """Modalities up to which every order of imbalanced rates is tried; above, every rotation."""
 
@@ -29,11 +31,11 @@ class NoiseTable(Section):
     options: dict[str, Any] = {}
     kind: tuple[str, ...] = KINDS
     optional: bool = False
-    """Left out on a model without a modality that it serves, and with it a condition that holds nothing else."""
+    """Left out on a model without a modality that it supports; a condition that holds nothing else goes with it."""
 
 
 class Table(Section):
-    """What makes conditions."""
+    """A table that yields conditions."""
 
     def conditions(self, modalities: Sequence[Modality]) -> Iterator[Condition]:
         raise NotImplementedError
@@ -52,7 +54,7 @@ class ConditionTable(Table):
 
     def conditions(self, modalities: Sequence[Modality]) -> Iterator[Condition]:
         rates = {m.name: self.missing.get(m.name, self.missing.get("*", 0.0)) for m in modalities}
-        rates |= {name: rate for name, rate in self.missing.items() if name != "*"}  # a name nobody has is refused
+        rates |= {name: rate for name, rate in self.missing.items() if name != "*"}  # an unknown name is refused later
         noises = []
         for n in self.noise:
             able = tuple(m.name for m in modalities if m.kind in n.kind and m.kind in pairs.supported_kinds(n.name))
@@ -70,7 +72,7 @@ class ConditionTable(Table):
 
 
 class GridTable(Table):
-    """Every one of `noise` at every one of `level`: on each modality it serves by itself, or on all of them at once."""
+    """Every corruption in `noise` at every `level`: on each modality it supports, or on all of them at once."""
 
     noise: Annotated[tuple[str, ...], Field(min_length=1)]
     level: Rates = LEVELS
@@ -93,8 +95,8 @@ class GridTable(Table):
 
 
 class MissingTable(Table):
-    """Missing patterns: every one of some `subsets`; or every `rate`, one modality at a time or `all` alike; or
-    `imbalanced` rates in every order over the modalities (as many as there are, read off the list)."""
+    """Missing patterns: a family of `subsets`; or every `rate`, of one modality at a time or of `all` alike; or
+    `imbalanced` rates in every order over the modalities (the list is interpolated to their number)."""
 
     subsets: Literal["", "all", "only", "all-but"] = ""
     rate: Annotated[tuple[Rate, ...], Field()] = ()
@@ -112,7 +114,7 @@ class MissingTable(Table):
     def conditions(self, modalities: Sequence[Modality]) -> Iterator[Condition]:
         names = [m.name for m in modalities]
         how = f" in bursts of {self.burst}" if self.burst > 1 else ""
-        how += "" if self.fill == "masked" else f", {self.fill} stands in"
+        how += FILL_NAMES[self.fill]
         if self.subsets:
             for kept in self._list_subsets(names):
                 yield Condition(f"with {'+'.join(kept)}{how}", present=kept, fill=self.fill)

@@ -1,1 +1,1 @@
-"""What a user writes down and names: recipes, TOML as sentences, constructor options, registries, the shelf."""
+"""What a user writes: recipes, TOML with readable errors, constructor options, registries, the shelf."""

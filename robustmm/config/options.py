@@ -16,8 +16,8 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 def instantiate(role: str, name: str, constructor: Callable[..., T], /, *given: Any, **options: Any) -> T:
-    """`constructor(*given, **options)`. Options are its remaining parameters, held to their annotations; lists from
-    TOML become tuples on the way."""
+    """`constructor(*given, **options)`. Options are its remaining parameters, validated by their annotations; lists
+    from TOML become tuples."""
     if not callable(constructor):
         raise UsageError(f'{role} "{name}" should be a class or a function, found {type(constructor).__name__}')
     return constructor(*given, **check_options(role, name, constructor, len(given), options))
@@ -37,8 +37,8 @@ def check_options(
     options: Mapping[str, Any],
     reserved: Collection[str] = (),
 ) -> dict[str, Any]:
-    """`options` held to the annotations of the parameters after the first `skip`, or a sentence; `reserved` ones are
-    not for options."""
+    """`options`, validated by the annotations of the parameters after the first `skip`. Raises UsageError otherwise.
+    Parameters in `reserved` are no options."""
     parameters = {p.name: p for p in keyword_parameters(constructor, skip) if p.name not in reserved}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(constructor).parameters.values())
     hints = get_type_hints(

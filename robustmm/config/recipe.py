@@ -1,4 +1,4 @@
-"""A recipe: one TOML that says what is trained, on what, and how. All its errors are reported at once."""
+"""A recipe: one TOML file that defines what is trained, on what, and how. All its errors are reported at once."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -131,8 +131,8 @@ def build_recipe(content: Mapping[str, Any], where: str, name: str) -> Recipe:
     except ValidationError as error:
         errors += [describe_error(item, Recipe, "", 0) for item in error.errors() if item["loc"][0] != "modality"]
     data = content.get("data")
-    lost = data.get("missing") if isinstance(data, Mapping) else None
-    unknown = lost.keys() - tables.keys() if isinstance(lost, Mapping) else ()
+    rates = data.get("missing") if isinstance(data, Mapping) else None
+    unknown = rates.keys() - tables.keys() if isinstance(rates, Mapping) else ()
     errors += [f'[data] missing names "{name}"{suggest(name, tables)}' for name in sorted(unknown)]
     if errors or recipe is None:
         raise UsageError("\n".join(f"{where}: {error}" for error in errors))
@@ -160,7 +160,7 @@ def _modality_errors(name: str, table: Any) -> list[str]:
 
 
 def _apply_setting(content: dict[str, Any], setting: str) -> None:
-    """Lays `train.epochs=3` over the content; the value is TOML, or a bare string."""
+    """Sets `train.epochs=3` in the content; the value is TOML, or a bare string."""
     key, separator, given = setting.partition("=")
     parts = key.strip().split(".")
     if not separator or not all(parts):

@@ -8,7 +8,7 @@ KINDS = {"models": "recipe", "attacks": "suite"}
 
 
 def folder(kind: str) -> Path:
-    """Where the shipped TOML files of a kind ("models", "attacks") stand; never relative to where the user is."""
+    """The folder of the shipped TOML files of a kind ("models", "attacks"), whatever the working directory."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "_shelf" / kind
     return installed if installed.is_dir() else package.parent / kind

@@ -1,11 +1,11 @@
-"""Where in a TOML text a key stands."""
+"""The line of a key in a TOML text."""
 
 import re
 from collections.abc import Sequence
 
 
 def find_line(source: str, place: Sequence[str | int]) -> int:
-    """The line of a TOML text that a place like ("grid", 1, "level", 0) stands in, as near as keys on lines tell."""
+    """The line number of a place like ("grid", 1, "level", 0) in a TOML text, as near as a search for keys finds it."""
     lines = source.splitlines() or [""]
     at, end = 0, len(lines)
     for depth, part in enumerate(place):

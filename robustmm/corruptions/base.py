@@ -1,4 +1,4 @@
-"""The contract of a corruption: the decorated function owns the physics, the wrapper everything boring.
+"""The contract of a corruption: the decorated function has the physics, the wrapper the checks and conversions.
 
 Level 0 is the signal itself, bit for bit; the five severities of the literature are the levels 0.2, 0.4, 0.6, 0.8, 1.
 Noise is drawn first and scaled afterwards, and random sets are nested: the same noise grows with the level.
@@ -25,9 +25,9 @@ SMALL = 84
 """Images whose shorter side has at most this many pixels take a 32 px table: halfway to 224 on a log scale."""
 SCALES = ("224", "32")
 RATE = 16_000
-"""Audio's samples per second where the caller does not say."""
+"""Audio's samples per second where the caller gives no rate."""
 ALIASES = {"gaussian-noise": "gaussian"}
-"""Names of the literature for what has a shorter one here. An underscore is a hyphen everywhere."""
+"""Names in the literature of corruptions with a shorter name here. An underscore is a hyphen everywhere."""
 
 
 @dataclass(frozen=True)
@@ -89,22 +89,22 @@ class Corruption:
         return scalar_strength(strength(level, self.table, self.zero))
 
     def options(self) -> dict[str, Any]:
-        """What `having` takes, with the defaults."""
+        """The options that `with_options` takes, with their defaults."""
         found = {p.name: p.default for p in keyword_parameters(self.function, 3) if p.name != "rate"}
         return found | ({"scale": "by size"} if self.small else {})
 
     def with_options(self, **options: Any) -> "Corruption":
         """This corruption with options of its function set, or with `scale`: whose constants, 224 or 32 px."""
-        made = self
+        chosen = self
         if self.small is not None and "scale" in options:
             scale = str(options.pop("scale"))
             if scale not in SCALES:
                 raise UsageError(f'the scale of "{self.name}" should be {" or ".join(SCALES)}, found "{scale}"')
-            made = replace(self, table=self.table if scale == SCALES[0] else self.small, small=None)
+            chosen = replace(self, table=self.table if scale == SCALES[0] else self.small, small=None)
         if not options:
-            return made
+            return chosen
         given = check_options("corruption", self.name, self.function, 3, options, reserved=("rate",))
-        return replace(made, function=partial(self.function, **given))
+        return replace(chosen, function=partial(self.function, **given))
 
 
 _FAMILIES: Registry[dict[str, Corruption]] = Registry("corruption")  # name -> kind -> corruption
@@ -124,8 +124,8 @@ def corruption(
 ) -> Callable[[Physics], Corruption]:
     """A decorator that turns `(x, strength, rng) -> x'` into the corruption `name` on `kind`, and files it.
 
-    The physics may ask for `rate` (audio) and have further keywords with defaults: options of the user's. Where
-    `unit` has several entries, so has each entry of the tables, and `strength` is a tuple.
+    The physics may take `rate` (audio) and further keywords with defaults, which are the user's options. Where `unit`
+    has several entries, so has each entry of the tables, and `strength` is a tuple.
     """
     if kind not in KINDS:
         raise ValueError(f'"{kind}" is not a kind{suggest(kind, KINDS)}')
@@ -167,7 +167,7 @@ def kinds(name: str) -> list[str]:
 
 
 def find_corruption(name: str, kind: str) -> Corruption:
-    """The corruption of this name (or `package.module:Name`) on this kind, or a sentence."""
+    """The corruption of this name (or `package.module:Name`) on this kind. Raises UsageError where there is none."""
     family = _find_family(name)
     if kind in family:
         return family[kind]

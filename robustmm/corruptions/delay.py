@@ -1,4 +1,4 @@
-"""Delay: what comes late. Audio, video and series alike; the beginning shows what was there before the signal."""
+"""Delay of audio, video and series: the signal comes late, after silence, its first frame or its first value."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where the randomness of a corruption comes from, how strong it is, and random sets that grow with the strength."""
+"""The random generator of a corruption, its strength at a level, and random sets that grow with the strength."""
 
 import hashlib
 import json
@@ -41,13 +41,13 @@ def draw_subset(size: int, fraction: float, rng: np.random.Generator) -> npt.NDA
 def draw_spans(length: int, fraction: float, rng: np.random.Generator, count: int = 20) -> npt.NDArray[np.bool_]:
     """A mask over time made of spans of 1/20 of the length (at least one step each) that together hold `fraction`."""
     count = min(count, length)
-    struck = draw_subset(count, fraction, rng)
-    return struck[np.arange(length) * count // length]
+    corrupted = draw_subset(count, fraction, rng)
+    return corrupted[np.arange(length) * count // length]
 
 
 def draw_patches(height: int, width: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """A mask over an image made of square patches, 8 along the longer side, the last ones clipped to the image."""
     side = -(-max(height, width) // 8)
     rows, columns = -(-height // side), -(-width // side)
-    struck = draw_subset(rows * columns, fraction, rng).reshape(rows, columns)
-    return struck.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]
+    corrupted = draw_subset(rows * columns, fraction, rng).reshape(rows, columns)
+    return corrupted.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]

@@ -78,8 +78,8 @@ def speckle_noise(z: Array, sigma: float, rng: np.random.Generator) -> Array:
 )
 def spikes(z: Array, fraction: float, rng: np.random.Generator, *, height: float = 5.0) -> Array:
     """Entries that jump by `height` training standard deviations, up or down."""
-    struck, signs = draw_subset(len(z), fraction, rng), rng.choice((-1.0, 1.0), z.shape)
-    z[struck] += height * signs[struck]
+    corrupted, signs = draw_subset(len(z), fraction, rng), rng.choice((-1.0, 1.0), z.shape)
+    z[corrupted] += height * signs[corrupted]
     return z
 
 
@@ -92,8 +92,8 @@ def spikes(z: Array, fraction: float, rng: np.random.Generator, *, height: float
 )
 def salt_pepper(z: Array, fraction: float, rng: np.random.Generator, *, rail: float = 4.0) -> Array:
     """Values that read one end of the range, `rail` training standard deviations above or below the mean."""
-    struck, signs = _draw_value_mask(z, fraction, rng), rng.choice((-1.0, 1.0), z.shape)
-    return np.where(struck, rail * signs, z)
+    corrupted, signs = _draw_value_mask(z, fraction, rng), rng.choice((-1.0, 1.0), z.shape)
+    return np.where(corrupted, rail * signs, z)
 
 
 @corruption(
@@ -117,8 +117,8 @@ def sign_flips(z: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def swap_entries(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Entries that go round among themselves, in training standard deviations of their new place; one alone stays."""
-    struck = rng.permutation(len(z))[: round(fraction * len(z))]
-    z[struck] = z[np.roll(struck, 1)]
+    corrupted = rng.permutation(len(z))[: round(fraction * len(z))]
+    z[corrupted] = z[np.roll(corrupted, 1)]
     return z
 
 

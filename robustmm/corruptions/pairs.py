@@ -1,7 +1,7 @@
-"""Corruptions of whole samples: which modalities of a sample meet what, together; and whose signal they carry.
+"""Corruptions of whole samples: which modalities get which corruption, together, or another sample's signal.
 
 The physics stays with the corruptions of single signals. What is decided here is drawn once for the sample, so that
-its modalities suffer together; a sample that carries another one's signal names that one's row.
+its modalities are corrupted together; a sample that carries another one's signal names that one's row.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ DRAWS = 50
 
 
 class Input(Protocol):
-    """What is known of a modality here."""
+    """What this module needs of a modality."""
 
     @property
     def name(self) -> str: ...
@@ -57,7 +57,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample as a pair sees it: its row, and the modalities that may be struck."""
+    """A sample as a pair sees it: its row, and the modalities that may be corrupted."""
 
     row: int
     modalities: tuple[Input, ...]
@@ -70,7 +70,7 @@ Fault = tuple[str, float] | int
 
 @dataclass(frozen=True)
 class SampleCorruption:
-    """A pure function of (sample, strength, generator) that says what each modality of the sample meets."""
+    """A pure function of (sample, strength, generator) that gives the faults of the sample by modality."""
 
     name: str
     kinds: tuple[str, ...]
@@ -91,7 +91,7 @@ class SampleCorruption:
         return float(strength(level, self.table))
 
     def options(self) -> dict[str, Any]:
-        """What `having` takes, with the defaults."""
+        """The options that `with_options` takes, with their defaults."""
         return {p.name: p.default for p in keyword_parameters(self.function, 3)}
 
     def with_options(self, **options: Any) -> "SampleCorruption":
@@ -133,8 +133,8 @@ def _register(
     name: str, unit: str, source: str, serves: Sequence[str] = KINDS, table: Sequence[float] = LEVELS
 ) -> Callable[[Callable[..., dict[str, Fault]]], SampleCorruption]:
     def add_entry(function: Callable[..., dict[str, Fault]]) -> SampleCorruption:
-        made = SampleCorruption(name, tuple(serves), unit, tuple(table), source, function, function.__doc__ or "")
-        return _PAIRS.register(name)(made)
+        entry = SampleCorruption(name, tuple(serves), unit, tuple(table), source, function, function.__doc__ or "")
+        return _PAIRS.register(name)(entry)
 
     return add_entry
 

@@ -1,4 +1,4 @@
-"""Canonical signals: what a corruption is given, and what must come back from it."""
+"""Canonical signals: the input of a corruption, and checks of its output."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -33,7 +33,7 @@ KINDS = tuple(FORMS)
 
 
 def check_signal(x: Signal, kind: str, who: str) -> None:
-    """Refuse what is not a canonical signal of this kind; any floating dtype will do for float32."""
+    """Raises UsageError for all but a canonical signal of this kind; any floating dtype is accepted for float32."""
     form = FORMS[kind]
     if isinstance(x, np.ndarray):
         fits = form.axes == x.ndim and np.issubdtype(x.dtype, form.dtype)
@@ -78,7 +78,7 @@ def _check_output(y: Any, x: Any, who: str) -> Any:
 def _apply_standardised(physics: Callable[[Array], Array], x: Array, who: str, mean: Any, std: Any) -> Array:
     """x + (z' - z) std, with z = (x - mean) / std.
 
-    Entries that the physics leaves alone, and those that are NaN or infinite, come back bit for bit; physics sees
+    Entries that the physics does not change, and those that are NaN or infinite, come back bit for bit; physics sees
     the latter as z = 0, so they reach no other entry.
     """
     finite = np.isfinite(x)

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -46,11 +47,19 @@ class ManifestFacts(Result):
     bad: list[str]
     warnings: list[str]
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per modality; `sizes` is the number of different ones."""
+        return [
+            {"modality": m.name, "kind": m.kind, **{f"missing_{split}": rate for split, rate in m.missing.items()},
+             "sizes": len(m.sizes), "not_finite": m.not_finite, "constant": m.constant}
+            for m in self.modalities
+        ]  # fmt: skip
+
 
 def check_manifest(
     manifest: Manifest, modalities: list[Modality] | None = None, advance: Callable[[int], None] = lambda rows: None
 ) -> ManifestFacts:
-    """Reads every cell. `modalities` say how; they are guessed from the cells where no recipe does."""
+    """Reads every cell. `modalities` define how; without them they are guessed from the cells."""
     warnings: list[str] = []
     if modalities is None:
         modalities = guess_modalities(manifest)
@@ -105,7 +114,7 @@ def check_manifest(
 
 
 def find_warnings(facts: ManifestFacts) -> list[str]:
-    """What a careful reader would object to before training on this."""
+    """Warnings about splits, classes, missing modalities and values that are not finite."""
     found = [f'there is no split "{name}"' for name in ("train", "valid", "test") if name not in facts.splits]
     train = facts.splits.get("train", {})
     for split, counts in facts.splits.items():

@@ -1,6 +1,6 @@
 """The embedded data set: handwritten digits paired with spoken digits, unpacked to real files and a manifest.
 
-`scripts/make_digits.py` made the archive and says from what. PNG and WAV are written by the few lines below, without
+`scripts/make_digits.py` made the archive and names its sources. PNG and WAV are written by the few lines below, without
 compression, so that the same bytes come out whatever the versions of the libraries.
 """
 

@@ -1,4 +1,4 @@
-"""A first recipe for a manifest nobody has described: which columns are modalities, of what kind and size."""
+"""A first recipe for a manifest that has none: which columns are modalities, of what kind and size."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -68,7 +68,7 @@ def common_suffix(cells: list[str]) -> str:
 
 
 def _read_cells(read: Callable[[str, Path], T], cells: list[str], folder: Path) -> list[T]:
-    """What can be read of some cells: the check tells of the others, and they are no reason to guess otherwise."""
+    """The contents of the cells that can be read. The check reports the others; they do not change the guess."""
     found = []
     for cell in cells:
         with suppress(RobustmmError, OSError, ValueError):

@@ -32,7 +32,7 @@ class Samples:
 
 def read_samples(manifest: Manifest, modalities: Sequence[Modality], on_bad: OnBad = "error") -> Samples:
     """Every row of `manifest` as canonical signals. A cell that cannot be read raises DataError naming its row, or,
-    with `on_bad="missing"`, is missing and told in `bad`; it is never silently a zero."""
+    with `on_bad="missing"`, is missing and reported in `bad`; it is never silently read as zeros."""
     signals: dict[str, list[Signal | None]] = {}
     bad: list[str] = []
     with ThreadPoolExecutor(4) as pool:
@@ -104,7 +104,7 @@ class Split:
         return len(self.ids)
 
     def digest(self) -> str:
-        """SHA-256 of what was learned from: ids, targets, presence and every array, with its name and shape."""
+        """SHA-256 of what training reads: ids, targets, presence and every array, with its name and shape."""
         total = hashlib.sha256("\n".join(map(repr, self.ids)).encode())
         for name, part in (("", self.target), ("", self.present), *self.inputs.items()):
             total.update(f"\n{name} {part.dtype} {part.shape}\n".encode())

@@ -6,6 +6,7 @@ metadata for slices. Cells are paths relative to the manifest, `array.npy#17`, o
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,7 @@ class Manifest:
 
     @property
     def folder(self) -> Path:
-        """What cells are relative to: the table's own folder, unless the table says otherwise."""
+        """The folder that cells are relative to: the table's own, unless its metadata name another."""
         return self.base or self.path.parent
 
     @property
@@ -206,7 +207,7 @@ def _base(path: Path) -> Path | None:
     import pyarrow.parquet
 
     stored = (pyarrow.parquet.read_schema(path).metadata or {}).get(FOLDER_KEY)
-    return Path(stored.decode()) if stored else None
+    return Path(os.fsdecode(stored)) if stored else None
 
 
 READERS = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}

@@ -1,1 +1,1 @@
-"""A session, a manifest and conditions to records, and the numbers of attack and predict."""
+"""Evaluates a session on a manifest under conditions: records, and the results of attack and predict."""

@@ -61,7 +61,7 @@ def attack(
         fill=condition.fill,
         exact=clean.exact,
         efficiency_residual=max(clean.residual, attacked.residual),
-        untouched=attacked.untouched,
+        unchanged=attacked.untouched,
         bad_inputs=bad,
         clean=scores(clean),
         attacked=scores(attacked),
@@ -141,12 +141,12 @@ def contributions(names: Sequence[str], records: Records, seed: int) -> list[Con
         found.append(
             Contribution(
                 present=rows.mean(),
-                solo=proportion(int(records.unimodal_correct[rows, m].sum()), int(rows.sum())),
+                unimodal_accuracy=proportion(int(records.unimodal_correct[rows, m].sum()), int(rows.sum())),
                 leave_one_out=lost,
-                accuracy=phi[m],
-                accuracy_share=shares[m],
-                log_probability=log_phi[m],
-                log_probability_share=log_shares[m],
+                shapley_accuracy=phi[m],
+                shapley_accuracy_share=shares[m],
+                shapley_log_probability=log_phi[m],
+                shapley_log_probability_share=log_shares[m],
             )
         )
     return found

@@ -1,5 +1,7 @@
 """The published JSON form of `robustmm attack`."""
 
+from typing import Any
+
 from pydantic import Field
 
 from robustmm.results import Number, Result
@@ -30,34 +32,35 @@ class Scores(Result):
 
 
 class Contribution(Result):
-    """How much of the answers rests on one modality under one condition.
+    """What one modality contributes under one condition.
 
-    `solo`: accuracy from it alone. `leave_one_out`: accuracy lost without it. `accuracy` and `log_probability`: exact
-    Shapley values (the empty set is worth the class prior) with bootstrap intervals; shares are of the positive part.
+    `unimodal_accuracy`: accuracy from it alone. `leave_one_out`: accuracy lost without it. `shapley_accuracy` and
+    `shapley_log_probability`: Shapley values in the games of accuracy and of the true class's log-probability (nats),
+    the value of the empty set being the class prior's, with bootstrap intervals. Shares are of the positive parts.
     """
 
-    present: Number
-    solo: Estimate
+    present: Number = Field(description="share of the samples that have it")
+    unimodal_accuracy: Estimate
     leave_one_out: Estimate
-    accuracy: Estimate
-    accuracy_share: Number
-    log_probability: Estimate
-    log_probability_share: Number
+    shapley_accuracy: Estimate
+    shapley_accuracy_share: Number
+    shapley_log_probability: Estimate
+    shapley_log_probability_share: Number
 
 
 class AppliedCorruption(Result):
-    """A corruption as it met one modality: the level and its physical strength."""
+    """A corruption of one modality: its level and physical strength."""
 
     name: str
     level: Number
     strength: Number
     unit: str
-    probability: Number = Field(description="with which a sample meets it")
+    probability: Number = Field(description="that a sample is corrupted")
 
 
 class SnrSummary(Result):
-    """Signal-to-noise ratios achieved, in dB, over the clips that were changed: what was changed counts as noise. Clips
-    that stayed as they were (silence has no ratio) are counted and not in it."""
+    """Signal-to-noise ratios achieved, in dB, over the changed clips; the change counts as noise. Unchanged clips
+    (silence has no ratio) are counted and left out."""
 
     median: Number
     low: Number = Field(description="5th percentile")
@@ -86,9 +89,9 @@ class ClassResult(Result):
 
 
 class AttackResult(Result):
-    """The result of `robustmm attack --json`, format 1."""
+    """The result of `robustmm attack --json`, format 2."""
 
-    format: int = 1
+    format: int = 2
     robustmm: str
     model: str
     model_sha256: str
@@ -97,10 +100,12 @@ class AttackResult(Result):
     split: str
     samples: int
     seed: int
-    fill: str = Field(description="what stands for a missing input: masked (the model is told), zero or stale")
-    exact: bool = Field(description="false where contributions come from sampled orders")
+    fill: str = Field(
+        description="fill of a missing input: masked (by the presence mask), zero, or stale (the last value)"
+    )
+    exact: bool = Field(description="false where Shapley values are estimated from sampled orders")
     efficiency_residual: Number = Field(description="largest |sum of contributions - (v(all) - v(empty))|, near 0")
-    untouched: int = Field(description="samples the corruptions left bit-identical (silent clips, empty texts)")
+    unchanged: int = Field(description="samples that the corruptions left bit-identical (silent clips, empty texts)")
     bad_inputs: list[str]
     clean: Scores
     attacked: Scores
@@ -109,3 +114,19 @@ class AttackResult(Result):
     flip_rate: Estimate
     modalities: list[ModalityResult]
     classes: list[ClassResult]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Two rows: clean and attacked."""
+        found = []
+        for name, scores in (("clean", self.clean), ("attacked", self.attacked)):
+            row: dict[str, Any] = {
+                "condition": name, "accuracy": scores.accuracy.value, "low": scores.accuracy.low,
+                "high": scores.accuracy.high, "macro_f1": scores.macro_f1, "nll": scores.nll, "ece": scores.ece,
+                "brier": scores.brier,
+            }  # fmt: skip
+            for m in self.modalities:
+                contribution = m.clean if name == "clean" else m.attacked
+                row[f"unimodal_accuracy_{m.name}"] = contribution.unimodal_accuracy.value
+                row[f"shapley_accuracy_{m.name}"] = contribution.shapley_accuracy.value
+            found.append(row)
+        return found

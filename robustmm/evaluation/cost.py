@@ -52,9 +52,9 @@ def estimate_cost(
         for m in session.modalities:
             if (part := (m.name, plan.key(m.name))) not in parts:
                 parts.add(part)
-                strike = plan.build_corrupter(m)
-                for row in (0, len(some) - 1):  # the first call imports what few corruptions need
-                    seconds = _time_call(partial(strike, row, some.ids[row], samples.signals[m.name][row]))[1]
+                corrupter = plan.build_corrupter(m)
+                for row in (0, len(some) - 1):  # the first call imports packages that few corruptions need
+                    seconds = _time_call(partial(corrupter, row, some.ids[row], samples.signals[m.name][row]))[1]
                 spent += seconds * len(some) + encoding[m.name]
     decodings = coalitions * (1 + len(conditions))
     encodings = {name: sum(part[0] == name for part in parts) for name in session.names}

@@ -1,5 +1,5 @@
-"""Session x manifest x conditions -> records: media are read once, each encoder is paid once for every way that its
-input is struck, and all else is decoding."""
+"""Session x manifest x conditions -> records: media are read once, each encoder runs once for every way that its
+input is corrupted, and all else is decoding."""
 
 import math
 from collections import Counter, deque
@@ -20,7 +20,7 @@ from robustmm.modalities import Signal
 from robustmm.runtime.session import Session
 
 PREFETCH = 2
-"""Corruptions that are at work while an encoder runs."""
+"""Corruption jobs in progress while an encoder runs."""
 
 EmbeddingKey = tuple[str, str]
 """A modality, and what happens to its signals: the key of its plan."""
@@ -28,7 +28,7 @@ EmbeddingKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class Encoding:
-    """The samples' embeddings of one modality, struck in one way."""
+    """The samples' embeddings of one modality, corrupted in one way."""
 
     z: NDArray[np.float32]
     unchanged: NDArray[np.bool_]  # (samples,): bit-identical to the clean signal
@@ -36,7 +36,7 @@ class Encoding:
 
 
 class Evaluation:
-    """Some conditions on the rows of a manifest, a few rows at a time. Noise belongs to (seed, id, modality, name):
+    """Some conditions on the rows of a manifest, a few rows at a time. Noise depends on (seed, id, modality, name):
     answers do not depend on which rows come together, except for the baselines `mean` and `permuted`."""
 
     def __init__(
@@ -67,15 +67,15 @@ class Evaluation:
         with ThreadPoolExecutor(PREFETCH) as pool:
             coming = self._encode(pool, wanted, rows, samples)
             for number, parts in wanted.items():
-                while not held.keys() >= set(parts):  # they come in the order in which they are wanted
+                while not held.keys() >= set(parts):  # they come in the order of first use
                     held.update([next(coming)])
                 plan, chosen = self.plans[number], {part[0]: held[part] for part in parts}
                 found = evaluate_subsets(
                     self.session, samples.ids, {name: e.z for name, e in chosen.items()},
                     plan.presence_mask(here, index), self.target[index], baseline=self.baseline, emap=emap,
                 )  # fmt: skip
-                struck = [e.unchanged for name, e in chosen.items() if plan.noises(name)]
-                found.untouched = int(np.all(struck, axis=0).sum()) if struck else 0
+                unchanged = [e.unchanged for name, e in chosen.items() if plan.noises(name)]
+                found.untouched = int(np.all(unchanged, axis=0).sum()) if unchanged else 0
                 found.snr = np.stack([e.snr for e in chosen.values()], 1)
                 uses.subtract(parts)
                 held = {part: e for part, e in held.items() if uses[part]}
@@ -84,7 +84,7 @@ class Evaluation:
     def _encode(
         self, pool: ThreadPoolExecutor, wanted: dict[int, list[EmbeddingKey]], rows: Sequence[int], samples: Samples
     ) -> Iterator[tuple[EmbeddingKey, Encoding]]:
-        """Every part once, in the order of first use; while one is encoded, the next are being struck."""
+        """Every part once, in the order of first use; while one is encoded, the next are being corrupted."""
         plans = {part: self.plans[k] for k, parts in reversed(wanted.items()) for part in parts}
         order = list(dict.fromkeys(part for parts in wanted.values() for part in parts))
         jobs: deque[tuple[EmbeddingKey, Callable[[], list[Signal | None]]]] = deque()
@@ -104,8 +104,8 @@ class Evaluation:
         given = samples.signals[part[0]]
         if not part[1]:
             return given
-        strike = plan.build_corrupter(self.session.modality(part[0]))
-        return [strike(row, sample, signal) for row, sample, signal in zip(rows, samples.ids, given, strict=True)]
+        corrupter = plan.build_corrupter(self.session.modality(part[0]))
+        return [corrupter(row, sample, signal) for row, sample, signal in zip(rows, samples.ids, given, strict=True)]
 
 
 def evaluate(
@@ -134,8 +134,8 @@ def evaluate(
 
 
 def signal_to_noise(clean: Signal | None, noisy: Signal | None) -> float:
-    """The signal-to-noise ratio of a clip in dB, what was changed counted as noise: NaN where nothing was, and minus
-    infinity for silence that is silent no more."""
+    """The signal-to-noise ratio of a clip in dB, where the change counts as noise: NaN where nothing changed, and minus
+    infinity where the clean clip is silent."""
     if clean is None or noisy is None or is_same_signal(clean, noisy):
         return float("nan")
     power, noise = (float(np.mean(np.square(x, dtype=np.float64))) for x in (clean, np.subtract(noisy, clean)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -24,19 +25,23 @@ class Support(Result):
 
     name: str
     present: bool
-    log_probability: Number
+    shapley_log_probability: Number
     share: Number
-    alone: str = Field(description="the class predicted from this modality alone; empty where it is missing")
+    unimodal_label: str = Field(description="class predicted from this modality alone; empty where it is missing")
 
 
 class Prediction(Result):
-    """The result of `robustmm predict --json`, format 1."""
+    """The result of `robustmm predict --json`, format 2."""
 
-    format: int = 1
+    format: int = 2
     model: str
     label: str
     classes: list[ClassProbability]
     modalities: list[Support]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per class, the likeliest first."""
+        return [{"label": c.label, "probability": c.probability} for c in self.classes]
 
 
 def predict(session: Session, cells: Mapping[str, str]) -> Prediction:
@@ -70,9 +75,9 @@ def predict(session: Session, cells: Mapping[str, str]) -> Prediction:
             Support(
                 name=name,
                 present=bool(present[m]),
-                log_probability=phi[m],
+                shapley_log_probability=phi[m],
                 share=share,
-                alone=session.classes[int(p[1 << m].argmax())] if present[m] else "",
+                unimodal_label=session.classes[int(p[1 << m].argmax())] if present[m] else "",
             )
             for m, (name, share) in enumerate(zip(session.names, shares(phi), strict=True))
         ],

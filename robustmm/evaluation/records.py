@@ -1,4 +1,4 @@
-"""What is known of every sample under one condition."""
+"""The results of every sample under one condition."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 @dataclass
 class Records:
     """One row per sample under one condition. Contributions are of two games: log p(true class) and correctness;
-    the empty set is worth what the class prior is. NaN stands where a modality is missing."""
+    the value of the empty set is that of the class prior. NaN marks a missing modality."""
 
     ids: list[str]
     target: NDArray[np.int64]
@@ -21,26 +21,24 @@ class Records:
     probabilities: Array  # (samples, class)
     phi_log_probability: Array  # (samples, modality)
     phi_accuracy: Array  # (samples, modality)
-    unimodal_correct: Array  # (samples, modality): 1 where right from this modality alone
+    unimodal_correct: Array  # (samples, modality): 1 where the unimodal answer is right
     leave_one_out_correct: Array  # (samples, modality): 1 where right without this modality
-    empty_value: Array  # (samples, 2): worth of the empty set in both games
-    subset_correct: NDArray[
-        np.bool_
-    ]  # (samples, 2**modality): from each subset, the empty one first; no columns unless exact
+    empty_value: Array  # (samples, 2): value of the empty set in both games
+    subset_correct: NDArray[np.bool_]  # (samples, 2**modality): the empty subset first; no columns unless exact
     interaction: Array  # (samples, pair): Shapley interaction of correctness, pairs as itertools.combinations has them
-    additive: Array  # (samples,): 1 where the additive projection is right, NaN where it was not asked for
-    information: Array  # (samples, modality): share of log p(true class), where nothing known is worth log 1/classes
-    certainty: Array  # (samples, modality): 1 - entropy / log(classes) of the answer from this modality alone
+    additive: Array  # (samples,): 1 where the additive projection is right, NaN where it was not measured
+    information: Array  # (samples, modality): share of log p(true class), with log 1/classes for the empty set
+    certainty: Array  # (samples, modality): 1 - entropy / log(classes) of the unimodal answer
     residual: float = 0.0  # largest |sum phi - (v(all) - v(empty))|
     untouched: int = 0  # samples that the condition's corruptions left bit-identical
-    snr: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (samples, modality), see evaluate.achieved
+    snr: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (samples, modality), see evaluate.signal_to_noise
     exact: bool = True
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, rows: NDArray[np.int64]) -> "Records":
-        """Some rows, or all in another order; what is said of the whole stays."""
+        """Some rows, or all in another order; facts of the whole stay."""
         arrays = {name: getattr(self, name)[rows] for name in ARRAYS}
         return Records([self.ids[i] for i in rows], **arrays, **{name: getattr(self, name) for name in FACTS})
 

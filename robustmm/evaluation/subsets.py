@@ -1,4 +1,4 @@
-"""What every subset of the modalities is worth on some samples: contributions from decoder calls alone."""
+"""The value of every subset of the modalities on some samples: contributions from decoder calls only."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -16,11 +16,11 @@ from robustmm.runtime.session import Embeddings, Session
 ORDERS = 32
 """Sampled orders (antithetic) where modalities are too many for exact contributions."""
 EMAP_SAMPLES = 32
-"""Samples that are crossed with each other for the additive projection."""
+"""Samples that are paired with each other for the additive projection (EMAP)."""
 
 Baseline = Literal["masked", "mean", "permuted"]
-"""What stands for a modality outside a subset: nothing, and the model is told; or the mean embedding, or another
-sample's, and it is not. The last two are of the samples recorded together."""
+"""The baseline of a modality outside a subset. `masked`: none, and the presence mask drops it. `mean`, `permuted`: the
+mean embedding or another sample's, of the samples recorded together, and the presence mask keeps it."""
 
 
 def evaluate_subsets(
@@ -33,9 +33,9 @@ def evaluate_subsets(
     baseline: Baseline = "masked",
     emap: bool = False,
 ) -> Records:
-    """Full prediction and contributions of some samples; with `crossed`, also of their additive projection."""
+    """Full prediction and contributions of some samples; with `emap`, also their additive projection."""
     M, n = len(session.names), len(target)
-    others = (
+    baselines = (
         {}
         if baseline == "masked"
         else {m: baseline_embeddings(z[m], present[:, i], baseline) for i, m in _enumerate_modalities(session)}
@@ -45,11 +45,11 @@ def evaluate_subsets(
         """(coalition, sample, class) for coalitions (coalition, M), each cut to what is present."""
         rows = np.tile(np.arange(n), len(masks))
         inside = np.repeat(masks, n, 0)
-        told = present[rows] & inside if baseline == "masked" else present[rows]
+        mask = present[rows] & inside if baseline == "masked" else present[rows]
         parts = []
         for start in range(0, len(rows), session.decodes):
             some = slice(start, start + session.decodes)
-            parts.append(session.decode(_mix_embeddings(session, z, others, rows[some], inside[some]), told[some]))
+            parts.append(session.decode(_mix_embeddings(session, z, baselines, rows[some], inside[some]), mask[some]))
         return np.concatenate(parts).reshape(len(masks), n, -1)
 
     def has_input(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -69,37 +69,37 @@ def evaluate_subsets(
     if exact:
         masks = contribution.subset_masks(M)
         p = decode(masks)
-        worth = subset_values(masks, p)  # (2**M, samples, 2)
-        phi = contribution.shapley(np.moveaxis(worth, 0, -1))  # (samples, 2, M)
-        right = worth[..., 1].T
+        values = subset_values(masks, p)  # (2**M, samples, 2)
+        phi = contribution.shapley(np.moveaxis(values, 0, -1))  # (samples, 2, M)
+        right = values[..., 1].T
         first, second = np.triu_indices(M, 1)
         interaction = contribution.shapley_interaction(right)[:, first, second]
-        uniform = np.where(has_input(masks), worth[..., 0], -np.log(len(session.classes))).T
+        uniform = np.where(has_input(masks), values[..., 0], -np.log(len(session.classes))).T
         information = contribution.shapley(uniform)
-        alone = 1 << np.arange(M)
-        solo, without, ends = worth[alone, :, 1].T, worth[2**M - 1 - alone, :, 1].T, worth[[0, -1]]
+        single = 1 << np.arange(M)
+        unimodal, without, ends = values[single, :, 1].T, values[2**M - 1 - single, :, 1].T, values[[0, -1]]
     else:
         phi = contribution.shapley_sampled(lambda m: subset_values(m, decode(m)), M, orders=ORDERS, seed=0)
-        masks, alone = np.concatenate([np.zeros((1, M), bool), one, ~one, np.ones((1, M), bool)]), 1 + np.arange(M)
+        masks, single = np.concatenate([np.zeros((1, M), bool), one, ~one, np.ones((1, M), bool)]), 1 + np.arange(M)
         p = decode(masks)
-        worth = subset_values(masks, p)
+        values = subset_values(masks, p)
         interaction, information = np.full((n, M * (M - 1) // 2), np.nan), np.full((n, M), np.nan)
         right = np.zeros((n, 0))
-        solo, without, ends = worth[alone, :, 1].T, worth[M + 1 : -1, :, 1].T, worth[[0, -1]]
+        unimodal, without, ends = values[single, :, 1].T, values[M + 1 : -1, :, 1].T, values[[0, -1]]
     additive = emap_correct(session, z, present, target) if emap and M > 1 else np.full(n, np.nan)
-    singly = p[alone].clip(min=0)  # (modality, sample, class)
+    singly = p[single].clip(min=0)  # (modality, sample, class)
     certainty = np.where(present, 1 - entr(singly).sum(-1).T / np.log(max(2, len(session.classes))), np.nan)
     residual = float(np.abs(phi.sum(-1) - (ends[1] - ends[0])).max())
     return Records(
         ids, target, present, p[-1],
-        phi[:, 0], phi[:, 1], np.where(present, solo, np.nan), np.where(present, without, np.nan),
+        phi[:, 0], phi[:, 1], np.where(present, unimodal, np.nan), np.where(present, without, np.nan),
         ends[0], right.astype(bool), interaction, additive, information, certainty, residual, exact=exact,
     )  # fmt: skip
 
 
 def baseline_embeddings(z: NDArray[Any], here: NDArray[np.bool_], baseline: Baseline) -> NDArray[Any]:
-    """What stands for a modality outside a subset, sample by sample: the mean over the samples that have it, or that
-    of the next sample that has it."""
+    """The baseline of a modality outside a subset, sample by sample: the mean embedding of the samples that have it,
+    or that of the next sample that has it."""
     out = z.copy()
     if here.any():
         out[here] = z[here].mean(0) if baseline == "mean" else np.roll(z[here], -1, 0)
@@ -136,7 +136,7 @@ def _enumerate_modalities(session: Session) -> list[tuple[int, str]]:
 def _mix_embeddings(
     session: Session, z: Embeddings, others: Mapping[str, NDArray[Any]], rows: NDArray[Any], inside: NDArray[np.bool_]
 ) -> dict[str, NDArray[Any]]:
-    """Every modality's embedding of these rows, replaced by its stand-in outside the coalition."""
+    """Every modality's embedding of these rows, replaced by its baseline outside the coalition."""
     mixed = {}
     for m, name in _enumerate_modalities(session):
         own = z[name][rows]

@@ -34,7 +34,7 @@ OPSET = 20
 
 
 class ExportGraph(nn.Module):
-    """What is exported: every z by its own encoder alone, then one decode of them all."""
+    """The exported graph: every z by its own encoder, then one decode of all of them."""
 
     def __init__(self, model: FusionModel) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def rebuild_model(run: Run) -> tuple[FusionModel, list[Modality]]:
 
 
 class BlankData:
-    """What a method's setup may ask when it only rebuilds its places in the model: shapes, no data."""
+    """TrainingData for a setup that only rebuilds the method's modules in the model: shapes, no data."""
 
     def __init__(self, modalities: list[Modality], facts: dict[str, Any]) -> None:
         self.modalities = tuple(m.name for m in modalities)
@@ -82,7 +82,7 @@ class BlankData:
 def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
     """Writes a finished run to `path` as one file, and proves it on the run's valid split.
 
-    The proof says whether it holds (`Proof.check`); a file that fails it is not left behind, nor is a half-written one.
+    `Proof.parity_error` gives None where the proof holds; a file that fails is deleted, and so is a half-written one.
     """
     facts = run.read_facts()
     model, modalities = rebuild_model(run)
@@ -130,7 +130,7 @@ def write_metadata(graph: onnx.ModelProto, run: Run, modalities: list[Modality],
     """Writes the metadata: inputs, classes, prior, the effective recipe, versions and hashes of the training data."""
     facts = run.read_facts()
     data = facts["recipe"]["data"]
-    manifest = Path(data["manifest"]).name  # a file that is passed on tells nobody's folders
+    manifest = Path(data["manifest"]).name  # a file that is passed on does not show the user's folders
     content = {
         "format": FORMAT,
         "modalities": [m.model_dump() for m in modalities],

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 
 class Tolerance(NamedTuple):
-    """What a precision is held to: largest and 99th-percentile difference of any probability, share of equal
+    """The limits of a precision: largest and 99th-percentile difference of any probability, share of equal
     decisions, and accuracy lost on the valid split."""
 
     maximum: float
@@ -59,6 +59,14 @@ class Proof(Result):
     onnx_accuracy: Number
     samples: int
     size: int
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per presence pattern and batch size."""
+        return [
+            {"pattern": p.name, "batch": p.batch, "maximum": p.maximum, "p99": p.p99, "agreement": p.agreement,
+             "holds": self.is_within_tolerance(p)}
+            for p in self.patterns
+        ]  # fmt: skip
 
     @property
     def tolerance(self) -> Tolerance:
@@ -108,10 +116,10 @@ def prove_parity(path: Path, model: FusionModel, valid: Split, precision: str) -
             found = run_batches(lambda i, p: onnx_probabilities(whole, i, p), given, present, batch)
             patterns.append(compare_answers(name, batch, expected, found))
         patterns.append(compare_answers(f"{name}, cut", len(rows), expected, session.predict(given, present)))
-    held = {m: valid.inputs[m] for m in session.names}
-    by = run_batches(lambda i, p: torch_probabilities(model, i, p), held, valid.present, 64)
-    on = run_batches(lambda i, p: onnx_probabilities(whole, i, p), held, valid.present, 64)
-    accuracies = [float((answer.argmax(1) == valid.target).mean()) for answer in (by, on)]
+    valid_inputs = {m: valid.inputs[m] for m in session.names}
+    torch_answers = run_batches(lambda i, p: torch_probabilities(model, i, p), valid_inputs, valid.present, 64)
+    onnx_answers = run_batches(lambda i, p: onnx_probabilities(whole, i, p), valid_inputs, valid.present, 64)
+    accuracies = [float((answer.argmax(1) == valid.target).mean()) for answer in (torch_answers, onnx_answers)]
     return Proof(
         precision=precision,
         patterns=patterns,

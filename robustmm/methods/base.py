@@ -1,4 +1,4 @@
-"""What a training method is: a module beside the model, with five verbs."""
+"""The interface of a training method: a module beside the model, with five hooks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Batch:
 
 
 class TrainingData(Protocol):
-    """What a method may know of the training split. Nothing here reads valid or test."""
+    """What a method may read of the training split. Nothing here reads valid or test."""
 
     modalities: tuple[str, ...]
     classes: int
@@ -35,8 +35,8 @@ class TrainingData(Protocol):
     class_weight: Tensor | None  # (class,)
 
     def unimodal_logits(self) -> Tensor:
-        """(samples, modality, class): what a frozen model trained on one modality alone says of each training
-        sample, trained with the same missing table and budget; zeros where the modality is missing."""
+        """(samples, modality, class): the logits of frozen unimodal models on each training sample, trained with the
+        same missing table and budget; zeros where the modality is missing."""
         ...
 
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
@@ -46,7 +46,7 @@ class TrainingData(Protocol):
 
 
 class Method(nn.Module):
-    """Plain joint training: the cross-entropy of the fused logits. Papers override the verbs they change.
+    """Plain joint training: the cross-entropy of the fused logits. A paper's method overrides the hooks it changes.
 
     Hyper-parameters are constructor keywords. Controller state that must survive a resume is a buffer.
     """
@@ -54,7 +54,7 @@ class Method(nn.Module):
     terms: tuple[str, ...] = ("fused",)
     """The names `losses` returns: the log's columns."""
     owns_fused: bool = False
-    """True where the fused term is not simply CE(decode(z, present), y): in a chain this one's counts."""
+    """True where the fused term is not simply CE(decode(z, present), y): in a chain this method's fused term counts."""
     scales_gradients: bool = False
     """True where the method scales gradients, which Adam's normalisation cancels: the default becomes SGD."""
 
@@ -70,7 +70,7 @@ class Method(nn.Module):
         self.register_buffer("class_weight", None, persistent=False)
 
     def setup(self, model: FusionModel, data: TrainingData) -> None:
-        """Once, before the optimiser is made: train-only modules, teachers, a bottleneck on the model."""
+        """Called once, before the optimiser is built: train-only modules, teachers, a bottleneck on the model."""
         self.class_weight = data.class_weight
 
     def sample_weights(self, epoch: int) -> Tensor | None:
@@ -82,11 +82,11 @@ class Method(nn.Module):
         return {"fused": self.fused_loss(model, batch, embedding)}
 
     def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None:
-        """What happens to gradients; `embedding` hooks placed in `losses` run here."""
+        """Computes the gradients; hooks that `losses` placed on the embedding run here."""
         torch.stack(list(losses.values())).sum().backward()
 
     def end_epoch(self, model: FusionModel, data: TrainingData) -> None:
-        """After each epoch: mine, measure, move a schedule. `self.epoch` counts the epochs done."""
+        """Called after each epoch: measure, update schedules. `self.epoch` counts the epochs done."""
         self.epoch += 1
 
     def fused_loss(self, model: FusionModel, batch: Batch, embedding: Embedding) -> Tensor:

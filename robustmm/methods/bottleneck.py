@@ -10,7 +10,7 @@ from robustmm.model.fusion_model import Bottleneck, Embedding
 class VariationalBottleneck(Bottleneck):
     """mu_m, logvar_m = BN(linear(z_m)); z~_m = mu_m + eps exp(logvar_m / 2) in training, mu_m otherwise.
 
-    In training, batch statistics are those of the samples that have m; where fewer than two do, running ones serve.
+    In training, batch statistics are those of the samples that have m; below two samples, the running ones are used.
     """
 
     def __init__(self, modalities: int, width: int) -> None:
@@ -33,9 +33,9 @@ class VariationalBottleneck(Bottleneck):
         """(batch, 2 width); zeros for the absent in training."""
         part = self.parts[m]
         if not self.training:
-            said: Tensor = part(z)
-            return said
+            both: Tensor = part(z)
+            return both
         seen = rows.nonzero()[:, 0]
         part.train(distributed.global_size(seen) > 1)
-        said = part(z[seen])
-        return said.new_zeros(len(z), said.shape[1]).index_put((seen,), said)
+        both = part(z[seen])
+        return both.new_zeros(len(z), both.shape[1]).index_put((seen,), both)

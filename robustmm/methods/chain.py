@@ -16,7 +16,7 @@ def build_method(name: str, options: Mapping[str, Mapping[str, Any]]) -> Method:
     """The method, or chain of methods "a+b", registered as `name`; `options` holds each one's hyper-parameters."""
     names = [part.strip() for part in name.split("+")]
     for part in options:
-        if part not in names and part not in METHODS:  # a known method's wait for a run that uses it
+        if part not in names and part not in METHODS:  # options of a registered method that is not used are allowed
             raise UsageError(
                 f'options are given for "{part}", which is not a method{suggest(part, {*names, *METHODS})}'
             )
@@ -38,7 +38,7 @@ def _build_single(name: str, options: Mapping[str, Any]) -> Method:
 class Chain(Method):
     """Several methods over one shared embedding: setups in order, loss terms merged by name, "fused" counted once.
 
-    Sampling weights multiply. Where one method's fused term is its own, that one counts. What cannot be merged is
+    Sampling weights multiply. Where one method has its own fused term, that one counts. What cannot be merged is
     refused: a term two methods name, two fused terms of their own, two `backward`s, and a place of the model filled
     twice (see FusionModel.place).
     """

@@ -1,4 +1,4 @@
-"""What the model says from subsets of a batch's modalities, and the linear map from their worth to Shapley values."""
+"""The logits of subsets of a batch's modalities, and the linear map from subset values to Shapley values."""
 
 from functools import lru_cache
 
@@ -31,19 +31,19 @@ def coalitions(model: FusionModel, embedding: Embedding, orders: int) -> Coaliti
 def _build_coalitions(model: FusionModel, embedding: Embedding, orders: int) -> Coalitions:
     M, device = len(model.modalities), embedding.z.device
     if is_exact(model):
-        masks, weights, alone = all_coalitions(M)
+        masks, weights, singletons = all_coalitions(M)
         logits = model.subset_logits(embedding).detach()
     else:
-        masks, weights, alone = draw_coalitions(M, orders, int(torch.randint(2**31, ())))
+        masks, weights, singletons = draw_coalitions(M, orders, int(torch.randint(2**31, ())))
         with torch.no_grad():
             rows = torch.from_numpy(masks).to(device)[:, None] & embedding.present
             logits = model.decode_subsets(embedding.z, rows)
-    on = [torch.from_numpy(array).to(device) for array in (masks, weights, alone)]
+    on = [torch.from_numpy(array).to(device) for array in (masks, weights, singletons)]
     return Coalitions(on[0], on[1], on[2], logits)
 
 
 def unimodal_and_fused(model: FusionModel, embedding: Embedding) -> tuple[Tensor, Tensor]:
-    """Logits (modality, batch, class) of each modality alone, and (batch, class) of all; with gradients."""
+    """Unimodal logits (modality, batch, class), and (batch, class) of all; with gradients."""
     M = len(model.modalities)
     if is_exact(model):
         logits = model.subset_logits(embedding)
@@ -56,12 +56,12 @@ def unimodal_and_fused(model: FusionModel, embedding: Embedding) -> tuple[Tensor
 
 @lru_cache
 def all_coalitions(M: int) -> tuple[Mask, Array, contribution.Index]:
-    """(masks, weights, alone) of all 2**M subsets: the weights are the Shapley values of the 2**M unit games."""
+    """(masks, weights, singletons) of all 2**M subsets: the weights are the Shapley values of the 2**M unit games."""
     return contribution.subset_masks(M), contribution.shapley(np.eye(2**M)).T.copy(), 1 << np.arange(M)
 
 
 def draw_coalitions(M: int, orders: int, seed: int) -> tuple[Mask, Array, contribution.Index]:
-    """(masks, weights, alone) of the coalitions met on sampled orders, and of each modality alone."""
+    """(masks, weights, singletons) of the coalitions met on sampled orders, and of each single modality."""
     met: list[Mask] = []
 
     def unit_games(masks: Mask) -> Array:

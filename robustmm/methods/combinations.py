@@ -7,8 +7,8 @@ from robustmm import distributed
 
 
 def draw_combination(present: Tensor) -> Tensor:
-    """A non-empty subset of what each sample has (batch, modality), drawn uniformly, as DMRNet and MMANet do; what has
-    nothing keeps nothing."""
+    """A non-empty subset of what each sample has (batch, modality), drawn uniformly, as DMRNet and MMANet do; a sample
+    with no modality keeps none."""
     own = present.sum(1)
     code = 1 + (distributed.draw_uniform(present) * (2.0**own - 1)).long().unsqueeze(1)  # 1 .. 2^own - 1
     place = present.cumsum(1) - 1  # the k-th present modality reads bit k of the code

@@ -1,10 +1,10 @@
-"""unimodal: every modality learns for itself. The oldest baseline, and most of what balancing methods gain.
+"""unimodal: every modality learns by itself. The oldest baseline, and the source of most gains of balancing methods.
 
     L = gamma sum_m CE(decode(z, {m}), y), over the samples that have m
 
-Alone it trains one classifier a modality, and the fused answer adds up their logits: late fusion, so the fusion has to
-be additive (concat, sum). `joint+unimodal` is CE(fused) + gamma sum_m CE_m, the baseline that every balancing method
-should be held against: gamma = 4 is what ARL and DGL weigh their unimodal terms with.
+Unchained it trains one classifier a modality, and the fused answer adds up their logits: late fusion, so the fusion has
+to be additive (concat, sum). `joint+unimodal` is CE(fused) + gamma sum_m CE_m, the baseline that every balancing method
+should be compared with: gamma = 4 is what ARL and DGL weigh their unimodal terms with.
 """
 
 from typing import Annotated
@@ -21,7 +21,7 @@ from robustmm.model.fusion_model import Embedding, FusionModel
 
 @METHODS.register("unimodal")
 class Unimodal(Method):
-    """One cross-entropy a modality, through the shared fusion from that modality alone."""
+    """One cross-entropy a modality, through the shared fusion from that modality only."""
 
     terms = ("unimodal",)
 
@@ -35,5 +35,5 @@ class Unimodal(Method):
             raise UsageError("unimodal alone never trains the fusion, so it should be concat or sum; or joint+unimodal")
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        alone, _ = unimodal_and_fused(model, embedding)
-        return {"unimodal": self.gamma * self.unimodal_losses(alone, batch).sum()}
+        logits, _ = unimodal_and_fused(model, embedding)
+        return {"unimodal": self.gamma * self.unimodal_losses(logits, batch).sum()}

@@ -1,1 +1,1 @@
-"""Numbers over arrays: scores, contributions, robustness, and the statistics that say what is certain."""
+"""Measures over arrays: scores, contributions, robustness, and the statistics of their uncertainty."""

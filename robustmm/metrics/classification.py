@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MIN_PROBABILITY = (
-    1e-12  # least probability whose logarithm is taken: one confident mistake costs 27.6 nats, not infinity
+    1e-12  # lowest probability whose logarithm is taken: one confident mistake costs 27.6 nats, not infinity
 )
 TOLERANCE = 1e-3  # how far half-precision probabilities may leave [0, 1]
 

@@ -1,6 +1,6 @@
-"""How much of an answer rests on each modality: Shapley values of games over subsets of M modalities.
+"""Modality contributions: Shapley values of games over subsets of M modalities.
 
-Subset k of 2**M holds modality m iff (k >> m) & 1; a game is its worth v (..., 2**M): v(empty) first, v(all) last.
+Subset k of 2**M holds modality m iff (k >> m) & 1; a game is its values v (..., 2**M): v(empty) first, v(all) last.
 
     phi_m  = sum over S without m      of |S|! (M-|S|-1)! / M!      [v(S+m) - v(S)]
     I_ij   = sum over S without i, j   of |S|! (M-|S|-2)! / (M-1)!  [v(S+i+j) - v(S+i) - v(S+j) + v(S)]
@@ -29,42 +29,42 @@ def subset_masks(M: int) -> Mask:
 
 
 def effective_subsets(subset_index: ArrayLike, present: ArrayLike) -> Index:
-    """What subsets (subset,) come to when only the present (sample, modality) can join: (sample, subset)."""
+    """Subsets (subset,) cut to the modalities that are `present` (sample, modality): (sample, subset)."""
     members = np.asarray(present, dtype=bool) @ (1 << np.arange(np.shape(present)[1]))
     return np.asarray(np.asarray(subset_index) & members[:, None])
 
 
 def shapley(v: ArrayLike) -> Array:
-    """Exact Shapley values (..., M); a modality that never changes the worth gets exactly 0."""
-    worth, M = _check_game(v)
-    return np.stack([_gain(worth, m) @ _weights(M - 1) for m in range(M)], axis=-1)
+    """Exact Shapley values (..., M); a modality that never changes the value gets exactly 0."""
+    values, M = _check_game(v)
+    return np.stack([_gain(values, m) @ _weights(M - 1) for m in range(M)], axis=-1)
 
 
 def shapley_interaction(v: ArrayLike) -> Array:
     """Shapley interaction index (..., M, M) of every pair: > 0 complementary, < 0 redundant; diagonal 0."""
-    worth, M = _check_game(v)
-    index = np.zeros((*worth.shape[:-1], M, M))
+    values, M = _check_game(v)
+    index = np.zeros((*values.shape[:-1], M, M))
     for i, j in combinations(range(M), 2):
-        index[..., i, j] = index[..., j, i] = _gain(_gain(worth, j), i) @ _weights(M - 2)
+        index[..., i, j] = index[..., j, i] = _gain(_gain(values, j), i) @ _weights(M - 2)
     return index
 
 
 def unimodal_values(v: ArrayLike) -> Array:
-    """v({m}), the worth of each modality alone (..., M)."""
-    worth, M = _check_game(v)
-    return worth[..., 1 << np.arange(M)]
+    """v({m}), the unimodal value of each modality (..., M)."""
+    values, M = _check_game(v)
+    return values[..., 1 << np.arange(M)]
 
 
 def leave_one_out(v: ArrayLike) -> Array:
-    """v(all) - v(all but m), what is lost without each modality (..., M)."""
-    worth, M = _check_game(v)
-    return worth[..., -1:] - worth[..., 2**M - 1 - (1 << np.arange(M))]
+    """v(all) - v(all but m), the leave-one-out difference of each modality (..., M)."""
+    values, M = _check_game(v)
+    return values[..., -1:] - values[..., 2**M - 1 - (1 << np.arange(M))]
 
 
 def efficiency_residual(v: ArrayLike, phi: ArrayLike) -> Array:
     """v(all) - v(empty) - sum_m phi_m, 0 up to rounding."""
-    worth = _check_game(v)[0]
-    return np.asarray(worth[..., -1] - worth[..., 0] - np.sum(phi, axis=-1))
+    values = _check_game(v)[0]
+    return np.asarray(values[..., -1] - values[..., 0] - np.sum(phi, axis=-1))
 
 
 def shares(phi: ArrayLike) -> Array:
@@ -113,15 +113,15 @@ def draw_orders(M: int, orders: int, seed: int) -> Index:
 def shapley_sampled(value: Callable[[Mask], Array], M: int, *, orders: int, seed: int) -> Array:
     """Shapley values (..., M) estimated over sampled orders; they too sum to v(all) - v(empty).
 
-    `value` maps coalitions (coalition, M) to their worth (coalition, ...); it is called once, without repeats.
+    `value` maps coalitions (coalition, M) to their values (coalition, ...); it is called once, without repeats.
     """
     order = draw_orders(M, orders, seed)
     joined = np.argsort(order, axis=1)[:, None, :] < np.arange(M + 1)[:, None]  # after 0..M have joined
     visited, place = np.unique(joined.reshape(-1, M), axis=0, return_inverse=True)
-    worth, place = np.asarray(value(visited), dtype=np.float64), place.reshape(orders, M + 1)
-    phi = np.zeros((M, *worth.shape[1:]))
+    values, place = np.asarray(value(visited), dtype=np.float64), place.reshape(orders, M + 1)
+    phi = np.zeros((M, *values.shape[1:]))
     for path, walk in zip(order, place, strict=True):
-        phi[path] += worth[walk[1:]] - worth[walk[:-1]]
+        phi[path] += values[walk[1:]] - values[walk[:-1]]
     return np.moveaxis(phi / orders, 0, -1)
 
 
@@ -139,11 +139,11 @@ def _weights(others: int) -> Array:
 
 
 def _check_game(v: ArrayLike) -> tuple[Array, int]:
-    worth = np.asarray(v, dtype=np.float64)
-    size = worth.shape[-1] if worth.ndim else 0
+    values = np.asarray(v, dtype=np.float64)
+    size = values.shape[-1] if values.ndim else 0
     if size < 2 or size & (size - 1):
-        raise ValueError(f"expected the worth of 2**M subsets in the last axis, got shape {worth.shape}")
-    return worth, size.bit_length() - 1
+        raise ValueError(f"expected the values of 2**M subsets in the last axis, got shape {values.shape}")
+    return values, size.bit_length() - 1
 
 
 def _check_outputs(
@@ -158,7 +158,7 @@ def _check_outputs(
 
 
 def _mask_absent(v: Array, present: ArrayLike | None) -> Array:
-    """The game once absent modalities are null players, with no worth unknown."""
+    """The game once absent modalities are null players, with no value unknown."""
     shape = len(v), _check_game(v)[1]
     if present is not None:
         if np.shape(present) != shape:

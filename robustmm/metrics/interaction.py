@@ -1,7 +1,7 @@
-"""What an answer rests on besides Shapley values: interactions across modalities, and CAL's contribution.
+"""Modality contributions besides Shapley values: interactions across modalities, and CAL's contribution.
 
 Complements `contribution`: `cross_modal_gap` tells a model that combines its modalities from one that adds up
-what each says on its own; `information_confidence` is the number that CAL steers by, taken on evaluation data.
+its unimodal outputs; `information_confidence` is the number that steers CAL's training, on evaluation data.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 
 def additive_projection(cross: ArrayLike) -> Array:
-    """EMAP outputs (sample, class): what of a model is a sum of functions of one modality each (Hessel & Lee 2020).
+    """EMAP outputs (sample, class): a model's part that is a sum of functions of one modality each (Hessel & Lee 2020).
 
     `cross` (modality, N, N, class) holds logits or log-probabilities; [m, i, j] is the model's output on modality m of
     sample i with all other modalities of sample j. Of log-probabilities the projection differs from that of the logits
@@ -32,8 +32,8 @@ def additive_projection(cross: ArrayLike) -> Array:
         raise ValueError(f"expected (modality, N, N, class) of at least two modalities, got shape {outputs.shape}")
     if not np.isfinite(outputs).all():
         raise ValueError("expected finite logits or log-probabilities of every pairing")
-    alone = outputs.mean(axis=2, dtype=np.float64)  # (modality, sample, class)
-    return np.asarray(alone.sum(axis=0) - (len(alone) - 1) * alone.mean(axis=(0, 1)))
+    unimodal = outputs.mean(axis=2, dtype=np.float64)  # (modality, sample, class)
+    return np.asarray(unimodal.sum(axis=0) - (len(unimodal) - 1) * unimodal.mean(axis=(0, 1)))
 
 
 def cross_modal_gap(outputs: ArrayLike, cross: ArrayLike, target: ArrayLike) -> tuple[float, float, float]:
@@ -59,8 +59,8 @@ def information_confidence(
 ) -> Array:
     """CAL's contribution W (modality,), which sums to 1; a reconstruction, for CAL's equations are not public.
 
-        I_m = relu(phi_m) / sum_k relu(phi_k)                  phi: Shapley value of log p_S(y), log 1/C for nothing
-        D_m = (1 - H_m / log C) / sum_k (1 - H_k / log C)      H_m: mean entropy of the answer from m alone
+        I_m = relu(phi_m) / sum_k relu(phi_k)                  phi: Shapley value of log p_S(y), log 1/C for no modality
+        D_m = (1 - H_m / log C) / sum_k (1 - H_k / log C)      H_m: mean entropy of the unimodal answer from m
         W_m = weight I_m + (1 - weight) D_m
 
     `probabilities` (sample, 2**M, class) of every subset, subset k holding modality m iff (k >> m) & 1; [:, 0] and what
@@ -76,8 +76,8 @@ def information_confidence(
     if not seen.any() or classes < 2:
         raise ValueError(f"expected two classes and a sample with a modality, got {classes} and {has.sum()} present")
     phi = shapley(log_probability_game(p, target, np.full(classes, 1 / classes), has))
-    alone = p[:, 1 << np.arange(has.shape[1])].clip(min=0)
-    certainty = np.where(has, 1 - entr(alone).sum(axis=2) / np.log(classes), 0)
+    unimodal = p[:, 1 << np.arange(has.shape[1])].clip(min=0)
+    certainty = np.where(has, 1 - entr(unimodal).sum(axis=2) / np.log(classes), 0)
     contribution = np.zeros(has.shape[1])
     for part, measured in ((weight, phi), (1 - weight, certainty)):
         contribution[seen] += part * shares(measured.sum(axis=0)[seen] / count[seen])

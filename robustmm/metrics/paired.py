@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
+from typing import Any
 
 from pydantic import Field
 
@@ -104,6 +105,16 @@ class BenchResult(Result):
     comparisons: int = Field(description="how many p-values were adjusted together")
     methods: list[MethodResult]
     cells: list[CellResult]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per method and column; the difference is to the baseline, empty where there is none."""
+        differences = {"difference": "value", "low": "low", "high": "high", "p": "p", "adjusted_p": "adjusted"}
+        return [
+            {"method": m.method, "column": column, "mean": s.mean, "sd": s.sd, "nll": s.nll, "macro_f1": s.macro_f1,
+             **{name: getattr(s.against, field, None) for name, field in differences.items()}, "verdict": s.verdict}
+            for m in self.methods
+            for column, s in m.scores.items()
+        ]  # fmt: skip
 
 
 def compare_methods(

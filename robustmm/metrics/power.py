@@ -34,7 +34,7 @@ def minimum_detectable_effect(n: int, discordant: float, *, alpha: float = 0.05,
 def required_samples(effect: float, discordant: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
     """Fewest paired samples on which McNemar's two-sided test finds a difference of accuracy `effect`, a fraction.
 
-    The sign of the effect is of no account; it cannot exceed the share `discordant` of samples that differ.
+    The sign of the effect does not matter; its size cannot exceed the share `discordant` of samples that differ.
     """
     z_alpha, z_power = _quantiles(alpha, power)
     _check_share(discordant)

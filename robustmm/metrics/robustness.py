@@ -1,7 +1,7 @@
-"""What is left of a model under corruption, in the field's measures. Accuracies, errors and rates are fractions.
+"""Measures of robustness under corruption, as the field has them. Accuracies, errors and rates are fractions.
 
-Values outside [0, 1], NaN, nothing at all and a measure without a denominator raise `ValueError`. What compares with a
-reference model needs one: measured on the same samples, levels and corruptions.
+Values outside [0, 1], NaN, empty arrays and a measure without a denominator raise `ValueError`. Measures relative to a
+reference model need it measured on the same samples, levels and corruptions.
 """
 
 from typing import NamedTuple
@@ -81,7 +81,7 @@ def evenness(subset_accuracies: ArrayLike) -> float | None:
 def breaking_index(levels: ArrayLike, low: ArrayLike, threshold: float) -> int | None:
     """Index of the first of rising levels (level,) whose lower bound (level,) lies below the threshold, or None.
 
-    A later level that recovers does not undo it: what is safe ends there.
+    A later level that recovers does not undo it: the model breaks at the first.
     """
     grid, bound = np.asarray(levels, dtype=np.float64), _check_fractions(low, "lower bounds", 1)
     limit = _check_fractions(threshold, "threshold", 0)

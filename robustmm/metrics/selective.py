@@ -1,4 +1,4 @@
-"""Scores of a model that may decline to answer: it keeps its most confident answers and hands over the rest.
+"""Scores of a model that may decline to answer: it answers where it is most confident and declines the rest.
 
 Answering the samples in falling top-1 confidence, coverage is the share answered so far and the selective risk is the
 share of wrong answers among them (Geifman & El-Yaniv 2017). Probabilities are (sample, class), targets (sample,), and

@@ -1,4 +1,4 @@
-"""How sure a measured number is: Wilson's interval, the seeded paired bootstrap, the paired t, Benjamini-Hochberg."""
+"""Uncertainty of numbers: Wilson's interval, the seeded paired bootstrap, the paired t, Benjamini-Hochberg."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple

@@ -13,10 +13,10 @@ from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, find_file, is_array, read_array, to_float32
 
 UNREADABLE = (RuntimeError, TypeError, OSError, MemoryError)
-"""What soundfile raises: its own error is a RuntimeError; a .raw file, or a header that claims any length."""
+"""What soundfile raises: its own error is a RuntimeError; the others come from .raw files and absurd header lengths."""
 
 CUT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-"""libsndfile's word for a WAV that is shorter than its header says, which it reads all the same."""
+"""libsndfile's log line for a WAV that is shorter than its header says; libsndfile reads such a file anyway."""
 
 
 class Audio(Modality):
@@ -64,7 +64,7 @@ class Audio(Modality):
                 cut = CUT.search(sound.extra_info)
         except UNREADABLE as error:
             raise DataError(f"{path} is not audio soundfile can decode") from error
-        if cut and int(cut[1]) < 2**31 - 1:  # more is what programs write that do not know the length
+        if cut and int(cut[1]) < 2**31 - 1:  # programs that do not know the length write more
             raise DataError(f"{path} is cut off: its header says {cut[1]} bytes of audio, found {cut[2]}")
         if len(wave) == 0:
             raise DataError(f"{path} holds no samples")

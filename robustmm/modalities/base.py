@@ -21,7 +21,7 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class Modality(BaseModel):
-    """What every kind shares. A subclass says its shape and dtype and how a cell is read."""
+    """What every kind shares. A subclass defines its shape, its dtype and how a cell is read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     suffixes: ClassVar[tuple[str, ...]] = ()
@@ -59,7 +59,7 @@ class Modality(BaseModel):
         return np.asarray(signal)
 
     def blank_input(self) -> NDArray[Any]:
-        """What stands in the graph's input where the modality is missing; its content does not matter."""
+        """The fill of the graph's input where the modality is missing; its content does not matter."""
         return np.zeros(self.shape, self.dtype)
 
     def fit_to(self, signals: Iterable[Signal]) -> Self:
@@ -82,7 +82,7 @@ def _map_array(file: Path, changed: int, size: int) -> NDArray[Any]:
     del changed, size
     try:
         loaded = np.load(file, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # a header that is no Python fails in a dozen ways
+    except Exception as error:  # a malformed header fails in many ways
         raise DataError(f"{file} is not a readable .npy array ({error})") from error
     if not isinstance(loaded, np.ndarray):
         loaded.close()
@@ -114,7 +114,7 @@ def to_float32(values: NDArray[Any], file: str) -> NDArray[np.float32]:
     """`values` as float32. Raises DataError for anything that is not a real number (NaN is allowed through)."""
     if values.dtype.kind not in "fiub":
         raise DataError(f"{file} should hold real numbers, found dtype {values.dtype}")
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and told by `data check`
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and `data check` reports it
         return np.ascontiguousarray(values, dtype=np.float32)
 
 

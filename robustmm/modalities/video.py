@@ -54,7 +54,7 @@ class Video(Modality):
         capture = cv2.VideoCapture(str(path))
         try:
             every: list[NDArray[np.uint8]] = []
-            # Frame counts in headers lie; a short clip is read whole, a long one is thinned as it is read.
+            # Frame counts in headers are unreliable; a short clip is read whole, a long one is thinned as it is read.
             stride, index = 1, 0
             while True:
                 if not capture.grab():

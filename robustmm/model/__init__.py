@@ -1,1 +1,1 @@
-"""A model: encoders by kind, a fusion over what is present, and both as one module."""
+"""A model: encoders by kind, a fusion over the present modalities, and both as one module."""

@@ -1,4 +1,4 @@
-"""Fusions: (batch, modality, width) and what is present, to logits. Each owns what "only m" means."""
+"""Fusions: embeddings (batch, modality, width) and a presence mask to logits. Each defines what "only m" means."""
 
 from math import gcd
 from typing import Any
@@ -18,12 +18,12 @@ ROWS = 16_384
 
 
 def build_fusion(name: str, modalities: int, width: int, classes: int, **options: Any) -> "Fusion":
-    """The fusion registered as `name`; unknown or ill-typed options are named."""
+    """The fusion registered as `name`. Raises UsageError that names an unknown or ill-typed option."""
     return instantiate("fusion", name, FUSIONS[name], modalities, width, classes, **options)
 
 
 class Fusion(nn.Module):
-    """Logits from what is present. Subclasses take further options as keywords."""
+    """Logits from the present modalities. Subclasses take further options as keywords."""
 
     def __init__(self, modalities: int, width: int, classes: int) -> None:
         super().__init__()
@@ -43,10 +43,10 @@ class Fusion(nn.Module):
 
 
 class Additive(Fusion):
-    """logits = sum over present m of terms_m(z_m), plus a bias: every subset is one product away."""
+    """logits = sum over present m of terms_m(z_m), plus a bias: one product decodes all subsets."""
 
     bias: Tensor
-    """(class,), what is left when nothing is present."""
+    """(class,), the logits when nothing is present."""
 
     def terms(self, z: Tensor) -> Tensor:
         """(batch, modality, class): what each modality adds to the logits."""
@@ -57,7 +57,7 @@ class Additive(Fusion):
 
     def decode_subsets(self, z: Tensor, present: Tensor) -> Tensor:
         terms = self.terms(apply_mask(z, present.any(0)))
-        finite = terms.isfinite().all(-1)  # (batch, modality): a subset is spoilt only by what it holds
+        finite = terms.isfinite().all(-1)  # (batch, modality): a term that is not finite spoils the subsets with it
         summed = torch.einsum("kbm,bmc->kbc", present.to(terms.dtype), apply_mask(terms, finite))
         spoilt = (present & ~finite).any(-1, keepdim=True)
         return torch.where(spoilt, torch.full_like(summed, torch.nan), summed) + self.bias
@@ -78,7 +78,7 @@ class Concat(Additive):
 
 @FUSIONS.register("sum")
 class Sum(Additive):
-    """A linear layer per modality, added up. Only m: W_m z_m + b_m; an absent modality takes its bias along."""
+    """A linear layer per modality, added up. Only m: W_m z_m + b_m; an absent modality's bias is absent too."""
 
     def __init__(self, modalities: int, width: int, classes: int) -> None:
         super().__init__(modalities, width, classes)
@@ -114,7 +114,7 @@ class Gated(Fusion):
 class Attention(Fusion):
     """A pre-norm transformer over a class token and the present modalities' tokens z_m + e_m.
 
-    Absent tokens are no keys, so nobody attends to them. Only m: the class token attends to m and itself.
+    Absent tokens are no keys, so no token attends to them. Only m: the class token attends to m and itself.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Attention(Fusion):
 
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
         x = F.pad(z, (0, 0, 1, 0)) + self.tokens  # (batch, 1 + modality, width)
-        keys = F.pad(present, (1, 0), value=True)  # the class token is always there: no row without a key
+        keys = F.pad(present, (1, 0), value=True)  # the class token is always present, so every row has a key
         for layer in self.layers:
             x = layer(x, keys)
         logits: Tensor = self.head(self.norm(x[:, 0]))
@@ -172,7 +172,7 @@ class AttentionLayer(nn.Module):
 
 
 def apply_mask(x: Tensor, kept: Tensor) -> Tensor:
-    """x (.., n) where `kept` (..) holds and zero elsewhere, by choosing and not by multiplying: NaN * 0 is NaN."""
+    """x (.., n) where `kept` (..) is true and zero elsewhere, by selection and not by product: NaN * 0 is NaN."""
     return torch.where(kept.unsqueeze(-1), x, torch.zeros((), dtype=x.dtype, device=x.device))
 
 

@@ -1,6 +1,6 @@
 """The fused model: encoders, a bottleneck, a fusion; two calls, `embed` and `decode`.
 
-What hangs on the model is exported; what hangs on the method dies with the run.
+Modules of the model are exported; modules of the method exist only in training.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from robustmm.model.fusion import Concat, Fusion
 
 
 class Coalitions(NamedTuple):
-    """phi = weights @ v for the worth v (K,) of K coalitions; float64, which autocast leaves alone."""
+    """phi = weights @ v for the values v (K,) of K coalitions; float64, which autocast does not cast."""
 
     masks: Tensor  # (K, modality) bool
     weights: Tensor  # (modality, K)
@@ -28,7 +28,7 @@ class Coalitions(NamedTuple):
 
 @dataclass
 class Embedding:
-    """What one pass through the encoders says of a batch; a bottleneck's mean and variance travel with it."""
+    """A batch after one pass through the encoders, with a bottleneck's mean and log-variance."""
 
     z: Tensor  # (batch, modality, width), what decode reads
     present: Tensor  # (batch, modality) bool
@@ -36,19 +36,19 @@ class Embedding:
     mean: Tensor | None = None  # (batch, modality, width) of a variational bottleneck
     logvar: Tensor | None = None
     subset_logits: Tensor | None = None  # (2**modality, batch, class), filled by FusionModel.subset_logits
-    coalitions: Coalitions | None = None  # what the methods of a step share, filled by methods.coalitions
+    coalitions: Coalitions | None = None  # shared by the methods of a step, filled by methods.coalitions
 
 
 class Bottleneck(nn.Module):
-    """The place between encoders and fusion. This one lets everything through."""
+    """The module between encoders and fusion; this one is the identity."""
 
     def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
         return Embedding(encoded, present, encoded)
 
     def embed_one(self, encoded: Tensor, modality: int) -> Tensor:
-        """z (batch, width) of one modality's encoding, as in evaluation: what its part of the exported graph does.
+        """z (batch, width) of one modality's encoding, as in evaluation and in the exported graph.
 
-        Must depend on that modality alone, or the file could not be cut into encoders.
+        Must depend on that modality only; otherwise the file could not be cut into encoders.
         """
         return encoded
 
@@ -75,8 +75,8 @@ class FusionModel(nn.Module):
     def place(self, where: str, module: nn.Module, by: str, *, wraps: bool = False) -> None:
         """Puts a method's module into a named place ("bottleneck", "fusion"); a place is filled once.
 
-        A fusion that does not wrap the model's own replaces it: a recipe that asked for any but the plain one hears
-        of it.
+        A fusion that does not wrap the model's own replaces it. Raises UsageError when the recipe asked for another
+        fusion than `concat`.
         """
         if where in self._placed:
             raise UsageError(f"methods {self._placed[where]} and {by} both fill the model's {where}; chain only one")

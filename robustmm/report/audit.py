@@ -7,24 +7,24 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.auditing.result import AuditResult, BreakingLevel, ConditionResult
+from robustmm.auditing.results.schema import AuditResult, BreakingLevel, ConditionResult
 from robustmm.report import search
 from robustmm.report.bars import COLOURS, safe_text
-from robustmm.report.tables import grid, interval, number, percent, points, signed_number
+from robustmm.report.tables import grid, interval, percent, points, signed_number
 
 COLUMNS = 5
 """Levels that a table shows; of more, some in between are left to results.json."""
-STYLES = {"loss": "red", "gain": "green", "none": "dim"}
+STYLES = {"drop": "red", "gain": "green", "none": "dim"}
 
 
 def render_audit(result: AuditResult) -> Group:
     parts: list[RenderableType] = [heading(result), headline(result)]
-    if result.envelope:
+    if result.breaking_levels:
         parts.append(breaking_level_tables(result))
     others = other_conditions(result)
     if others:
         parts.append(condition_table(result, others))
-    if result.rates:
+    if result.missing_rates:
         parts.append(missing_rate_table(result))
     parts += [contribution_table(result), group_table(result)]
     parts += [search.render_mix(s) if s.attack == "mix" else search.render_square(s) for s in result.searches]
@@ -41,48 +41,49 @@ def heading(result: AuditResult) -> Text:
 
 def headline(result: AuditResult) -> Panel:
     """What holds and what breaks, in a few sentences."""
-    lost = [c for c in result.conditions if c.effect == "loss"]
+    lost = [c for c in result.conditions if c.effect == "drop"]
     said = [
         f"Clean accuracy is {interval(result.clean.accuracy)}.",
-        f"{len(lost)} of {len(result.conditions)} conditions certainly cost accuracy.",
+        f"{len(lost)} of {len(result.conditions)} conditions cause a significant drop (adjusted p < 0.05).",
     ]
     if lost:
         worst = min(lost, key=lambda c: c.accuracy.value)
-        said.append(f"Worst: {worst.name}, {interval(worst.accuracy)}.")
-    if result.envelope:
-        said.append(f"Under corruption it keeps {percent(result.retention, 0)} of its clean accuracy on average.")
-    decided = [b for b in result.envelope if not b.undecided]
-    broken = [b for b in decided if b.breaks == b.breaks]
+        said.append(f"Lowest accuracy: {interval(worst.accuracy)} under {worst.name}.")
+    if result.breaking_levels:
+        said.append(f"Mean retention under corruption is {percent(result.mean_retention, 0)}.")
+    decided = [b for b in result.breaking_levels if not b.undecided]
+    broken = [b for b in decided if b.breaking_level == b.breaking_level]
     if decided:
-        said.append(f"{len(decided) - len(broken)} of {len(decided)} corruptions hold at every level.")
+        said.append(f"{len(decided) - len(broken)} of {len(decided)} corruptions have no breaking level.")
     if broken:
-        first = min(broken, key=lambda b: b.breaks)
+        first = min(broken, key=lambda b: b.breaking_level)
         said.append(
-            f"The first to break is {first.noise} on {' and '.join(first.modalities)}, at level {first.breaks:.3g} "
-            f"({first.unit}: {first.strength:.3g})."
+            f"The lowest breaking level is {first.breaking_level:.3g}, of {first.noise} on "
+            f"{' and '.join(first.modalities)} ({first.unit}: {first.breaking_strength:.3g})."
         )
-    if len(decided) < len(result.envelope):
-        said.append(f"{result.samples} samples are too few to say where it breaks.")
-    beaten = [c for c in (result.clean, *result.conditions) if c.best_single and c.best_single.better]
+    if len(decided) < len(result.breaking_levels):
+        said.append(f"{result.samples} samples are too few to find breaking levels.")
+    beaten = [c for c in (result.clean, *result.conditions) if c.best_unimodal and c.best_unimodal.negative_transfer]
     if beaten:
-        one = max(beaten, key=lambda c: -c.best_single.change.value if c.best_single else 0.0)
-        assert one.best_single
+        one = max(beaten, key=lambda c: -c.best_unimodal.change.value if c.best_unimodal else 0.0)
+        assert one.best_unimodal
         said.append(
-            f"Under {len(beaten)} of {1 + len(result.conditions)} conditions the fusion is certainly worse than its "
-            f"best modality alone, most under {one.name} ({one.best_single.modality} alone: "
-            f"{percent(one.best_single.accuracy)})."
+            f"Negative transfer under {len(beaten)} of {1 + len(result.conditions)} conditions: the fusion is "
+            f"significantly worse than its best modality alone. It is largest under {one.name} "
+            f"({one.best_unimodal.modality} alone: {percent(one.best_unimodal.accuracy)})."
         )
     return Panel(safe_text(" ".join(said)), border_style="red" if lost else "green", expand=True)
 
 
 def breaking_level_tables(result: AuditResult) -> Group:
-    """A table per modality, a row per corruption: accuracy by level, and where it breaks in the physics' unit."""
+    """A table per set of modalities, a row per corruption: accuracy by level, the breaking level and its strength."""
     on: dict[tuple[str, ...], list[BreakingLevel]] = {}
-    for b in result.envelope:
+    for b in result.breaking_levels:
         on.setdefault(tuple(b.modalities), []).append(b)
     legend = (
-        f"Accuracy by level; the lowest level tried whose lower bound is below {percent(result.share, 0)} of "
-        "clean accuracy, and the physical strength there."
+        "Accuracy in % by level. Breaks at: the breaking level, the lowest level tried at which the lower bound of "
+        f"accuracy is below {percent(result.retention_threshold, 0)} of clean accuracy. Strength: the physical value "
+        "there."
     )
     tables = (breaking_level_table(safe_text(", ".join(names)).plain, some, result) for names, some in on.items())
     return Group(*tables, Text(legend, style="dim"))
@@ -91,15 +92,17 @@ def breaking_level_tables(result: AuditResult) -> Group:
 def breaking_level_table(title: str, some: Sequence[BreakingLevel], result: AuditResult) -> Table:
     shown = table_levels(some)
     headings = [f"{level:g}" for level in shown]
-    table = grid(f"Where it breaks: {title}", "corruption", *headings, "breaks", "at", left=(0, len(shown) + 2))
-    for b in sorted(some, key=lambda b: b.breaks if b.breaks == b.breaks else 2):
+    table = grid(
+        f"Breaking levels: {title}", "corruption", *headings, "breaks\nat", "strength", left=(0, len(shown) + 2)
+    )
+    for b in sorted(some, key=lambda b: b.breaking_level if b.breaking_level == b.breaking_level else 2):
         accuracies = {p.level: p.accuracy.value for p in b.points}
-        broken = b.breaks == b.breaks
+        broken = b.breaking_level == b.breaking_level
         table.add_row(
             safe_text(b.noise),
             *(accuracy_text(accuracies[x], result) if x in accuracies else "" for x in shown),
-            f"{b.breaks:.2f}" if broken else "?" if b.undecided else "holds",
-            Text(f"{b.strength:.3g} {b.unit}" if broken else "", style="dim"),
+            f"{b.breaking_level:.2f}" if broken else "?" if b.undecided else "none",
+            Text(f"{b.breaking_strength:.3g} {b.unit}" if broken else "", style="dim"),
         )
     return table
 
@@ -111,71 +114,78 @@ def table_levels(some: Sequence[BreakingLevel]) -> list[float]:
 
 
 def accuracy_text(accuracy: float, result: AuditResult) -> Text:
-    style = "red" if accuracy < result.share * result.clean.accuracy.value else ""
+    style = "red" if accuracy < result.retention_threshold * result.clean.accuracy.value else ""
     return Text(f"{100 * accuracy:.1f}", style=style)
 
 
 def other_conditions(result: AuditResult) -> list[ConditionResult]:
-    """Conditions that neither the envelope nor the rates show."""
-    shown = {p.condition for b in result.envelope for p in b.points} | {n for r in result.rates for n in r.conditions}
+    """Conditions in no table of breaking levels or missing rates."""
+    shown = {p.condition for b in result.breaking_levels for p in b.points}
+    shown |= {name for curve in result.missing_rates for name in curve.conditions}
     return [c for c in result.conditions if c.name not in shown]
 
 
 def condition_table(result: AuditResult, some: Sequence[ConditionResult]) -> Table:
-    table = grid("Other conditions", "condition", "accuracy", "change", "p adj.", "", left=(0, 4))
+    table = grid("Other conditions", "condition", "accuracy", "change", "adjusted\np", "", left=(0, 4))
     for c in some:
         table.add_row(
-            safe_text(c.name), interval(c.accuracy), points(c.change.value), f"{c.adjusted:.3f}",
+            safe_text(c.name), interval(c.accuracy), points(c.change.value), f"{c.adjusted_p:.3f}",
             Text(c.effect if c.effect != "none" else "", style=STYLES[c.effect]),
         )  # fmt: skip
     return table
 
 
 def missing_rate_table(result: AuditResult) -> Table:
-    table = grid("Missing inputs", "missing", "rates", "accuracy", "mean", left=(0, 1))
-    for r in result.rates:
+    table = grid("Missing inputs", "missing", "missing\nrates", "accuracy,\n%", "mean\naccuracy", left=(0, 1))
+    for r in result.missing_rates:
         accuracies = " ".join(f"{100 * e.value:.1f}" for e in r.accuracies)
         table.add_row(
-            safe_text(", ".join(r.modalities)) if len(r.modalities) < len(result.clean.modalities) else "each alike",
-            " ".join(f"{rate:g}" for rate in r.rates), accuracies, percent(r.area),
+            safe_text(", ".join(r.modalities)) if len(r.modalities) < len(result.clean.modalities)
+            else "all (shared missing rate)",
+            " ".join(f"{rate:g}" for rate in r.rates), accuracies, percent(r.area_under_curve),
         )  # fmt: skip
     return table
 
 
 def contribution_table(result: AuditResult) -> Group:
+    """Per modality: unimodal accuracy, leave-one-out, Shapley values, and the condition that changes its share most."""
     how = "exact Shapley" if result.exact else "Shapley, sampled orders"
     table = grid(
-        f"What the answers rest on ({how}, absent: {result.baseline})",
-        "modality", "alone", "lost w/o", "accuracy", "share", "CAL W", "most moved by", "to", left=(0, 6),
+        f"Modality contributions ({how}, baseline: {result.baseline})",
+        "modality", "unimodal\naccuracy", "leave-\none-out", "Shapley\npoints", "share", "Shapley\nnats",
+        "changed\nmost by", "to", left=(0, 6),
     )  # fmt: skip
-    shifts = {s.modality: s for s in result.shifts}
+    shifts = {s.modality: s for s in result.contribution_shifts}
     for i, m in enumerate(result.clean.modalities):
         colour, shift = COLOURS[i % len(COLOURS)], shifts.get(m.name)
         table.add_row(
-            Text(safe_text(m.name).plain, style=f"bold {colour}"), percent(m.solo.value), points(m.leave_one_out.value),
-            points(m.accuracy.value), percent(m.accuracy_share, 0), number(m.weight),
-            safe_text(shift.condition) if shift else "", percent(shift.share, 0) if shift else "",
+            Text(safe_text(m.name).plain, style=f"bold {colour}"), percent(m.unimodal_accuracy.value),
+            points(m.leave_one_out.value), points(m.shapley_accuracy.value), percent(m.shapley_accuracy_share, 0),
+            signed_number(m.shapley_log_probability.value, 2), safe_text(shift.condition) if shift else "",
+            percent(shift.share, 0) if shift else "",
         )  # fmt: skip
-    said = [
-        f"{' and '.join(i.modalities)} interact by {points(i.value.value)} points "
-        f"[{points(i.value.low)}, {points(i.value.high)}]"
+    sentences = ["Changed most by: the condition that changes the share most, and the share there."] if shifts else []
+    sentences += [
+        f"The Shapley interaction of {' and '.join(i.modalities)} is {points(i.value.value)} points "
+        f"[{points(i.value.low)}, {points(i.value.high)}]."
         for i in result.clean.interactions[:3]
     ]
-    p = result.clean.projection
-    if p:
-        said.append(
-            f"combining them earns {points(p.gap)} points over adding up what each says (EMAP, {p.samples} samples)"
+    emap = result.clean.emap
+    if emap:
+        sentences.append(
+            f"Cross-modal interaction gains {points(emap.gap)} points over the additive projection (EMAP, "
+            f"{emap.samples} samples)."
         )
     if result.clean.evenness == result.clean.evenness:
-        said.append(f"evenness over missing configurations {result.clean.evenness:.2f}")
-    told = safe_text("; ".join(said) + ". CAL W is a reconstruction." if said else "")
-    told.stylize("dim")
-    return Group(table, told)
+        sentences.append(f"Evenness over missing configurations is {result.clean.evenness:.2f}.")
+    text = safe_text(" ".join(sentences))
+    text.stylize("dim")
+    return Group(table, text)
 
 
 def group_table(result: AuditResult) -> Table:
     """Per column the groups, worst first, clean and in their worst condition."""
-    table = grid("Groups", "group", "n", "clean", "worst", "under", left=(0, 4))
+    table = grid("Groups", "group", "n", "clean\naccuracy", "lowest\naccuracy", "under", left=(0, 4))
     found = []
     for k, group in enumerate(result.clean.groups):
         worst = min((c.groups[k].accuracy.value, c.name) for c in (result.clean, *result.conditions))
@@ -204,12 +214,13 @@ def reference_table(result: AuditResult) -> Table:
 
 
 def footer(result: AuditResult) -> Text:
-    r, f = result.runtime, result.floor
+    r, f = result.runtime, result.noise_floor
+    effect = result.clean.minimum_detectable_effect
     residual = max(c.efficiency_residual for c in (result.clean, *result.conditions))
     said = [
-        f"noise floor of {f.repeats} clean runs: answers {percent(f.accuracy)}, probabilities {f.probability:.1e}",
-        f"{result.clean.detectable * 100:.1f} points is the smallest clean change {result.samples} samples can show"
-        if result.clean.detectable < 1 else "",
+        f"noise floor of {f.repeats} clean runs: {percent(f.answers_changed)} of answers change, probabilities by "
+        f"{f.probability_difference:.1e}",
+        f"minimum detectable effect of {result.samples} samples {100 * effect:.1f} points" if effect < 1 else "",
         f"efficiency residual {residual:.1e}",
         f"onnxruntime {r.onnxruntime}, {r.provider}, {r.threads} thread, {r.graph_optimisation}",
         f"{len(result.bad_inputs)} unreadable inputs counted as missing" if result.bad_inputs else "",

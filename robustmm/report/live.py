@@ -94,7 +94,7 @@ def render_run(run: Run) -> Group:
 
 
 def split_row(row: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """Loss terms, solo accuracies and contributions of an epoch's row."""
+    """Loss terms, unimodal accuracies and contributions of an epoch's row."""
     other = ("epoch", "learning_rate", "valid_accuracy", "valid_nll")
     alone = {k.removeprefix("valid_accuracy_"): v for k, v in row.items() if k.startswith("valid_accuracy_")}
     rests = {k.removeprefix("contribution_"): v for k, v in row.items() if k.startswith("contribution_")}
@@ -103,10 +103,10 @@ def split_row(row: Mapping[str, float]) -> tuple[dict[str, float], dict[str, flo
 
 
 def epoch_table(rows: list[Mapping[str, float]]) -> Table:
-    """The last epochs: the whole loss, fused accuracy, and what it rests on as a bar."""
+    """The last epochs: the whole loss, fused accuracy, and modality contributions as a bar."""
     grid = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("epoch", "loss", "valid", "rests on"):
-        grid.add_column(heading, justify="left" if heading == "rests on" else "right")
+    for heading in ("epoch", "loss", "valid", "contributions"):
+        grid.add_column(heading, justify="left" if heading == "contributions" else "right")
     for row in rows:
         terms, _, rests = split_row(row)
         grid.add_row(
@@ -121,7 +121,9 @@ def epoch_table(rows: list[Mapping[str, float]]) -> Table:
 def last_epoch_table(row: Mapping[str, float]) -> Table:
     """The last epoch in full, a line or two each: loss terms, each modality's accuracy alone, and its share."""
     grid = Table.grid(padding=(0, 2))
-    for what, values, decimal in zip(("loss", "alone", "rests on"), split_row(row), (True, False, False), strict=True):
+    for what, values, decimal in zip(
+        ("loss", "unimodal", "contributions"), split_row(row), (True, False, False), strict=True
+    ):
         said: list[RenderableType] = [
             Text(
                 f"{name} {value:.3f}" if decimal else f"{name} {percent(value, 0)}",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the proof stands above the wall
     from robustmm.exporting.parity import Proof
 
 BAR = 6
+FILLED = {"zero": "imputed with zeros", "stale": "imputed with the last value"}
 
 
 def grid(title: str, *columns: str, left: Iterable[int] = (0,)) -> Table:
@@ -72,9 +73,9 @@ def condition_text(result: AttackResult) -> Text:
         ]
         if m.snr and m.snr.changed:
             done[-1] += f"; achieved {m.snr.median:.1f} dB [{m.snr.low:.1f}, {m.snr.high:.1f}]"
-            done[-1] += f", {m.snr.unchanged} clips as they were" if m.snr.unchanged else ""
+            done[-1] += f", {m.snr.unchanged} clips unchanged" if m.snr.unchanged else ""
         done += [f"missing {m.missing:.0%}"] if m.missing else []
-        done += [f"{result.fill} stands in"] if m.missing and result.fill != "masked" else []
+        done += [FILLED[result.fill]] if m.missing and result.fill != "masked" else []
         if done:
             text.append(f"{m.name}: ", style="bold")
             text.append(", then ".join(done) + "\n")
@@ -97,24 +98,25 @@ def headline(result: AttackResult) -> Panel:
     )
     before, after = (max(result.modalities, key=key) for key in (clean_share, attacked_share))
     lean = (
-        f"Answers rest most on {after.name} ({percent(attacked_share(after), 0)} of the contribution), as when clean."
+        f"{after.name} contributes most ({percent(attacked_share(after), 0)} of the Shapley value), as when clean."
         if before is after
-        else f"Answers now rest most on {after.name}; clean they rested most on {before.name}."
+        else f"{after.name} contributes most ({percent(attacked_share(after), 0)} of the Shapley value); clean it was "
+        f"{before.name}."
     )
-    survivors = [m for m in result.modalities if m.attacked.solo.value > result.attacked.accuracy.high]
+    survivors = [m for m in result.modalities if m.attacked.unimodal_accuracy.value > result.attacked.accuracy.high]
     warning = "".join(
-        f" {m.name} alone does better ({percent(m.attacked.solo.value)}): the fusion is worse than its best modality."
+        f" Negative transfer: {m.name} alone reaches {percent(m.attacked.unimodal_accuracy.value)}."
         for m in survivors[:1]
     )
     return Panel(f"{first} {lean}{warning}", border_style="red" if sure and change.value < 0 else "green", expand=True)
 
 
 def clean_share(m: ModalityResult) -> float:
-    return float(m.clean.log_probability_share)
+    return float(m.clean.shapley_log_probability_share)
 
 
 def attacked_share(m: ModalityResult) -> float:
-    return float(m.attacked.log_probability_share)
+    return float(m.attacked.shapley_log_probability_share)
 
 
 def score_table(result: AttackResult) -> Table:
@@ -129,37 +131,37 @@ def score_table(result: AttackResult) -> Table:
 
 
 def contribution_table(result: AttackResult) -> Group:
-    """Per modality, clean above attacked: solo, leave-one-out, and exact Shapley contributions with bars."""
+    """Per modality, clean above attacked: unimodal accuracy, leave-one-out, and Shapley values with bars."""
     how = "exact Shapley" if result.exact else "Shapley, sampled orders"
     table = grid(
-        f"Which modality the answers rest on ({how})",
-        "modality", "alone", "lost w/o", "accuracy", "share", "log-prob", "share", "",
+        f"Modality contributions ({how})",
+        "modality", "unimodal\naccuracy", "leave-\none-out", "Shapley\npoints", "share", "Shapley\nnats", "share", "",
         left=(0, 7),
     )  # fmt: skip
     for i, m in enumerate(result.modalities):
         for name, r in (("clean", m.clean), ("attacked", m.attacked)):
             table.add_row(
                 Text(m.name, style=f"bold {COLOURS[i % len(COLOURS)]}") if name == "clean" else Text("→ attacked"),
-                percent(r.solo.value),
+                percent(r.unimodal_accuracy.value),
                 points(r.leave_one_out.value),
-                points(r.accuracy.value),
-                percent(r.accuracy_share, 0),
-                signed_number(r.log_probability.value, 2),
-                percent(r.log_probability_share, 0),
-                bar(r.log_probability_share, BAR, COLOURS[i % len(COLOURS)]),
+                points(r.shapley_accuracy.value),
+                percent(r.shapley_accuracy_share, 0),
+                signed_number(r.shapley_log_probability.value, 2),
+                percent(r.shapley_log_probability_share, 0),
+                bar(r.shapley_log_probability_share, BAR, COLOURS[i % len(COLOURS)]),
                 end_section=name == "attacked",
             )
     legend = Text(
-        "First line clean, second attacked. alone: accuracy from this modality only. lost w/o: points of accuracy lost "
-        "when it is removed. accuracy: points it adds over the class prior. log-prob: nats it adds to the true class. "
-        "The bar is the last share.",
+        "First line clean, second attacked. Unimodal accuracy: from this modality alone. Leave-one-out: points of "
+        "accuracy lost without it. Shapley value: points of accuracy, and nats of the true class's log-probability, "
+        "that it adds over the class prior. The bar is the share in nats.",
         style="dim",
     )
     return Group(table, legend)
 
 
 def class_table(result: AttackResult) -> Table:
-    table = grid("Per class", "class", "n", "recall clean", "attacked", "change", "", left=(0, 5))
+    table = grid("Per class", "class", "n", "recall,\nclean", "recall,\nattacked", "change", "", left=(0, 5))
     for c in result.classes:
         some = c.support > 0
         table.add_row(
@@ -175,7 +177,7 @@ def class_table(result: AttackResult) -> Table:
 
 def footer(result: AttackResult) -> Text:
     said = [f"efficiency residual {result.efficiency_residual:.1e}"]
-    said += [f"{result.untouched} samples left untouched by the corruption"] if result.untouched else []
+    said += [f"{result.unchanged} samples unchanged by the corruption"] if result.unchanged else []
     said += (
         [f"{len(result.bad_inputs)} unreadable input{'s' * (len(result.bad_inputs) > 1)} counted as missing"]
         if result.bad_inputs
@@ -212,13 +214,19 @@ def render_prediction(result: Prediction, top: int = 5) -> Group:
     for c in result.classes[:top]:
         table.add_row(safe_text(c.label), percent(c.probability), bar(c.probability, 2 * BAR))
     support = grid(
-        f"What the answer {result.label!r} rests on", "modality", "alone says", "nats", "share", "", left=(0, 1, 4)
+        f"Modality contributions to the answer {result.label!r}",
+        "modality",
+        "unimodal\nanswer",
+        "Shapley\nnats",
+        "share",
+        "",
+        left=(0, 1, 4),
     )
     for i, m in enumerate(result.modalities):
         support.add_row(
             m.name,
-            safe_text(m.alone) if m.present else Text("missing", style="dim"),
-            signed_number(m.log_probability, 2),
+            safe_text(m.unimodal_label) if m.present else Text("missing", style="dim"),
+            signed_number(m.shapley_log_probability, 2),
             percent(m.share, 0),
             bar(m.share if m.present else float("nan"), BAR, COLOURS[i % len(COLOURS)]),
         )

@@ -10,8 +10,8 @@ from robustmm.errors import suggest
 
 
 class Tensor(NamedTuple):
-    """`dtype` is None for what is no array of numbers, a dimension is None where the graph leaves it open, and `dims`
-    (the batch first) is None where it says nothing of them."""
+    """`dtype` is None for what is not an array of numbers, a dimension is None where the graph leaves it open, and
+    `dims` (the batch first) is None where the graph gives no shape."""
 
     name: str
     dtype: np.dtype[Any] | None
@@ -43,11 +43,11 @@ def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
 
 
 def find_output(model: onnx.ModelProto) -> Tensor | None:
-    """The likeliest output: of probabilities before logits, and the tensor that a sequence of maps is made from."""
-    made, found = producers(model), []
+    """The likeliest output: probabilities before logits; for a sequence of maps, the tensor that it is made from."""
+    nodes, found = producers(model), []
     for tensor in outputs(model):
-        if tensor.name in made and made[tensor.name].op_type == "ZipMap":
-            found.append(Tensor(made[tensor.name].input[0], None, None))
+        if tensor.name in nodes and nodes[tensor.name].op_type == "ZipMap":
+            found.append(Tensor(nodes[tensor.name].input[0], None, None))
         elif tensor.dtype and tensor.dtype.kind == "f":
             found.append(tensor)
     words = ("prob", "logit")
@@ -66,14 +66,14 @@ def class_labels(model: onnx.ModelProto) -> list[str]:
 
 
 def check_output(model: onnx.ModelProto, output: str) -> str:
-    """Why a tensor cannot be the answer, nothing where it can; a sequence of maps is what scikit-learn's converter
-    makes by default."""
-    listed, made = [value.name for value in model.graph.output], producers(model)
-    if output not in listed and output not in made:
+    """The error of a tensor that cannot be the output, empty where it can. scikit-learn's converter makes a sequence of
+    maps by default."""
+    listed, nodes = [value.name for value in model.graph.output], producers(model)
+    if output not in listed and output not in nodes:
         return f'the graph has no output "{output}"{suggest(output, listed)}'
-    if output in made and made[output].op_type == "ZipMap":
+    if output in nodes and nodes[output].op_type == "ZipMap":
         return (
-            f'"{output}" is a sequence of maps; name the tensor before it, "{made[output].input[0]}", or convert the '
+            f'"{output}" is a sequence of maps; name the tensor before it, "{nodes[output].input[0]}", or convert the '
             "model again with zipmap=False"
         )
     return ""

@@ -12,7 +12,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, I
 from robustmm.errors import UsageError, suggest
 
 GRAPH_ERRORS = (Fail, InvalidArgument, InvalidGraph)
-"""What onnxruntime says of a graph that it cannot run."""
+"""What onnxruntime raises for a graph that it cannot run."""
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 
@@ -27,7 +27,7 @@ class Runner:
         options.log_severity_level = 3
         wanted = find_providers(provider)
         self.session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=wanted)
-        if wanted[0] not in self.session.get_providers():  # its libraries are not here, onnxruntime has said which
+        if wanted[0] not in self.session.get_providers():  # its libraries are missing; onnxruntime logged which
             raise UsageError(f"{wanted[0]} is built in but cannot be used here; see: robustmm doctor")
         self.inputs = {i.name for i in self.session.get_inputs()}
         self.output = self.session.get_outputs()[0].name
@@ -35,8 +35,9 @@ class Runner:
         self.batch = batch
 
     def __call__(self, /, **feed: NDArray[Any]) -> NDArray[Any]:
-        """The output for arrays of one length. A single row runs beside its double: with one row, onnxruntime takes
-        other kernels, which round otherwise. A graph of a fixed batch gets that many at once, the last row repeated."""
+        """The output for arrays of one length. A single row runs together with a copy of itself: for one row,
+        onnxruntime takes other kernels, which round differently. A graph of a fixed batch gets that many rows at once,
+        the last row repeated."""
         rows = len(next(iter(feed.values())))
         given = {name: x for name, x in feed.items() if name in self.inputs}
         if not self.batch and rows != 1:
@@ -50,7 +51,7 @@ class Runner:
         return np.asarray(self._run_with_binding(given) if self.bound else self.session.run([self.output], given)[0])
 
     def _run_with_binding(self, feed: dict[str, NDArray[Any]]) -> NDArray[Any]:
-        """Through IO binding: the output stays where the provider makes it until it is asked for."""
+        """Runs through IO binding: the output stays on the provider's device until it is copied."""
         binding = self.session.io_binding()
         for name, x in feed.items():
             binding.bind_cpu_input(name, x)

@@ -31,7 +31,7 @@ class Session:
     """
 
     description: Path | None
-    """What says what the file means, where other tools made it."""
+    """The description of a file that other tools made, None for ours."""
     decodes = 16_384
     """Rows given to the decoder at once."""
 
@@ -70,7 +70,7 @@ class Session:
         return np.concatenate([self._encoders[name](**{name: part}) for part in split_batches(x, self.batch)])
 
     def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Probabilities (batch, class) from embeddings and what is present (batch, modality)."""
+        """Probabilities (batch, class) from embeddings and the presence mask (batch, modality)."""
         feed = {f"z.{name}": z[name] for name in self.names}
         return softmax(self._decoder(**feed, present=present))
 
@@ -111,7 +111,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
 
 
 def load_metadata(graph: onnx.ModelProto, path: Path) -> dict[str, Any]:
-    """What `robustmm export` wrote beside the graph."""
+    """The metadata that `robustmm export` wrote beside the graph."""
     stored = {entry.key: entry.value for entry in graph.metadata_props}
     if METADATA not in stored:
         raise DataError(

@@ -1,2 +1,2 @@
-"""Attacks that search with queries alone: `mix.mix`, the worst mix of corruptions within a budget, and
-`square.square`, random search within a norm."""
+"""Attacks that search with queries only: `mix.find_worst_mix`, the worst mix of corruptions within a budget, and
+`square.run_square_attack`, random search within a norm."""

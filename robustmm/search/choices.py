@@ -1,4 +1,4 @@
-"""What an attacker may do to each modality: a corruption at a level, or nothing; and every embedding of it."""
+"""The choices of an attacker for each modality, a corruption at a level or nothing, and the embeddings under each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,9 +33,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class EmbeddingBank:
-    """Some samples under every arm of every modality."""
+    """The embeddings of some samples under every choice of every modality."""
 
-    z: Mapping[str, NDArray[Any]]  # by modality, (arm, samples, width)
+    z: Mapping[str, NDArray[Any]]  # by modality, (choice, samples, width)
     present: NDArray[np.bool_]  # (samples, modality)
     target: NDArray[np.int64]
     bad: list[str]
@@ -79,7 +79,7 @@ def embed_choices(
     on_bad: OnBad,
     advance: Callable[[int], None],
 ) -> EmbeddingBank:
-    """Every sample's embedding under every arm, a few rows at a time; noise belongs to (seed, id, modality, name)."""
+    """Samples' embeddings under every choice, a few rows at a time; noise depends on (seed, id, modality, name)."""
     z: dict[str, list[list[NDArray[Any]]]] = {name: [[] for _ in each] for name, each in arms.items()}
     present, bad = [], []
     for _, samples in read_batches(manifest, session.modalities, batch, on_bad):
@@ -87,15 +87,15 @@ def embed_choices(
         bad += samples.bad
         for modality in session.modalities:
             given = samples.signals[modality.name]
-            for arm, parts in zip(arms[modality.name], z[modality.name], strict=True):
-                signals = [_apply_choice(x, arm, seed, i, modality) for x, i in zip(given, samples.ids, strict=True)]
+            for choice, parts in zip(arms[modality.name], z[modality.name], strict=True):
+                signals = [_apply_choice(x, choice, seed, i, modality) for x, i in zip(given, samples.ids, strict=True)]
                 parts.append(session.embed(modality.name, collate_signals(modality, signals)))
                 advance(len(given))
     stacked = {name: np.stack([np.concatenate(parts) for parts in each]) for name, each in z.items()}
     return EmbeddingBank(stacked, np.concatenate(present), targets(manifest, session.classes), bad)
 
 
-def _apply_choice(signal: Signal | None, arm: Choice, seed: int, sample: str, modality: Modality) -> Signal | None:
-    if signal is None or arm.chosen is None:
+def _apply_choice(signal: Signal | None, choice: Choice, seed: int, sample: str, modality: Modality) -> Signal | None:
+    if signal is None or choice.chosen is None:
         return signal
-    return corrupt_signal(signal, arm.chosen, arm.level, seed, sample, modality)
+    return corrupt_signal(signal, choice.chosen, choice.level, seed, sample, modality)

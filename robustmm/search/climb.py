@@ -1,4 +1,4 @@
-"""The Square attack on a batch: every sample climbs on its own, all that still hold are asked at once."""
+"""The Square attack on a batch: every sample climbs on its own, one decoder call serves all that still hold."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from robustmm.search.samples import Eps, Inputs, SampleBatch
 from robustmm.search.windows import bounds, draw_start, perturb_window, window_share
 
 NEVER = 2**31
-"""The query that broke a sample which nothing broke."""
+"""Marks a sample that no query broke."""
 MIN_PROBABILITY = 1e-300
-"""Least probability whose logarithm is taken: a softmax in double precision keeps logits apart by 690."""
+"""Lowest probability whose logarithm is taken: a softmax in double precision keeps logits apart by 690."""
 
 
 class HillClimb:
@@ -65,7 +65,8 @@ class HillClimb:
     def _propose_inputs(
         self, active: NDArray[np.int64], query: int, queries: int
     ) -> dict[str, dict[int, NDArray[Any]]]:
-        """By modality and row: the start on all that a sample has, then its modalities in turn, one a query."""
+        """Candidates by modality and row: the first query changes all modalities of a sample, later ones change one in
+        turn."""
         tried: dict[str, dict[int, NDArray[Any]]] = {}
         for row in active.tolist():
             names = self.able[row] if query == 1 else [self.able[row][query % len(self.able[row])]]
@@ -81,7 +82,7 @@ class HillClimb:
 
 
 def margin(p: NDArray[np.float64], target: NDArray[np.int64]) -> NDArray[np.float64]:
-    """log p(true) - max log p(other), (sample,): the paper's margin of logits, which no confidence flattens."""
+    """log p(true) - max log p(other), (sample,): the paper's margin of logits, which confidence does not flatten."""
     logarithm = np.log(np.maximum(p, MIN_PROBABILITY))
     rows = np.arange(len(target))
     true = logarithm[rows, target]

@@ -1,8 +1,8 @@
 """The worst mix: an attacker divides a budget of levels over the modalities, one mix for all samples.
 
 The mix is found on one half of the samples and reported on the other, so that the number is not optimistic. A level
-is what it is everywhere: a place in a corruption's own table, so equal levels of two corruptions are alike only as
-their tables are.
+is a position in a corruption's own table, as everywhere, so equal levels of two corruptions are comparable only as far
+as their tables are.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,24 +45,25 @@ def find_worst_mix(
     or corruptions that do not fit, and DataError for fewer than two samples.
     """
     able = select_corruptions(session.modalities, noises)
-    struck = sum(map(bool, able.values()))
-    grid, budgets = _check_levels(levels), _check_budgets(budgets, struck)
+    attacked = sum(map(bool, able.values()))
+    grid, budgets = _check_levels(levels), _check_budgets(budgets, attacked)
     if len(manifest) < 2:
         raise DataError(f"a mix is found on one half of the samples and reported on the other, found {len(manifest)}")
-    even = [round(min(1.0, budget / struck), 12) for budget in budgets]
-    chosen = build_choices(able, sorted({*grid, *even}))
-    bank = embed_choices(session, manifest, chosen, seed=seed, batch=batch, on_bad=on_bad, advance=advance)
+    even = [round(min(1.0, budget / attacked), 12) for budget in budgets]
+    choices = build_choices(able, sorted({*grid, *even}))
+    bank = embed_choices(session, manifest, choices, seed=seed, batch=batch, on_bad=on_bad, advance=advance)
     first = search_half(manifest.ids, seed)
-    found, told = (MixScorer(session, chosen, bank.take(np.flatnonzero(rows))) for rows in (first, ~first))
+    halves = (bank.take(np.flatnonzero(rows)) for rows in (first, ~first))
+    search_board, report_board = (MixScorer(session, choices, half) for half in halves)
     return MixOutcome(
         seed=seed,
         noises={name: [c.name for c in each] for name, each in able.items()},
         levels=grid,
         searched_samples=int(first.sum()),
         reported_samples=int((~first).sum()),
-        curve=_budget_curve(found, told, budgets, even, seed),
-        evaluated=len(found.keys),
-        clean=proportion(int(_correct_mask(told, _empty_mix(told)).sum()), int((~first).sum())),
+        curve=_budget_curve(search_board, report_board, budgets, even, seed),
+        evaluated=len(search_board.keys),
+        clean=proportion(int(_correct_mask(report_board, _empty_mix(report_board)).sum()), int((~first).sum())),
         bad_inputs=bank.bad,
     )
 
@@ -75,25 +76,25 @@ def search_half(ids: Sequence[str], seed: int) -> NDArray[np.bool_]:
 
 
 def _budget_curve(
-    found: MixScorer, report_board: MixScorer, budgets: Sequence[float], even: Sequence[float], seed: int
+    search_board: MixScorer, report_board: MixScorer, budgets: Sequence[float], even: Sequence[float], seed: int
 ) -> list[MixPoint]:
-    """A point for each budget, rising; the mix of the last one is where the next search starts."""
-    everything = [range(len(each)) for each in found.arms]
-    curve, last = [], _empty_mix(found)
+    """A point for each budget, rising; each search starts from the mix of the budget before."""
+    everything = [range(len(each)) for each in search_board.arms]
+    curve, last = [], _empty_mix(search_board)
     for budget, level in zip(budgets, even, strict=True):
-        at = [[a for a, arm in enumerate(each) if arm.level == level] or [0] for each in found.arms]
-        uniform, _ = search_mixes(found, at, budget, [tuple(space[0] for space in at)], seed)
-        last, way = search_mixes(found, everything, budget, [last, uniform], seed)
+        at = [[a for a, arm in enumerate(each) if arm.level == level] or [0] for each in search_board.arms]
+        uniform, _ = search_mixes(search_board, at, budget, [tuple(space[0] for space in at)], seed)
+        last, way = search_mixes(search_board, everything, budget, [last, uniform], seed)
         right, control = _correct_mask(report_board, last), _correct_mask(report_board, uniform)
         curve.append(
             MixPoint(
                 budget=budget,
                 search=way,
-                spent=found.total_level(last),
-                spends=_build_spends(found, last),
-                searched=found.keys[last][0],
+                spent=search_board.total_level(last),
+                spends=_build_spends(search_board, last),
+                searched=search_board.keys[last][0],
                 accuracy=proportion(int(right.sum()), len(right)),
-                uniform=_build_spends(found, uniform),
+                uniform=_build_spends(search_board, uniform),
                 uniform_accuracy=proportion(int(control.sum()), len(control)),
                 change=Change(**statistics.paired_bootstrap(right, control, seed=seed)._asdict()),
             )

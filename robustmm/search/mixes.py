@@ -21,9 +21,9 @@ SLACK = 1e-9
 
 Array = NDArray[np.float64]
 Mix = tuple[int, ...]
-"""The number of an arm for each modality."""
+"""The index of a choice for each modality."""
 MixScore = tuple[float, float, float, Mix]
-"""What the attacker wants small: accuracy, then mean log p(true), then the levels spent, then the arms' order."""
+"""What the attacker minimises: accuracy, then mean log p(true), then the levels spent, then the choices' order."""
 
 
 class MixScorer:
@@ -35,11 +35,11 @@ class MixScorer:
         self.keys: dict[Mix, MixScore] = {}
 
     def total_level(self, mix: Mix) -> float:
-        """The levels it spends, in all."""
+        """The sum of its levels."""
         return sum(self.arms[m][a].level for m, a in enumerate(mix))
 
     def score_mixes(self, mixes: Sequence[Mix]) -> Iterator[tuple[Array, Array]]:
-        """Of every mix, in order: correctness and -log p(true) of the samples."""
+        """Correctness and -log p(true) of the samples (samples,), for every mix in order."""
         samples = len(self.bank.target)
         for part in split_batches(np.array(mixes), max(1, self.session.decodes // samples)):
             each = {name: self.bank.z[name][part[:, m]] for m, name in enumerate(self.session.names)}
@@ -50,7 +50,7 @@ class MixScorer:
             yield from zip(*found, strict=True)
 
     def worst_mix(self, mixes: Iterable[Mix]) -> Mix:
-        """The mix that the attacker wants of some."""
+        """The best of some mixes for the attacker."""
         listed = list(dict.fromkeys(mixes))
         new = [mix for mix in listed if mix not in self.keys]
         for mix, (right, losses) in zip(new, self.score_mixes(new) if new else (), strict=True):
@@ -62,7 +62,7 @@ class MixScorer:
 def search_mixes(
     board: MixScorer, spaces: Sequence[Sequence[int]], budget: float, starts: Sequence[Mix], seed: int
 ) -> tuple[Mix, SearchMethod]:
-    """The worst mix of arms from `spaces` (one list a modality) whose levels sum to at most `budget`, and how it was
+    """The worst mix of choices from `spaces` (one list a modality) whose levels sum to at most `budget`, and how it was
     found. Coordinate ascent begins at `starts` and at random mixes by `seed`, and returns nothing weaker than them."""
     allowed = [[a for a in space if board.arms[m][a].level <= budget + SLACK] for m, space in enumerate(spaces)]
     if prod(map(len, allowed)) * len(board.bank.target) <= EXHAUSTIVE_LIMIT:
@@ -70,12 +70,12 @@ def search_mixes(
             mix for mix in product(*allowed) if board.total_level(mix) <= budget + SLACK
         ), "exhaustive"
     rng = np.random.default_rng(seed)
-    begun = [*starts, *(_draw_mix(board, allowed, budget, rng) for _ in range(RANDOM_STARTS))]
-    return board.worst_mix(_ascend_coordinates(board, allowed, budget, start) for start in begun), "coordinate ascent"
+    begins = [*starts, *(_draw_mix(board, allowed, budget, rng) for _ in range(RANDOM_STARTS))]
+    return board.worst_mix(_ascend_coordinates(board, allowed, budget, start) for start in begins), "coordinate ascent"
 
 
 def _ascend_coordinates(board: MixScorer, spaces: Sequence[Sequence[int]], budget: float, mix: Mix) -> Mix:
-    """One modality at a time takes its worst arm, until none changes."""
+    """One modality at a time takes its worst choice, until none changes."""
     before = None
     while mix != before:
         before = mix
@@ -87,10 +87,10 @@ def _ascend_coordinates(board: MixScorer, spaces: Sequence[Sequence[int]], budge
 def _neighbour_mixes(
     board: MixScorer, spaces: Sequence[Sequence[int]], budget: float, mix: Mix, m: int
 ) -> Iterator[Mix]:
-    """Every arm for modality m; where it does not fit, one other modality gives what is needed, level by level of its
-    own corruption, so that a budget that is spent can still move."""
-    for arm in spaces[m]:
-        changed = (*mix[:m], arm, *mix[m + 1 :])
+    """Every choice for modality m. Where the budget does not allow it, one other modality lowers the level of its own
+    corruption as far as needed, so that a spent budget can still move."""
+    for choice in spaces[m]:
+        changed = (*mix[:m], choice, *mix[m + 1 :])
         if board.total_level(changed) <= budget + SLACK:
             yield changed
             continue
@@ -106,7 +106,7 @@ def _neighbour_mixes(
 
 
 def _draw_mix(board: MixScorer, spaces: Sequence[Sequence[int]], budget: float, rng: np.random.Generator) -> Mix:
-    """A random mix: from the least that each modality can meet, in random order they take a random arm that fits."""
+    """A random mix: from their lowest levels, the modalities take in random order a random choice that fits."""
     mix = tuple(lowest_choice(space, each) for space, each in zip(spaces, board.arms, strict=True))
     for m in rng.permutation(len(spaces)):
         fits = [x for a in spaces[m] if board.total_level(x := (*mix[:m], a, *mix[m + 1 :])) <= budget + SLACK]
@@ -115,5 +115,5 @@ def _draw_mix(board: MixScorer, spaces: Sequence[Sequence[int]], budget: float, 
 
 
 def lowest_choice(space: Sequence[int], each: Sequence[Choice]) -> int:
-    """The arm of the lowest level."""
+    """The choice of the lowest level."""
     return min(space, key=lambda a: each[a].level)

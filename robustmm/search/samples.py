@@ -1,4 +1,4 @@
-"""Some samples as the graph takes them, and what is known of them without an attack."""
+"""A batch of samples as the graph takes them, with its correctness without an attack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,8 +43,8 @@ class SampleBatch:
         return [[name for name, m in numbers.items() if here[m]] for here in self.present]
 
     def correct_without(self, session: Session, attacked: Eps) -> Bools:
-        """(sample,): right when the model is told that the attacked modalities are missing; from the prior where
-        nothing is left."""
+        """(sample,): right where the presence mask drops the attacked modalities; from the prior where nothing is
+        left."""
         left = self.present & np.array([name not in attacked for name in session.names])
         p = np.where(left.any(1)[:, None], session.decode(self.z, left), session.prior)
         return np.asarray(p.argmax(1) == self.target)

@@ -1,5 +1,5 @@
-"""What must hold of an attack that works on a model that answers alike when it is asked again. A failed check means
-that the robust accuracy beside it cannot be trusted."""
+"""Checks that hold for every attack that works, on a model that repeats its answers. A failed check means that the
+robust accuracy beside it cannot be trusted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class AttackRun:
     """One run of the attack, sample by sample."""
 
     label: str  # what was attacked, for sentences
-    broken: NDArray[np.int64]  # see Climb.run
+    broken: NDArray[np.int64]  # see HillClimb.run
     replayed: Bools  # right on the adversarial inputs, through the whole model once more
     noised: Bools  # right under random signs of the same norms
 

@@ -1,4 +1,4 @@
-"""The Square attack on an exported model: random search within a norm by modality, with queries alone.
+"""The Square attack on an exported model: random search within a norm by modality, with queries only.
 
 Each modality is attacked alone and, where there are several, all together, at every scale of the norms. A norm is the
 largest change of an entry: a share of 255 (image, video), of full scale (audio), or training standard deviations
@@ -23,9 +23,9 @@ from robustmm.search.targets import WHOLE_RANGE, Target, build_targets
 from robustmm.search.windows import UNITS
 
 MIN_WHOLE_RANGE_QUERIES = 100
-"""Queries that the whole range is given at least: it fails for being unreachable, not for haste."""
+"""The fewest queries for the whole range, so that its check does not fail for lack of queries."""
 CURVE_QUERIES = (1, 10, 50, 100, 500, 1000, 5000)
-"""Query counts at which accuracy is told, below the last."""
+"""Query counts at which accuracy is reported, below the last."""
 
 
 def run_square_attack(
@@ -45,8 +45,8 @@ def run_square_attack(
     `eps` times each of `scales`, with so many `queries` a sample; and the attack's sanity checks.
 
     The window's schedule spans `queries`, so accuracy after fewer is not that of an attack that had only those.
-    `advance` is told rows, each once for each run (one more than the result has). Raises UsageError for what does not
-    fit.
+    `advance` gets numbers of rows, every row once for each run (one more than the result has). Raises UsageError for
+    what does not fit.
     """
     goals = build_targets(session, on, eps or {}, scales, queries)
     widest = {name: WHOLE_RANGE[session.modality(name).kind] for name in goals[-1].eps}
@@ -110,16 +110,16 @@ def _summarise_run(session: Session, aim: Target, found: AttackRun, clean: Bools
 
 
 def _first_broken(goals: Sequence[Target], found: Sequence[AttackRun]) -> list[FirstBroken]:
-    """At every scale, over the runs on one modality; nothing where there is but one."""
-    alone: dict[float, dict[str, NDArray[np.int64]]] = {}
+    """At every scale, over the runs on one modality; empty where only one is attacked."""
+    by_scale: dict[float, dict[str, NDArray[np.int64]]] = {}
     for aim, each in zip(goals, found, strict=True):
         if len(aim.eps) == 1:
-            alone.setdefault(aim.scale, {})[next(iter(aim.eps))] = each.broken
-    told = []
-    for scale, runs in alone.items():
+            by_scale.setdefault(aim.scale, {})[next(iter(aim.eps))] = each.broken
+    results = []
+    for scale, runs in by_scale.items():
         took = np.stack(list(runs.values()), 1)  # (sample, modality)
         took = took[(took.min(1) > 0) & (took.min(1) < NEVER)]
         first = took == took.min(1, keepdims=True)
         shares = (first / first.sum(1, keepdims=True)).mean(0) if len(took) else [float("nan")] * len(runs)
-        told.append(FirstBroken(scale=scale, samples=len(took), shares=dict(zip(runs, shares, strict=True))))
-    return told if len(goals[-1].eps) > 1 else []
+        results.append(FirstBroken(scale=scale, samples=len(took), shares=dict(zip(runs, shares, strict=True))))
+    return results if len(goals[-1].eps) > 1 else []

@@ -1,4 +1,4 @@
-"""What the Square attack is aimed at: which modalities, together or alone, within which norms."""
+"""The targets of the Square attack: which modalities, together or alone, within which norms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,12 +49,12 @@ def build_targets(session: Session, on: Sequence[str], eps: Eps, scales: Sequenc
         raise UsageError(f"expected at least one query and positive scales, found {queries} and {list(scales)}")
     subsets = [[name] for name in names] + ([names] if len(names) > 1 else [])
     full = {name: eps.get(name, EPS[kinds[name]]) for name in names}
-    made = [Target({n: full[n] * s for n in subset}, s, queries) for s in sorted(scales) for subset in subsets]
-    for aim in made:
+    targets = [Target({n: full[n] * s for n in subset}, s, queries) for s in sorted(scales) for subset in subsets]
+    for aim in targets:
         for name, norm in aim.eps.items():
             if not (norm < float("inf") and np.all(norm_size(session.modality(name), norm) > 0)):
                 raise UsageError(
                     f"the norm of {name} should be positive, and at least 1 / 255 where pixels are whole numbers, "
                     f"found {norm:g}"
                 )
-    return made
+    return targets

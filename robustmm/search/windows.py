@@ -29,7 +29,7 @@ UNITS = {
     "series": "training standard deviations",
     "features": "training standard deviations",
 }
-"""What a norm is measured in, by kind: those that can be attacked."""
+"""The unit of a norm, by kind; other kinds cannot be attacked."""
 
 
 def window_share(query: int, queries: int) -> float:
@@ -45,7 +45,7 @@ def norm_size(modality: Modality, eps: float) -> Array:
 
 
 def bounds(modality: Modality, x: Array, eps: float) -> tuple[Array, Array]:
-    """The least and greatest signals (batch, *shape) within `eps` of `x` and in the signal's range, in its dtype.
+    """The lowest and highest signals (batch, *shape) within `eps` of `x` and in the signal's range, in its dtype.
     Values that are not finite stay as they are."""
     distance = norm_size(modality, eps)
     if x.dtype == np.uint8:
@@ -70,7 +70,7 @@ def draw_start(kind: str, low: Array, high: Array, rng: np.random.Generator) -> 
 
 
 def perturb_window(kind: str, x: Array, low: Array, high: Array, share: float, rng: np.random.Generator) -> Array:
-    """A copy of one sample with a window set to its bounds; the other way round where that is what it was already."""
+    """A copy of one sample with a window set to its bounds; with opposite signs where it has these values already."""
     where, up = WINDOWS[kind](x.shape, share, rng)
     out = x.copy()
     value = np.where(up, high[where], low[where])

@@ -1,4 +1,4 @@
-"""A fresh model from a recipe: the one place where encoders and fusion meet, and where every default is named."""
+"""A fresh model from a recipe: the only module that joins encoders and fusion, and that fills in every default."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from robustmm.training.optimiser import DEFAULT_RATE, optimiser_name
 
 
 def build_model(recipe: Recipe, modalities: Sequence[Modality], classes: int) -> FusionModel:
-    """The recipe's model over (fitted) `modalities`, with freshly drawn weights from torch's generator."""
+    """The recipe's model over `modalities`, fitted to training data, with weights drawn from torch's generator."""
     encoders = {}
     for modality in modalities:
         name, options = recipe.encoder(modality.name)

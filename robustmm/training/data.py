@@ -1,4 +1,4 @@
-"""The training split on its device: batches for the loop, and what methods may ask of it."""
+"""The training split on its device: batches for the loop, and the data that methods may read."""
 
 import copy
 from collections.abc import Iterator
@@ -44,13 +44,13 @@ class TrainingSplit:
         return len(self.target)
 
     def unimodal_logits(self) -> Tensor:
-        """See TrainingData. On a resumed run these are blanks: the checkpoint holds what was learned from them."""
+        """See TrainingData. Zeros on a resumed run: the checkpoint holds what was learned from them."""
         if self._teachers is None:
             return torch.zeros(len(self), len(self.modalities), self.classes, device=self.device)
         return self._teachers.teach_unimodal(self)
 
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
-        """See TrainingData; blanks on a resumed run."""
+        """See TrainingData; zeros on a resumed run."""
         if self._teachers is None:
             z = torch.zeros(len(self), len(self.modalities), width, device=self.device)
             return z, torch.zeros(len(self), self.classes, device=self.device)

@@ -1,4 +1,4 @@
-"""The training loop: one screen, every step visible, no method named."""
+"""The training loop: every step in one function, which names no method."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Tensors = dict[str, Tensor]
 
 @dataclass
 class Progress:
-    """Where a fit stands after an epoch; with the weights, all that a resume needs."""
+    """The progress of a fit after an epoch; with the weights, all that a resume needs."""
 
     epoch: int = 0
     best: dict[str, float] | None = None
@@ -42,10 +42,10 @@ def fit(
     resumed: tuple[Tensors, Progress] | None = None,
     keep: Callable[[Tensors, Progress, dict[str, float]], None] = lambda *_: None,
 ) -> Tensors:
-    """Trains `model` with `method`; returns the weights of the best valid epoch. The test split is not in reach.
+    """Trains `model` with `method`; returns the weights of the best valid epoch. It never sees the test split.
 
     Every epoch draws from its own seed, so a fit resumed after epoch e is bit for bit the uninterrupted one.
-    `keep` is called after each epoch with the state to checkpoint; best weights stand under "best.".
+    `keep` is called after each epoch with the state to checkpoint; the best weights have the prefix "best.".
     """
     distributed.synchronise_batchnorm(model), distributed.synchronise_batchnorm(method)
     optimiser = build_optimiser(settings, model, method)

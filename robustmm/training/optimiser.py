@@ -1,4 +1,4 @@
-"""The optimiser and its schedule, as functions of the recipe and the step alone: nothing to checkpoint."""
+"""The optimiser and its schedule, as functions of the recipe and the step only: they need no checkpoint."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""A command's options laid over a recipe: what `train` and `bench` begin with."""
+"""A command's options applied to a recipe: the first step of `train` and `bench`."""
 
 from collections.abc import Sequence
 from json import dumps
@@ -16,7 +16,7 @@ class OverriddenRecipe(NamedTuple):
 
 
 def apply_overrides(name: str, settings: Sequence[str], data: Path | None, missing: Sequence[str]) -> OverriddenRecipe:
-    """The recipe called `name` under --set, --data and --missing, where it stands, and the manifest it is to read."""
+    """The recipe called `name` under --set, --data and --missing, its path, and the manifest that it reads."""
     from robustmm.conditions import missing as rates
     from robustmm.config import recipe as recipes
     from robustmm.config import shelf

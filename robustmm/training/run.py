@@ -5,6 +5,7 @@ import io
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -38,7 +39,7 @@ def train(
 ) -> Run:
     """Trains a recipe on a manifest's train split, selecting on its valid split, in a new run folder.
 
-    `answers`: a folder where runs on the same data share what frozen teachers said.
+    `answers`: a folder where runs on the same data share the answers of frozen teachers.
     """
     recipe = effective_recipe(recipe)  # refuses a wrong method or option before any data is read
     table = read_manifest(manifest)
@@ -71,7 +72,7 @@ def resume(run: Run, watcher: Watcher, answers: Path | None = None) -> Run:
 
 @contextmanager
 def convert_interrupts(run: Run) -> Iterator[None]:
-    """Being stopped is an outcome: the sentence says how to go on."""
+    """Turns Ctrl-C into InterruptedRun, whose message gives the command that continues the run."""
     try:
         yield
     except KeyboardInterrupt:
@@ -80,19 +81,19 @@ def convert_interrupts(run: Run) -> Iterator[None]:
 
 
 class PreparedData:
-    """The two splits training may see, read and masked."""
+    """The train and valid splits as arrays, with their presence masks."""
 
     def __init__(self, classes: list[str], modalities: list[Modality], training: Split, valid: Split) -> None:
         self.classes, self.modalities, self.training, self.valid = classes, modalities, training, valid
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Hashes of both splits: read once, for they may be large."""
+        """Hashes of both splits: computed once, since the splits may be large."""
         return {"train": self.training.digest(), "valid": self.valid.digest()}
 
 
 def prepare_data(recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBad) -> PreparedData:
-    """Reads the train and valid splits. Rows that lose a modality to `data.missing` never show it to anything."""
+    """Reads the train and valid splits. A modality that `data.missing` removes from a row is never read."""
     modalities = recipe.modalities
     training, valid = table.split("train"), table.split("valid")
     classes = class_names(training.labels)
@@ -104,14 +105,14 @@ def prepare_data(recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBa
     for column, modality in enumerate(modalities):
         name = modality.column_name
         cells = [cell if kept else "" for cell, kept in zip(training.column(name), present[:, column], strict=True)]
-        training = Manifest(training.path, {**training.columns, name: cells}, training.lines)
+        training = replace(training, columns={**training.columns, name: cells})
     watcher.begin("reading", 1, 0, len(training) + len(valid))
     split, fitted = read_split(training, modalities, classes, on_bad, watcher.step, fit=True)
-    held, _ = read_split(valid, fitted, classes, on_bad, watcher.step)
+    valid_split, _ = read_split(valid, fitted, classes, on_bad, watcher.step)
     for modality, seen in zip(fitted, split.present.T, strict=True):
         if not seen.any():
             raise DataError(f'{table.path}: no row of the train split has the modality "{modality.name}"')
-    return PreparedData(classes, fitted, split, held)
+    return PreparedData(classes, fitted, split, valid_split)
 
 
 def draw_model(recipe: Recipe, prepared: PreparedData) -> FusionModel:
@@ -133,9 +134,9 @@ def _train(
     classes = len(prepared.classes)
     chosen = build_method(recipe.method_name, recipe.method_options)
     valid = TrainingSplit(prepared.valid, classes, device)
-    taught = Teachers(recipe, prepared.modalities, valid, watcher, prepared.digests, answers)
+    teachers = Teachers(recipe, prepared.modalities, valid, watcher, prepared.digests, answers)
     weights = settings.class_weights
-    data = TrainingSplit(prepared.training, classes, device, weights, None if resumed else taught)
+    data = TrainingSplit(prepared.training, classes, device, weights, None if resumed else teachers)
     chosen.setup(model.to(device), data)
     run.update_facts(
         modalities=[m.model_dump() for m in prepared.modalities],
@@ -147,7 +148,7 @@ def _train(
         threads=torch.get_num_threads(),
         ranks=distributed.world_size(),
         bad=prepared.training.bad + prepared.valid.bad,
-        **({} if resumed else {"teacher_seconds": taught.seconds}),
+        **({} if resumed else {"teacher_seconds": teachers.seconds}),
     )
     runs.write_file(run.folder / "recipe.toml", to_toml(replayable_recipe(run)).encode(errors="replace"))
     runs.write_file(run.folder / "missing.csv", format_presence_table(prepared.training).encode())

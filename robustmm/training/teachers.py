@@ -1,4 +1,4 @@
-"""Frozen teachers, trained by the same loop with the same missing table and budget; only what they say is kept."""
+"""Frozen teachers, trained by the same loop with the same missing table and budget; only their answers are kept."""
 
 import hashlib
 import json
@@ -25,8 +25,8 @@ from robustmm.training.validation import subset_probabilities
 
 class Teachers:
     """Trained when a method first asks. Where `folder` is given, answers are kept there and found again by the next
-    run on the same data with the same recipe, whatever its method. `seconds` is what all that was asked for took to
-    train, by whichever run: what the method costs does not depend on who came first."""
+    run on the same data with the same recipe, whatever its method. `seconds` is the training time of all teachers that
+    were asked for, whichever run trained them: a method's cost does not depend on the order of runs."""
 
     def __init__(
         self,
@@ -55,17 +55,17 @@ class Teachers:
     ) -> Tensors:
         path = None if self.folder is None else self.folder / f"{kind}-{self._key()}.safetensors"
         if path is not None and path.exists():
-            said, facts = checkpoint.load_tensors(path)
+            answers, facts = checkpoint.load_tensors(path)
         else:
             random, began = torch.get_rng_state(), time.perf_counter()
-            said = teach(data)
+            answers = teach(data)
             facts = {"seconds": time.perf_counter() - began}
             torch.set_rng_state(random)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                checkpoint.save_tensors(path, said, facts)
+                checkpoint.save_tensors(path, answers, facts)
         self.seconds += facts["seconds"]
-        return {name: tensor.to(data.device) for name, tensor in said.items()}
+        return {name: tensor.to(data.device) for name, tensor in answers.items()}
 
     def _key(self) -> str:
         """Everything the answers depend on."""
@@ -75,12 +75,12 @@ class Teachers:
     def _train_unimodal(self, data: TrainingSplit) -> Tensors:
         logits = torch.zeros(len(data), len(self.modalities), data.classes, device=data.device)
         for m, modality in enumerate(self.modalities):
-            rows, held = data.present[:, m].nonzero()[:, 0], self.valid.present[:, m].nonzero()[:, 0]
-            if len(held):
-                alone = data.select_modality(m, rows)
-                model = self._train_model([modality], alone, self.valid.select_modality(m, held), m)
-                said = subset_probabilities(model, alone, torch.ones(1, 1, dtype=torch.bool))[0]
-                logits[rows, m] = torch.from_numpy(np.log(np.maximum(said, MIN_PROBABILITY))).float().to(data.device)
+            rows, valid_rows = data.present[:, m].nonzero()[:, 0], self.valid.present[:, m].nonzero()[:, 0]
+            if len(valid_rows):
+                part = data.select_modality(m, rows)
+                model = self._train_model([modality], part, self.valid.select_modality(m, valid_rows), m)
+                p = subset_probabilities(model, part, torch.ones(1, 1, dtype=torch.bool))[0]
+                logits[rows, m] = torch.from_numpy(np.log(np.maximum(p, MIN_PROBABILITY))).float().to(data.device)
         return {"logits": logits}
 
     @torch.no_grad()

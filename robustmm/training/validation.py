@@ -1,4 +1,4 @@
-"""What one epoch is worth on the valid split: fused, per modality, and contributions."""
+"""An epoch's scores on the valid split: fused and unimodal accuracy, log-loss, and modality contributions."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from robustmm.training.data import TrainingSplit
 
 
 def validate(model: FusionModel, data: TrainingSplit, prior: NDArray[np.float64]) -> dict[str, float]:
-    """`valid_accuracy`, `valid_nll`, `valid_accuracy_<m>` (m alone, where present) and `contribution_<m>`: the exact
+    """`valid_accuracy`, `valid_nll`, `valid_accuracy_<m>` (unimodal, where present) and `contribution_<m>`: the exact
     Shapley share of the true class's log-probability, up to contribution.EXACT_LIMIT modalities."""
     names = model.modalities
     exact = len(names) <= contribution.EXACT_LIMIT
@@ -27,8 +27,8 @@ def validate(model: FusionModel, data: TrainingSplit, prior: NDArray[np.float64]
     scores = {"valid_accuracy": classification.accuracy(fused, target), "valid_nll": classification.nll(fused, target)}
     for m, name in enumerate(names):
         rows = present[:, m]
-        alone = probabilities[1 << m if exact else m][rows]
-        scores[f"valid_accuracy_{name}"] = classification.accuracy(alone, target[rows]) if rows.any() else float("nan")
+        own = probabilities[1 << m if exact else m][rows]
+        scores[f"valid_accuracy_{name}"] = classification.accuracy(own, target[rows]) if rows.any() else float("nan")
     if exact:
         game = contribution.log_probability_game(probabilities.transpose(1, 0, 2), target, prior, present)
         shares = contribution.shares(contribution.shapley(game).mean(0))

@@ -46,8 +46,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
 
 def whole(asked: Spec, folder: Path, **options: Any) -> EvaluationPass:
-    with WorkerPool(1) as crew:
-        return run_pass(crew, asked, CONDITIONS, folder, lambda steps: None, **options)
+    with WorkerPool(1) as pool:
+        return run_pass(pool, asked, CONDITIONS, folder, lambda steps: None, **options)
 
 
 def assert_same(a: Records, b: Records, *but: str) -> None:
@@ -134,8 +134,8 @@ def test_progress_counts_every_cell_once(asked: Spec, tmp_path: Path) -> None:
         paths = sorted(tmp_path.glob("*/*.npz"))
         for path in paths[:gone]:
             path.unlink()
-        with WorkerPool(workers) as crew:
-            run_pass(crew, asked, CONDITIONS, tmp_path, steps.append)
+        with WorkerPool(workers) as pool:
+            run_pass(pool, asked, CONDITIONS, tmp_path, steps.append)
         assert sum(steps) == 12
         assert steps[0] == len(paths[gone:])
     assert len(list(tmp_path.glob("*/*.npz"))) == 12
@@ -170,10 +170,10 @@ def torn(asked: Spec, tmp_path: Path) -> Spec:
 
 def test_what_cannot_be_read_is_told_in_the_manifests_order(torn: Spec, tmp_path: Path) -> None:
     found = whole(torn, tmp_path / "cells")
-    lines = [int(told.partition(" line ")[2].split()[0]) for told in found.bad_inputs()]
+    lines = [int(sentence.partition(" line ")[2].split()[0]) for sentence in found.bad_inputs()]
     assert lines == [17, 17, 114, 115, 116]
-    assert ["vector" in told for told in found.bad_inputs()] == [True, False, False, False, False]
-    assert all("gone\x1c\x85\u2028.npy" in told for told in found.bad_inputs())
+    assert ["vector" in sentence for sentence in found.bad_inputs()] == [True, False, False, False, False]
+    assert all("gone\x1c\x85\u2028.npy" in sentence for sentence in found.bad_inputs())
     expected = evaluate(open_spec(torn).session, open_spec(torn).rows, CONDITIONS[:1], on_bad="missing")[1]
     assert sorted(found.bad_inputs()) == sorted(expected)
     assert not found.read_records(0).present[open_spec(torn).rows.ids.index("s015")].any()
@@ -181,14 +181,14 @@ def test_what_cannot_be_read_is_told_in_the_manifests_order(torn: Spec, tmp_path
 
 def test_what_was_told_may_be_lost_too(torn: Spec, tmp_path: Path) -> None:
     found = whole(torn, tmp_path / "cells")
-    expected, told = found.bad_inputs(), sorted((tmp_path / "cells").glob("*/*.bad.json"))
-    contents = [path.read_bytes() for path in told]
-    assert len(told) == 3
-    told[0].unlink()
-    told[1].write_text("[")
-    told[2].write_text("{}")
+    expected, written = found.bad_inputs(), sorted((tmp_path / "cells").glob("*/*.bad.json"))
+    contents = [path.read_bytes() for path in written]
+    assert len(written) == 3
+    written[0].unlink()
+    written[1].write_text("[")
+    written[2].write_text("{}")
     assert found.bad_inputs() == expected
-    assert [path.read_bytes() for path in told] == contents
+    assert [path.read_bytes() for path in written] == contents
 
 
 def test_an_input_that_cannot_be_read_stops_all(torn: Spec, tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ def test_intervals_cover_the_planted_truth_at_their_stated_rate(model: Path, tmp
         intervals = [
             (result.clean.accuracy, truth[7]),
             (without.accuracy, truth[6]),
-            *((m.accuracy, value) for m, value in zip(result.clean.modalities, phi, strict=True)),
-            *((m.solo, value) for m, value in zip(result.clean.modalities, solo, strict=True)),
+            *((m.shapley_accuracy, value) for m, value in zip(result.clean.modalities, phi, strict=True)),
+            *((m.unimodal_accuracy, value) for m, value in zip(result.clean.modalities, solo, strict=True)),
         ]
         covered[seed] = [found.low <= value <= found.high for found, value in intervals]
     least = binom.ppf(0.001, REPEATS, 0.95)

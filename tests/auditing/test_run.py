@@ -16,8 +16,8 @@ import pytest
 from audits import RATE, SERIES, THREE, VECTOR, forget, made
 
 from robustmm.auditing import noise_floor
-from robustmm.auditing.envelope import HALVINGS
-from robustmm.auditing.result import AuditResult
+from robustmm.auditing.results.envelope import HALVINGS
+from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.run import runtime_facts
 from robustmm.auditing.spec import Spec, open_spec
 from robustmm.auditing.store import Store
@@ -172,7 +172,7 @@ def test_conditions_may_be_renamed_reordered_and_added(asked: Spec, copy: Path, 
     assert embedded == []
     old = AuditResult.model_validate_json(result(copy))
     assert [c.name for c in found.conditions] == ["new 0", "new 1", "new 2", "new 3"]
-    assert old.worst in {c.name for c in found.conditions}
+    assert old.worst_condition in {c.name for c in found.conditions}
     table = pyarrow.parquet.read_table(copy / "records.parquet").to_pydict()
     assert list(dict.fromkeys(table["condition"])) == ["clean", "new 0", "new 1", "new 2", "new 3"]
     made(asked, copy, [*CONDITIONS, Condition("v", (Noise("gaussian", 0.5, ("vector",)),))], **ASKED)
@@ -183,7 +183,7 @@ def test_what_is_only_reckoned_otherwise_needs_no_encoder(asked: Spec, copy: Pat
     made(asked, copy, CONDITIONS, share=0.2)
     ungrouped = AuditResult.model_validate_json(result(copy))
     assert {g.column for g in ungrouped.clean.groups} == {"label"}
-    assert ungrouped.share == 0.2
+    assert ungrouped.retention_threshold == 0.2
     assert embedded == []
 
 
@@ -211,9 +211,9 @@ def test_the_numbers_are_the_attacks(asked: Spec, finished: Path) -> None:
         for name in ("accuracy_change", "nll_change"):
             close(getattr(one, name.replace("accuracy_", "")), getattr(expected, name))
         close(one.flip_rate, expected.flip_rate)
-        assert one.untouched == expected.untouched
+        assert one.unchanged == expected.unchanged
         for m, told in enumerate(expected.modalities):
-            for name in ("solo", "leave_one_out", "accuracy", "log_probability"):
+            for name in ("unimodal_accuracy", "leave_one_out", "shapley_accuracy", "shapley_log_probability"):
                 close(getattr(one.modalities[m], name), getattr(told.attacked, name))
                 close(getattr(found.clean.modalities[m], name), getattr(told.clean, name))
             assert one.modalities[m].noises == told.noises
@@ -227,21 +227,21 @@ def close(a: Estimate, b: Estimate) -> None:
 def test_the_whole_says_what_its_parts_do(asked: Spec, finished: Path) -> None:
     found = AuditResult.model_validate_json(result(finished))
     assert [c.name for c in found.conditions] == [c.name for c in CONDITIONS]
-    assert found.worst == min(found.conditions, key=lambda c: c.accuracy.value).name == "gaussian 1 on series"
+    assert found.worst_condition == min(found.conditions, key=lambda c: c.accuracy.value).name == "gaussian 1 on series"
     assert (found.clean.name, found.clean.change.value, found.clean.effect) == ("clean", 0, "none")
     assert (found.samples, found.split, found.seed, found.suite) == (72, "test", 1, "small")
     assert (found.method, found.classes, found.baseline) == ("cal+mce", ["ant", "bee", "cat"], "masked")
     assert found.exact
-    assert found.retention == pytest.approx(np.mean([b.retention for b in found.envelope]), rel=1e-5)
-    assert [(b.noise, b.modalities) for b in found.envelope] == [("gaussian", ["series"]), ("blank", ["vector"])]
-    noisy = found.envelope[0]
+    assert found.mean_retention == pytest.approx(np.mean([b.retention for b in found.breaking_levels]), rel=1e-5)
+    assert [(b.noise, b.modalities) for b in found.breaking_levels] == [("gaussian", ["series"]), ("blank", ["vector"])]
+    noisy = found.breaking_levels[0]
     assert not noisy.undecided
-    assert noisy.breaks - noisy.holds == pytest.approx(0.5 / 2**HALVINGS)
+    assert noisy.breaking_level - noisy.holding_level == pytest.approx(0.5 / 2**HALVINGS)
     assert len(noisy.points) == len(STEPS) + HALVINGS
     limit = 0.6 * found.clean.accuracy.value
     low = {p.level: p.accuracy.low for p in noisy.points}
-    assert low[noisy.holds] >= limit > low[noisy.breaks]
-    (curve,) = found.rates
+    assert low[noisy.holding_level] >= limit > low[noisy.breaking_level]
+    (curve,) = found.missing_rates
     assert (curve.rates, curve.conditions) == ([0, 0.5], ["missing 0.5"])
     assert {g.column for g in found.clean.groups} == {"label", "site"}
     assert found.worst_group is not None
@@ -249,10 +249,10 @@ def test_the_whole_says_what_its_parts_do(asked: Spec, finished: Path) -> None:
     assert found.worst_group.accuracy.value == worst
     (under,) = [c for c in found.conditions if c.name == found.worst_group_condition]
     assert found.worst_group in under.groups
-    assert {s.condition for s in found.shifts} <= {c.name for c in found.conditions if c.effect != "none"}
-    assert all(c.projection and c.projection.samples > 0 for c in found.conditions if not c.missing)
-    assert found.floor.accuracy == found.floor.probability == 0
-    assert (found.floor.samples, found.floor.repeats) == (32, noise_floor.REPEATS)
+    assert {s.condition for s in found.contribution_shifts} <= {c.name for c in found.conditions if c.effect != "none"}
+    assert all(c.emap and c.emap.samples > 0 for c in found.conditions if not c.missing)
+    assert found.noise_floor.answers_changed == found.noise_floor.probability_difference == 0
+    assert (found.noise_floor.samples, found.noise_floor.repeats) == (32, noise_floor.REPEATS)
     assert found.runtime == runtime_facts(asked)
     assert (found.searches, found.reference, found.bad_inputs) == ([], None, [])
     assert max(c.efficiency_residual for c in found.conditions) < 1e-9
@@ -296,8 +296,8 @@ def test_a_column_that_is_not_there(asked: Spec, tmp_path: Path) -> None:
 
 def test_a_suite_without_conditions_is_the_clean_run(asked: Spec, tmp_path: Path) -> None:
     found = made(asked, tmp_path, ())
-    assert (found.conditions, found.envelope, found.rates, found.worst) == ([], [], [], "")
-    assert np.isnan(found.retention)
+    assert (found.conditions, found.breaking_levels, found.missing_rates, found.worst_condition) == ([], [], [], "")
+    assert np.isnan(found.mean_retention)
     assert found.clean.accuracy.value > 0.7
 
 
@@ -322,17 +322,17 @@ def jittery(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("jittery")
 def test_what_repeating_changes_is_the_floor_of_what_is_called_an_effect(asked: Spec, tmp_path: Path) -> None:
     found = made(asked, tmp_path, THREE)
-    assert found.floor.accuracy > 0
-    assert found.floor.probability > 0.01
+    assert found.noise_floor.answers_changed > 0
+    assert found.noise_floor.probability_difference > 0.01
     for c in found.conditions:
-        if abs(c.change.value) <= found.floor.accuracy:
+        if abs(c.change.value) <= found.noise_floor.answers_changed:
             assert c.effect == "none"
     path = next(p for p in (tmp_path / "cells").rglob("*.json") if "repeats" in p.read_text())
-    raised = json.loads(path.read_text()) | {"accuracy": 1.0}
+    raised = json.loads(path.read_text()) | {"answers_changed": 1.0}
     path.write_text(json.dumps(raised))
     assert {c.effect for c in made(asked, tmp_path, THREE).conditions} == {"none"}
-    path.write_text(json.dumps(raised | {"accuracy": 0.0}))
-    assert "loss" in {c.effect for c in made(asked, tmp_path, THREE).conditions}
+    path.write_text(json.dumps(raised | {"answers_changed": 0.0}))
+    assert "drop" in {c.effect for c in made(asked, tmp_path, THREE).conditions}
 
 
 def test_the_floor_by_hand(asked: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,8 +351,8 @@ def test_the_floor_by_hand(asked: Spec, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Evaluation, "records", records)
     found = noise_floor.measure_noise_floor(opened)
     assert (found.samples, found.repeats, runs[0]) == (32, 3, 3)
-    assert found.accuracy == pytest.approx(2 / 32)
-    assert found.probability == pytest.approx(0.5)
+    assert found.answers_changed == pytest.approx(2 / 32)
+    assert found.probability_difference == pytest.approx(0.5)
 
 
 def test_records_are_held_one_condition_at_a_time(asked: Spec, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,9 +34,9 @@ def opened(asked: Spec) -> OpenedSpec:
     return open_spec(asked)
 
 
-def keys(asked: Spec, condition: Condition = CLEAN, crossed: bool = True) -> list[str]:
-    made = opened(asked)
-    return made.cell_keys(made.build_evaluation([condition]), crossed)[0]
+def keys(asked: Spec, condition: Condition = CLEAN, emap: bool = True) -> list[str]:
+    work = opened(asked)
+    return work.cell_keys(work.build_evaluation([condition]), emap)[0]
 
 
 @given(st.integers(1, 3000), st.integers(0, 99))
@@ -71,15 +71,15 @@ def test_a_sample_stays_with_its_companions_whatever_the_order() -> None:
 
 
 def test_the_additive_projection_is_of_whole_chunks_up_to_a_number_of_samples(asked: Spec) -> None:
-    made = opened(asked)
-    assert [len(chunk) for chunk in made.chunks] == [32, 32, 8]
-    assert [made.measures_emap(k) for k in range(6)] == [k * 32 < EMAP_SAMPLES for k in range(6)]
-    assert made.measures_emap(3)
-    assert not made.measures_emap(4)
+    work = opened(asked)
+    assert [len(chunk) for chunk in work.chunks] == [32, 32, 8]
+    assert [work.measures_emap(k) for k in range(6)] == [k * 32 < EMAP_SAMPLES for k in range(6)]
+    assert work.measures_emap(3)
+    assert not work.measures_emap(4)
 
 
 def test_keys_are_a_cells_own(asked: Spec) -> None:
-    made = opened(asked)
+    work = opened(asked)
     conditions = [
         CLEAN,
         Condition("a", (Noise("gaussian", 0.5),)),
@@ -93,18 +93,18 @@ def test_keys_are_a_cells_own(asked: Spec) -> None:
         Condition("i", (), {"series": 0.5}, burst=3),
         Condition("j", (), present=("series",)),
     ]
-    found = made.cell_keys(made.build_evaluation(conditions), True)
+    found = work.cell_keys(work.build_evaluation(conditions), True)
     flat = [key for row in found for key in row]
     assert len(flat) == len(set(flat)) == len(conditions) * 3
-    assert set(flat).isdisjoint(key for row in made.cell_keys(made.build_evaluation(conditions), False) for key in row)
-    assert found == made.cell_keys(made.build_evaluation(conditions), True)
+    assert set(flat).isdisjoint(key for row in work.cell_keys(work.build_evaluation(conditions), False) for key in row)
+    assert found == work.cell_keys(work.build_evaluation(conditions), True)
 
 
 def test_a_name_is_no_part_of_a_cell_and_company_is_not_either(asked: Spec) -> None:
     half = Condition("half", (Noise("gaussian", 0.5),))
-    made = opened(asked)
-    alone = made.cell_keys(made.build_evaluation([half]), True)[0]
-    assert made.cell_keys(made.build_evaluation([CLEAN, replace(half, name="renamed")]), True)[1] == alone
+    work = opened(asked)
+    first = work.cell_keys(work.build_evaluation([half]), True)[0]
+    assert work.cell_keys(work.build_evaluation([CLEAN, replace(half, name="renamed")]), True)[1] == first
 
 
 @pytest.mark.parametrize(
@@ -228,10 +228,10 @@ def test_an_option_that_is_no_path_names_no_file() -> None:
 
 
 def test_a_cell_that_is_no_path_has_no_stamp(asked: Spec) -> None:
-    made = opened(asked)
+    work = opened(asked)
     long = "x" * 300
-    columns = {**made.rows.columns, "series": ["a\0b", long, *made.rows.columns["series"][2:]]}
-    stamps = spec._manifest_stamps(replace(made.rows, columns=columns), made.session.modalities)
+    columns = {**work.rows.columns, "series": ["a\0b", long, *work.rows.columns["series"][2:]]}
+    stamps = spec._manifest_stamps(replace(work.rows, columns=columns), work.session.modalities)
     assert ["a\0b", None] in stamps
     assert [long, None] in stamps
     assert {name for name, *_ in stamps} == {"a\0b", long, "series.npy", "vector.npy"}

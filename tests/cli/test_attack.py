@@ -59,7 +59,7 @@ def test_the_table(robustmm: Cli, here: Path) -> None:
         "Accuracy",
         "macro-F1",
         "flip rate",
-        "Which modality the answers rest on (exact Shapley)",
+        "Modality contributions (exact Shapley)",
         "→ attacked",
         "Per class",
         "efficiency residual",

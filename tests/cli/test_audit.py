@@ -82,17 +82,17 @@ def test_the_report_and_what_is_kept(robustmm: Cli, here: Path, world_manifest: 
         "runs/world-001/model.onnx (cal+mce), suite suite",
         "72 samples of split test of",
         "Clean accuracy is 87.5 % [77.9, 93.3].",
-        "Where it breaks: series",
+        "Breaking levels: series",
         "Other conditions",
-        "Missing inputs missing rates accuracy mean",
-        "What the answers rest on (exact Shapley, absent: masked)",
-        "Groups group n clean worst under",
-        "noise floor of 3 clean runs: answers 0.0 %",
+        "Missing inputs missing accuracy, mean missing rates % accuracy",
+        "Modality contributions (exact Shapley, baseline: masked)",
+        "Groups clean lowest group n accuracy accuracy under",
+        "noise floor of 3 clean runs: 0.0 % of answers change",
     ):
         assert words in shown
     found = json.loads((folder / "results.json").read_text())
     assert found["suite"] == "suite"
-    assert found["share"] == 0.6
+    assert found["retention_threshold"] == 0.6
 
 
 def test_the_json_is_the_files_and_obeys_its_schema(robustmm: Cli, here: Path) -> None:
@@ -142,7 +142,7 @@ def test_options_reach_the_audit(robustmm: Cli, here: Path) -> None:
     words = ["--split", "valid", "--limit", "20", "--baseline", "mean", "--share", "0.5", "--threads", "1", "--json"]
     result = again(robustmm, *QUICK, *words, cwd=here)
     found = json.loads(result.out)
-    assert [found[key] for key in ("split", "samples", "baseline", "share")] == ["valid", 20, "mean", 0.5]
+    assert [found[key] for key in ("split", "samples", "baseline", "retention_threshold")] == ["valid", 20, "mean", 0.5]
     plain = json.loads(again(robustmm, *QUICK, *words[:4], "--json", cwd=here).out)
     assert plain["baseline"] == "masked"
     assert plain["clean"]["accuracy"] == found["clean"]["accuracy"]

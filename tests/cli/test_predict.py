@@ -44,7 +44,7 @@ def test_one_answer(robustmm: Cli, here: Path, world: Run, world_manifest: Path)
     assert result.out.startswith(f"answer: {label}\n")
     assert f" {label}  " in result.out
     assert f"{100 * p.max():.1f} %" in result.out
-    assert f"What the answer '{label}' rests on" in result.out
+    assert f"Modality contributions to the answer '{label}'" in " ".join(result.out.split())
     found = json.loads(robustmm("predict", "--vector=vector.npy", "--series=series.npy", "--json", cwd=here).out)
     jsonschema.validate(found, json.loads(SCHEMA.read_text()))
     assert {c["label"]: c["probability"] for c in found["classes"]} == pytest.approx(
@@ -52,7 +52,7 @@ def test_one_answer(robustmm: Cli, here: Path, world: Run, world_manifest: Path)
     )
     assert found["classes"][0]["label"] == found["label"] == label
     gain = np.log(p.max()) - np.log(session.prior[p.argmax()])
-    assert sum(m["log_probability"] for m in found["modalities"]) == pytest.approx(gain, abs=1e-4)
+    assert sum(m["shapley_log_probability"] for m in found["modalities"]) == pytest.approx(gain, abs=1e-4)
     assert read_manifest(world_manifest).ids[15] == "s015"
 
 
@@ -69,9 +69,10 @@ def test_what_is_left_out_is_missing_and_contributes_nothing(
     result = robustmm(*words, "--json", cwd=here)
     jsonschema.validate(json.loads(result.out), json.loads(SCHEMA.read_text()))
     by_name = {m["name"]: m for m in json.loads(result.out)["modalities"]}
-    assert by_name[missing] == {"name": missing, "present": False, "log_probability": 0, "share": 0, "alone": ""}
+    nothing = {"present": False, "shapley_log_probability": 0, "share": 0, "unimodal_label": ""}
+    assert by_name[missing] == {"name": missing, **nothing}
     assert by_name[given]["present"] is True
-    assert by_name[given]["alone"] == json.loads(result.out)["label"]
+    assert by_name[given]["unimodal_label"] == json.loads(result.out)["label"]
 
 
 def test_options_may_stand_anywhere(robustmm: Cli, here: Path) -> None:

@@ -76,8 +76,8 @@ def test_the_crossing_pays_for_each_way_once(tmp_path: Path) -> None:
     data = everything(tmp_path)
     found, _ = evaluate(session, data, [Condition("clean"), *conditions])
     assert calls == dict.fromkeys(["image", "audio", "features"], 5)
-    alone = {c.name: r for c, r in zip(conditions, found[1:], strict=True)}
-    both = alone[BOTH]
+    separate = {c.name: r for c, r in zip(conditions, found[1:], strict=True)}
+    both = separate[BOTH]
     (again,), _ = evaluate(MeanSession(THREE), data, [next(c for c in conditions if c.name == BOTH)])  # type: ignore[arg-type]
     assert np.array_equal(both.probabilities, again.probabilities)
 

@@ -1,4 +1,4 @@
-"""Missing inputs as a plan has them: patterns, stored tables, bursts, and what stands in for what is lost."""
+"""Missing inputs as a plan has them: patterns, stored tables, bursts and fills."""
 
 from pathlib import Path
 
@@ -78,8 +78,8 @@ def test_masked_tells_the_model_and_the_others_do_not(session: Session, rows: Ma
     for fill in ("masked", "zero", "stale"):
         condition = Condition("c", missing={"series": 0.5}, fill=fill)  # type: ignore[arg-type]
         plan = plan_of(session, rows, condition)
-        told = plan.presence_mask(here, slice(0, len(rows)))
-        assert np.array_equal(told, plan.present if fill == "masked" else here)
+        mask = plan.presence_mask(here, slice(0, len(rows)))
+        assert np.array_equal(mask, plan.present if fill == "masked" else here)
         assert plan.changed_modalities == ([] if fill == "masked" else ["series"])
 
 

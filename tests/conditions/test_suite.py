@@ -19,7 +19,7 @@ TWO = [Audio(name="audio", rate=8000, seconds=1), Image(name="image", size=(8, 8
 THREE = [*TWO, Text(name="text")]
 
 
-def made(folder: Path, toml: str, modalities: list[Modality]) -> list[Condition]:
+def conditions_of(folder: Path, toml: str, modalities: list[Modality]) -> list[Condition]:
     (folder / "s.toml").write_text(toml)
     return load_suite(folder / "s.toml").conditions(modalities)
 
@@ -41,7 +41,7 @@ def test_every_shipped_suite_runs_on_every_kind(name: str, six: Manifest) -> Non
     for condition, found in zip(conditions, records, strict=True):
         assert np.isfinite(found.probabilities).all()
         if condition.noises and all(n.probability == 1 and n.level == 1 for n in condition.noises):
-            assert found.untouched < len(six), condition.name  # weak ones may strike none of so few and short signals
+            assert found.untouched < len(six), condition.name  # weak ones may corrupt none of so few and short signals
         lost = condition.present and len(condition.present) < 6
         assert bool(lost) == (not np.array_equal(found.present, clean.present)) or condition.missing
 
@@ -104,7 +104,7 @@ def test_missing_star_means_every_modality_not_named(tmp_path: Path) -> None:
     path.write_text('[[condition]]\nname = "x"\nmissing = { "*" = 0.3, audio = 0.1 }\n')
     (condition,) = load_suite(path).conditions(TWO)
     assert condition.missing == {"audio": 0.1, "image": 0.3}
-    (condition,) = made(tmp_path, '[[condition]]\nname = "x"\nmissing = { audio = 0.1, adio = 0.2 }\n', TWO)
+    (condition,) = conditions_of(tmp_path, '[[condition]]\nname = "x"\nmissing = { audio = 0.1, adio = 0.2 }\n', TWO)
     with pytest.raises(UsageError, match='no modality "adio", did you mean "audio"'):
         condition.resolve_steps(TWO)
 
@@ -121,7 +121,7 @@ noise = [{ name = "salt-pepper", level = 0.4, probability = 0.25, on = ["image"]
 [[condition]]
 name = "empty"
 """
-    full, empty = made(tmp_path, toml, THREE)
+    full, empty = conditions_of(tmp_path, toml, THREE)
     noises = (Noise("salt-pepper", 0.4, ("image",), 0.25), Noise("stale", 1.0, (), 1.0, {"age": 5}))
     assert full == Condition("full", noises, {}, ("image", "text"), 3, "mask.csv", "stale")
     assert empty == Condition("empty")
@@ -141,18 +141,18 @@ noise = [{ name = "salt-pepper", level = 1, optional = true }]
 name = "missing"
 missing = { "*" = 0.5 }
 """
-    mixed, pictures, missing = made(tmp_path, toml, THREE)
+    mixed, pictures, missing = conditions_of(tmp_path, toml, THREE)
     assert [noise.on for noise in mixed.noises] == [("image",), ("audio", "text"), ("text",), ()]
     assert pictures.noises == (Noise("salt-pepper", 1.0),)
     assert not missing.noises
-    without, none = made(tmp_path, toml, TWO[:1])
+    without, none = conditions_of(tmp_path, toml, TWO[:1])
     assert [(noise.name, noise.on) for noise in without.noises] == [
         ("blank", ("audio",)),
         ("blank", ("text",)),
         ("gaussian", ()),
     ]
     assert none.name == "missing"
-    needed = made(tmp_path, toml.replace("1, optional = true }]", "1 }]"), TWO[:1])
+    needed = conditions_of(tmp_path, toml.replace("1, optional = true }]", "1 }]"), TWO[:1])
     assert [c.name for c in needed] == ["mixed", "pictures", "missing"]
     with pytest.raises(UsageError, match='"salt-pepper" serves features, image, series, video; the model has audio'):
         needed[1].resolve_steps(TWO[:1])
@@ -168,7 +168,7 @@ level = [0.5, 1]
 name = "stale 1"
 noise = [{ name = "stale", level = 1, options = { age = 7 } }]
 """
-    found = made(tmp_path, toml, TWO)
+    found = conditions_of(tmp_path, toml, TWO)
     assert [c.name for c in found] == ["stale 1", "stale 0.5", "missing 0.1"]
     assert [c.noises[0].options for c in found[:2]] == [{"age": 7}, {}]
 
@@ -210,7 +210,7 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
 def test_errors_are_in_the_files_order(tmp_path: Path) -> None:
     toml = "[[missing]]\nrate = [2]\n[[grid]]\nnoise = []\n[[condition]]\nname = 1\n"
     with pytest.raises(UsageError) as caught:
-        made(tmp_path, toml, TWO)
+        conditions_of(tmp_path, toml, TWO)
     assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["2", "4", "6"]
 
 
@@ -223,25 +223,25 @@ def test_a_suite_without_conditions_is_refused(tmp_path: Path) -> None:
 
 def test_a_grid_is_every_noise_at_every_level_on_each_modality_it_serves(tmp_path: Path) -> None:
     toml = '[[grid]]\nnoise = ["gaussian", "salt-pepper", "blank"]\nlevel = [0.2, 1]\nprobability = 0.5\n'
-    found = made(tmp_path, toml, THREE)
+    found = conditions_of(tmp_path, toml, THREE)
     assert [c.name.removesuffix(", met by 0.5") for c in found] == [
         *("gaussian 0.2 on audio", "gaussian 1 on audio", "gaussian 0.2 on image", "gaussian 1 on image"),
         *("salt-pepper 0.2 on image", "salt-pepper 1 on image", "blank 0.2 on audio", "blank 1 on audio"),
         *("blank 0.2 on image", "blank 1 on image", "blank 0.2 on text", "blank 1 on text"),
     ]
     assert found[1].noises == (Noise("gaussian", 1.0, ("audio",), 0.5),)
-    at_once = made(tmp_path, toml + 'on = "all"\n', THREE)
+    at_once = conditions_of(tmp_path, toml + 'on = "all"\n', THREE)
     assert [(c.name.removesuffix(", met by 0.5"), c.noises[0].on) for c in at_once if c.noises[0].level == 1] == [
         ("gaussian 1", ("audio", "image")),
         ("salt-pepper 1", ("image",)),
         ("blank 1", ("audio", "image", "text")),
     ]
-    only = made(tmp_path, toml + 'kind = ["image"]\n', THREE)
+    only = conditions_of(tmp_path, toml + 'kind = ["image"]\n', THREE)
     assert {c.noises[0].on for c in only} == {("image",)}
 
 
 def test_a_grid_has_five_levels_and_takes_whole_samples_once(tmp_path: Path) -> None:
-    found = made(tmp_path, '[[grid]]\nnoise = ["stale"]\noptions = { age = 3 }\n', TWO)
+    found = conditions_of(tmp_path, '[[grid]]\nnoise = ["stale"]\noptions = { age = 3 }\n', TWO)
     assert {c.noises[0].options["age"] for c in found} == {3}
     assert [(c.name, c.noises[0].on) for c in found] == [
         (f"stale {level}, age 3", ("audio", "image")) for level in ("0.2", "0.4", "0.6", "0.8", "1")
@@ -250,10 +250,10 @@ def test_a_grid_has_five_levels_and_takes_whole_samples_once(tmp_path: Path) -> 
 
 def test_what_serves_no_modality_is_left_out_and_all_of_it_is_refused(tmp_path: Path) -> None:
     toml = '[[grid]]\nnoise = ["salt-pepper", "gaussian"]\nlevel = [1]\n'
-    assert [c.name for c in made(tmp_path, toml, TWO[:1])] == ["gaussian 1 on audio"]
+    assert [c.name for c in conditions_of(tmp_path, toml, TWO[:1])] == ["gaussian 1 on audio"]
     for noises in (toml, '[[grid]]\nnoise = ["desynchronise"]\n', '[[grid]]\nnoise = ["gaussian"]\non = "all"\n'):
         with pytest.raises(UsageError, match="none of the suite's conditions serves text"):
-            made(tmp_path, noises, THREE[2:])
+            conditions_of(tmp_path, noises, THREE[2:])
 
 
 @pytest.mark.parametrize(
@@ -265,46 +265,48 @@ def test_what_serves_no_modality_is_left_out_and_all_of_it_is_refused(tmp_path: 
     ],
 )
 def test_subsets(tmp_path: Path, subsets: str, kept: list[str]) -> None:
-    found = made(tmp_path, f'[[missing]]\nsubsets = "{subsets}"\n', THREE)
+    found = conditions_of(tmp_path, f'[[missing]]\nsubsets = "{subsets}"\n', THREE)
     assert [c.name for c in found] == [f"with {some}" for some in kept]
     assert ["+".join(c.present) for c in found] == kept
     assert {c.fill for c in found} == {"masked"}
-    (alone, *more) = made(tmp_path, f'[[missing]]\nsubsets = "{subsets}"\nfill = "zero"\n', TWO[:1])
-    assert (alone.name, alone.present, alone.fill, more) == ("with audio, zero stands in", ("audio",), "zero", [])
+    (single, *more) = conditions_of(tmp_path, f'[[missing]]\nsubsets = "{subsets}"\nfill = "zero"\n', TWO[:1])
+    assert (single.name, single.present, single.fill, more) == ("with audio, filled with zeros", ("audio",), "zero", [])
 
 
 def test_all_subsets_are_of_eight_modalities_at_most(tmp_path: Path) -> None:
     toml = '[[missing]]\nsubsets = "all"\n'
-    assert len(made(tmp_path, toml, [Text(name=f"t{i}") for i in range(8)])) == 255
+    assert len(conditions_of(tmp_path, toml, [Text(name=f"t{i}") for i in range(8)])) == 255
     with pytest.raises(UsageError, match=r'subsets = "all" takes up to 8 modalities, found 9'):
-        made(tmp_path, toml, [Text(name=f"t{i}") for i in range(9)])
+        conditions_of(tmp_path, toml, [Text(name=f"t{i}") for i in range(9)])
 
 
 def test_rates_shared_and_apart(tmp_path: Path) -> None:
     toml = "[[missing]]\nrate = [0.3]\n"
-    assert [(c.name, c.missing) for c in made(tmp_path, toml, TWO)] == [("missing 0.3", {"audio": 0.3, "image": 0.3})]
-    found = made(tmp_path, toml + 'on = "each"\nburst = 5\nfill = "zero"\n', TWO)
+    assert [(c.name, c.missing) for c in conditions_of(tmp_path, toml, TWO)] == [
+        ("missing 0.3", {"audio": 0.3, "image": 0.3})
+    ]
+    found = conditions_of(tmp_path, toml + 'on = "each"\nburst = 5\nfill = "zero"\n', TWO)
     assert [(c.name, c.missing, c.burst, c.fill) for c in found] == [
-        (f"missing {m} 0.3 in bursts of 5, zero stands in", {m: 0.3}, 5, "zero") for m in ("audio", "image")
+        (f"missing {m} 0.3 in bursts of 5, filled with zeros", {m: 0.3}, 5, "zero") for m in ("audio", "image")
     ]
 
 
 def test_imbalanced_rates_in_every_order(tmp_path: Path) -> None:
     toml = "[[missing]]\nimbalanced = [0.2, 0.5, 0.8]\n"
-    three = made(tmp_path, toml, THREE)
+    three = conditions_of(tmp_path, toml, THREE)
     assert len({tuple(c.missing.values()) for c in three}) == len(three) == 6
     assert all(sorted(c.missing.values()) == [0.2, 0.5, 0.8] for c in three)
-    assert [c.name for c in made(tmp_path, toml, TWO)] == ["missing 0.2/0.8", "missing 0.8/0.2"]
+    assert [c.name for c in conditions_of(tmp_path, toml, TWO)] == ["missing 0.2/0.8", "missing 0.8/0.2"]
     five = [Text(name=f"t{i}") for i in range(5)]
     rates = (0.2, 0.35, 0.5, 0.65, 0.8)
-    assert [tuple(c.missing.values()) for c in made(tmp_path, toml, five)] == [
+    assert [tuple(c.missing.values()) for c in conditions_of(tmp_path, toml, five)] == [
         (*rates[i:], *rates[:i]) for i in range(5)
     ]
-    thirds = made(tmp_path, '[[missing]]\nimbalanced = [0, 1]\nburst = 2\nfill = "stale"\n', five[:4])
+    thirds = conditions_of(tmp_path, '[[missing]]\nimbalanced = [0, 1]\nburst = 2\nfill = "stale"\n', five[:4])
     assert sorted(tuple(c.missing.values()) for c in thirds) == sorted(permutations((0.0, 0.333, 0.667, 1.0)))
     assert {(c.burst, c.fill) for c in thirds} == {(2, "stale")}
-    assert thirds[0].name == "missing 0/0.333/0.667/1 in bursts of 2, stale stands in"
-    assert len(made(tmp_path, "[[missing]]\nimbalanced = [0.2, 0.2, 0.8]\n", THREE)) == 3
+    assert thirds[0].name == "missing 0/0.333/0.667/1 in bursts of 2, filled with the last value"
+    assert len(conditions_of(tmp_path, "[[missing]]\nimbalanced = [0.2, 0.2, 0.8]\n", THREE)) == 3
 
 
 @pytest.mark.parametrize(
@@ -335,7 +337,7 @@ def test_imbalanced_rates_in_every_order(tmp_path: Path) -> None:
 )
 def test_each_error_has_its_line(tmp_path: Path, toml: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        made(tmp_path, toml, TWO)
+        conditions_of(tmp_path, toml, TWO)
 
 
 def test_grids_that_differ_in_options_or_probability_keep_their_conditions(tmp_path: Path) -> None:

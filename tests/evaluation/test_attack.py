@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from robustmm.auditing.result import AuditResult
+from robustmm.auditing.results.schema import AuditResult
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.check import ManifestFacts
 from robustmm.data.manifest import Manifest
@@ -55,10 +55,11 @@ def test_contributions_add_up_to_what_the_model_knows_beyond_the_prior(
         v = np.where(
             records.present.any(1), records.probabilities.argmax(1) == records.target, records.empty_value[:, 1]
         )
-        assert sum(r.accuracy.value for r in found) == pytest.approx(v.mean() - records.empty_value[:, 1].mean())
-        assert sum(r.accuracy_share for r in found) == pytest.approx(1)
+        gain = v.mean() - records.empty_value[:, 1].mean()
+        assert sum(r.shapley_accuracy.value for r in found) == pytest.approx(gain)
+        assert sum(r.shapley_accuracy_share for r in found) == pytest.approx(1)
         for m, r in enumerate(found):
-            assert r.solo.value == pytest.approx(np.nanmean(records.unimodal_correct[:, m]))
+            assert r.unimodal_accuracy.value == pytest.approx(np.nanmean(records.unimodal_correct[:, m]))
             assert r.present == pytest.approx(records.present[:, m].mean())
             here = records.present[:, m]
             without = records.leave_one_out_correct[here, m].mean()
@@ -103,10 +104,10 @@ def test_no_attack_is_no_change(session: Session, rows: Manifest) -> None:
 def test_everything_missing_is_the_bias_and_has_no_solo(session: Session, rows: Manifest) -> None:
     gone = Condition("attacked", (), {"vector": 1.0, "series": 1.0})
     result = attack.attack(session, rows, gone, split="test", seed=0)
-    assert len({tuple(m.attacked.solo.model_dump().values()) for m in result.modalities}) <= 2
+    assert len({tuple(m.attacked.unimodal_accuracy.model_dump().values()) for m in result.modalities}) <= 2
     loaded = json.loads(result.model_dump_json())
-    assert loaded["modalities"][0]["attacked"]["solo"] == {"value": None, "low": None, "high": None}
-    assert [m.attacked.accuracy.value for m in result.modalities] == [0, 0]
+    assert loaded["modalities"][0]["attacked"]["unimodal_accuracy"] == {"value": None, "low": None, "high": None}
+    assert [m.attacked.shapley_accuracy.value for m in result.modalities] == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_the_cached_path_equals_the_plain_loop(world: Run, session: Session, row
                 signals[m.name], chosen, noise.level, seed=3, sample_id=sample, modality=m.name, mean=m.mean, std=m.std
             )
 
-        def worth(members: frozenset[int], i: int = i, signals: dict[str, np.ndarray] = signals) -> np.ndarray:
+        def value(members: frozenset[int], i: int = i, signals: dict[str, np.ndarray] = signals) -> np.ndarray:
             mask = np.array([[m in members and present[i, m] for m in range(2)]])
             if not mask.any():
                 p = session.prior
@@ -62,7 +62,7 @@ def test_the_cached_path_equals_the_plain_loop(world: Run, session: Session, row
         for order in permutations(range(2)):
             for position, m in enumerate(order):
                 before = frozenset(order[:position])
-                phi[m] += (worth(before | {m}) - worth(before)) / factorial(2)
+                phi[m] += (value(before | {m}) - value(before)) / factorial(2)
         np.testing.assert_allclose(records.phi_log_probability[i], phi[:, 0], atol=1e-5)
         np.testing.assert_allclose(records.phi_accuracy[i], phi[:, 1], atol=1e-12)
         if present[i].any():
@@ -83,8 +83,8 @@ def test_results_do_not_depend_on_batch_size_or_row_order(session: Session, rows
 
 def test_conditions_together_equal_conditions_apart(session: Session, rows: Manifest) -> None:
     together = run(session, rows, Condition("clean"), HALF, GONE)
-    for alone, records in zip((Condition("clean"), HALF, GONE), together, strict=True):
-        assert_equal(records, run(session, rows, alone)[0])
+    for condition, records in zip((Condition("clean"), HALF, GONE), together, strict=True):
+        assert_equal(records, run(session, rows, condition)[0])
 
 
 def test_level_zero_is_clean_and_noise_grows(session: Session, rows: Manifest) -> None:
@@ -171,8 +171,8 @@ def test_conditions_that_do_not_fit_are_sentences(session: Session, noise: Noise
 
 
 def test_levels_pair_with_noises() -> None:
-    made = build_condition("c", ["gaussian", "blank"], [0.5], ["a"], {})
-    assert [(n.name, n.level, n.on) for n in made.noises] == [("gaussian", 0.5, ("a",)), ("blank", 0.5, ("a",))]
+    condition = build_condition("c", ["gaussian", "blank"], [0.5], ["a"], {})
+    assert [(n.name, n.level, n.on) for n in condition.noises] == [("gaussian", 0.5, ("a",)), ("blank", 0.5, ("a",))]
     assert [n.level for n in build_condition("c", ["x", "y"], [0.1, 0.2], [], {}).noises] == [0.1, 0.2]
     for noises, levels, on in ((["x"], [], []), (["x", "y", "z"], [0.1, 0.2], []), ([], [0.5], []), ([], [], ["a"])):
         with pytest.raises(UsageError):

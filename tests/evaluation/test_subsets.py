@@ -1,4 +1,4 @@
-"""What every subset is worth, against one sample and one subset at a time."""
+"""The value of every subset, against one sample and one subset at a time."""
 
 from collections.abc import Mapping
 from itertools import combinations, permutations
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from robustmm.auditing.summary import cal_weights
+from robustmm.auditing.results.summary import cal_weights
 from robustmm.evaluation import subsets
 from robustmm.evaluation.records import Records
 from robustmm.evaluation.subsets import Baseline, baseline_embeddings, emap_correct, evaluate_subsets
@@ -29,13 +29,13 @@ class Toy:
     def __init__(self, M: int, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         self.names = [f"m{m}" for m in range(M)]
-        self.said, self.bias = rng.normal(size=(M, 4, 3)), rng.normal(size=(M, 3))
+        self.weights, self.bias = rng.normal(size=(M, 4, 3)), rng.normal(size=(M, 3))
         self.prior = np.array([0.2, 0.5, 0.3])
         self.rows: list[int] = []
 
     def decode(self, z: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> NDArray[np.float64]:
         self.rows.append(len(present))
-        parts = [(z[name][:, :, None] * self.said[m]).sum(1) + self.bias[m] for m, name in enumerate(self.names)]
+        parts = [(z[name][:, :, None] * self.weights[m]).sum(1) + self.bias[m] for m, name in enumerate(self.names)]
         held = [np.where(present[:, [m]], part, 0.0) for m, part in enumerate(parts)]
         together = sum(a * np.roll(b, 1, 1) for a, b in combinations(held, 2))
         return softmax(np.asarray(sum(held) + 2 * together))
@@ -54,7 +54,7 @@ def answer(
     session: Toy, z: Mapping[str, NDArray[Any]], present: NDArray[np.bool_], i: int, members: set[int], baseline: str
 ) -> NDArray[np.float64] | None:
     """One sample's probabilities from one subset; None where there is nothing to answer from."""
-    row, told = {}, []
+    row, mask = {}, []
     for m, name in enumerate(session.names):
         inside, here = m in members, bool(present[i, m])
         others = [j for j in range(len(present)) if present[j, m]]
@@ -63,10 +63,10 @@ def answer(
             row[name] = sum(z[name][j] for j in others) / np.float32(len(others))
         if baseline == "permuted" and here and not inside:
             row[name] = z[name][next((j for j in others if j > i), others[0])]
-        told.append(here and (inside or baseline != "masked"))
-    if not any(told):
+        mask.append(here and (inside or baseline != "masked"))
+    if not any(mask):
         return None
-    return session.decode({name: x[None] for name, x in row.items()}, np.array([told]))[0]
+    return session.decode({name: x[None] for name, x in row.items()}, np.array([mask]))[0]
 
 
 def by_orders(value: Any, M: int) -> NDArray[np.float64]:
@@ -79,7 +79,7 @@ def by_orders(value: Any, M: int) -> NDArray[np.float64]:
 
 
 def game(session: Toy, p: NDArray[np.float64] | None, true: int) -> NDArray[np.float64]:
-    """log p(true class), whether the answer is right, and log p where nothing known is uniform."""
+    """log p(true class), whether the answer is right, and log p where the empty subset is uniform."""
     q = session.prior if p is None else p
     uniform = -np.log(3) if p is None else np.log(p[true])
     return np.array([np.log(q[true]), float(q.argmax() == true), uniform])
@@ -107,9 +107,9 @@ def test_every_number_against_one_sample_and_one_subset_at_a_time(M: int, baseli
         assert records.subset_correct[i].tolist() == [value(members)[1] == 1 for members in numbers]
         for m in range(M):
             if present[i, m]:
-                alone = answer(session, z, present, i, {m}, baseline)
-                assert alone is not None
-                certainty = 1 + (alone * np.log(alone)).sum() / np.log(3)
+                unimodal = answer(session, z, present, i, {m}, baseline)
+                assert unimodal is not None
+                certainty = 1 + (unimodal * np.log(unimodal)).sum() / np.log(3)
                 assert records.unimodal_correct[i, m] == value({m})[1]
                 assert records.leave_one_out_correct[i, m] == value(everything - {m})[1]
                 assert records.certainty[i, m] == pytest.approx(certainty, abs=1e-6)
@@ -225,10 +225,10 @@ def test_the_additive_projection_against_a_loop_over_pairings(M: int, monkeypatc
     found = emap_correct(session, z, present, target)  # type: ignore[arg-type]
     answers = {}
     for i in rows:
-        alone = [
+        unimodal = [
             np.mean([output(dict.fromkeys(session.names, j) | {name: i}) for j in rows], 0) for name in session.names
         ]
-        answers[i] = int((sum(alone) - (M - 1) * np.mean(every, 0)).argmax())
+        answers[i] = int((sum(unimodal) - (M - 1) * np.mean(every, 0)).argmax())
         assert found[i] == (answers[i] == target[i])
     assert {*found[rows]} == {0, 1}, "both must be seen"
     assert np.isnan(np.delete(found, rows)).all()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from robustmm.auditing import cells, spec
-from robustmm.auditing.result import AuditResult, ConditionResult, Group, ModalityUnderCondition, NoiseFloor
+from robustmm.auditing.results.schema import AuditResult, ConditionResult, Group, ModalityUnderCondition, NoiseFloor
 from robustmm.auditing.run import Audit, AuditPlan
 from robustmm.auditing.spec import Spec
 from robustmm.conditions.condition import Condition, Noise
@@ -14,7 +14,7 @@ from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Change, Estimate
 
 NOTHING = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
-FLOOR = NoiseFloor(samples=10, repeats=3, probability=0.0, accuracy=0.0)
+FLOOR = NoiseFloor(samples=10, repeats=3, probability_difference=0.0, answers_changed=0.0)
 
 SERIES = Condition("gaussian 1 on series", (Noise("gaussian", 1.0, ("series",)),))
 VECTOR = Condition("blank 1 on vector", (Noise("blank", 1.0, ("vector",)),))
@@ -60,8 +60,9 @@ def made(
 
 def modality(name: str = "a", share: float = 0.5) -> ModalityUnderCondition:
     return ModalityUnderCondition(
-        name=name, noises=[], snr=None, weight=share, present=1, solo=NOTHING, leave_one_out=NOTHING, accuracy=NOTHING,
-        accuracy_share=share, log_probability=NOTHING, log_probability_share=share,
+        name=name, noises=[], snr=None, cal_weight=share, present=1, unimodal_accuracy=NOTHING, leave_one_out=NOTHING,
+        shapley_accuracy=NOTHING, shapley_accuracy_share=share, shapley_log_probability=NOTHING,
+        shapley_log_probability_share=share,
     )  # fmt: skip
 
 
@@ -74,10 +75,11 @@ def outcome(name: str = "clean", right: int = 80, n: int = 100, **more: Any) -> 
     change = Change(value=right / n - 0.8, low=right / n - 0.9, high=right / n - 0.7, p=more.pop("p", 1.0))
     fields: dict[str, Any] = {
         "name": name, "missing": {}, "fill": "masked", "accuracy": proportion(right, n), "change": change,
-        "adjusted": change.p, "effect": "none", "detectable": 0.1, "retention": right / n / 0.8, "macro_f1": right / n,
-        "nll": 0.5, "nll_change": change, "ece": 0.1, "brier": 0.2, "aurc": 0.1, "flip_rate": proportion(0, n),
-        "untouched": 0, "efficiency_residual": 0.0, "modalities": [modality("a"), modality("b")], "interactions": [],
-        "projection": None, "best_single": None, "evenness": 0.9, "groups": [group("ant", right // 2, n // 2)],
+        "adjusted_p": change.p, "effect": "none", "minimum_detectable_effect": 0.1,
+        "retention": right / n / 0.8, "macro_f1": right / n, "nll": 0.5, "nll_change": change, "ece": 0.1,
+        "brier": 0.2, "aurc": 0.1, "flip_rate": proportion(0, n),
+        "unchanged": 0, "efficiency_residual": 0.0, "modalities": [modality("a"), modality("b")], "interactions": [],
+        "emap": None, "best_unimodal": None, "evenness": 0.9, "groups": [group("ant", right // 2, n // 2)],
     }  # fmt: skip
     return ConditionResult(**fields | more)
 
@@ -89,9 +91,9 @@ def result(clean: ConditionResult, conditions: Sequence[ConditionResult] = (), *
     fields: dict[str, Any] = {
         "model": "m.onnx", "model_sha256": "", "method": "joint", "manifest": "data.csv", "data_sha256": "d",
         "split": "test", "samples": 100, "classes": ["ant", "bee"], "seed": 0, "suite": "s", "suite_sha256": "",
-        "baseline": "masked", "exact": True, "share": 0.9, "runtime": runtime, "floor": FLOOR, "clean": clean,
-        "conditions": list(conditions), "envelope": [], "retention": float("nan"), "rates": [], "shifts": [],
-        "worst": "", "worst_group": None, "worst_group_condition": "", "searches": [], "reference": None,
-        "bad_inputs": [],
+        "baseline": "masked", "exact": True, "retention_threshold": 0.9, "runtime": runtime, "noise_floor": FLOOR,
+        "clean": clean, "conditions": list(conditions), "breaking_levels": [], "mean_retention": float("nan"),
+        "missing_rates": [], "contribution_shifts": [], "worst_condition": "", "worst_group": None,
+        "worst_group_condition": "", "searches": [], "reference": None, "bad_inputs": [],
     }  # fmt: skip
     return AuditResult(**fields | more)

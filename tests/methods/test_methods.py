@@ -24,7 +24,7 @@ def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
         "pdf", "qmf", "redcore", "unimodal",
     }  # fmt: skip
     assert all(METHODS[name].__doc__ for name in METHODS)
-    assert "reconstruction: CAL's equations are not public" in (METHODS["cal"].__doc__ or "").replace("Recon", "recon")
+    assert "our reconstruction: we could not obtain the paper's text" in (METHODS["cal"].__doc__ or "").lower()
 
 
 @pytest.mark.parametrize("M", [1, 2, 3, 6, 10])

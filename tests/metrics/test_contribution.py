@@ -27,9 +27,9 @@ SEEDS = st.integers(0, 2**32 - 1)
 PLAYERS = st.integers(1, 6)
 
 
-def game(M, worth):
-    """The game (2**M,) that pays `worth(set of modalities)`."""
-    return np.array([worth({m for m in range(M) if k >> m & 1}) for k in range(2**M)], dtype=float)
+def game(M, value):
+    """The game (2**M,) that pays `value(set of modalities)`."""
+    return np.array([value({m for m in range(M) if k >> m & 1}) for k in range(2**M)], dtype=float)
 
 
 def random_game(seed, M, *batch):
@@ -235,7 +235,7 @@ def test_all_present_is_the_complete_game_and_samples_do_not_mix(build):
 def test_what_is_no_game_is_a_sentence():
     p, y, _ = outcomes(0, 2)
     for wrong in (np.ones(3), np.ones(1), np.ones((2, 6)), 1.0):
-        with pytest.raises(ValueError, match=r"worth of 2\*\*M subsets"):
+        with pytest.raises(ValueError, match=r"values of 2\*\*M subsets"):
             shapley(wrong)
     with pytest.raises(ValueError, match=r"2\*\*M"):
         accuracy_game(p[:, :3], y, PRIOR)

@@ -16,7 +16,7 @@ QUICK = settings(deadline=None, max_examples=50)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def crossed(model, modalities):
+def pairings(model, modalities):
     """[m, i, j] = model(modality m of sample i, the others of sample j), one pairing at a time."""
     n = len(modalities[0])
     pairings = [[[model(*(x[i if k == m else j] for k, x in enumerate(modalities))) for j in range(n)]
@@ -42,14 +42,14 @@ SIGNS = np.array([-1, -1, 1, 1]), np.array([-1, 1, -1, 1])
 
 def test_xor_is_all_gap():
     target = (SIGNS[0] != SIGNS[1]).astype(int)
-    cross, outputs = crossed(xor, SIGNS), clean(xor, SIGNS)
+    cross, outputs = pairings(xor, SIGNS), clean(xor, SIGNS)
     assert (additive_projection(cross) == 0).all()
     assert cross_modal_gap(outputs, cross, target) == (1.0, 0.5, 0.5)
 
 
 def test_projection_by_hand():
     # f(a, b) = a b + a + 2 b of a in (0, 2), b in (1, 5): rows a = 0: 2, 10; a = 2: 6, 22
-    cross = crossed(lambda a, b: [a * b + a + 2 * b], ([0, 2], [1, 5]))
+    cross = pairings(lambda a, b: [a * b + a + 2 * b], ([0, 2], [1, 5]))
     # sample 0: mean over b (2 + 10)/2 = 6, mean over a (2 + 6)/2 = 4; sample 1: 14 and 16; everything 10
     assert additive_projection(cross).tolist() == [[6 + 4 - 10], [14 + 16 - 10]]
 
@@ -64,7 +64,7 @@ def test_an_additive_model_is_its_own_projection_and_has_no_gap(seed, M, n, clas
     def model(*rows):
         return sum(says[m, row] for m, row in enumerate(rows))
 
-    cross, outputs, target = crossed(model, modalities), clean(model, modalities), rng.integers(classes, size=n)
+    cross, outputs, target = pairings(model, modalities), clean(model, modalities), rng.integers(classes, size=n)
     np.testing.assert_allclose(additive_projection(cross), outputs, atol=1e-12)
     full, projected, gap = cross_modal_gap(outputs, cross, target)
     assert full == projected == pytest.approx((outputs.argmax(axis=1) == target).mean())
@@ -90,17 +90,17 @@ def test_of_three_modalities_the_others_are_drawn_jointly():
     def product(a, b, c):
         return [a * b * c]
 
-    assert additive_projection(crossed(product, (a, b, b)))[:, 0].tolist() == a.tolist()
+    assert additive_projection(pairings(product, (a, b, b)))[:, 0].tolist() == a.tolist()
     # of a with mean 1, what is everything depends on who is drawn alone: 1 for a, 0 for b and c, 1/3 in all
-    projected = additive_projection(crossed(product, (a + 1, b, b)))[:, 0]
+    projected = additive_projection(pairings(product, (a + 1, b, b)))[:, 0]
     np.testing.assert_allclose(projected, a + 1 - 2 / 3)
     eight = subset_masks(3) * 2.0 - 1  # all independent: nothing of the interaction is anyone's own
-    assert (additive_projection(crossed(product, eight.T)) == 0).all()
+    assert (additive_projection(pairings(product, eight.T)) == 0).all()
 
 
 def test_a_pairwise_interaction_of_independent_modalities_is_left_out():
     eight = subset_masks(3).T * 2.0 - 1
-    cross = crossed(lambda a, b, c: [a * b + 3 * c + a], eight)
+    cross = pairings(lambda a, b, c: [a * b + 3 * c + a], eight)
     np.testing.assert_allclose(additive_projection(cross)[:, 0], 3 * eight[2] + eight[0])
 
 
@@ -114,7 +114,7 @@ def test_log_probabilities_and_logits_predict_alike(seed, M):
         return table[rows]
 
     cross, outputs, target = (
-        crossed(model, [range(4)] * M),
+        pairings(model, [range(4)] * M),
         clean(model, [range(4)] * M).reshape(4, 3),
         rng.integers(3, size=4),
     )
@@ -168,8 +168,10 @@ def test_it_is_what_the_method_cal_measures(M, missing, weight):
     data = toy(M)
     data.target, data.present = torch.from_numpy(target), torch.from_numpy(present)
     _, method = ready("cal", data, "concat", {"cal": {"beta": 0, "ema": 0, "mix": weight}})
-    masks, weights, alone = (torch.from_numpy(each) for each in all_coalitions(M))
-    method.measure(Coalitions(masks, weights, alone, torch.from_numpy(logits).transpose(0, 1)), data.batch())
+    masks, weights, unimodal = (torch.from_numpy(each) for each in all_coalitions(M))
+    method.update_contribution(
+        Coalitions(masks, weights, unimodal, torch.from_numpy(logits).transpose(0, 1)), data.batch()
+    )
     ours = information_confidence(softmax(logits), target, present, weight)
     np.testing.assert_allclose(ours, method.contribution.numpy(), atol=1e-12)
     assert ours.sum() == pytest.approx(1)
@@ -177,9 +179,9 @@ def test_it_is_what_the_method_cal_measures(M, missing, weight):
 
 def test_contribution_by_hand():
     """Two classes, the second true. Of nothing .5; m0 says .9, m1 .6, both .96."""
-    said = np.array([0.5, 0.9, 0.6, 0.96])
-    p = np.stack([1 - said, said], axis=1)[None]
-    u = np.log(said)
+    true_p = np.array([0.5, 0.9, 0.6, 0.96])
+    p = np.stack([1 - true_p, true_p], axis=1)[None]
+    u = np.log(true_p)
     phi = np.array([(u[1] - u[0] + u[3] - u[2]) / 2, (u[2] - u[0] + u[3] - u[1]) / 2])
     entropy = np.array([-(s * math.log(s) + (1 - s) * math.log(1 - s)) for s in (0.9, 0.6)])
     sure = 1 - entropy / math.log(2)
@@ -192,8 +194,8 @@ def test_contribution_by_hand():
 
 
 def test_a_modality_that_misleads_informs_nothing_however_sure():
-    said = np.array([0.5, 0.9, 0.01, 0.5])
-    p = np.stack([1 - said, said], axis=1)[None]
+    true_p = np.array([0.5, 0.9, 0.01, 0.5])
+    p = np.stack([1 - true_p, true_p], axis=1)[None]
     both = np.ones((1, 2), bool)
     assert information_confidence(p, [1], both, 1.0).tolist() == [1, 0]
     sure, surer = information_confidence(p, [1], both, 0.0)

@@ -57,14 +57,14 @@ def honest(measured: Measured, truth: NDArray[np.float64]) -> None:
     assert ((TOLERANCE[0] <= share) & (share <= TOLERANCE[1])).all(), share
 
 
-def shapley_by_orders(worth: NDArray[np.float64]) -> NDArray[np.float64]:
+def shapley_by_orders(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The definition: what each modality adds on joining, averaged over all orders."""
     phi = np.zeros(len(D))
     orders = list(permutations(range(len(D))))
     for order in orders:
         joined = 0
         for m in order:
-            phi[m] += (worth[joined | 1 << m] - worth[joined]) / len(orders)
+            phi[m] += (values[joined | 1 << m] - values[joined]) / len(orders)
             joined |= 1 << m
     return phi
 
@@ -109,10 +109,10 @@ def test_the_bootstrap_covers_the_contributions_to_accuracy() -> None:
 
 def test_the_bootstrap_covers_the_contributions_to_probability() -> None:
     """p_S(y) is sigmoid(L) with L ~ N(2 s^2, 4 s^2), s the strength of S."""
-    worth = np.full(2 ** len(D), 0.5)
+    values = np.full(2 ** len(D), 0.5)
     for k, s in enumerate(strength(D)[1:], start=1):
-        worth[k] = quad(lambda z, s=s: expit(2 * s**2 + 2 * s * z) * norm.pdf(z), -12, 12)[0]
-    honest(contributions(probability_game), shapley_by_orders(worth))
+        values[k] = quad(lambda z, s=s: expit(2 * s**2 + 2 * s * z) * norm.pdf(z), -12, 12)[0]
+    honest(contributions(probability_game), shapley_by_orders(values))
 
 
 def test_a_modality_of_pure_noise_contributes_exactly_nothing() -> None:

@@ -116,15 +116,15 @@ def test_evenness_by_hand():
 
 def test_evenness_weighs_all_subsets_alike():
     # gains of 0: .4, .1 (with 1), .2 (with 2), .1 (with both); of 1: .3, .0, .4, .3; of 2: .1, -.1, .2, .2
-    worth = np.array([0.2, 0.6, 0.5, 0.6, 0.3, 0.5, 0.7, 0.8])
+    v = np.array([0.2, 0.6, 0.5, 0.6, 0.3, 0.5, 0.7, 0.8])
     p = np.array([0.8, 1.0, 0.4]) / 2.2
-    assert evenness(worth) == pytest.approx(-(p * np.log(p)).sum() / np.log(3))
+    assert evenness(v) == pytest.approx(-(p * np.log(p)).sum() / np.log(3))
 
 
 @QUICK
 @given(st.lists(SHARE, min_size=8, max_size=8))
-def test_evenness_is_a_share_whatever_the_modalities_are_called(worth):
-    v = np.array(worth)
+def test_evenness_is_a_share_whatever_the_modalities_are_called(values):
+    v = np.array(values)
     renamed = v[subset_masks(3)[:, [2, 0, 1]] @ [1, 2, 4]]
     value = evenness(v)
     assert value is None or 0 <= value <= 1

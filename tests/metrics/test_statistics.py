@@ -110,8 +110,8 @@ def test_shapes_of_estimates_follow_one_sample():
     x = np.random.default_rng(0).normal(size=(90, 2, 3))
     assert [part.shape for part in bootstrap_mean(x, seed=0)] == [(2, 3)] * 3
     assert [np.ndim(part) for part in bootstrap_mean(x[:, 0, 0], seed=0)] == [0] * 3
-    joint, alone = bootstrap_mean(x, seed=0), bootstrap_mean(x[:, 1, 2], seed=0)
-    assert joint.low[1, 2] == pytest.approx(alone.low)  # columns are resampled together
+    joint, single = bootstrap_mean(x, seed=0), bootstrap_mean(x[:, 1, 2], seed=0)
+    assert joint.low[1, 2] == pytest.approx(single.low)  # columns are resampled together
 
 
 def test_columns_of_a_sample_stay_together():

@@ -46,7 +46,9 @@ def column(shown: str, start: str, end: str) -> str:
     """The first column of the lines between two words, joined: a name folded over lines is whole again."""
     part = shown[shown.index(start) :]
     part = part[: part.index(end)] if end else part
-    return "".join(line[1:].split("   ")[0].strip() for line in part.splitlines()[2:])
+    return "".join(
+        line[1:].split("   ")[0].strip() for line in part.splitlines()[2:] if not line.startswith(" modality ")
+    )
 
 
 def estimate(value: float, kind: type[Estimate] = Estimate, **more: float) -> Any:
@@ -56,8 +58,9 @@ def estimate(value: float, kind: type[Estimate] = Estimate, **more: float) -> An
 def reliance(value: float) -> Contribution:
     share = 0.0 if value != value else 1.0
     return Contribution(
-        present=1.0, solo=estimate(abs(value)), leave_one_out=estimate(value), accuracy=estimate(value),
-        accuracy_share=share, log_probability=estimate(-12.345 * value), log_probability_share=share,
+        present=1.0, unimodal_accuracy=estimate(abs(value)), leave_one_out=estimate(value),
+        shapley_accuracy=estimate(value), shapley_accuracy_share=share,
+        shapley_log_probability=estimate(-12.345 * value), shapley_log_probability_share=share,
     )  # fmt: skip
 
 
@@ -79,7 +82,7 @@ def result(names: Sequence[str] = ("image", "audio"), labels: Sequence[str] = HO
     facts: dict[str, Any] = {
         "robustmm": "0", "model": "m", "model_sha256": "0", "method": "cal+mce", "manifest": "m", "split": "[/red]",
         "samples": 100_000, "seed": 0, "fill": "zero",
-        "exact": True, "efficiency_residual": 0.0, "untouched": 3, "bad_inputs": ["x"],
+        "exact": True, "efficiency_residual": 0.0, "unchanged": 3, "bad_inputs": ["x"],
         "clean": scores, "attacked": scores, "accuracy_change": estimate(-0.3, Change, p=0.01),
         "nll_change": estimate(0.3, Change, p=0.01), "flip_rate": estimate(1.0), "modalities": modalities,
         "classes": classes,
@@ -91,7 +94,7 @@ def result(names: Sequence[str] = ("image", "audio"), labels: Sequence[str] = HO
 @pytest.mark.parametrize("names", [("image",), ("image", "audio"), SIX])
 def test_an_attack_fits(width: int, names: Sequence[str]) -> None:
     shown = rendered(tables.render_attack(result(names)), width)
-    part = shown[shown.index("Which modality") : shown.index("First line clean")]
+    part = shown[shown.index("Modality contributions") : shown.index("First line clean")]
     for name in names:
         (line,) = [line for line in part.splitlines() if line.startswith(f" {name} ")]
         assert "+100.0" in line
@@ -111,7 +114,7 @@ def test_labels_are_shown_whole_and_never_as_markup(width: int) -> None:
 def test_a_modality_of_the_longest_name_is_folded(width: int) -> None:
     name = "m" * 64
     shown = rendered(tables.render_attack(result((name, "audio"))), width)
-    assert name in column(shown, "Which modality", "First line").replace("→ attacked", "")
+    assert name in column(shown, "Modality contributions", "First line").replace("→ attacked", "")
 
 
 @WIDTHS
@@ -143,7 +146,7 @@ def test_a_fusion_worse_than_its_best_modality_is_told() -> None:
     shown = " ".join(
         rendered(tables.render_attack(result(modalities=[best], attacked=weak)), 80).replace("│", "").split()
     )
-    assert "image alone does better (90.0 %): the fusion is worse than its best modality." in shown
+    assert "Negative transfer: image alone reaches 90.0 %." in shown
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,11 @@ def prediction(names: Sequence[str], labels: Sequence[str], present: Callable[[i
         classes=[ClassProbability(label=label, probability=1 / len(labels)) for label in labels],
         modalities=[
             Support(
-                name=name, present=present(i), log_probability=-0.001, share=1.0, alone=labels[0] if present(i) else ""
+                name=name,
+                present=present(i),
+                shapley_log_probability=-0.001,
+                share=1.0,
+                unimodal_label=labels[0] if present(i) else "",
             )
             for i, name in enumerate(names)
         ],
@@ -188,7 +195,7 @@ def test_a_prediction_fits(width: int, first: int) -> None:
     labels = [*HOSTILE[first:], *HOSTILE[:first]]
     shown = rendered(tables.render_prediction(prediction(SIX, labels, lambda i: i != 3)), width)
     assert shown.startswith(f"answer: {labels[0]}\n")
-    assert f"What the answer {labels[0]!r} rests on" in shown
+    assert f"Modality contributions to the answer {labels[0]!r}" in " ".join(shown.split("\n"))
     for name in SIX:
         assert f"\n {name} " in shown
     missing = [line for line in shown.splitlines() if " missing " in line]

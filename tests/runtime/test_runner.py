@@ -25,8 +25,8 @@ def graph(batch: int | str = "batch") -> onnx.ModelProto:
     ]
     ends = {"x": [batch, 24], "y": [batch, 1], "out": [batch, 5]}
     values = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in ends.items()}
-    made = [numpy_helper.from_array(rng.normal(size=s).astype(np.float32), n) for n, s in weights.items()]
-    whole = helper.make_graph(nodes, "g", [values["x"], values["y"]], [values["out"]], made)
+    weight_tensors = [numpy_helper.from_array(rng.normal(size=s).astype(np.float32), n) for n, s in weights.items()]
+    whole = helper.make_graph(nodes, "g", [values["x"], values["y"]], [values["out"]], weight_tensors)
     return helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
@@ -105,9 +105,9 @@ def test_batches_are_consecutive_and_whole() -> None:
 
 def test_the_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    made = onnxruntime.InferenceSession
+    original = onnxruntime.InferenceSession
     monkeypatch.setattr(
-        onnxruntime, "InferenceSession", lambda m, o, **k: asked.append(o.intra_op_num_threads) or made(m, o, **k)
+        onnxruntime, "InferenceSession", lambda m, o, **k: asked.append(o.intra_op_num_threads) or original(m, o, **k)
     )
     Runner(graph(), threads=3)
     assert asked == [3]

@@ -131,12 +131,12 @@ def test_a_sample_without_the_attacked_modality_holds_and_the_others_take_turns(
     broken = HillClimb(session, rows, {"a": 2.0, "b": 2.0}, 0).run(20)  # type: ignore[arg-type]
     assert broken[2] == NEVER
     assert (broken[[0, 1, 3]] < 20).all()
-    alone = HillClimb(session, rows, {"a": 2.0}, 0).run(20)  # type: ignore[arg-type]
-    assert (alone == NEVER).tolist() == [True, False, True, True]  # row 3 keeps b, which a can only balance: a tie
+    of_a = HillClimb(session, rows, {"a": 2.0}, 0).run(20)  # type: ignore[arg-type]
+    assert (of_a == NEVER).tolist() == [True, False, True, True]  # row 3 keeps b, which a can only balance: a tie
 
 
 class Biased(LinearSession):
-    """A blank input is embedded as a vote for class 0: whoever takes an absent modality for present is told."""
+    """A blank input is embedded as a vote for class 0: a climb that takes an absent modality for present fails here."""
 
     def embed(self, name: str, x: NDArray[Any]) -> NDArray[np.float64]:
         return super().embed(name, x) + np.array([50.0, 0.0])
@@ -165,7 +165,7 @@ def test_without_the_attacked_modalities_the_others_answer_or_the_prior(tmp_path
         False,
         True,
         False,
-    ]  # row 2 has b alone, row 3 a
+    ]  # row 2 has b only, row 3 a
     assert rows.correct_without(session, {"a": 1.0}).tolist() == [False, True, True, True]
 
 

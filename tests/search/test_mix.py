@@ -208,39 +208,39 @@ def test_halves_are_equal_and_do_not_depend_on_order() -> None:
 
 def test_each_signal_is_encoded_once_for_each_arm_whatever_the_budgets(tmp_path: Path) -> None:
     session, rows, *_ = task(tmp_path, samples=20)
-    told: list[int] = []
+    steps: list[int] = []
     find_worst_mix(
         session, rows, {"a": ["linear:fade", "linear:weak"], "b": ["linear:fade"]},
-        levels=[0, 0.5, 1], budgets=[1.0, 2.0], batch=8, advance=told.append,
+        levels=[0, 0.5, 1], budgets=[1.0, 2.0], batch=8, advance=steps.append,
     )  # fmt: skip
     rows_by = {name: sum(n for each, n in session.embedded if each == name) for name in session.names}
     assert rows_by == {"a": 20 * 5, "b": 20 * 3, "c": 20}
-    assert sum(told) == 20 * 9
+    assert sum(steps) == 20 * 9
 
 
 def test_levels_of_the_control_join_the_grid_once() -> None:
     able = {"a": [1, 2], "b": []}
-    made = build_choices(able, [0, 0.5, 1])  # type: ignore[arg-type]
-    assert made["a"] == [Choice(), *(Choice(c, x) for c in (1, 2) for x in (0.5, 1))]  # type: ignore[arg-type]
-    assert made["b"] == [Choice()]
+    choices = build_choices(able, [0, 0.5, 1])  # type: ignore[arg-type]
+    assert choices["a"] == [Choice(), *(Choice(c, x) for c in (1, 2) for x in (0.5, 1))]  # type: ignore[arg-type]
+    assert choices["b"] == [Choice()]
     assert Choice().noise == ""
 
 
-def bank_of(session: Any, rows: Manifest, made: Any, seed: int) -> EmbeddingBank:
-    return embed_choices(session, rows, made, seed=seed, batch=64, on_bad="error", advance=lambda steps: None)
+def bank_of(session: Any, rows: Manifest, choices: Any, seed: int) -> EmbeddingBank:
+    return embed_choices(session, rows, choices, seed=seed, batch=64, on_bad="error", advance=lambda steps: None)
 
 
 def test_every_arm_is_the_corruption_with_the_sample_s_own_noise(tmp_path: Path) -> None:
     session, rows, inputs, _ = task(tmp_path, samples=6)
-    made = build_choices(select_corruptions(session.modalities, {"b": ["gaussian"]}), [0.25, 1.0])
-    found = bank_of(session, rows, made, 5).z["b"]
+    choices = build_choices(select_corruptions(session.modalities, {"b": ["gaussian"]}), [0.25, 1.0])
+    found = bank_of(session, rows, choices, 5).z["b"]
     for number, level in enumerate((0.0, 0.25, 1.0)):
         gaussian = build_corruption("gaussian", session.modality("b"), {})
         signals = [
             corrupt_signal(x, gaussian, level, 5, f"s{i}", session.modality("b")) for i, x in enumerate(inputs["b"])
         ]
         assert np.array_equal(found[number], session.embed("b", np.stack(signals)))
-    other = bank_of(session, rows, made, 6).z["b"]
+    other = bank_of(session, rows, choices, 6).z["b"]
     assert np.array_equal(other[0], found[0])
     assert not np.isclose(other[1:], found[1:]).any()
 
@@ -248,8 +248,8 @@ def test_every_arm_is_the_corruption_with_the_sample_s_own_noise(tmp_path: Path)
 def test_of_mixes_that_do_the_same_the_cheapest_is_wanted(tmp_path: Path) -> None:
     session, rows, *_ = task(tmp_path, samples=10)
     able = select_corruptions(session.modalities, {"a": ["linear:weak", "linear:fade"], "b": ["linear:idle"]})
-    made = build_choices(able, [0.25, 1.0])
-    board = MixScorer(session, made, bank_of(session, rows, made, 0))
+    choices = build_choices(able, [0.25, 1.0])
+    board = MixScorer(session, choices, bank_of(session, rows, choices, 0))
     weak, fade = (2, 0, 0), (3, 0, 0)  # half of `a` is taken by weak at 1 and by fade at 0.25
     assert board.worst_mix([weak, fade, (3, 1, 0), (0, 0, 0)]) == fade
     assert board.keys[weak][:2] == board.keys[fade][:2]
@@ -263,7 +263,7 @@ def test_the_search_is_exhaustive_where_the_budget_leaves_few_mixes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, rows, *_ = task(tmp_path, samples=20)
-    monkeypatch.setattr(mixes, "EXHAUSTIVE_LIMIT", 27 * 10)  # three arms each: nothing, 0.1 and 0.2
+    monkeypatch.setattr(mixes, "EXHAUSTIVE_LIMIT", 27 * 10)  # three choices each: nothing, 0.1 and 0.2
     found = find_worst_mix(session, rows, ["linear:fade"], budgets=[0.3, 3.0], levels=[0.2, 0.8, 0.9])
     assert [p.search for p in found.curve] == ["exhaustive", "coordinate ascent"]
 
@@ -328,7 +328,7 @@ def test_a_missing_modality_stays_missing_and_bad_inputs_are_told(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("noises", "options", "said"),
+    ("noises", "options", "sentence"),
     [
         (["gaussian"], {"budgets": [1.0, -0.5]}, "the budget of a mix should be a positive sum of levels, found -0.5"),
         (["gaussian"], {"budgets": [0.0]}, "found 0"),
@@ -348,11 +348,11 @@ def test_a_missing_modality_stays_missing_and_bad_inputs_are_told(tmp_path: Path
         ({"image": []}, {}, "at least one corruption, found none"),
     ],
 )
-def test_misuse_is_told_in_a_sentence(tmp_path: Path, noises: Any, options: dict[str, Any], said: str) -> None:
+def test_misuse_is_an_error_in_a_sentence(tmp_path: Path, noises: Any, options: dict[str, Any], sentence: str) -> None:
     session: Any = MeanSession()
     with pytest.raises(UsageError) as error:
         find_worst_mix(session, everything(tmp_path, 2), noises, **options)
-    assert said in str(error.value)
+    assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -16,7 +16,7 @@ QUARTERS = (0.25, 0.5, 0.75, 1.0)
 
 
 class Table:
-    """A board whose score is a function of the arms' numbers."""
+    """A board whose score is a function of the choices' numbers."""
 
     def __init__(self, arms: list[list[Choice]], score: Callable[..., float]) -> None:
         self.arms, self.score = arms, score
@@ -62,7 +62,7 @@ def test_a_donor_gives_no_more_than_is_needed() -> None:
 
 @pytest.mark.usefixtures("single")
 def test_a_donor_keeps_its_own_corruption() -> None:
-    """Modality 0 has two corruptions; only the one it has (arms 3 and 4) works together with modality 1."""
+    """Modality 0 has two corruptions; only the one it has (choices 3 and 4) works together with modality 1."""
     arms = [
         [Choice(), Choice(weak, 0.5), Choice(weak, 1.0), Choice(fade, 0.5), Choice(fade, 1.0)],
         [Choice(), Choice(fade, 0.5)],

@@ -1,4 +1,4 @@
-"""The Square attack as a whole: exact worst cases, what is told of every run, and defects that its checks must find."""
+"""The Square attack as a whole: exact worst cases, the report of every run, and defects that its checks must find."""
 
 import json
 from pathlib import Path
@@ -93,10 +93,10 @@ def test_curve_and_median_are_those_of_the_queries_that_broke(tmp_path: Path) ->
         first["a"] += 1.0 if a < b else 0.5 if a == b else 0.0
         first["b"] += 1.0 if b < a else 0.5 if a == b else 0.0
     assert any(a == b for a, b in pairs)
-    (told,) = found.first
-    assert told.samples == len(pairs)
-    assert told.scale == 1.5
-    assert told.shares == pytest.approx({name: count / len(pairs) for name, count in first.items()})
+    (first_broken,) = found.first
+    assert first_broken.samples == len(pairs)
+    assert first_broken.scale == 1.5
+    assert first_broken.shares == pytest.approx({name: count / len(pairs) for name, count in first.items()})
 
 
 def test_the_modality_that_the_answer_rests_on_breaks_first(tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def test_batches_change_nothing_on_an_exported_model(session: Session, rows: Man
 
 def test_every_kind_goes_in_and_text_stays_out(tmp_path: Path) -> None:
     session: Any = MeanSession()
-    told: list[int] = []
-    found = run_square_attack(session, everything(tmp_path, 3), queries=3, batch=2, advance=told.append)
+    steps: list[int] = []
+    found = run_square_attack(session, everything(tmp_path, 3), queries=3, batch=2, advance=steps.append)
     assert {n.modality: (n.eps, n.unit) for n in found.runs[11].norms} == {
         "image": (8 / 255, "of 255"),
         "video": (8 / 255, "of 255"),
@@ -149,8 +149,8 @@ def test_every_kind_goes_in_and_text_stays_out(tmp_path: Path) -> None:
         "features": (0.1, "training standard deviations"),
     }
     assert len(found.runs) == 18
-    assert sum(told) == 3 * 19
-    assert max(told) == 2
+    assert sum(steps) == 3 * 19
+    assert max(steps) == 2
     assert set(WHOLE_RANGE) == {m.kind for m in SIX} - {"text"}
 
 
@@ -165,7 +165,7 @@ def test_bad_and_missing_inputs_are_told_and_not_attacked(tmp_path: Path) -> Non
 
 
 class Absent(LinearSession):
-    """A defect: it never looks at `a`, and yet answers only where it is told that `a` is there."""
+    """A defect: it never looks at `a`, and yet answers only where the presence mask says that `a` is there."""
 
     def decode(self, z: Any, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         return super().decode({"a": 0 * z["a"], "b": np.where(present[:, :1], z["b"], 0)}, present)
@@ -250,7 +250,7 @@ def test_the_whole_range_has_queries_enough(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "sentence"),
     [
         ({"on": ["text"]}, "moves numbers by a norm, which text (text) does not have"),
         ({"on": ["imag"]}, 'there is no modality "imag", did you mean "image"?'),
@@ -268,11 +268,11 @@ def test_the_whole_range_has_queries_enough(tmp_path: Path, monkeypatch: pytest.
         ({"scales": [float("inf")]}, "positive scales"),
     ],
 )
-def test_misuse_is_told_in_a_sentence(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+def test_misuse_is_an_error_in_a_sentence(tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
     session: Any = MeanSession()
     with pytest.raises(UsageError) as error:
         run_square_attack(session, everything(tmp_path, 2), **options)
-    assert said in str(error.value)
+    assert sentence in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -114,10 +114,10 @@ def drop_outs(x: Array, fraction: float, rng: np.random.Generator, *, rate: int)
     ends = np.minimum(np.array([first, first + np.maximum(1, np.rint(gap * rate).astype(int))]), len(x))
     order, chance = rng.permutation(len(slots)), rng.random()
     lost = np.diff(ends[:, order], axis=0)[0]
-    struck = order[np.cumsum(lost) - lost * chance < fraction * len(x)]
+    corrupted = order[np.cumsum(lost) - lost * chance < fraction * len(x)]
     edges = np.zeros(len(x) + 1, int)
-    np.add.at(edges, ends[0, struck], 1)
-    np.add.at(edges, ends[1, struck], -1)
+    np.add.at(edges, ends[0, corrupted], 1)
+    np.add.at(edges, ends[1, corrupted], -1)
     x[np.cumsum(edges[:-1]) > 0] = 0
     return x
 
@@ -202,5 +202,5 @@ def _draw_clicks(
     from scipy.signal import lfilter
 
     height = shape(rng.standard_normal(length))
-    struck = rng.random(length) < per_second / rate
-    return np.asarray(lfilter([1], [1, -np.exp(-1 / (DECAY * rate))], struck * height))
+    instants = rng.random(length) < per_second / rate
+    return np.asarray(lfilter([1], [1, -np.exp(-1 / (DECAY * rate))], instants * height))

@@ -207,7 +207,7 @@ def _match_loudness(y: Array, x: Array) -> Array:
 
 
 def _attenuate_above(x: Array, cutoff: float, rate: int) -> Array:
-    """What is below the cut-off; all of it where the clip holds nothing above."""
+    """The part of `x` below the cut-off; all of `x` where the cut-off is half the rate or more."""
     return x if cutoff >= rate / 2 else filter_spectrum(x, rate, lambda f: 1 / np.hypot(1, (f / cutoff) ** ORDER))
 
 

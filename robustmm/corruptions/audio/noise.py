@@ -118,7 +118,7 @@ def background(x: Array, snr: float, rng: np.random.Generator, *, rate: int = RA
 
 
 def _draw_coloured_noise(length: int, rate: int, slope: float, rng: np.random.Generator) -> Array:
-    """White noise whose power goes with frequency to the `slope`."""
+    """Noise whose power is proportional to the frequency to the power of `slope`."""
     return _draw_filtered_noise(
         length, rate, lambda f: np.where(f < LOWEST, 0, np.maximum(f, LOWEST) ** (slope / 2)), rng
     )
@@ -182,6 +182,6 @@ def _draw_periods(strengths: Array, rng: np.random.Generator) -> Array:
 
 
 def _synthesise_sound(pitch: Array, periods: Array, which: Array, rate: int, rng: np.random.Generator) -> Array:
-    """At every sample the sound `which` of `periods`, at the phase that a pitch in Hz has come to."""
+    """At every sample the sound `which` of `periods`, at the phase of a pitch in Hz."""
     steps = rng.integers(PERIOD) + np.cumsum(pitch * (PERIOD / rate)).astype(np.intp)
     return np.asarray(periods[which, steps % PERIOD])

@@ -13,9 +13,9 @@ from robustmm.errors import DataError, UsageError
 from robustmm.modalities.audio import UNREADABLE, read_header, resample_wave
 
 BLOCK = 1 << 16
-"""Samples handed to an encoder at a time: libsndfile's keep what they are given on the stack."""
+"""Samples handed to an encoder at a time: libsndfile's encoders keep it on the stack."""
 MP3_DELAY = 576 + 529
-"""Samples by which LAME and a decoder delay, where no tag in the file says so: at low rates there is no room for it."""
+"""Samples by which LAME and a decoder delay, for files without a tag of it: at low rates it does not fit in."""
 
 
 def mix_noise(x: Array, noise: Array, snr: float) -> Array:

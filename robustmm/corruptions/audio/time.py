@@ -1,4 +1,4 @@
-"""Audio in time: speed, tempo, pitch, shifts, and what comes twice, backwards, late or not at all.
+"""Audio in time: speed, tempo, pitch, shifts, and segments repeated, reversed, late or cut.
 
 A clip keeps its length: what is longer is cut, what is shorter has silence around it.
 """
@@ -108,9 +108,9 @@ def stutter(x: Array, fraction: float, rng: np.random.Generator, *, rate: int) -
 def reversal(x: Array, fraction: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Segments are played backwards in their places."""
     segment, place, size = _segment_indices(len(x), rate)
-    struck = draw_subset(segment[-1] + 1, fraction, rng)[segment]
+    corrupted = draw_subset(segment[-1] + 1, fraction, rng)[segment]
     last = np.minimum((segment + 1) * size, len(x)) - 1
-    return x[np.where(struck, last - place, np.arange(len(x)))]
+    return x[np.where(corrupted, last - place, np.arange(len(x)))]
 
 
 @corruption(

@@ -1,4 +1,4 @@
-"""The transforms of albumentations that have the right physics, with every parameter given.
+"""The transforms of albumentations whose physics is right, with every parameter given.
 
 albumentations takes seconds to import (it imports torch where it finds it), so only the functions that need it do.
 """

@@ -144,8 +144,8 @@ def posterize(x: Array, bits: float, rng: np.random.Generator) -> Array:
 )
 def defective_pixels(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Photosites that show black, white or a value of their own, a third each."""
-    struck = rng.random(x.shape, dtype=np.float32) < fraction
-    return np.where(struck, _draw_stuck_values(x.shape, rng), x)
+    corrupted = rng.random(x.shape, dtype=np.float32) < fraction
+    return np.where(corrupted, _draw_stuck_values(x.shape, rng), x)
 
 
 @corruption(
@@ -158,8 +158,8 @@ def defective_pixels(x: Array, fraction: float, rng: np.random.Generator) -> Arr
 def defective_rows(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Whole rows, or in half of the pictures columns, that show black, white or a value of their own."""
     lines = x if rng.random() < 0.5 else x.swapaxes(0, 1)
-    struck = draw_subset(len(lines), fraction, rng)
-    lines[struck] = _draw_stuck_values((len(lines), 1, 1), rng)[struck]
+    corrupted = draw_subset(len(lines), fraction, rng)
+    lines[corrupted] = _draw_stuck_values((len(lines), 1, 1), rng)[corrupted]
     return x
 
 

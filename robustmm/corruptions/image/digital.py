@@ -66,9 +66,9 @@ def saturate(x: Array, strength: tuple[float, float], rng: np.random.Generator) 
     red, *others = planes = split_colours(x)
     if not others:
         return x
-    value, least = reduce(np.maximum, planes), reduce(np.minimum, planes)
-    coloured = value > least
-    saturation = (value - least) / np.maximum(value, np.float32(1))
+    value, lowest = reduce(np.maximum, planes), reduce(np.minimum, planes)
+    coloured = value > lowest
+    saturation = (value - lowest) / np.maximum(value, np.float32(1))
     gain = np.clip(np.float32(factor) * saturation + np.float32(added), 0, 1) / np.where(coloured, saturation, 1)
     lacks = (value - plane for plane in (red, *(plane * coloured for plane in others)))
     return merge_colours(x, (value - lack * gain for lack in lacks))

@@ -32,13 +32,13 @@ def gaussian(x: Array, sigma: float, rng: np.random.Generator) -> Array:
     kind="image",
     unit="fraction of the pixels",
     table=(0.03, 0.06, 0.09, 0.17, 0.27),
-    source="ImageNet-C impulse_noise; there each channel of a pixel is struck by itself, here the whole pixel",
+    source="ImageNet-C impulse_noise; there each channel of a pixel is corrupted by itself, here the whole pixel",
 )
 def salt_pepper(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Dead pixels, half of them black and half white in all channels."""
-    struck = rng.random(x.shape[:-1], dtype=np.float32) < fraction
+    corrupted = rng.random(x.shape[:-1], dtype=np.float32) < fraction
     white = rng.random(x.shape[:-1], dtype=np.float32) < 0.5
-    x[struck] = np.where(white, 255, 0)[struck][:, None]
+    x[corrupted] = np.where(white, 255, 0)[corrupted][:, None]
     return x
 
 
@@ -73,7 +73,7 @@ def shot_noise(x: Array, photons: float, rng: np.random.Generator) -> Array:
     source="ImageNet-C impulse_noise",
 )
 def impulse_noise(x: Array, fraction: float, rng: np.random.Generator) -> Array:
-    """Bit errors: each channel value is struck by itself, half of them become 0 and half 255."""
+    """Bit errors: each channel value is corrupted by itself, half of them become 0 and half 255."""
     place = rng.integers(2**16, size=x.shape, dtype=np.uint16)
     half = round(fraction * 2**15)
     x *= place >= half

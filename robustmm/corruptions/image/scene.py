@@ -1,4 +1,4 @@
-"""What stands between the camera and the scene, and how the camera stands."""
+"""What is between the camera and the scene, and where the camera points."""
 
 import cv2
 import numpy as np

@@ -134,7 +134,7 @@ def spatter(x: Array, strength: tuple[float, ...], rng: np.random.Generator) -> 
 
 
 def _plane_shades(x: Array, colour: tuple[int, int, int]) -> Iterator[tuple[Array, Any]]:
-    """The planes of `x`, each with what it has of this colour: a grey picture with the mean."""
+    """The planes of `x`, each with its part of this colour; a grey picture with the colour's mean."""
     planes = split_colours(x)
     shades = np.array(colour if len(planes) == 3 else [np.mean(colour)], np.float32)
     return zip(planes, shades, strict=True)

@@ -66,8 +66,8 @@ for _same in (
 )
 def spikes(z: Array, fraction: float, rng: np.random.Generator, *, height: float = 5.0) -> Array:
     """Steps at which every channel jumps by `height` training standard deviations, each up or down."""
-    struck: Array = features.spikes.function(z, fraction, rng, height=height)
-    return struck
+    corrupted: Array = features.spikes.function(z, fraction, rng, height=height)
+    return corrupted
 
 
 @corruption(
@@ -173,7 +173,7 @@ def swap_channels(z: Array, fraction: float, rng: np.random.Generator) -> Array:
 
     One channel alone has none to swap with and stays.
     """
-    struck, order = draw_spans(len(z), fraction, rng), rng.permutation(z.shape[1])
+    corrupted, order = draw_spans(len(z), fraction, rng), rng.permutation(z.shape[1])
     swapped = np.empty_like(z)
     swapped[:, order] = z[:, np.roll(order, 1)]
-    return np.where(struck[:, None], swapped, z)
+    return np.where(corrupted[:, None], swapped, z)

@@ -185,7 +185,7 @@ def whitespace(x: str, fraction: float, rng: np.random.Generator) -> str:
 def _replace_characters(
     parts: list[str], table: Mapping[str, Sequence[str]], fraction: float, rng: np.random.Generator
 ) -> str:
-    """The parts that the table knows replaced by one of what it holds for them."""
+    """Parts that are in the table, replaced by one of their entries there."""
     for i, draw in draw_places([i for i, part in enumerate(parts) if part in table], fraction, rng):
         parts[i] = pick(table[parts[i]], draw)
     return "".join(parts)

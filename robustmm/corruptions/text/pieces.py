@@ -92,16 +92,16 @@ def nonspace_indices(parts: Sequence[str]) -> list[int]:
 
 
 def separator(word: str) -> str:
-    """What stands between this word and a new one: a space, except in scripts written without."""
+    """The separator of this word and a new one: a space, except in scripts written without."""
     return "" if _SOLID.match(word) else " "
 
 
 def draw_places(places: Sequence[int], fraction: float, rng: np.random.Generator) -> list[tuple[int, float]]:
-    """The places struck, in order, each with a number in [0, 1) of its own, the same whatever the fraction."""
+    """The corrupted places, in order, each with a number in [0, 1) of its own, the same whatever the fraction."""
     own = rng.random(len(places))
     return [(places[i], float(own[i])) for i in np.flatnonzero(draw_subset(len(places), fraction, rng)).tolist()]
 
 
 def pick(choices: Sequence[str], draw: float) -> str:
-    """The choice that a number in [0, 1) stands for."""
+    """The choice that a number in [0, 1) selects."""
     return choices[int(draw * len(choices))]

@@ -21,7 +21,7 @@ KEYBOARDS = {
 
 
 def _parse_confusions(groups: str) -> dict[str, list[str]]:
-    """Each member of a group stands for each other one; a slash ends a group."""
+    """Each member of a group may replace each other one; a slash ends a group."""
     out: dict[str, list[str]] = {}
     for group in map(str.split, groups.split("/")):
         for one in group:
@@ -30,7 +30,7 @@ def _parse_confusions(groups: str) -> dict[str, list[str]]:
 
 
 def _parse_choices(entries: str) -> dict[str, str]:
-    """The first character of each entry stands for one of those after it."""
+    """Each of the other characters of an entry may replace its first."""
     return {entry[0]: entry[1:] for entry in entries.split()}
 
 

@@ -175,7 +175,7 @@ def emoji(x: str, fraction: float, rng: np.random.Generator) -> str:
 def speech(x: str, fraction: float, rng: np.random.Generator) -> str:
     """Words as a recogniser of speech writes them: a homophone (their for there), without one a filler (um) before it.
 
-    A struck word also loses its capitals and punctuation.
+    A corrupted word also loses its capitals and punctuation.
     """
     parts = split_words(x)
     spoken = {i: m[1].lower().replace("’", "'") for i, part in enumerate(parts) if (m := _ENGLISH.fullmatch(part))}
@@ -201,8 +201,8 @@ def _convert_number(number: str) -> str:
         return NUMERALS[number.lower()]
     whole, point, decimals = number.replace(",", "").partition(".")
     counted = whole[0] != "0" and int(whole) < SPELLING_LIMIT
-    said = spell_number(int(whole)) if counted else _spell_digits(whole)
-    return f"{said} point {_spell_digits(decimals)}" if point else said
+    spelled = spell_number(int(whole)) if counted else _spell_digits(whole)
+    return f"{spelled} point {_spell_digits(decimals)}" if point else spelled
 
 
 def _spell_digits(number: str) -> str:

@@ -81,7 +81,7 @@ def _compensate_motion(luma: Array, previous: list[Array]) -> list[Array]:
 
 
 def _fetch_blocks(plane: Array, motion: Array, side: int) -> Array:
-    """The blocks of a plane from where `motion` (rows, columns, 2) points, held to the plane's edge."""
+    """The blocks of a plane from where `motion` (rows, columns, 2) points, clipped to the plane."""
     place = motion + side * np.moveaxis(np.indices(motion.shape[:2]), 0, -1)
     rows, columns = np.moveaxis(place[..., None] + np.arange(side), 2, 0)
     rows, columns = rows.clip(0, plane.shape[0] - 1), columns.clip(0, plane.shape[1] - 1)
@@ -94,10 +94,9 @@ def _split_blocks(plane: Array, side: int) -> Array:
 
 
 def _quantise_plane(plane: Array, quantiser: int, intra: bool) -> Array:
-    """What is left of a plane, a frame coded `alone` or a difference, when its DCT is rounded to whole steps."""
-    waves = (DCT @ _split_blocks(plane, 8) @ DCT.T).round(
-        6
-    )  # no tie hangs on the last bits, which machines disagree on
+    """What is left of a plane, an `intra` frame or a difference, when its DCT is rounded to whole steps."""
+    # rounded, so that no tie depends on the last bits, which differ between machines
+    waves = (DCT @ _split_blocks(plane, 8) @ DCT.T).round(6)
     dead = 0 if intra else quantiser / 2
     steps = np.floor((np.abs(waves) - dead).clip(0) / (2 * quantiser))
     middle = quantiser * (2 * steps + 1) - (quantiser % 2 == 0)

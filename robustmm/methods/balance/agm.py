@@ -11,8 +11,8 @@ Every fused prediction is a sum of what each modality adds to it, so each can be
 f(S): the fused logits with all but S absent. The sum of phi is f(all). With two modalities, phi_a = 1/2 [f(a,v) - f(v)
 + f(a)] and r_a = exp(s_v - s_a): 2 (mean_k s_k - s_a) is s_v - s_a, so one formula is both of the paper's. A modality
 more dominant than usual is slowed, one less dominant is hastened. The running means take in a step after its kappa is
-known; before the first, tau is 1: usual is even. A modality that nobody in a batch has is left out of that step's means
-and keeps its own; a sample's absent modality adds its part of f({}).
+known; before the first, tau is 1: all modalities alike. A modality that no sample of a batch has is left out of that
+step's means and keeps its own; a sample's absent modality adds its part of f({}).
 
 What differs: modalities are masked between encoders and fusion, as everywhere here, and not as zeroed inputs in passes
 of their own in evaluation mode: each encoder runs once, and BatchNorm as it is training. Above five modalities with a
@@ -84,7 +84,7 @@ class AGM(Method):
 
 
 def shapley_logits(model: FusionModel, embedding: Embedding, orders: int) -> Tensor:
-    """phi (modality, batch, class), with gradients; in float64, which autocast leaves alone."""
+    """phi (modality, batch, class), with gradients; in float64, which autocast does not cast."""
     M, device = len(model.modalities), embedding.z.device
     if is_exact(model):
         masks, weights, _ = all_coalitions(M)

@@ -1,17 +1,17 @@
 """arl: Asymmetric Representation Learning (Wei, Luo, Luo; ICCV 2025, arXiv 2507.10203).
 
 The error of a fused prediction is smallest when it depends on each modality in inverse proportion to that modality's
-variance, not evenly. Entropy of the unimodal answers stands for variance, their size for dependence:
+variance, not evenly. The entropy of the unimodal answers estimates variance, their size dependence:
 
     H_m = mean entropy of softmax(s_m), divided by sum_k H_k, at least `floor`;   q_m = (1/H_m) / sum_k 1/H_k
     d_m = mean over samples of sum_c |s_mc|, divided by the sum over modalities
     w   = softmax(temperature M^2 / (4 (M - 1)) q_m (1 - d_m)) over modalities
     L   = CE(fused) + gamma sum_m CE(s_m),   gradient of encoder m times 1 + M/2 w_m
 
-s_m: the shared fusion's logits from m alone. For the first `warmup` epochs gamma is 1 and no gate acts. For two
+s_m: the shared fusion's logits from m only. For the first `warmup` epochs gamma is 1 and no gate acts. For two
 modalities this is the paper's softmax(T [d_v q_a, d_a q_v]) with 1 + w; the factors of M keep the logits' range and
 the mean boost, and `floor` is 0.6 / M, the paper's 0.3 at M = 2 (at M >= 4 a floor of 0.3 would make all H alike).
-Means are over the samples that have m; a modality nobody has takes no part.
+Means are over the samples that have m; a modality that no sample has takes no part.
 
 What differs: the published trainer computes w and never uses it, so that every encoder's gradient is multiplied by 1.5
 throughout: `uniform = true` is that. The paper is the default.
@@ -48,16 +48,16 @@ class ARL(Method):
         self.gamma, self.temperature, self.warmup, self.uniform = gamma, temperature, warmup, uniform
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        alone, fused = unimodal_and_fused(model, embedding)
+        unimodal, fused = unimodal_and_fused(model, embedding)
         warm = int(self.epoch) < self.warmup
-        boost = self.boost(alone.detach().double(), batch.present)
+        boost = self.boost(unimodal.detach().double(), batch.present)
         if self.uniform:
             gate(embedding, torch.full_like(boost, 1.5))
         elif not warm:
             gate(embedding, 1 + boost)
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "unimodal": (1.0 if warm else self.gamma) * self.unimodal_losses(alone, batch).sum(),
+            "unimodal": (1.0 if warm else self.gamma) * self.unimodal_losses(unimodal, batch).sum(),
         }
 
     def boost(self, unimodal_logits: Tensor, present: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """arm: Asymmetric Reinforcing against Multi-modal Representation Bias (Gao et al., AAAI 2025, arXiv 2501.01240).
 
-Every modality is valued by what it says of the label, alone and given the others; the weak ones enter the fusion
+Every modality is valued by its information on the label, by itself and given the others; the weak ones enter the fusion
 enlarged, the weakest one's error counts, and samples that are not learned are drawn more often.
 
     nmi_m   = I(z_m; y) / log C,           I(z_m; y)        ~ log C - CE(m)
@@ -9,18 +9,18 @@ enlarged, the weakest one's error counts, and samples that are not learned are d
     scale_m = (mean over k != m of pc_k) / pc_m, within 1/5 .. 5; 1 in the first `warmup` epochs
     z~_m    = scale_m z_m, what the fusion sees
     L       = CE(fused) + lambda CE(argmin_m C_m)  or  CE(fused) + lambda (max_m C_m - min_m C_m)
-    weight  = 1 + (3 if worth < 0.5, 2 if worth < 0.9, else 1),  worth = p_f(y) if the answer is right, else 0
+    weight  = 1 + (3 if value < 0.5, 2 if value < 0.9, else 1),  value = p_f(y) if the answer is right, else 0
 
-p_f, p_m = C_m: mean probability of the true class, from all and from m alone; CE(nothing) = log C. Means over the
-samples that have m; a modality nobody has keeps its value.
+p_f, p_m = C_m: mean probability of the true class, from all and from m only; CE(nothing) = log C. Means over the
+samples that have m; a modality that no sample has keeps its value.
 
 What differs, and why. The published model scales by the labels of the very batch it predicts, at test time too; here
 the scales are running means from training, constants in the exported file. Valuation is measured before the scaling,
 as the published code values unscaled features: a scale must not read itself. Its histograms are replaced by variational
 bounds, which need no bins and serve any number of modalities; for two, pc is the code's. The min-max loss is not in the
-published code: both forms are this project's reconstruction. The code's worth of a sample is the mean of two Shapley
-values, at most 1/2, and never passes its own thresholds 0.5 and 0.9: here it is their sum, which by efficiency is what
-all modalities are worth together. It is taken from the training batches, so that no further pass is needed.
+published code: both forms are this project's reconstruction. The code's value of a sample is the mean of two Shapley
+values, at most 1/2, and never passes its own thresholds 0.5 and 0.9: here it is their sum, which by efficiency is the
+value of all modalities together. It is taken from the training batches, so that no further pass is needed.
 """
 
 import math
@@ -58,7 +58,7 @@ class Scaling(Bottleneck):
 class ARM(Method):
     """Weak modalities enter the fusion enlarged. The min-max term is a reconstruction: it is not in the published code.
 
-    `minmax`: the error of the "weakest" modality alone, or the "range" of how well they do; `weight` is its lambda.
+    `minmax`: the error of the "weakest" modality only, or the "range" of how well they do; `weight` is its lambda.
     """
 
     terms = ("fused", "minmax")
@@ -89,12 +89,12 @@ class ARM(Method):
         return sampling_weights(self.worth)
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        alone, fused = unimodal_and_fused(model, embedding)
+        unimodal, fused = unimodal_and_fused(model, embedding)
         self.update_contribution(model, batch, embedding)
         self.record_sample_values(fused.detach(), batch)
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "minmax": self.weight * self.imbalance(alone, batch),
+            "minmax": self.weight * self.imbalance(unimodal, batch),
         }
 
     def imbalance(self, unimodal_logits: Tensor, batch: Batch) -> Tensor:
@@ -134,10 +134,10 @@ class ARM(Method):
 
     def record_sample_values(self, fused: Tensor, batch: Batch) -> None:
         right = fused.argmax(-1) == batch.target
-        worth = torch.where(right, true_class_probability(fused.float(), batch.target), 0.0)
-        # of a sample drawn twice, the lesser: whatever the order of writing
+        value = torch.where(right, true_class_probability(fused.float(), batch.target), 0.0)
+        # of a sample drawn twice the lower value, whatever the order of writing
         self.worth.scatter_reduce_(
-            0, distributed.gather_rows(batch.index), distributed.gather_rows(worth), "amin", include_self=False
+            0, distributed.gather_rows(batch.index), distributed.gather_rows(value), "amin", include_self=False
         )
 
 
@@ -156,7 +156,7 @@ def contributions(means: Tensor, seen: Tensor, classes: int) -> Tensor:
 
 
 def scales(contribution: Tensor) -> Tensor:
-    """What each modality's z is multiplied by (modality,): the others' mean contribution over its own; 1 if alone."""
+    """What each modality's z is multiplied by (modality,): the others' mean contribution over its own; 1 if single."""
     if len(contribution) == 1:
         return torch.ones_like(contribution)
     others = mean_of_others(contribution, torch.ones_like(contribution, dtype=torch.bool))
@@ -165,10 +165,10 @@ def scales(contribution: Tensor) -> Tensor:
 
 def mean_of_others(x: Tensor, seen: Tensor) -> Tensor:
     """The mean of x (modality,) over the other modalities seen; 0 if there are none."""
-    held = torch.where(seen, x, 0.0)
-    return (held.sum() - held) / (seen.sum() - seen.long()).clamp(min=1)
+    known = torch.where(seen, x, 0.0)
+    return (known.sum() - known) / (seen.sum() - seen.long()).clamp(min=1)
 
 
 def sampling_weights(worth: Tensor) -> Tensor:
-    """How often a sample stands in an epoch's draw: itself and one to three more, the more the less it is worth."""
+    """The weight of each sample in an epoch's draw: 1 plus one to three, more for a lower value (samples,)."""
     return 2.0 + (worth < 0.9) + (worth < 0.5)

@@ -5,13 +5,13 @@
     coeff_m = (sum Delta - Delta_m) / sum Delta,   gradients of encoder m times rho coeff_m
     L       = CE(fused) + sum_m CE(p_m) + align / M sum_m |coeff_m cos(head_m, fusion_m)|
 
-p_m is what a train-only linear head says of sg z_m, z before calibration. The modality that has been catching up with
-the fused answer fastest gets the smallest factor. The last term takes the step before's coeff and the weights of head
-and fusion; fusions whose weights do not split by modality (gated, attention) go without it.
+p_m is the answer of a train-only linear head to sg z_m, z before calibration. The modality that has been catching up
+with the fused answer fastest gets the smallest factor. The last term takes the step before's coeff and the weights of
+head and fusion; fusions whose weights do not split by modality (gated, attention) go without it.
 
 What differs, and why: coeff is unbounded where the Delta cancel, so it is kept within [0, 2] and is 1 where they sum to
-less than 1e-6, on the first step and for a modality that has no other. The paper speaks of gradients where its code
-takes the cosine of weights; so do we.
+less than 1e-6, on the first step and for a modality that has no other. The paper names gradients where its code takes
+the cosine of weights; we follow the code.
 """
 
 from typing import Annotated
@@ -30,7 +30,7 @@ Amount = Annotated[float, Field(ge=0)]
 
 
 class CalibratedFusion(Fusion):
-    """The model's own fusion, of embeddings that have seen each other: 2 sigmoid(e_m) z_m."""
+    """The model's own fusion, of embeddings calibrated by each other: 2 sigmoid(e_m) z_m."""
 
     def __init__(self, inner: Fusion) -> None:
         super().__init__(inner.modalities, inner.width, inner.classes)
@@ -71,13 +71,13 @@ class BALM(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         fused = model.decode(embedding.z, batch.present)
         encoded = apply_mask(embedding.encoded, batch.present).detach()
-        alone = torch.stack([head(encoded[:, m]) for m, head in enumerate(self.heads)])
+        unimodal = torch.stack([head(encoded[:, m]) for m, head in enumerate(self.heads)])
         align = self.alignment(model)  # of the step before
-        self.update_coefficients(fused.detach().double(), alone.detach().double(), batch.present)
+        self.update_coefficients(fused.detach().double(), unimodal.detach().double(), batch.present)
         gate(embedding, self.rho * self.coefficient)
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "heads": self.unimodal_losses(alone, batch).sum(),
+            "heads": self.unimodal_losses(unimodal, batch).sum(),
             "align": self.align * align,
         }
 

@@ -1,18 +1,18 @@
-"""cal, reconstruction: CAL's equations are not public.
+"""cal, our reconstruction: we could not obtain the paper's text.
 
 Contribution-Guided Asymmetric Learning (arXiv 2510.26289) accelerates the modality that contributes most and compresses
-the one that contributes least. Abstract and reported results are all that is public of it: every equation, default and
-schedule below is this project's reconstruction, and its numbers are not the paper's.
+the one that contributes least. We had its abstract and its reported results only: every equation, default and schedule
+below is our reconstruction, and its numbers are not the paper's.
 
-    u(S)  = log p_S(y)                   worth of a subset S; u(nothing) = -log C
+    u(S)  = log p_S(y)                   value of a subset S; u(nothing) = -log C
     phi_m = Shapley value of m under u, over each sample's present modalities, mean over samples that have m
     I_m   = relu(phi_m) / sum_k relu(phi_k)                                    information
-    D_m   = (1 - H_m / log C) / sum_k (1 - H_k / log C)                        confidence; H_m: entropy of m alone
+    D_m   = (1 - H_m / log C) / sum_k (1 - H_k / log C)                        confidence; H_m: entropy, m unimodal
     W    <- ema W + (1 - ema) (mix I + (1 - mix) D)                            contribution
     g_m  <- g_m (1 + eta M/2 k_m),  k = softmax(sign temperature W)            gate on the gradient of encoder m
     z_m   = mu_m + eps exp(logvar_m / 2) in training, mu_m otherwise           bottleneck; mu, logvar = BN(linear)
     KL_m  = mean over samples with m of 1/2 sum_d (var + mu^2 - logvar - 1)
-    L     = CE(fused) + gamma sum_m CE(m alone) + sum_m beta_m KL_m,  beta_m = beta M softmax(-beta_temperature W)_m
+    L     = CE(fused) + gamma sum_m CE(m only) + sum_m beta_m KL_m,  beta_m = beta M softmax(-beta_temperature W)_m
 
 For the first `warmup` epochs the gate is open (factor 1), gamma is 1 and beta climbs linearly to its value. No modality
 is ever slowed: sign = +1 accelerates the one that contributes most (CAL), -1 the one that contributes least, as ARL and
@@ -40,7 +40,7 @@ Confidence = Literal["entropy", "inverse-entropy", "true-class", "energy", "pote
 
 @METHODS.register("cal")
 class CAL(Method):
-    """Reconstruction: CAL's equations are not public.
+    """Our reconstruction: we could not obtain the paper's text.
 
     `confidence`: "inverse-entropy" as in ARL, "true-class" probability, "energy" as in QMF, or "potential", how fast
     u(m) still improves. `product` combines by I D instead of a mean. `compression` "linear": beta_m = beta (1 - W_m /
@@ -90,14 +90,14 @@ class CAL(Method):
             model.place("bottleneck", VariationalBottleneck(M, model.width), by="cal")
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        alone, fused = unimodal_and_fused(model, embedding)
+        unimodal, fused = unimodal_and_fused(model, embedding)
         self.update_contribution(coalitions(model, embedding, self.orders), batch)
         warm = int(self.epoch) < self.warmup
         if not warm:
             gate(embedding, factors(self.contribution, self.temperature, self.eta, self.sign))
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "unimodal": (1.0 if warm else self.gamma) * self.unimodal_losses(alone, batch).sum(),
+            "unimodal": (1.0 if warm else self.gamma) * self.unimodal_losses(unimodal, batch).sum(),
             "bottleneck": self.bottleneck_loss(embedding),
         }
 
@@ -116,9 +116,9 @@ class CAL(Method):
         logits, C = game.logits.double(), game.logits.shape[-1]
         u = utility(logits, batch.target, self.information)
         u = torch.where((game.masks[:, None] & batch.present).any(-1), u, chance_utility(self.information, C))
-        alone = logits[game.singletons]
-        said = u[game.singletons] if self.confidence == "potential" else certainty(alone, batch.target, self.confidence)
-        measured = torch.stack([(game.weights @ u).T, said.T])  # (2, batch, modality)
+        own = logits[game.singletons]
+        sure = u[game.singletons] if self.confidence == "potential" else certainty(own, batch.target, self.confidence)
+        measured = torch.stack([(game.weights @ u).T, sure.T])  # (2, batch, modality)
         sums = distributed.sum_over_ranks(
             torch.cat([torch.where(batch.present, measured, 0.0).sum(1), batch.present.sum(0, keepdim=True)])
         )
@@ -136,7 +136,7 @@ class CAL(Method):
 
 
 def chance_utility(kind: Utility, classes: int) -> float:
-    """u(nothing): what a uniform guess is worth."""
+    """u(nothing): the utility of a uniform guess."""
     return -math.log(classes) if kind == "log-prob" else 1 / classes
 
 
@@ -145,12 +145,12 @@ def utility(logits: Tensor, target: Tensor, kind: Utility) -> Tensor:
     if kind == "accuracy":
         return (logits.argmax(-1) == target).to(logits.dtype)
     truth = target.expand(logits.shape[:-1]).unsqueeze(-1)
-    said = logits.log_softmax(-1).gather(-1, truth).squeeze(-1)
-    return said if kind == "log-prob" else said.exp()
+    log_p = logits.log_softmax(-1).gather(-1, truth).squeeze(-1)
+    return log_p if kind == "log-prob" else log_p.exp()
 
 
 def certainty(logits: Tensor, target: Tensor, kind: Confidence) -> Tensor:
-    """What confidence is made of, (.., batch): an entropy, a true-class probability or an energy."""
+    """The quantity behind confidence, (.., batch): an entropy, a true-class probability or an energy."""
     if kind == "true-class":
         return utility(logits, target, "prob")
     if kind == "energy":

@@ -39,11 +39,11 @@ class DGL(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         each = torch.eye(len(model.modalities), dtype=torch.bool, device=embedding.z.device)
         with freeze_parameters(model.fusion):
-            alone = model.decode_subsets(embedding.z, each[:, None] & batch.present)
+            unimodal = model.decode_subsets(embedding.z, each[:, None] & batch.present)
         fused = model.decode(embedding.z.detach(), batch.present)
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "unimodal": self.alpha * self.unimodal_losses(alone, batch).sum(),
+            "unimodal": self.alpha * self.unimodal_losses(unimodal, batch).sum(),
         }
 
 

@@ -3,14 +3,14 @@
 The modality that answers best lowers the loss by itself and leaves the others' encoders little to learn from. Its own
 encoder is slowed, and noise as large as the gradient gives back the randomness that slowing takes away.
 
-    s_m   = W_m z_m + b / M                 other than additive fusions: the fusion's logits from m alone
+    s_m   = W_m z_m + b / M                 other than additive fusions: the fusion's logits from m only
     c_m   = mean over the samples that have m of softmax(s_m)[y]
     rho_m = c_m / (mean over k != m of c_k)
     k_m   = 1 - tanh(alpha rho_m) if rho_m > 1, else 1
     g    <- k_m g + n,  n ~ N(0, std(g) + 1e-8),  for the gradient g of each weight of encoder m, in epochs begin .. end
 
-For two modalities this is the paper's ratio of sums over the batch. A modality that nobody in the batch has takes no
-part; with one modality nothing is modulated. Biases and norms are left alone.
+For two modalities this is the paper's ratio of sums over the batch. A modality that no sample of the batch has takes no
+part; with one modality nothing is modulated. Biases and norms are not modulated.
 
 As published, only the kernels of two-dimensional convolutions (4-D tensors) count as an encoder's weights, wherever it
 has any; an encoder without them, and every encoder under `kernels = false`, counts all its weight matrices. Then its
@@ -68,7 +68,7 @@ class OGMGE(Method):
         distributed.average_gradients(model.parameters())  # the noise is as large as the whole batch's gradient
         for name, factor in zip(model.modalities, self.factor.tolist(), strict=True):
             for weight in find_weights(model.encoders[name], model.projections[name], self.kernels):
-                if weight.grad is not None and weight.grad.any():  # nobody has m: None, or zeros from other ranks
+                if weight.grad is not None and weight.grad.any():  # no sample has m: None, or zeros from other ranks
                     weight.grad = modulate_gradient(weight.grad, factor, self.ge)
 
     def is_modulating(self) -> bool:
@@ -85,15 +85,15 @@ class OGMGE(Method):
 
 @torch.no_grad()
 def unimodal_logits(model: FusionModel, embedding: Embedding) -> Tensor:
-    """(modality, batch, class): what the fusion says from each modality alone, with its share of an additive bias."""
+    """(modality, batch, class): the fusion's logits from each single modality, with its share of an additive bias."""
     M = len(model.modalities)
     each = torch.eye(M, dtype=torch.bool, device=embedding.z.device)
-    alone = model.decode_subsets(embedding.z, each[:, None] & embedding.present)
-    return alone - (1 - 1 / M) * model.fusion.bias if isinstance(model.fusion, Additive) else alone
+    logits = model.decode_subsets(embedding.z, each[:, None] & embedding.present)
+    return logits - (1 - 1 / M) * model.fusion.bias if isinstance(model.fusion, Additive) else logits
 
 
 def find_weights(encoder: nn.Module, projection: nn.Module, kernels: bool) -> list[nn.Parameter]:
-    """What of an encoder is modulated: its 4-D kernels where it has any, or all weight matrices."""
+    """The weights of an encoder that are modulated: its 4-D kernels where it has any, or all weight matrices."""
     found = [p for p in [*encoder.parameters(), *projection.parameters()] if p.ndim >= 2]
     convolutions = [p for p in found if p.ndim == 4]
     return convolutions if kernels and convolutions else found

@@ -8,7 +8,8 @@
     L   = CE(f) + sum_m CE(s_m) + sum_m |t_m - sg p_m[y]|
 
 sg stops the gradient. r is 1 in training, as published: calibration acts on answers. For more than two modalities h_m
-is divided by how many others there are, so that it stays a share; a modality that is there alone has h = 0, weight 1.
+is divided by how many others there are, so that it stays a share; a modality that is the only one present has h = 0,
+weight 1.
 """
 
 import torch
@@ -88,6 +89,6 @@ def calibration(p: Tensor, present: Tensor) -> Tensor:
 
 def fusion_weights(belief: Tensor, present: Tensor) -> Tensor:
     """Softmax over the present (batch, modality); all 0 where nothing is."""
-    there = torch.where(present, belief, -1e4)
-    there = (there - there.amax(1, keepdim=True)).exp() * present
-    return there / there.sum(1, keepdim=True).clamp(min=1e-8)
+    weights = torch.where(present, belief, -1e4)
+    weights = (weights - weights.amax(1, keepdim=True)).exp() * present
+    return weights / weights.sum(1, keepdim=True).clamp(min=1e-8)

@@ -10,7 +10,7 @@ neighbours are consecutive samples of the batch that have m, the last with the f
 must not be the more confident one. "Only m" is c_m s_m.
 
 What differs, and why: `margin = "compat"` is what the published code computes, with - |kappa_i - kappa_j|: the sign of
-the target was flipped and that of the margin was not, so that it forgives where the paper asks for more. The history is
+the target was flipped and that of the margin was not, so that it relaxes what the paper tightens. The history is
 written before it is ranked, so that the first batch is no division of 0 by 0. `detach_confidence` stops the gradient
 of f at c_m, as the published text-image code does. Ranks pair neighbours within their own share of a batch.
 """

@@ -11,11 +11,11 @@ HEADS = 8
 
 
 class Completion(Fusion):
-    """logits = W [h'_1;..;h'_M] + b, of tokens t_m = z_m + p_m, or p_m alone where m is absent, completed by
+    """logits = W [h'_1;..;h'_M] + b, of tokens t_m = z_m + p_m, or p_m only where m is absent, completed by
 
     x = t + attention(norm(t)),  h' = x + ffn(norm(x)).
 
-    The positions p are learned and begin at zero. Absent tokens take part: they ask for what they lack. Only m: the
+    The positions p are learned and begin at zero. Absent tokens take part, as queries and as keys. Only m: the
     same pass over z_m and empty places. Heads: the largest divisor of the width up to 8.
     """
 

@@ -10,7 +10,7 @@ epochs the mean variance of each combination is gathered; afterwards those above
 are hard.
 
 What differs: the published code lists its hard combinations by hand. Above five modalities combinations of one size
-share a verdict. Rows that have nothing take no part in batch statistics, in the KL, or in what is hard.
+are judged together. Rows that have nothing take no part in batch statistics, in the KL, or in what is hard.
 """
 
 from typing import Annotated

@@ -4,9 +4,9 @@ E: what a sample has; N_m: how many samples have m; h'(S): every modality's toke
 by the fused decoder dec; dec_m: a train-only decoder of h'_m.
 
     A_m   = N / N_m over the training split                                    dataset factor
-    v(S)  = how many samples of the batch, having all of S, the model gets right from S alone
+    v(S)  = how many samples of the batch that have all of S the model gets right from S only
     phi_m = v({m}) / M + sum over S with m, |S| >= 2, of (|S|-1)! (M-|S|)! / M! [v(S) - v({m})]
-    b_m   = max(0, c_m - phi_m) / N_m; c_m: how many a frozen model of m alone gets right        batch factor
+    b_m   = max(0, c_m - phi_m) / N_m; c_m: how many a frozen unimodal model gets right         batch factor
     rec_m = mean over S of |h'_m(E) - h'_m(S)|_1, where E has m and S has not
     L     = CE(dec(h'(E))) + rec sum_m A_m b_m rec_m + sep sum_m A_m b_m CE(dec_m(h'_m(E)))
                            + sub mean over S of CE(dec(h'(S)))
@@ -19,7 +19,7 @@ What differs, and why: phi is no Shapley value, since it subtracts v({m}) where 
 weakest modality most; and its counts shrink where other modalities are missing, so that m looks neglected then.
 `valuation = "shapley"` corrects both: the values of each sample's own game, v(nothing) = 0, and
 b_m = clip(acc_m - mean |E| phi_m, 0, 1) over the samples that have m, so that only modalities used below their own
-capability count. Above five modalities each sample draws `drawn` subsets, one modality alone half of the time, and phi
+capability count. Above five modalities each sample draws `drawn` subsets, a single modality half of the time, and phi
 is estimated over `orders` random orders.
 """
 
@@ -43,7 +43,7 @@ Amount = Annotated[float, Field(ge=0)]
 
 @METHODS.register("mce")
 class MCE(Method):
-    """Completion and subset prediction, weighted by what each modality could do and does not."""
+    """Completion and subset prediction, weighted by each modality's unused capability."""
 
     terms = ("fused", "completion", "separate", "subset")
     correct: Tensor
@@ -125,16 +125,16 @@ class MCE(Method):
 
 
 def scarcity(present: Tensor) -> Tensor:
-    """A_m = N / N_m (modality,) of a missing table (samples, modality); 0 for a modality that nobody has."""
+    """A_m = N / N_m (modality,) of a missing table (samples, modality); 0 for a modality that no sample has."""
     count = present.double().sum(0)
     return torch.where(count > 0, len(present) / count.clamp(min=1), 0.0)
 
 
 def paper_value(v: Tensor, game: Coalitions) -> Tensor:
-    """The paper's phi (modality,) from the worth v (K,) of the coalitions."""
-    M, alone = len(game.weights), v[game.singletons]
+    """The paper's phi (modality,) from the values v (K,) of the coalitions."""
+    M, unimodal = len(game.weights), v[game.singletons]
     joined = game.weights.clamp(min=0)  # (|S|-1)! (M-|S|)! / M! where m is in S; S = {m} adds nothing below
-    return alone / M + joined @ v - joined.sum(1) * alone
+    return unimodal / M + joined @ v - joined.sum(1) * unimodal
 
 
 def completion_loss(completed: Tensor, kept: Tensor, proper: Tensor) -> Tensor:

@@ -4,8 +4,8 @@
     L     = CE(decode(z, K), y) + mad MAD(u, t) + mar 1/B sum over samples with a weak K of CE(branch(z, K), y)
     MAD   = sum_ij (G(u)_ij - G(t)_ij)^2 H_j / sum_k H_k,   G(u) = u u' with rows scaled to length 1
 
-t and H are a frozen teacher's embeddings and the entropies of its answers; it was trained jointly on everything.
-Samples near its margin weigh most. The branch is a second fusion that dies with training. In epochs 2 to `begin` - 1
+t and H are a frozen teacher's embeddings and the entropies of its answers; it was trained jointly on all modalities.
+Samples near its margin weigh most. The branch is a second fusion, in training only. In epochs 2 to `begin` - 1
 the classes that each combination predicts are counted; KL(full || combination) of the counts, summed over those epochs,
 names the weakest combination. It and all that it contains are weak, and in epoch `begin` the last two terms set in.
 
@@ -38,7 +38,7 @@ Amount = Annotated[float, Field(ge=0)]
 
 @METHODS.register("mmanet")
 class MMANet(Method):
-    """Modality dropout, a teacher that saw everything, and a branch for the weakest combinations."""
+    """Modality dropout, a teacher trained on all modalities, and a branch for the weakest combinations."""
 
     terms = ("fused", "distillation", "regularisation")
     owns_fused = True
@@ -86,9 +86,9 @@ class MMANet(Method):
     def count_predictions(self, model: FusionModel, batch: Batch, embedding: Embedding) -> None:
         """Adds what each combination predicts for the samples that have something of it."""
         left = self.masks[:, None] & batch.present  # (combination, batch, modality)
-        said = model.decode_subsets(embedding.z, left).argmax(-1)
-        said = F.one_hot(said, self.counts.shape[1]).double() * left.any(-1, keepdim=True)
-        self.counts += distributed.sum_over_ranks(said.sum(1))
+        predicted = model.decode_subsets(embedding.z, left).argmax(-1)
+        predicted = F.one_hot(predicted, self.counts.shape[1]).double() * left.any(-1, keepdim=True)
+        self.counts += distributed.sum_over_ranks(predicted.sum(1))
 
     def end_epoch(self, model: FusionModel, data: TrainingData) -> None:
         super().end_epoch(model, data)
@@ -105,7 +105,7 @@ def copy_reinitialised(fusion: Fusion) -> Fusion:
 
 
 def all_combinations(M: int) -> Tensor:
-    """Every non-empty subset (combination, modality); above five modalities each alone, all but each, and all."""
+    """Every non-empty subset (combination, modality); above five modalities single ones, all but each, and all."""
     if M <= EXACT:
         return torch.from_numpy(subset_masks(M)[1:])
     one = torch.eye(M, dtype=torch.bool)
@@ -125,7 +125,7 @@ def weakest_combination(gap: Tensor, masks: Tensor) -> Tensor:
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """(samples,) in nats, finite for an answer as certain as one can be."""
+    """(samples,) in nats, finite for a certain answer too."""
     p = logits.softmax(-1)
     return -(p * (p + 1e-8).log()).sum(-1).clamp(max=0)
 

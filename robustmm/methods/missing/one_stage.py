@@ -1,6 +1,6 @@
 """one-stage, a reconstruction: One-stage Modality Distillation (Wei, Luo, Luo, Luo; arXiv 2309.08204) has no code.
 
-This project's reading of its abstract and of how the same authors describe the blocks in what they published later.
+This project follows its abstract, and the same authors' description of the blocks in their later papers.
 
     K    = a random non-empty combination of what the sample has
     h_m  = E_m([z_k; k != m], zeros outside K)                       hallucination
@@ -9,15 +9,15 @@ This project's reading of its abstract and of how the same authors describe the 
     L    = CE(head(mean_k j_k)) + sum_k CE(head(j_k)) + jda sum_m D_m + sum_m CE(g_m(z_m))
 
 D_m compares over the samples that have m and for whom K dropped it: features and answers together, the paper's joint
-distribution adaptation. The first two terms are its cross translation. MMD sums Gaussian kernels exp(-d^2 / (b 2^i)),
-i = 0..4, where b is a quarter of the mean squared distance between different rows, without gradient; fewer than two
-rows give 0. g_m, a train-only linear classifier, is the teacher's head, learned along in the one stage there is: from
-the last sum alone, which reaches the encoder too, while the KL term leaves its weights alone.
+distribution adaptation. The first two terms are its cross translation. MMD sums Gaussian kernels exp(-d^2 / (b 2^i)), i
+= 0..4, where b is a quarter of the mean squared distance between different rows, without gradient; fewer than two rows
+give 0. g_m, a train-only linear classifier, is the teacher's head, learned in the same single stage. It learns from the
+last sum only, which reaches the encoder too; the KL term does not change its weights.
 
 Where this differs: the paper has one modality that is there when the model is used and one that is not; here each of M
 may be missing, the hallucination encoders read embeddings instead of inputs, and one that is there takes its own place.
-For two modalities with K = {1} the terms are the paper's. One modality alone is trained plainly. Each of several
-processes measures MMD^2 over its own rows.
+For two modalities with K = {1} the terms are the paper's. A single modality is trained by the fused term only. Each of
+several processes measures MMD^2 over its own rows.
 """
 
 from typing import Annotated
@@ -39,7 +39,7 @@ KERNELS = 5
 
 @METHODS.register("one-stage")
 class OneStage(Method):
-    """Reconstruction: the paper has no code. A dropped modality is hallucinated, and held against the real one."""
+    """Reconstruction: the paper has no code. A dropped modality is hallucinated, and compared with the real one."""
 
     terms = ("fused", "auxiliary", "distillation", "teacher")
     owns_fused = True
@@ -73,12 +73,12 @@ class OneStage(Method):
             return {"fused": fused} | {term: fused.new_zeros(()) for term in self.terms[1:]}
         streams = fusion.head(joints).unbind(1)
         z = apply_mask(embedding.z, batch.present)
-        taught = torch.stack([classifier(z[:, m]) for m, classifier in enumerate(self.classifiers)])
+        teacher_logits = torch.stack([classifier(z[:, m]) for m, classifier in enumerate(self.classifiers)])
         return {
             "fused": fused,
             "auxiliary": torch.stack([self.cross_entropy(logits, batch.target) for logits in streams]).sum(),
-            "distillation": self.jda * self.adaptation(hallucinated, z, taught, batch.present & ~kept),
-            "teacher": self.unimodal_losses(taught, batch).sum(),
+            "distillation": self.jda * self.adaptation(hallucinated, z, teacher_logits, batch.present & ~kept),
+            "teacher": self.unimodal_losses(teacher_logits, batch).sum(),
         }
 
     def adaptation(self, hallucinated: Tensor, z: Tensor, taught: Tensor, dropped: Tensor) -> Tensor:

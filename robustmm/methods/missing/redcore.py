@@ -1,13 +1,13 @@
 """redcore: Relative Advantage Aware Cross-modal Representation Learning (Sun et al., AAAI 2024, arXiv 2312.10386).
 
     z_m  = mu_m + eps exp(logvar_m / 2) in training, mu_m otherwise        bottleneck; mu, logvar = BN(linear)
-    R_m  = what a cascade of residual autoencoders makes of m from [z_k; k != m], zeros where absent
+    R_m  = m imputed by a cascade of residual autoencoders from [z_k; k != m], zeros where absent
     x_m  = z_m, or R_m where m is missing
     rec_m = mean over samples that have m and another modality of |R_m - z_m|^2, summed over features
     KL_m  = mean over samples with m of KL(N(mu_m, exp logvar_m) || N(0, 1))
     L    = CE(head([x_1;..;x_M])) + sum_m CE(g_m(x_m)) + kl sum_m KL_m + rec sum_m beta_m rec_m
 
-    A_m <- (1 - rate) A_m + rate rec_m                                     a modality nobody has keeps its A
+    A_m <- (1 - rate) A_m + rate rec_m                                     a modality that no sample has keeps its A
     r_m  = (mean_k A_k - A_m) / mean_k A_k                                 relative advantage
     beta <- max(beta - eta r, 0.1), scaled to length 1                     every `every` steps, from the first
 
@@ -15,7 +15,7 @@ so that the modality whose imputation lags is supervised more. eta is multiplied
 
 g_m are train-only linear classifiers. As in the authors' code they read x_m of every sample: the label supervises what
 was imputed too, which nothing else but the fused term does. Gradients of rec_m reach both its sides. Nothing is dropped
-in training: with complete data R_m is trained by rec_m alone (use the recipe's modality dropout for more).
+in training: with complete data R_m is trained by rec_m only (use the recipe's modality dropout for more).
 
 What differs: the recipe's encoders and two linear layers take the place of transformers; the autoencoders work at the
 width of one modality, not of all others; KL is averaged over samples that have m, and has its factor 1/2, which the
@@ -43,7 +43,7 @@ FLOOR, PERIOD, GROWTHS = 0.1, 500, 20
 
 
 class Imputation(Fusion):
-    """A linear layer on all modalities, what is absent imputed from what is there. Only m: z_m and what it imputes."""
+    """A linear layer on all modalities, absent ones imputed from the present ones. Only m: z_m and what it imputes."""
 
     def __init__(self, modalities: int, width: int, classes: int, *, blocks: Positive = 3) -> None:
         super().__init__(modalities, width, classes)
@@ -86,8 +86,8 @@ class ResidualAutoencoders(nn.Module):
         x = self.enter(given)
         for block in self.blocks:
             x = x + block(x)
-        made: Tensor = self.leave(x)
-        return made
+        imputed: Tensor = self.leave(x)
+        return imputed
 
 
 @METHODS.register("redcore")
@@ -134,10 +134,10 @@ class RedCore(Method):
         x = fusion.fill_missing(z, imputed, batch.present)
         rec = self.reconstruction_loss(imputed, z, batch.present)
         kl = weighted_mean(cal.divergence(embedding.mean.float(), embedding.logvar.float()), batch.present.float())
-        alone = [self.cross_entropy(g(x[:, m]), batch.target) for m, g in enumerate(self.classifiers)]
+        unimodal = [self.cross_entropy(g(x[:, m]), batch.target) for m, g in enumerate(self.classifiers)]
         return {
             "fused": self.cross_entropy(fusion.decode(x), batch.target),
-            "unimodal": torch.stack(alone).sum(),
+            "unimodal": torch.stack(unimodal).sum(),
             "bottleneck": self.kl * kl.sum(),
             "imputation": self.rec * (self.beta.to(rec.dtype) * rec).sum(),
         }

@@ -40,14 +40,14 @@ def build_encoder(modality: Modality, name: str, **options: Any) -> Encoder:
             )
         entry = entry[kind]
     try:
-        made = instantiate("encoder", name, entry, modality, **options)
+        encoder = instantiate("encoder", name, entry, modality, **options)
     except UsageError as error:
         raise UsageError(f'modality "{modality.name}": {error}') from error
-    if not isinstance(getattr(made, "width", None), int):
+    if not isinstance(getattr(encoder, "width", None), int):
         raise UsageError(
             f'modality "{modality.name}": encoder "{name}" should say its width, the length of its vectors'
         )
-    return made
+    return encoder
 
 
 __all__ = ["ENCODERS", "Encoder", "LogMel", "build_encoder", "default_encoder"]

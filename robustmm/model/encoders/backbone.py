@@ -55,7 +55,7 @@ class Backbone(Encoder):
         return torch.where(mask.unsqueeze(-1), last, torch.zeros_like(last)).sum(1) / mask.sum(1, keepdim=True)
 
     def measure_width(self, modality: Modality) -> int:
-        """The width, by encoding a blank; a UsageError where the backbone cannot take the modality's shape."""
+        """The width, measured on a blank. Raises UsageError where the backbone cannot take the modality's shape."""
         self.eval()
         try:
             with torch.no_grad():
@@ -98,6 +98,6 @@ class Pixels(nn.Module):
             self.register_buffer(name, values.view(1, -1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Of strided maps the exporter makes indices that tie every encoder to the first one's batch.
+        # The exporter turns strided maps into indices that tie every encoder to the first one's batch.
         x = self.fit(x.movedim(-1, 1).contiguous().to(torch.float32) / 255)
         return (x - self.mean) / self.std

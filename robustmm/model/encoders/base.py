@@ -1,4 +1,4 @@
-"""What encoders share: the contract, and the parts that keep odd inputs harmless."""
+"""What encoders share: the contract, and layers that stay finite on odd inputs."""
 
 from collections.abc import Sequence
 

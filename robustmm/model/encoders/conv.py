@@ -87,9 +87,9 @@ class SeriesConv(Encoder):
 
 
 class TextConv(Encoder):
-    """TextCNN (Kim 2014): for each window of 2, 3, 4 words the strongest answer anywhere in the text.
+    """TextCNN (Kim 2014): for each window of 2, 3, 4 words the largest activation over the text.
 
-    Windows that start on padding are not asked, so the answer does not depend on how far the text is padded.
+    Windows that start on padding are skipped, so the output does not depend on how far the text is padded.
     """
 
     def __init__(

@@ -107,7 +107,7 @@ class AudioBackbone(Backbone):
 
 
 class TextBackbone(Backbone):
-    """BERT and its kin over token ids; padding is not attended to."""
+    """BERT and similar models over token ids; padding is not attended to."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class TextBackbone(Backbone):
         self.width = self.measure_width(modality)
 
     def forward(self, x: Tensor) -> Tensor:
-        mask = F.pad((x != self.padding)[:, 1:], (1, 0), value=True)  # the first token always: an empty text is no NaN
+        mask = F.pad((x != self.padding)[:, 1:], (1, 0), value=True)  # the first token always: no NaN for an empty text
         return self.pool_output(mask, input_ids=x, attention_mask=mask.long())
 
 

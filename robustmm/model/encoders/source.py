@@ -1,4 +1,4 @@
-"""Where a Hugging Face backbone comes from. `transformers` is imported here, when the first one is asked for."""
+"""Loads Hugging Face backbones. `transformers` is imported here, when the first one is built."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from robustmm.errors import UsageError, did_you_mean
 
 
 def load_backbone(model: str, config: Mapping[str, Any], pretrained: bool, fits: Mapping[str, Any]) -> nn.Module:
-    """The backbone of a name or folder (`model`), or of a configuration alone.
+    """The backbone of a name or folder (`model`), or of a configuration only.
 
-    `config` lies over the model's own; where nothing is pretrained, so do `fits`, as far as the configuration has
-    such settings and `config` does not speak of them. Weights are read from safetensors only; code is never fetched.
+    `config` overrides the model's own settings. Without pretrained weights `fits` does too, for settings that the
+    configuration has and `config` does not name. Weights are read from safetensors only; code is never fetched.
     """
     try:
         from huggingface_hub.errors import StrictDataclassError

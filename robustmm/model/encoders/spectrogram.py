@@ -1,4 +1,4 @@
-"""The log-mel front end, inside the graph: a file cannot be fed wrongly."""
+"""The log-mel front end, inside the graph, so that every user of a file computes the same spectrogram."""
 
 from math import ceil
 
@@ -39,10 +39,10 @@ class LogMel(nn.Module):
         self.bins = bins or self.window * ceil(rate / self.window / first_spacing(rate, mels))
         self.mels, self.floor = mels, floor
         filters = mel_filters(rate, self.bins, mels)
-        heard = filters.any(0)  # the mean and other frequencies that no filter hears are not computed
-        basis = dft_basis(self.window, self.bins)[:, heard]
+        covered = filters.any(0)  # frequencies that no filter covers, 0 Hz among them, are not computed
+        basis = dft_basis(self.window, self.bins)[:, covered]
         self.register_buffer("basis", torch.from_numpy(basis.reshape(-1, 1, self.window)).float(), persistent=False)
-        self.register_buffer("filters", torch.from_numpy(filters[:, heard]).float(), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters[:, covered]).float(), persistent=False)
 
     def frame_count(self, samples: int) -> int:
         """The number of frames of a clip."""

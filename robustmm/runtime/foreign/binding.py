@@ -1,4 +1,4 @@
-"""A description held against the graph: every input fed once, by what fits it."""
+"""Binds a description to its graph: every input is fed once, by a modality that fits it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -17,23 +17,23 @@ Problem = tuple[str, str, str]
 
 
 def bind_inputs(description: Description, model: onnx.ModelProto) -> list[InputBinding]:
-    """The ports of a described graph. Raises UsageError with everything that does not fit."""
+    """The input bindings of a described graph. Raises UsageError with everything that does not fit."""
     tensors = {tensor.name: tensor for tensor in inputs(model)}
-    ports: list[InputBinding] = []
+    bindings: list[InputBinding] = []
     wrong: list[Problem] = []
-    used: dict[str, list[Problem]] = defaultdict(list)  # by tensor: who feeds it, and how
-    for modality, way in zip(description.modalities, description.preprocessing, strict=True):
+    used: dict[str, list[Problem]] = defaultdict(list)  # by tensor: what feeds it, and by which key
+    for modality, preprocessing in zip(description.modalities, description.preprocessing, strict=True):
         for key in ("input", "mask", "token_type", "present"):
-            if name := getattr(way, key):
+            if name := getattr(preprocessing, key):
                 used[name].append((modality.name, key, ""))
-        found = list(_check_modality(modality, way, tensors))
+        found = list(_check_modality(modality, preprocessing, tensors))
         wrong += found
         if not found:
-            dtype = tensors[way.input].dtype
+            dtype = tensors[preprocessing.input].dtype
             assert dtype is not None  # or something was found
-            ports.append(InputBinding(modality, way, dtype))
+            bindings.append(InputBinding(modality, preprocessing, dtype))
     if not wrong:
-        wrong += _check_shapes(ports, tensors)
+        wrong += _check_shapes(bindings, tensors)
     for name, places in used.items():
         keys = {key for _, key, _ in places}
         if len(keys) > 1 or (len(places) > 1 and not keys <= {"input", "present"}):
@@ -45,7 +45,7 @@ def bind_inputs(description: Description, model: onnx.ModelProto) -> list[InputB
     if sentence := check_output(model, description.table.output.name):
         errors.append(description.locate_error(["output", "name"], f"[output] name: {sentence}"))
     raise_errors(description.path, errors)
-    return ports
+    return bindings
 
 
 def _check_modality(modality: Modality, preprocessing: Preprocessing, tensors: dict[str, Tensor]) -> Iterator[Problem]:
@@ -65,31 +65,32 @@ def _check_modality(modality: Modality, preprocessing: Preprocessing, tensors: d
 
 
 def _check_shapes(bindings: Iterable[InputBinding], tensors: dict[str, Tensor]) -> Iterator[Problem]:
-    """What is wrong with shapes, and with how several modalities share an input."""
+    """The errors in shapes, and in how several modalities share an input."""
     sharing: dict[str, list[InputBinding]] = defaultdict(list)
-    told: dict[str, list[InputBinding]] = defaultdict(list)
-    for port in sorted(bindings, key=lambda port: port.preprocessing.columns or (0, 0)):
-        sharing[port.preprocessing.input].append(port)
-        told[port.preprocessing.present].append(port)
+    mask_groups: dict[str, list[InputBinding]] = defaultdict(list)
+    for binding in sorted(bindings, key=lambda binding: binding.preprocessing.columns or (0, 0)):
+        sharing[binding.preprocessing.input].append(binding)
+        mask_groups[binding.preprocessing.present].append(binding)
         for key in ("mask", "token_type"):
-            if (name := getattr(port.preprocessing, key)) and not has_shape(tensors[name], port.shape):
-                yield port.modality.name, key, f"{key}: should be {_format_shape(port.shape)}, found {tensors[name]}"
+            if (name := getattr(binding.preprocessing, key)) and not has_shape(tensors[name], binding.shape):
+                wanted = _format_shape(binding.shape)
+                yield binding.modality.name, key, f"{key}: should be {wanted}, found {tensors[name]}"
     for name, group in sharing.items():
         if wrong := _check_columns(name, group):
             yield wrong
             continue
-        for port in group:
-            shape = list(port.shape)
+        for binding in group:
+            shape = list(binding.shape)
             if group[-1].preprocessing.columns:
-                shape[port.axis - 1] = group[-1].preprocessing.columns[1]
+                shape[binding.axis - 1] = group[-1].preprocessing.columns[1]
             if not has_shape(tensors[name], shape):
-                where = f"for {port.modality.kind} in the layout {port.preprocessing.layout}"
+                where = f"for {binding.modality.kind} in the layout {binding.preprocessing.layout}"
                 yield (
-                    port.modality.name,
+                    binding.modality.name,
                     "input",
                     f"input: should be {_format_shape(shape)} {where}, found {tensors[name]}",
                 )
-    for name, group in told.items():
+    for name, group in mask_groups.items():
         shapes = [(len(group),)] if len(group) > 1 else [(), (1,)]
         if name and not any(has_shape(tensors[name], shape) for shape in shapes):
             wanted = " or ".join(map(_format_shape, shapes))
@@ -97,15 +98,15 @@ def _check_shapes(bindings: Iterable[InputBinding], tensors: dict[str, Tensor]) 
 
 
 def _check_columns(name: str, group: list[InputBinding]) -> Problem | None:
-    """Why modalities, sorted, do not share an input without gaps; None where they do."""
+    """The error of modalities, sorted, that do not share an input without gaps; None where they do."""
     end = 0
-    for port in group:
-        if port.preprocessing.columns is None and len(group) > 1:
-            return port.modality.name, "input", f'the input "{name}" is shared: columns should say which are whose'
-        first, after = port.preprocessing.columns or (0, 0)
+    for binding in group:
+        if binding.preprocessing.columns is None and len(group) > 1:
+            return binding.modality.name, "input", f'the input "{name}" is shared: columns should say which are whose'
+        first, after = binding.preprocessing.columns or (0, 0)
         if first != end:
             how = f"nobody feeds {end} to {first - 1}" if first > end else f"{first} is fed twice"
-            return port.modality.name, "columns", f'columns: {how} of "{name}"'
+            return binding.modality.name, "columns", f'columns: {how} of "{name}"'
         end = after
     return None
 

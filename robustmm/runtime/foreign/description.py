@@ -16,19 +16,19 @@ from robustmm.runtime.foreign.preprocessing import AXIS_LETTERS, Preprocessing, 
 
 _MODALITY: TypeAdapter[Modality] = TypeAdapter(AnyModality)
 _UNUSED_FIELDS = {"name", "vocabulary", "tokenizer_json"}
-"""Fields of a kind that a description has no use for."""
+"""Fields of a kind that a description does not use."""
 
 
 class Output(Section):
-    """The tensor that answers, and what makes probabilities of it. One column is of the second of two classes."""
+    """The output tensor and its activation to probabilities. A single column is of the second of two classes."""
 
     name: str
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
 
 
 class DescriptionTable(Section):
-    """What is not of one modality. `batch` is the only number of rows that the graph can take, where it does not say
-    so itself."""
+    """The keys outside the modalities. `batch` is the only number of rows that the graph can take, where the graph
+    does not say so itself."""
 
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
     prior: tuple[Annotated[float, Field(ge=0)], ...] = ()
@@ -39,7 +39,7 @@ class DescriptionTable(Section):
 
 @dataclass(frozen=True)
 class Description:
-    """A description that was read, and its text, in which messages tell the line."""
+    """A description that was read, and its text, for the line numbers of messages."""
 
     path: Path
     source: str
@@ -48,7 +48,7 @@ class Description:
     preprocessing: list[Preprocessing]
 
     def locate_error(self, place: Sequence[str], error: object) -> tuple[int, str]:
-        """A sentence with its line."""
+        """An error with its line."""
         return find_line(self.source, place), str(error)
 
 
@@ -68,15 +68,15 @@ def load_description(path: Path) -> Description:
     if not isinstance(tables, Mapping) or not tables:
         tables = {}
         errors.append((1, "[modality.NAME] should describe at least one modality, found none"))
-    modalities, ways = [], []
+    modalities, preprocessings = [], []
     for name, table in tables.items():
-        modality, way, wrong = _load_modality(name, table, path)
+        modality, preprocessing, wrong = _load_modality(name, table, path)
         errors += [(find_line(source, [f"modality.{name}", key]), f"[modality.{name}] {one}") for key, one in wrong]
         modalities += [modality] if modality else []
-        ways += [way] if way else []
+        preprocessings += [preprocessing] if preprocessing else []
     raise_errors(path, errors)
     assert head is not None  # or there was an error
-    return Description(path, source, head, modalities, ways)
+    return Description(path, source, head, modalities, preprocessings)
 
 
 def raise_errors(path: Path, errors: Sequence[tuple[int, str]]) -> None:
@@ -86,7 +86,7 @@ def raise_errors(path: Path, errors: Sequence[tuple[int, str]]) -> None:
 
 
 def _check_classes(head: DescriptionTable) -> list[tuple[str, str]]:
-    """What does not fit together outside the modalities, with its key."""
+    """The errors outside the modalities, each with its key."""
     found = [("classes", f'"{c}" is listed twice') for c in set(head.classes) if head.classes.count(c) > 1]
     if head.prior and len(head.prior) != len(head.classes):
         found.append(("prior", f"prior should hold {len(head.classes)} numbers, found {len(head.prior)}"))
@@ -98,7 +98,7 @@ def _check_classes(head: DescriptionTable) -> list[tuple[str, str]]:
 def _load_modality(
     name: str, table: Any, path: Path
 ) -> tuple[Modality | None, Preprocessing | None, list[tuple[str, str]]]:
-    """A modality and its way into the graph, or what is wrong with them, with its key."""
+    """A modality, its preprocessing, and the errors in them, each with its key."""
     if not isinstance(table, Mapping):
         return None, None, [("", f"should be a table, found {table!r}")]
     kind = table.get("kind")
@@ -108,9 +108,9 @@ def _load_modality(
     own = KINDS[kind].model_fields.keys() - _UNUSED_FIELDS
     keys = own | Preprocessing.model_fields.keys()
     wrong = [(key, f'"{key}" is not a key here{suggest(key, keys)}') for key in table if key not in keys]
-    way_table = {"input": name, "layout": f"N{AXIS_LETTERS[kind]}", "missing": "empty" if kind == "text" else "zero"}
-    way_table |= {key: value for key, value in table.items() if key in Preprocessing.model_fields}
-    modality = way = None
+    keys_given = {"input": name, "layout": f"N{AXIS_LETTERS[kind]}", "missing": "empty" if kind == "text" else "zero"}
+    keys_given |= {key: value for key, value in table.items() if key in Preprocessing.model_fields}
+    modality = preprocessing = None
     try:
         modality = _MODALITY.validate_python({**{k: v for k, v in table.items() if k in own}, "name": name})
         if isinstance(modality, Text):
@@ -120,16 +120,16 @@ def _load_modality(
     except UsageError as error:
         wrong.append(("tokenizer", str(error)))
     try:
-        way = Preprocessing.model_validate(way_table)
+        preprocessing = Preprocessing.model_validate(keys_given)
     except ValidationError as error:
         wrong += [(str(item["loc"][0]), describe_error(item, Preprocessing, "", 0)) for item in error.errors()]
-    if modality and way:
-        wrong += check_preprocessing(modality, way)
-    return modality, way, wrong
+    if modality and preprocessing:
+        wrong += check_preprocessing(modality, preprocessing)
+    return modality, preprocessing, wrong
 
 
 def _load_tokenizer(modality: Text, path: Path) -> Text:
-    """With its tokenizer, a file beside the description."""
+    """The modality with its tokenizer, a file beside the description."""
     if not modality.tokenizer:
         raise UsageError("tokenizer is missing: the tokenizer.json that the model was trained with, or its folder")
     beside = path.parent / modality.tokenizer

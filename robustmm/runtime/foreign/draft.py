@@ -1,4 +1,4 @@
-"""A first description of a foreign graph: what its names, types and shapes tell, and what a person must check."""
+"""Drafts the description of a foreign graph from its names, types and shapes, and marks what a person must check."""
 
 from difflib import SequenceMatcher
 from functools import partial
@@ -16,10 +16,10 @@ from robustmm.runtime.foreign.kinds import Draft, guess_modalities
 from robustmm.runtime.graph import Tensor
 
 PASS_THROUGH_OPS = {"Identity", "Cast", "Reshape", "Squeeze", "Flatten"}
-"""Operations that leave an answer what it is."""
+"""Operations that pass an output on as it is."""
 
 PROBABILITY_OPS = {"Softmax", "Sigmoid", "Normalizer", "LinearClassifier", "TreeEnsembleClassifier", "SVMClassifier"}
-"""Operations after which there are probabilities."""
+"""Operations whose output is probabilities."""
 
 WIDTH = 80
 
@@ -49,18 +49,18 @@ def draft_description(path: Path) -> str:
 
 
 def draft_modalities(model: onnx.ModelProto) -> tuple[list[Draft], list[str]]:
-    """A draft of every input that may be a signal, and the inputs that nobody feeds."""
+    """A draft of every input that may be a signal, and the inputs that no modality feeds."""
     tensors = graph.inputs(model)
     beside = {key: [t.name for t in tensors if key.split("_")[-1] in t.name.lower()] for key in ("mask", "token_type")}
     found: list[Draft] = []
     fed: list[str] = []
     for tensor in tensors:
         if tensor.name not in beside["mask"] + beside["token_type"]:
-            made = guess_modalities(tensor, modality_name(tensor.name, [draft.name for draft in found]))
-            for draft in made:
+            drafts = guess_modalities(tensor, modality_name(tensor.name, [draft.name for draft in found]))
+            for draft in drafts:
                 draft.table = {"kind": draft.table.pop("kind"), "input": tensor.name, **draft.table}
-            found += made
-            fed += [tensor.name for _ in made]
+            found += drafts
+            fed += [tensor.name for _ in drafts]
     for draft in found:
         for key, names in beside.items() if draft.table["kind"] == "text" else ():
             alike = partial(_name_similarity, draft.table["input"])
@@ -74,8 +74,8 @@ def draft_modalities(model: onnx.ModelProto) -> tuple[list[Draft], list[str]]:
             fed.append(tensor.name)
             for draft in found:
                 draft.table["present"] = tensor.name
-                draft.checks["present"] = "told which modalities are there, in the order of this file"
-            break  # a second one would be fed by nobody, and is told so
+                draft.checks["present"] = "presence mask: which modalities are present, in the order of this file"
+            break  # no modality feeds a second one, and a CHECK says so
     return found, [tensor.name for tensor in tensors if tensor.name not in fed]
 
 
@@ -84,7 +84,7 @@ def _name_similarity(name: str, other: str) -> float:
 
 
 def _apply_scaler(model: onnx.ModelProto, draft: Draft) -> None:
-    """The mean and deviation in scikit-learn's scaler are those of the training data."""
+    """Takes mean and standard deviation from scikit-learn's scaler, which holds those of the training data."""
     for node in model.graph.node:
         if node.op_type == "Scaler" and node.input[0] == draft.table["input"]:
             stored = {a.name: [float(f"{x:.6g}") for x in a.floats] for a in node.attribute}  # single precision
@@ -105,12 +105,12 @@ def _format_classes(model: onnx.ModelProto, output: Tensor) -> str:
 
 
 def _format_output(model: onnx.ModelProto, output: Tensor) -> str:
-    made, name = graph.producers(model), output.name
-    while name in made and made[name].op_type in PASS_THROUGH_OPS and made[name].input:
-        name = made[name].input[0]
-    done = (name in made and made[name].op_type in PROBABILITY_OPS) or "prob" in output.name.lower()
+    nodes, name = graph.producers(model), output.name
+    while name in nodes and nodes[name].op_type in PASS_THROUGH_OPS and nodes[name].input:
+        name = nodes[name].input[0]
+    normalised = (name in nodes and nodes[name].op_type in PROBABILITY_OPS) or "prob" in output.name.lower()
     one = output.dims is not None and (len(output.dims) == 1 or output.dims[-1] == 1)
-    activation = "none" if done else "sigmoid" if one else "softmax"
+    activation = "none" if normalised else "sigmoid" if one else "softmax"
     check = "what makes probabilities of it: softmax, sigmoid, or none where it holds them"
     return "\n".join(["[output]", _format_line("name", output.name), *_format_entry("activation", activation, check)])
 

@@ -1,4 +1,4 @@
-"""Where modalities enter a foreign graph: signals to its inputs, with something in the place of what is missing."""
+"""Feeds modalities to the inputs of a foreign graph: signals are laid out, missing ones are filled."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ class InputBinding:
 
     @cached_property
     def filler(self) -> NDArray[Any]:
-        """What stands for a missing signal (1, *shape)."""
+        """The fill of a missing signal (1, *shape)."""
         m, missing = self.modality, self.preprocessing.missing
         if missing == "empty":
             return self(x=np.asarray(m.feed(""))[None])
@@ -68,21 +68,21 @@ def build_inputs(
     present: NDArray[np.bool_],
     tensors: Mapping[str, Tensor],
 ) -> dict[str, NDArray[Any]]:
-    """The graph's inputs, from what the ports made (batch, *shape) and what is present (batch, modality)."""
+    """The graph's inputs, from the laid-out signals (batch, *shape) and the presence mask (batch, modality)."""
     shared: dict[str, list[tuple[InputBinding, NDArray[Any]]]] = defaultdict(list)
-    told: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
+    mask_columns: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
     fed: dict[str, NDArray[Any]] = {}
-    for m, port in enumerate(bindings):
-        own, way = z[port.modality.name], port.preprocessing
+    for m, binding in enumerate(bindings):
+        own, preprocessing = z[binding.modality.name], binding.preprocessing
         here = present[:, m].reshape(-1, *[1] * (own.ndim - 1))
-        own = np.where(here, own, port.filler)
-        shared[way.input].append((port, own))
-        if isinstance(port.modality, Text):
-            fed |= {way.mask: own != port.modality.padding} if way.mask else {}
-            fed |= {way.token_type: np.zeros(own.shape)} if way.token_type else {}
-        if way.present:
-            told[way.present].append(present[:, m])
-    for name, columns in told.items():
+        own = np.where(here, own, binding.filler)
+        shared[preprocessing.input].append((binding, own))
+        if isinstance(binding.modality, Text):
+            fed |= {preprocessing.mask: own != binding.modality.padding} if preprocessing.mask else {}
+            fed |= {preprocessing.token_type: np.zeros(own.shape)} if preprocessing.token_type else {}
+        if preprocessing.present:
+            mask_columns[preprocessing.present].append(present[:, m])
+    for name, columns in mask_columns.items():
         flat = len(columns) == 1 and len(tensors[name].dims or ()) == 1
         fed[name] = columns[0] if flat else np.stack(columns, 1)
     fed = {name: x.astype(tensors[name].dtype) for name, x in fed.items()}

@@ -14,15 +14,14 @@ MIN_AUDIO_LENGTH = 4000
 """Numbers in a row that are rather a quarter of a second of sound than features."""
 
 DEFAULT_SIZES = {"H": 224, "W": 224, "F": 16, "C": 3, "T": 128, "D": 1, "L": 64}
-"""What an axis is taken to be where the graph leaves it open."""
+"""Sizes of axes that the graph leaves open."""
 
-FILL_CHECK = "what stands for a missing one"
+FILL_CHECK = "the fill of a missing one"
 
 
 @dataclass
 class Draft:
-    """A modality's table, by key with what must be checked of it; `more` are
-    comments below it."""
+    """A modality's table, with `checks` by key that a person must make, and `more` comments below it."""
 
     name: str
     table: dict[str, Any]

@@ -1,4 +1,4 @@
-"""The way of a modality into a foreign graph, as a description tells it: scaling, order of axes, what fills a gap."""
+"""How a modality enters a foreign graph, by its description: scaling, order of axes, fill of missing signals."""
 
 import math
 from collections.abc import Iterator
@@ -37,9 +37,9 @@ class Preprocessing(Section):
     """A modality enters the graph as (signal - subtract) / divide, per channel, its axes in the order of `layout` (`1`
     is a further axis of length one), in `input` or in some channels of it (`columns`, the second not included).
 
-    `missing` is what stands for a missing signal: zeros in the graph's input, the training `mean`, an `empty` text, or
-    a signal of these numbers. `present` is an input of the graph that is told whether the signal is there; `mask` and
-    `token_type` are the inputs that go with token ids.
+    `missing` is the fill of a missing signal: zeros in the graph's input, the training `mean`, an `empty` text, or a
+    signal of these numbers. `present` is the graph's input for the presence mask; `mask` and `token_type` are the
+    inputs that go with token ids.
     """
 
     input: Annotated[str, Field(min_length=1)]
@@ -68,7 +68,7 @@ def channel_letter(modality: Modality) -> str:
 
 
 def check_preprocessing(modality: Modality, preprocessing: Preprocessing) -> Iterator[tuple[str, str]]:
-    """What does not fit together in a modality's table: the key and the rest of a sentence."""
+    """The errors in a modality's table: the key and the rest of a sentence."""
     letters, width = AXIS_LETTERS[modality.kind], modality.shape[-1] if channel_letter(modality) else 1
     axes = preprocessing.layout.removeprefix("N").replace("1", "")
     left = [c for c, size in zip(letters, modality.shape, strict=True) if c not in axes and size == 1]

@@ -1,4 +1,4 @@
-"""A classifier that other tools exported, under a session's interface: the graph runs whole for every question."""
+"""A classifier that other tools exported, under a session's interface: every decoder call runs the whole graph."""
 
 import hashlib
 from pathlib import Path
@@ -17,38 +17,38 @@ from robustmm.runtime.runner import Runner, split_batches
 from robustmm.runtime.session import Embeddings, Session, softmax
 
 SUM_TOLERANCE = 1e-3
-"""How near to 1 probabilities sum, half precision included."""
+"""How far from 1 a sum of probabilities may be, half precision included."""
 
 
 class ForeignSession(Session):
-    """`embed` scales and lays out: what it gives is the graph's own input (batch, ...) in the graph's dtype. `decode`
-    fills what is missing and runs the whole graph. Which input is what, the description says."""
+    """`embed` scales and lays out: it returns the graph's own input (batch, ...) in the graph's dtype. `decode` fills
+    missing inputs and runs the whole graph. The description says what each input is."""
 
     decodes = 64
 
     def __init__(self, path: Path, description: Path, provider: str = "cpu", threads: int = 0, batch: int = 64) -> None:
         """Raises UsageError for a description that does not fit the graph, DataError for a graph that does not run."""
-        model, told = session.read_graph(path), load_description(description)
-        self.bindings = bind_inputs(told, model)
+        model, loaded = session.read_graph(path), load_description(description)
+        self.bindings = bind_inputs(loaded, model)
         self.path, self.provider, self.description, self.batch = path, provider, description, batch
-        self.modalities = told.modalities
+        self.modalities = loaded.modalities
         self.names = [m.name for m in self.modalities]
-        self.classes = list(told.table.classes)
+        self.classes = list(loaded.table.classes)
         self.prior = (
-            np.array(told.table.prior) if told.table.prior else np.full(len(self.classes), 1 / len(self.classes))
+            np.array(loaded.table.prior) if loaded.table.prior else np.full(len(self.classes), 1 / len(self.classes))
         )
-        self.activation = told.table.output.activation
+        self.activation = loaded.table.output.activation
         self.facts = {
             "manifest": None,
             "recipe": {"method": {"name": "foreign"}},
-            "description": hashlib.sha256(told.source.encode()).hexdigest(),
+            "description": hashlib.sha256(loaded.source.encode()).hexdigest(),
         }
         self.tensors = {tensor.name: tensor for tensor in graph.inputs(model)}
-        self._encoders = {port.modality.name: port for port in self.bindings}  # type: ignore[misc]
-        self._fillers = {port.modality.name: port.filler for port in self.bindings}
-        fixed = told.table.batch or max(tensor.batch for tensor in self.tensors.values())
+        self._encoders = {binding.modality.name: binding for binding in self.bindings}  # type: ignore[misc]
+        self._fillers = {binding.modality.name: binding.filler for binding in self.bindings}
+        fixed = loaded.table.batch or max(tensor.batch for tensor in self.tensors.values())
         try:
-            self._whole = Runner(graph.select_output(model, told.table.output.name), provider, threads, fixed)
+            self._whole = Runner(graph.select_output(model, loaded.table.output.name), provider, threads, fixed)
             answer = self._run(
                 {name: self.blank_embedding(name, 2) for name in self.names}, np.zeros((2, len(self.names)), bool)
             )
@@ -57,15 +57,15 @@ class ForeignSession(Session):
         except Exception as error:  # onnxruntime's errors share no base class
             hint = "" if fixed else "; if it takes one number of rows only, say so in the description: batch = 1"
             raise DataError(f"{path} cannot be run: {error}".splitlines()[0] + hint) from error
-        if wrong := check_answer(answer, told):
-            raise_errors(told.path, [told.locate_error(*wrong)])
+        if wrong := check_answer(answer, loaded):
+            raise_errors(loaded.path, [loaded.locate_error(*wrong)])
 
     def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Probabilities (batch, class) from the graph's inputs and what is present (batch, modality)."""
+        """Probabilities (batch, class) from the graph's inputs and the presence mask (batch, modality)."""
         if len(present) == 0:
             return np.zeros((0, len(self.classes)))
         held = np.asarray(present.any(1))
-        row = np.where(held, np.arange(len(held)), held.argmin())  # all that hold nothing are filled alike: one is run
+        row = np.where(held, np.arange(len(held)), held.argmin())  # rows without inputs are alike: one runs
         asked, answered = np.unique(row, return_inverse=True)
         parts = [
             self._run({n: z[n][rows] for n in self.names}, present[rows]) for rows in split_batches(asked, self.decodes)
@@ -73,7 +73,7 @@ class ForeignSession(Session):
         return probabilities(np.concatenate(parts), self.activation, len(self.classes))[answered]
 
     def blank_embedding(self, name: str, batch: int) -> NDArray[Any]:
-        """What the graph is fed where the modality is missing."""
+        """The fill that the graph is fed where the modality is missing."""
         return np.repeat(self._fillers[name], batch, 0)
 
     def _run(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[Any]:
@@ -83,14 +83,14 @@ class ForeignSession(Session):
 def open_session(
     path: Path, description: Path | None = None, provider: str = "cpu", threads: int = 0, batch: int = 64
 ) -> Session:
-    """A session on a file of ours, or on any other with its description."""
+    """A session on a file that robustmm exported, or on any other with its description."""
     if description is None:
         return Session(path, provider, threads, batch)
     return ForeignSession(path, description, provider, threads, batch)
 
 
 def probabilities(answer: NDArray[Any], activation: str, classes: int) -> NDArray[np.float64]:
-    """(batch, class) of a graph's answer (batch, ...); the one column of two classes is of the second."""
+    """Probabilities (batch, class) of an output (batch, ...); a single column is of the second of two classes."""
     columns = answer.reshape(len(answer), -1).astype(np.float64)
     if activation == "softmax":
         return softmax(columns)
@@ -99,7 +99,7 @@ def probabilities(answer: NDArray[Any], activation: str, classes: int) -> NDArra
 
 
 def check_answer(answer: NDArray[Any], description: Description) -> tuple[list[str], str] | None:
-    """Why the answer to two rows is not what the description says, and of which key; None where it is."""
+    """The error, with its key, where the answer to two rows is not what the description says; None where it is."""
     name, activation, classes = (
         description.table.output.name,
         description.table.output.activation,

@@ -52,9 +52,9 @@ class Dual(torch.nn.Module):
         self.head = torch.nn.Linear(32, 3)
 
     def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any, pixel_values: Any) -> Any:
-        told = self.text(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        read = self.text(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         seen = self.image(pixel_values=pixel_values)
-        return 20 * self.head(torch.cat([told.last_hidden_state[:, 0], seen.last_hidden_state[:, 0]], 1))
+        return 20 * self.head(torch.cat([read.last_hidden_state[:, 0], seen.last_hidden_state[:, 0]], 1))
 
 
 @pytest.fixture(scope="session")

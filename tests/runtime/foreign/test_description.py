@@ -67,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(folder: Path, text: str, file: str = "theirs.onnx") -> list[str]:
+def errors_of(folder: Path, text: str, file: str = "theirs.onnx") -> list[str]:
     """The sentences about a description, without its name."""
     description = folder / "m.toml"
     description.write_text(text, encoding="utf-8")
@@ -166,7 +166,7 @@ def test_a_description_is_read(folder: Path) -> None:
 )  # fmt: skip
 def test_one_mistake_is_one_sentence(folder: Path, old: str, new: str, sentence: str) -> None:
     assert TEXT.count(old) >= 1
-    found = told(folder, TEXT.replace(old, new, 1))
+    found = errors_of(folder, TEXT.replace(old, new, 1))
     assert [line for line in found if line.startswith(sentence)], found
     others = [line for line in found if "nobody feeds the graph's input" in line]
     assert len(found) - len(others) <= 2
@@ -175,29 +175,29 @@ def test_one_mistake_is_one_sentence(folder: Path, old: str, new: str, sentence:
 def test_texts_have_masks_of_their_own(folder: Path) -> None:
     """And ids are no flags."""
     again = TEXT[TEXT.index("[modality.words]") :].replace("words", "more").replace('token_type = "types"\n', "")
-    assert '41: [modality.more] the input "attention" is fed twice' in told(folder, TEXT + again)
-    found = told(folder, TEXT.replace('input = "ids"', 'input = "has_far"'))
+    assert '41: [modality.more] the input "attention" is fed twice' in errors_of(folder, TEXT + again)
+    found = errors_of(folder, TEXT.replace('input = "ids"', 'input = "has_far"'))
     assert '32: [modality.words] input: should take token ids, found "has_far" bool (?)' in found
 
 
 def test_all_mistakes_come_at_once_in_their_order(folder: Path) -> None:
     text = TEXT.replace("[0.2, 0.3, 0.5]", "[1]").replace("NCHW", "X").replace("[0, 2]", "[2, 0]")
-    assert [line.partition(":")[0] for line in told(folder, text)] == ["2", "10", "20"]
+    assert [line.partition(":")[0] for line in errors_of(folder, text)] == ["2", "10", "20"]
 
 
 @pytest.mark.parametrize("text", ["", "classes = 3\nmodality = 4", "[modality]\npicture = 3"])
 def test_what_is_no_description(folder: Path, text: str) -> None:
-    found = told(folder, text)
+    found = errors_of(folder, text)
     assert any("classes" in line for line in found)
     assert any(
         "should describe at least one modality" in line or "should be a table, found 3" in line for line in found
     )
     head = 'classes = ["a", "b"]\n[output]\nname = "logits"\n[modality]'
-    assert told(folder, head) == ["1: [modality.NAME] should describe at least one modality, found none"]
+    assert errors_of(folder, head) == ["1: [modality.NAME] should describe at least one modality, found none"]
 
 
 def test_what_cannot_be_read(folder: Path) -> None:
-    assert "is not valid TOML" in told(folder, "[")[0]
+    assert "is not valid TOML" in errors_of(folder, "[")[0]
     with pytest.raises(UsageError, match=r"none.toml cannot be read"):
         open_session(folder / "theirs.onnx", folder / "none.toml")
 
@@ -222,7 +222,7 @@ def test_answers_unlike_what_is_described(
 ) -> None:
     linear(tmp_path, {"m": ("f", [None, 3])}, columns, ("logits", [None, "c"]))
     labels = ", ".join(f'"{i}"' for i in range(classes))
-    (found,) = told(tmp_path, TABLE.format(labels, activation) + "missing = 9")
+    (found,) = errors_of(tmp_path, TABLE.format(labels, activation) + "missing = 9")
     assert found.startswith(sentence)
 
 
@@ -232,9 +232,11 @@ def test_probabilities_are_not_taken_for_logits_nor_nan_for_an_answer(tmp_path: 
 
     saved(tmp_path, [helper.make_node("Softmax", ["m"], ["logits"])], {"m": ("f", [None, 3])}, ("logits", [None, 3]))
     table = TABLE.format('"a", "b", "c"', "softmax")
-    assert told(tmp_path, table) == ['4: [output] activation: "logits" holds probabilities already, expected "none"']
+    assert errors_of(tmp_path, table) == [
+        '4: [output] activation: "logits" holds probabilities already, expected "none"'
+    ]
     sentence = '3: the output "logits" is not finite where every input is missing; fill it otherwise'
-    assert told(tmp_path, table + "missing = nan") == [sentence]
+    assert errors_of(tmp_path, table + "missing = nan") == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +264,7 @@ def test_what_does_not_fit_the_input(tmp_path: Path, kind: str, dims: list[int],
     model = onnx.load(tmp_path / "theirs.onnx")
     model.graph.input[0].CopyFrom(value("m", kind, dims))
     onnx.save(model, tmp_path / "theirs.onnx")
-    (found,) = told(tmp_path, TABLE.format('"a", "b", "c"', "softmax") + more)
+    (found,) = errors_of(tmp_path, TABLE.format('"a", "b", "c"', "softmax") + more)
     assert found.startswith(sentence)
 
 
@@ -275,7 +277,7 @@ def test_presence_of_two_modalities(tmp_path: Path, shape: list[int | None], fit
         (tmp_path / "m.toml").write_text(text)
         assert open_session(tmp_path / "theirs.onnx", tmp_path / "m.toml").names == ["a", "b"]
     else:
-        assert told(tmp_path, text)[0].startswith("11: [modality.b] present: should be (batch, 2), found")
+        assert errors_of(tmp_path, text)[0].startswith("11: [modality.b] present: should be (batch, 2), found")
 
 
 def test_a_graph_that_says_nothing_of_its_shapes(tmp_path: Path) -> None:
@@ -287,9 +289,9 @@ def test_a_graph_that_says_nothing_of_its_shapes(tmp_path: Path) -> None:
     model.graph.input[0].CopyFrom(value("m", "f", None))
     onnx.save(model, tmp_path / "theirs.onnx")
     (tmp_path / "m.toml").write_text(TABLE.format('"a", "b", "c"', "softmax"))
-    made = open_session(tmp_path / "theirs.onnx", tmp_path / "m.toml")
-    assert isinstance(made, ForeignSession)
-    assert made._whole.batch == 0
+    foreign = open_session(tmp_path / "theirs.onnx", tmp_path / "m.toml")
+    assert isinstance(foreign, ForeignSession)
+    assert foreign._whole.batch == 0
 
 
 @pytest.mark.parametrize("table", ['kind = "audio"\nrate = 1000\nseconds = 0.003', 'kind = "image"\nsize = [3, 1, 1]'])
@@ -297,7 +299,7 @@ def test_columns_need_channels(tmp_path: Path, table: str) -> None:
     linear(tmp_path, {"m": ("f", [None, 3])})
     text = TABLE.format('"a", "b", "c"', "softmax").partition("kind")[0] + table
     layout = "NT" if "audio" in table else "NHW"
-    found = told(tmp_path, f'{text}\nlayout = "{layout}"\ncolumns = [0, 1]')
+    found = errors_of(tmp_path, f'{text}\nlayout = "{layout}"\ncolumns = [0, 1]')
     assert found == [f'{9 + (layout == "NT")}: [modality.m] columns: should go with a layout that has channels, '
                      f'found "{layout}"']  # fmt: skip
 
@@ -308,7 +310,7 @@ def test_every_modality_of_a_shared_input_fits_it(tmp_path: Path) -> None:
     for name, width, size, columns in (("colour", 3, 7, [0, 3]), ("depth", 1, 6, [3, 4])):
         text += f'[modality.{name}]\nkind = "image"\nsize = [5, {size}, {width}]\nlayout = "NCHW"\n'
         text += f'input = "rgbd"\ncolumns = {columns}\n'
-    (found,) = told(tmp_path, text)
+    (found,) = errors_of(tmp_path, text)
     assert found.startswith(
         "8: [modality.colour] input: should be (batch, 4, 5, 7) for image in the layout NCHW, found"
     )

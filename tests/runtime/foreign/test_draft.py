@@ -316,7 +316,7 @@ DIMS = st.lists(st.sampled_from([None, 1, 2, 3, 4, 7, 5000]), max_size=5)
 @example({"0": ("f", [None]), "1": ("?", [None]), "00": ("?", [None])}, "y")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_draft_parses_and_names_the_graphs_own_inputs(tmp_path: Path, inputs: Inputs, output: str) -> None:
-    """Whatever the graph is like; every input is in the draft once, or told as fed by nobody."""
+    """Whatever the graph is like; every input is in the draft once, or listed as fed by nobody."""
     path = saved(tmp_path, [helper.make_node("Any", list(inputs), [output])], inputs, (output, [None, 3]))
     try:
         text = draft_description(path)

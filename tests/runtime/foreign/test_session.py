@@ -36,9 +36,9 @@ def session(path: Path, text: str) -> ForeignSession:
     text = text if "[output]" in text else f'{text}\n[output]\nname = "logits"\n'
     description = path.with_suffix(".toml")
     description.write_text(text, encoding="utf-8")
-    made = open_session(path, description)
-    assert isinstance(made, ForeignSession)
-    return made
+    opened = open_session(path, description)
+    assert isinstance(opened, ForeignSession)
+    return opened
 
 
 # --- scikit-learn through skl2onnx: two sensors in one input
@@ -104,12 +104,12 @@ def test_an_evaluation_of_scikit_learn(
     rows = Manifest(tmp_path / "manifest.csv", columns, list(range(2, 42)))
     noisy = Condition("noisy", (Noise("gaussian", 0.5, ("near",)),))
     conditions = [Condition("clean"), Condition("alone", present=("far",)), noisy]
-    (clean, alone, struck), _ = evaluate(sensors, rows, conditions, batch=16)
+    (clean, single, corrupted), _ = evaluate(sensors, rows, conditions, batch=16)
     subsets = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], bool)
     p = np.stack([pipeline.predict_proba(filled(x, np.tile(s, (40, 1)))) for s in subsets])
     np.testing.assert_allclose(clean.probabilities, p[3], atol=2e-6)
-    np.testing.assert_allclose(alone.probabilities, p[2], atol=2e-6)
-    assert np.abs(struck.probabilities - p[3]).max() > 0.01
+    np.testing.assert_allclose(single.probabilities, p[2], atol=2e-6)
+    assert np.abs(corrupted.probabilities - p[3]).max() > 0.01
     p[0] = [0.5, 0.25, 0.25]
     v = np.log(p[:, np.arange(40), target])
     near, far = (v[1] - v[0] + v[3] - v[2]) / 2, (v[2] - v[0] + v[3] - v[1]) / 2
@@ -135,11 +135,11 @@ def test_a_graph_that_takes_nan_for_missing(tmp_path: Path) -> None:
     for i, name in enumerate("abc"):
         text += f'[modality.{name}]\nkind = "features"\nlength = 1\ninput = "X"\n'
         text += f"columns = [{i}, {i + 1}]\nmissing = nan\n"
-    made = session(path, text)
+    opened = session(path, text)
     rng = np.random.default_rng(1)
     x, present = rng.normal(size=(20, 3)).astype(np.float32), rng.random((20, 3)) < 0.5
     yes = expit(np.where(present, x, instead) @ weight)
-    found = made.predict({name: x[:, [i]] for i, name in enumerate("abc")}, present)
+    found = opened.predict({name: x[:, [i]] for i, name in enumerate("abc")}, present)
     np.testing.assert_allclose(found, np.concatenate([1 - yes, yes], 1), atol=1e-6)
 
 
@@ -184,7 +184,7 @@ def test_a_channels_last_graph(tmp_path: Path, kind: str) -> None:
     constants = {"kernel": kernel, "weight": weight, "bias": bias}
     path = saved(tmp_path, nodes, inputs, ("dense/Softmax:0", [None, 3]), constants)
     scaling = "subtract = [10, 20, 30]\ndivide = [40, 50, 60]" if kind == "f" else 'layout = "NHWC"'
-    made = session(path, KERAS.format(scaling=scaling, missing='"zero"' if kind == "B" else "[10, 20, 90]"))
+    opened = session(path, KERAS.format(scaling=scaling, missing='"zero"' if kind == "B" else "[10, 20, 90]"))
     x = rng.integers(0, 256, (5, 8, 6, 3), np.uint8)
     v = rng.normal(size=(5, 4)).astype(np.float32)
     given = torch.from_numpy(x.astype(np.float32))
@@ -195,8 +195,8 @@ def test_a_channels_last_graph(tmp_path: Path, kind: str) -> None:
     features = torch.conv2d(given.permute(0, 3, 1, 2), torch.from_numpy(kernel), padding=1).relu().mean((2, 3))
     both = torch.cat([features, torch.from_numpy(v * PRESENCE[:, 1:])], 1)
     expected = torch.softmax(both @ torch.from_numpy(weight) + torch.from_numpy(bias), 1)
-    np.testing.assert_allclose(made.predict({"picture": x, "vector": v}, PRESENCE), expected, atol=1e-5)
-    assert made.embed("picture", x).dtype == {"f": np.float32, "B": np.uint8}[kind]
+    np.testing.assert_allclose(opened.predict({"picture": x, "vector": v}, PRESENCE), expected, atol=1e-5)
+    assert opened.embed("picture", x).dtype == {"f": np.float32, "B": np.uint8}[kind]
 
 
 # --- a transformers export: ids, mask and token types for one modality, pixels for the other
@@ -224,8 +224,8 @@ divide = 127.5
 @pytest.mark.parametrize("missing", ["empty", "zero"])
 def test_a_transformers_export(dual: tuple[Path, torch.nn.Module], missing: str) -> None:
     path, model = dual
-    made = session(path, DUAL.format(missing=missing))
-    caption = made.modality("caption")
+    opened = session(path, DUAL.format(missing=missing))
+    caption = opened.modality("caption")
     assert isinstance(caption, Text)
     texts = ["ants fly", "bees sting and fly", "cats", "cats purr cats purr cats purr cats purr", "bees"]
     ids = np.stack([caption.feed(text) for text in texts])
@@ -237,7 +237,7 @@ def test_a_transformers_export(dual: tuple[Path, torch.nn.Module], missing: str)
     pixels[~PRESENCE[:, 1]] = 0
     with torch.no_grad():
         expected = model(given, (given != 0).long(), torch.zeros_like(given), pixels).softmax(1)
-    found = made.predict({"caption": ids, "picture": x}, PRESENCE)
+    found = opened.predict({"caption": ids, "picture": x}, PRESENCE)
     np.testing.assert_allclose(found, expected, atol=2e-5)
     assert found.max() - found.min() > 0.2, "the answers differ"
 
@@ -252,9 +252,9 @@ def test_padding_is_the_tokenizers_own(tmp_path: Path, missing: str, ids: list[i
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     path, theirs = linear(tmp_path, {"ids": ("i", [None, 3]), "mask": ("f", [None, 3])})
     table = '[modality.m]\nkind = "text"\nlength = 3\ninput = "ids"\nmask = "mask"\ntokenizer = "tokenizer.json"\n'
-    made = session(path, f'{table}missing = "{missing}"')
+    opened = session(path, f'{table}missing = "{missing}"')
     x = np.array([[2, 4, 3], ids])
-    found = made.predict({"m": x}, np.array([[True], [False]]))
+    found = opened.predict({"m": x}, np.array([[True], [False]]))
     np.testing.assert_allclose(found, softmax(theirs(x, x != 1)), atol=1e-6)
 
 
@@ -278,13 +278,13 @@ def test_every_layout(tmp_path: Path, kind: str, order: str) -> None:
     path, theirs = linear(tmp_path, {"m": ("f", ["N", *(size[c] for c in order)])})
     text = f'[modality.m]\nkind = "{kind}"\n{fields}\nlayout = "N{order.upper()}"\n'
     text += f"subtract = {[1.0, 2, 3][: shape[-1]]}\ndivide = {[40, 5.0, 60][: shape[-1]]}\nmissing = 7"
-    made = session(path, text)
+    opened = session(path, text)
     x = np.random.default_rng(0).normal(5, 3, (3, *shape)).clip(0).astype(dtype)
     x[2] = 7
     scaled = (x.astype(np.float64) - [1, 2, 3][: shape[-1]]) / [40, 5, 60][: shape[-1]]
     expected = softmax(theirs(np.einsum(f"n{AXES[kind]}->n{order}", scaled)))
     absent = np.array([[True], [True], [False]])
-    np.testing.assert_allclose(made.predict({"m": x}, absent), expected, atol=1e-5)
+    np.testing.assert_allclose(opened.predict({"m": x}, absent), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -301,34 +301,34 @@ def test_every_layout(tmp_path: Path, kind: str, order: str) -> None:
 )
 def test_axes_of_length_one_come_and_go(tmp_path: Path, dims: list[int], table: str) -> None:
     path, theirs = linear(tmp_path, {"m": ("f", [None, *dims])})
-    made = session(path, f"[modality.m]\n{table}")
-    shape = made.modality("m").shape
-    x = np.random.default_rng(0).integers(0, 9, (4, *shape)).astype(made.modality("m").dtype)
+    opened = session(path, f"[modality.m]\n{table}")
+    shape = opened.modality("m").shape
+    x = np.random.default_rng(0).integers(0, 9, (4, *shape)).astype(opened.modality("m").dtype)
     laid = x.transpose(0, 2, 1, 3) if "NCWH" in table else x
-    np.testing.assert_allclose(made.predict({"m": x}, np.ones((4, 1), bool)), softmax(theirs(laid)), atol=1e-5)
+    np.testing.assert_allclose(opened.predict({"m": x}, np.ones((4, 1), bool)), softmax(theirs(laid)), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", "fdeBbqi?")
 def test_the_graphs_own_type_is_fed(tmp_path: Path, kind: str) -> None:
     path, theirs = linear(tmp_path, {"m": (kind, [None, 2, 2, 1])})
     scaling = "subtract = 128\n" if kind == "b" else "divide = 255\n" if kind == "e" else ""
-    made = session(path, f'[modality.m]\nkind = "image"\nsize = [2, 2, 1]\n{scaling}')
+    opened = session(path, f'[modality.m]\nkind = "image"\nsize = [2, 2, 1]\n{scaling}')
     x = np.array([[0, 1, 128, 255], [0, 1, 0, 1]], np.uint8).reshape(2, 2, 2, 1)
-    assert made.embed("m", x).dtype == np.dtype(kind)
+    assert opened.embed("m", x).dtype == np.dtype(kind)
     exact = x - 128.0 if kind == "b" else x / 255 if kind == "e" else (x > 0) if kind == "?" else x
-    found = made.predict({"m": x}, np.ones((2, 1), bool))
+    found = opened.predict({"m": x}, np.ones((2, 1), bool))
     np.testing.assert_allclose(found, softmax(theirs(np.asarray(exact))), atol=1e-3 if kind == "e" else 1e-5)
 
 
 def test_integers_are_rounded_and_held_to_their_range(tmp_path: Path) -> None:
     path, _ = linear(tmp_path, {"m": ("B", [None, 4])})
-    made = session(path, '[modality.m]\nkind = "features"\nlength = 4\nsubtract = 1\ndivide = 2\nmissing = 999')
+    opened = session(path, '[modality.m]\nkind = "features"\nlength = 4\nsubtract = 1\ndivide = 2\nmissing = 999')
     x = np.array([[3.9, 0.0, 4.2, 1000]], np.float32)
-    assert made.embed("m", x).tolist() == [[1, 0, 2, 255]]
-    assert made.blank_embedding("m", 2).tolist() == [[255] * 4] * 2
+    assert opened.embed("m", x).tolist() == [[1, 0, 2, 255]]
+    assert opened.blank_embedding("m", 2).tolist() == [[255] * 4] * 2
     path, _ = linear(tmp_path, {"m": ("b", [None, 4, 1])})
-    made = session(path, '[modality.m]\nkind = "image"\nsize = [4, 1, 1]\nlayout = "NHW"')
-    assert made.embed("m", np.array([[0, 127, 128, 255]], np.uint8).reshape(1, 4, 1, 1)).ravel().tolist() == [
+    opened = session(path, '[modality.m]\nkind = "image"\nsize = [4, 1, 1]\nlayout = "NHW"')
+    assert opened.embed("m", np.array([[0, 127, 128, 255]], np.uint8).reshape(1, 4, 1, 1)).ravel().tolist() == [
         0,
         127,
         127,
@@ -341,24 +341,24 @@ def test_channels_of_one_picture_and_sensors_out_of_order(tmp_path: Path) -> Non
     path, theirs = linear(tmp_path, {"rgbd": ("f", [None, 4, 5, 6])})
     text = '[modality.depth]\nkind = "image"\nsize = [5, 6, 1]\nlayout = "NCHW"\ninput = "rgbd"\ncolumns = [3, 4]\n'
     text += '[modality.colour]\nkind = "image"\nsize = [5, 6, 3]\nlayout = "NCHW"\ninput = "rgbd"\ncolumns = [0, 3]\n'
-    made = session(path, text)
+    opened = session(path, text)
     rng = np.random.default_rng(0)
     depth, colour = rng.integers(0, 9, (5, 5, 6, 1), np.uint8), rng.integers(0, 9, (5, 5, 6, 3), np.uint8)
     both = np.concatenate([colour * PRESENCE[:, 1, None, None, None], depth * PRESENCE[:, 0, None, None, None]], 3)
-    found = made.predict({"depth": depth, "colour": colour}, PRESENCE)
+    found = opened.predict({"depth": depth, "colour": colour}, PRESENCE)
     np.testing.assert_allclose(found, softmax(theirs(both.transpose(0, 3, 1, 2))), atol=1e-5)
 
 
-# --- telling the graph what is there
+# --- the presence mask as an input of the graph
 
 
 @pytest.mark.parametrize(("kind", "dims"), [("?", []), ("f", [1]), ("q", [1])])
 def test_a_flag_for_one_modality(tmp_path: Path, kind: str, dims: list[int]) -> None:
     path, theirs = linear(tmp_path, {"m": ("f", [None, 3]), "has_m": (kind, [None, *dims])})
-    made = session(path, '[modality.m]\nkind = "features"\nlength = 3\npresent = "has_m"\nmissing = [4, 5, 6]')
+    opened = session(path, '[modality.m]\nkind = "features"\nlength = 3\npresent = "has_m"\nmissing = [4, 5, 6]')
     x = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
     expected = softmax(theirs(x, np.array([1, 0])))
-    np.testing.assert_allclose(made.predict({"m": x}, np.array([[True], [False]])), expected, atol=1e-6)
+    np.testing.assert_allclose(opened.predict({"m": x}, np.array([[True], [False]])), expected, atol=1e-6)
 
 
 OURS = """\
@@ -398,10 +398,10 @@ def test_a_file_of_ours_answers_the_same_when_it_runs_whole(world_model: Path, t
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_fixed_batch(tmp_path: Path, batch: int) -> None:
     path, theirs = linear(tmp_path, {"m": ("f", [batch, 3])}, answer=("logits", [batch, 3]))
-    made = session(path, '[modality.m]\nkind = "features"\nlength = 3')
+    opened = session(path, '[modality.m]\nkind = "features"\nlength = 3')
     x = np.random.default_rng(0).normal(size=(70, 3)).astype(np.float32)
     for rows in (1, 4, 6, 70):
-        found = made.predict({"m": x[:rows]}, np.ones((rows, 1), bool))
+        found = opened.predict({"m": x[:rows]}, np.ones((rows, 1), bool))
         np.testing.assert_allclose(found, softmax(theirs(x[:rows])), atol=1e-6)
 
 
@@ -419,9 +419,9 @@ def test_a_graph_that_hides_its_batch(tmp_path: Path) -> None:
         DataError, match=r"cannot be run: .*; if it takes one number of rows only, say so .*: batch = 1"
     ):
         session(path, table)
-    made = session(path, f"batch = 1\n{table}")
+    opened = session(path, f"batch = 1\n{table}")
     x = np.random.default_rng(1).normal(size=(5, 2, 3)).astype(np.float32)
-    found = made.predict({"m": x}, np.ones((5, 1), bool))
+    found = opened.predict({"m": x}, np.ones((5, 1), bool))
     np.testing.assert_allclose(found, softmax(x.reshape(5, 6) @ w), atol=1e-6)
 
 
@@ -430,9 +430,9 @@ def test_a_graph_that_answers_once_for_all_rows(tmp_path: Path) -> None:
     path = saved(tmp_path, nodes, {"m": ("f", [None, 3])}, ("logits", [1, 3]), {"axes": np.array([0])})
     with pytest.raises(UsageError, match=r'"logits" answers \(1, 3\) to 2 rows; say how many it takes, as batch = 1'):
         session(path, '[modality.m]\nkind = "features"\nlength = 3')
-    made = session(path, 'batch = 1\n[modality.m]\nkind = "features"\nlength = 3')
+    opened = session(path, 'batch = 1\n[modality.m]\nkind = "features"\nlength = 3')
     x = np.array([[1, 2, 3], [3, 1, 0]], np.float32)
-    np.testing.assert_allclose(made.predict({"m": x}, np.ones((2, 1), bool)), softmax(x), atol=1e-6)
+    np.testing.assert_allclose(opened.predict({"m": x}, np.ones((2, 1), bool)), softmax(x), atol=1e-6)
 
 
 def test_a_runner_by_blocks(tmp_path: Path) -> None:
@@ -453,31 +453,31 @@ def test_a_runner_by_blocks(tmp_path: Path) -> None:
 
 
 def test_the_empty_subset_is_run_once(tmp_path: Path) -> None:
-    """Rows that hold nothing are filled alike, so one of them speaks for all."""
+    """Rows that hold nothing are filled alike, so one of them is run for all."""
     path, theirs = linear(tmp_path, {"m": ("f", [None, 3])})
-    made = session(path, '[modality.m]\nkind = "features"\nlength = 3\nmissing = 2')
+    opened = session(path, '[modality.m]\nkind = "features"\nlength = 3\nmissing = 2')
     asked: list[int] = []
-    run = made._run
-    made._run = lambda z, present: (asked.append(len(present)), run(z, present))[1]  # type: ignore[method-assign]
+    run = opened._run
+    opened._run = lambda z, present: (asked.append(len(present)), run(z, present))[1]  # type: ignore[method-assign]
     x = np.random.default_rng(0).normal(size=(150, 3)).astype(np.float32)
     present = np.arange(150)[:, None] % 3 == 1
-    found = made.predict({"m": x}, present)
+    found = opened.predict({"m": x}, present)
     assert asked == [51], "50 that hold it and one that does not, at most 64 at once"
     np.testing.assert_allclose(found, softmax(theirs(np.where(present, x, 2))), atol=1e-6)
     asked.clear()
-    made.predict({"m": x}, np.ones((150, 1), bool))
+    opened.predict({"m": x}, np.ones((150, 1), bool))
     assert asked == [64, 64, 22]
 
 
 def test_answers_do_not_depend_on_the_batch(dual: tuple[Path, torch.nn.Module]) -> None:
     """A row alone, in pairs, and across the rows that are run at once."""
-    made = session(dual[0], DUAL.format(missing="empty"))
+    opened = session(dual[0], DUAL.format(missing="empty"))
     rng = np.random.default_rng(0)
     inputs = {"caption": rng.integers(4, 10, (70, 9)), "picture": rng.integers(0, 256, (70, 8, 8, 3), np.uint8)}
-    whole = made.predict(inputs, np.ones((70, 2), bool))
+    whole = opened.predict(inputs, np.ones((70, 2), bool))
     for size in (1, 2, 33):
         parts = [{name: x[i : i + size] for name, x in inputs.items()} for i in range(0, 70, size)]
-        found = [made.predict(part, np.ones((len(part["caption"]), 2), bool)) for part in parts]
+        found = [opened.predict(part, np.ones((len(part["caption"]), 2), bool)) for part in parts]
         np.testing.assert_allclose(np.concatenate(found), whole, atol=1e-6)
 
 
@@ -503,12 +503,12 @@ def test_a_sequence_of_maps_is_named_by_the_tensor_before_it(fitted: tuple[Pipel
     text = '[output]\nname = "output_probability"\nactivation = "none"\n[modality.X]\nkind = "features"\nlength = 12\n'
     with pytest.raises(
         UsageError, match='"output_probability" is a sequence of maps; name the tensor before it'
-    ) as told:
+    ) as failure:
         session(path, text)
-    assert "zipmap=False" in str(told.value)
-    before = str(told.value).split('before it, "')[1].split('"')[0]
-    made = session(path, text.replace("output_probability", before))
-    np.testing.assert_allclose(made.predict({"X": x}, np.ones((40, 1), bool)), pipeline.predict_proba(x), atol=2e-6)
+    assert "zipmap=False" in str(failure.value)
+    before = str(failure.value).split('before it, "')[1].split('"')[0]
+    opened = session(path, text.replace("output_probability", before))
+    np.testing.assert_allclose(opened.predict({"X": x}, np.ones((40, 1), bool)), pipeline.predict_proba(x), atol=2e-6)
 
 
 def test_weights_among_the_inputs_need_no_feeding(tmp_path: Path) -> None:
@@ -517,9 +517,9 @@ def test_weights_among_the_inputs_need_no_feeding(tmp_path: Path) -> None:
     model = onnx.load(path)
     model.graph.input.append(helper.make_tensor_value_info("weight", 1, [3, 3]))
     onnx.save(model, path)
-    made = session(path, '[modality.m]\nkind = "features"\nlength = 3')
+    opened = session(path, '[modality.m]\nkind = "features"\nlength = 3')
     x = np.eye(3, dtype=np.float32)
-    np.testing.assert_allclose(made.predict({"m": x}, np.ones((3, 1), bool)), softmax(theirs(x)), atol=1e-6)
+    np.testing.assert_allclose(opened.predict({"m": x}, np.ones((3, 1), bool)), softmax(theirs(x)), atol=1e-6)
 
 
 # --- the session's other sides
@@ -527,22 +527,22 @@ def test_weights_among_the_inputs_need_no_feeding(tmp_path: Path) -> None:
 
 def test_facts_prior_and_data(tmp_path: Path) -> None:
     path, _ = linear(tmp_path, {"m": ("f", [None, 3])})
-    made = session(path, '[modality.m]\nkind = "features"\nlength = 3')
-    np.testing.assert_allclose(made.prior, [1 / 3] * 3)
-    assert made.path == path
-    first = made.facts["description"]
+    opened = session(path, '[modality.m]\nkind = "features"\nlength = 3')
+    np.testing.assert_allclose(opened.prior, [1 / 3] * 3)
+    assert opened.path == path
+    first = opened.facts["description"]
     assert session(path, '[modality.m]\nkind = "features"\nlength = 3\nmissing = 2').facts["description"] != first
     with pytest.raises(UsageError, match=f"{path} was made by other tools, so its data is not known; give --data"):
-        source.find_model_manifest(made, None)
-    assert source.find_model_manifest(made, tmp_path / "t.csv") == tmp_path / "t.csv"
+        source.find_model_manifest(opened, None)
+    assert source.find_model_manifest(opened, tmp_path / "t.csv") == tmp_path / "t.csv"
 
 
 def test_without_a_description_it_is_told_how_to_get_one(tmp_path: Path, world_model: Path) -> None:
     path, _ = linear(tmp_path, {"m": ("f", [None, 3])})
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as failure:
         open_session(path)
-    assert f"robustmm describe {path} -o model.toml" in str(told.value)
-    assert "--describe model.toml" in str(told.value)
+    assert f"robustmm describe {path} -o model.toml" in str(failure.value)
+    assert "--describe model.toml" in str(failure.value)
     ours = open_session(world_model, batch=7)
     assert type(ours) is Session
     assert ours.batch == 7
@@ -550,21 +550,21 @@ def test_without_a_description_it_is_told_how_to_get_one(tmp_path: Path, world_m
 
 def test_a_wrong_input_is_told(tmp_path: Path) -> None:
     path, _ = linear(tmp_path, {"m": ("f", [None, 3])})
-    made = session(path, '[modality.m]\nkind = "features"\nlength = 3')
+    opened = session(path, '[modality.m]\nkind = "features"\nlength = 3')
     for x in (np.zeros((2, 4), np.float32), np.zeros((2, 3))):
         with pytest.raises(UsageError, match=r"the input m should be float32 \(batch, 3\), found"):
-            made.embed("m", x)
+            opened.embed("m", x)
 
 
 def test_a_graph_that_cannot_run(tmp_path: Path) -> None:
     node = helper.make_node("Nonsense", ["m"], ["logits"], domain="their.own")
     path = saved(tmp_path, [node], {"m": ("f", [None, 3])}, ("logits", [None, 3]))
-    with pytest.raises(DataError, match=r"theirs.onnx cannot be run: ") as told:
+    with pytest.raises(DataError, match=r"theirs.onnx cannot be run: ") as failure:
         session(path, '[modality.m]\nkind = "features"\nlength = 3')
-    assert len(str(told.value).splitlines()) == 1
+    assert len(str(failure.value).splitlines()) == 1
     saved(tmp_path, [node], {"m": ("f", [1, 3])}, ("logits", [1, 3]))
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as failure:
         open_session(path, path.with_suffix(".toml"))
-    assert "batch = 1" not in str(told.value), "the graph said so itself"
+    assert "batch = 1" not in str(failure.value), "the graph said so itself"
     with pytest.raises(UsageError, match='"gpu" is not a provider'):
         open_session(path, path.with_suffix(".toml"), "gpu")

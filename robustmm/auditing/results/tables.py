@@ -15,17 +15,17 @@ KEY = b"robustmm"
 
 
 def write_table(
-    path: Path, made: Iterable[tuple[str, Records]], names: list[str], classes: list[str], key: str
+    path: Path, parts: Iterable[tuple[str, Records]], names: list[str], classes: list[str], key: str
 ) -> None:
-    """One row group a condition, so that memory does not grow with their number. `key` says what the table is of: one
-    that is there with this key is left as it is."""
+    """One row group a condition, so that memory does not grow with their number. `key` identifies the content: a
+    table that has this key already is left as it is."""
     if read_key(path) == key:
         return
 
     def write_row_groups(file: IO[bytes]) -> None:
         writer: pyarrow.parquet.ParquetWriter | None = None
         try:
-            for condition, records in made:
+            for condition, records in parts:
                 table = build_table(condition, records, names, classes).replace_schema_metadata({KEY: key.encode()})
                 writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema, compression="zstd")
                 writer.write_table(table, row_group_size=max(1, len(records)))
@@ -37,7 +37,7 @@ def write_table(
 
 
 def read_key(path: Path) -> str:
-    """The key of a table; empty where there is none to be read."""
+    """The key of a table; empty where none can be read."""
     try:
         found = pyarrow.parquet.read_schema(os.fspath(path)).metadata or {}
     except (OSError, pyarrow.ArrowException):
@@ -57,7 +57,7 @@ def build_table(condition: str, records: Records, names: list[str], classes: lis
     for m, name in enumerate(names):
         columns |= {
             f"present.{name}": pyarrow.array(records.present[:, m]),
-            f"accuracy.{name}": pyarrow.array(records.phi_accuracy[:, m]),
-            f"log_probability.{name}": pyarrow.array(records.phi_log_probability[:, m]),
+            f"shapley_accuracy.{name}": pyarrow.array(records.phi_accuracy[:, m]),
+            f"shapley_log_probability.{name}": pyarrow.array(records.phi_log_probability[:, m]),
         }
     return pyarrow.table(columns)

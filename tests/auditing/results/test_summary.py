@@ -10,9 +10,9 @@ from linear import LinearSession, drawn, manifest
 from worlds import SIX, MeanSession, everything
 
 from robustmm.auditing import run
-from robustmm.auditing.result import ConditionResult
+from robustmm.auditing.results.schema import ConditionResult
+from robustmm.auditing.results.summary import group_masks, summarise_condition
 from robustmm.auditing.run import classify_effects, worst_group
-from robustmm.auditing.summary import group_masks, summarise_condition
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.conditions.plan import Plan
 from robustmm.data.manifest import Manifest
@@ -74,18 +74,18 @@ def test_scores_are_the_metrics_of_the_records(world: Any) -> None:
     flips = int((p.argmax(1) != clean.probabilities.argmax(1)).sum())
     low, high = statistics.wilson(flips, N)
     near(result.flip_rate, {"value": flips / N, "low": low, "high": high})
-    assert result.detectable == minimum_detectable_effect(N, float((right != before).mean()))
+    assert result.minimum_detectable_effect == minimum_detectable_effect(N, float((right != before).mean()))
     assert (result.name, result.fill, result.effect) == ("blank", "masked", "none")
-    assert result.adjusted == result.change.p
+    assert result.adjusted_p == result.change.p
     assert result.missing == {"a": 0.25}
-    assert result.untouched == records.untouched == 2, "two rows have no b"
+    assert result.unchanged == records.untouched == 2, "two rows have no b"
     assert result.efficiency_residual == records.residual
 
 
 def test_the_clean_run_against_itself(world: Any) -> None:
     result, records, _ = found(world, CLEAN)
     assert (result.change.value, result.change.p, result.retention, result.flip_rate.value) == (0, 1, 1, 0)
-    assert result.detectable == minimum_detectable_effect(N, 1 / N)
+    assert result.minimum_detectable_effect == minimum_detectable_effect(N, 1 / N)
     assert result.missing == {}
     assert [m.noises for m in result.modalities] == [[], []]
     assert records.untouched == 0
@@ -98,14 +98,14 @@ def test_what_each_modality_is_under_a_condition(world: Any) -> None:
         rows = records.present[:, m]
         assert one.name == "ab"[m]
         assert one.present == pytest.approx(rows.mean(), rel=1e-5)
-        assert one.solo.value == pytest.approx(records.unimodal_correct[rows, m].mean(), rel=1e-5)
-        assert one.accuracy.value == pytest.approx(records.phi_accuracy[:, m].mean(), rel=1e-5)
-        assert one.accuracy_share == pytest.approx(shares[m], rel=1e-5)
+        assert one.unimodal_accuracy.value == pytest.approx(records.unimodal_correct[rows, m].mean(), rel=1e-5)
+        assert one.shapley_accuracy.value == pytest.approx(records.phi_accuracy[:, m].mean(), rel=1e-5)
+        assert one.shapley_accuracy_share == pytest.approx(shares[m], rel=1e-5)
         assert one.snr is None, "only audio has one"
     assert [len(m.noises) for m in result.modalities] == [0, 1]
     (noise,) = result.modalities[1].noises
     assert (noise.name, noise.level, noise.probability) == ("gaussian", 1.0, 1.0)
-    assert sum(m.weight for m in result.modalities) == pytest.approx(1)
+    assert sum(m.cal_weight for m in result.modalities) == pytest.approx(1)
     (pair,) = result.interactions
     low, value, high = (getattr(pair.value, name) for name in ("low", "value", "high"))
     assert pair.modalities == ("a", "b")
@@ -128,30 +128,27 @@ def test_the_projection_is_cross_modal_gap(world: Any) -> None:
     expected = cross_modal_gap(
         records.probabilities[complete], np.stack(cross).reshape(2, n, n, 3), records.target[complete]
     )
-    assert result.projection is not None
-    assert result.projection.samples == n == 32
-    assert (result.projection.accuracy, result.projection.additive, result.projection.gap) == pytest.approx(expected)
-    assert result.projection.gap == pytest.approx(0), "a linear model is additive"
+    assert result.emap is not None
+    assert result.emap.samples == n == 32
+    assert (result.emap.accuracy, result.emap.additive_accuracy, result.emap.gap) == pytest.approx(expected)
+    assert result.emap.gap == pytest.approx(0), "a linear model is additive"
 
 
 def test_the_gap_is_what_combining_earns(world: Any) -> None:
     additive = np.where(np.arange(N) < 40, np.arange(N) % 4 == 0, np.nan)
     result, records = table(*world, additive=additive)
     right = records.probabilities.argmax(1) == records.target
-    assert result.projection is not None
-    assert (result.projection.samples, result.projection.additive) == (40, 0.25)
-    assert result.projection.accuracy == pytest.approx(right[:40].mean())
-    assert result.projection.gap == pytest.approx(right[:40].mean() - 0.25)
-    assert result.projection.gap > 0
+    assert result.emap is not None
+    assert (result.emap.samples, result.emap.additive_accuracy) == (40, 0.25)
+    assert result.emap.accuracy == pytest.approx(right[:40].mean())
+    assert result.emap.gap == pytest.approx(right[:40].mean() - 0.25)
+    assert result.emap.gap > 0
 
 
 def test_no_projection_where_none_was_measured(world: Any) -> None:
     session, rows = world
     (records,), _ = evaluate(session, rows, [CLEAN])
-    assert (
-        summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0).projection
-        is None
-    )
+    assert summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0).emap is None
 
 
 def table(session: LinearSession, rows: Manifest, **changes: Any) -> tuple[ConditionResult, Records]:
@@ -173,27 +170,27 @@ def test_the_best_single_is_paired_with_the_fusion_on_its_own_samples(world: Any
     solo[30:, 0] = 0
     solo[6:8, 1] = 0
     result, _ = table(session, rows, target=target, probabilities=p, present=present, unimodal_correct=solo)
-    single = result.best_single
+    single = result.best_unimodal
     assert single is not None
     assert (single.modality, single.samples) == ("b", 54)
     assert single.accuracy == pytest.approx(52 / 54)
     expected = statistics.paired_bootstrap(right[6:], solo[6:, 1], seed=0)
     near(single.change, expected._asdict())
     assert expected.value < 0
-    assert single.better
+    assert single.negative_transfer
     better, _ = table(
         session, rows, target=target, probabilities=p, present=present, unimodal_correct=np.where(present, 0.0, np.nan)
     )
-    assert better.best_single is not None
-    assert not better.best_single.better, "the fusion is certainly better"
+    assert better.best_unimodal is not None
+    assert not better.best_unimodal.negative_transfer, "the fusion is certainly better"
     few = solo.copy()
     few[:, 1] = np.where(np.arange(N) % 4 == 0, 1.0, 0.0)
     few[9, 1], few[:6, 1] = 1, np.nan
     few[:, 0] = 0
     chance, _ = table(session, rows, target=target, probabilities=p, present=present, unimodal_correct=few)
-    assert chance.best_single is not None
-    assert chance.best_single.change.value < 0
-    assert not chance.best_single.better, "one sample is not certain"
+    assert chance.best_unimodal is not None
+    assert chance.best_unimodal.change.value < 0
+    assert not chance.best_unimodal.negative_transfer, "one sample is not certain"
 
 
 def test_a_modality_that_few_samples_have_is_not_the_best_alone(world: Any) -> None:
@@ -203,10 +200,10 @@ def test_a_modality_that_few_samples_have_is_not_the_best_alone(world: Any) -> N
     solo = np.where(present, [0.0, 1.0], np.nan)
     solo[:20, 0] = 1
     result, _ = table(session, rows, present=present, unimodal_correct=solo)
-    assert result.best_single is not None
-    assert result.best_single.modality == "a", "20 of 60 against 3 of 60"
+    assert result.best_unimodal is not None
+    assert result.best_unimodal.modality == "a", "20 of 60 against 3 of 60"
     nobody, _ = table(session, rows, present=present & False, unimodal_correct=solo * np.nan)
-    assert nobody.best_single is None
+    assert nobody.best_unimodal is None
 
 
 def test_evenness_is_of_the_mean_worth_of_subsets(world: Any) -> None:
@@ -267,35 +264,35 @@ def test_a_single_modality_has_no_partner(tmp_path: Path) -> None:
     session, rows = MeanSession([SIX[5]]), everything(tmp_path)
     (records,), _ = evaluate(session, rows, [CLEAN])  # type: ignore[arg-type]
     result = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0)
-    assert (result.best_single, result.projection, result.interactions) == (None, None, [])
+    assert (result.best_unimodal, result.emap, result.interactions) == (None, None, [])
     assert np.isnan(result.evenness)
-    assert result.modalities[0].weight == pytest.approx(1)
+    assert result.modalities[0].cal_weight == pytest.approx(1)
 
 
 def test_p_values_are_adjusted_over_all_conditions() -> None:
     ps = [0.001, 0.02, 0.03, 0.8]
     results = [outcome(str(p), 60, p=p) for p in ps]
     certain = classify_effects(results, FLOOR)
-    assert [c.adjusted for c in certain] == pytest.approx([0.004, 0.04, 0.04, 0.8])
-    assert [c.effect for c in certain] == ["loss", "loss", "loss", "none"]
+    assert [c.adjusted_p for c in certain] == pytest.approx([0.004, 0.04, 0.04, 0.8])
+    assert [c.effect for c in certain] == ["drop", "drop", "drop", "none"]
     assert [c.name for c in certain] == [c.name for c in results]
     more = classify_effects([*results[1:3], *(outcome(str(k), 60, p=0.9) for k in range(4))], FLOOR)
     assert [c.effect for c in more] == ["none"] * 6, "two of six at 0.02 and 0.03 may be chance"
     assert classify_effects([], FLOOR) == []
 
 
-@pytest.mark.parametrize(("right", "effect"), [(60, "loss"), (95, "gain"), (80, "none")])
+@pytest.mark.parametrize(("right", "effect"), [(60, "drop"), (95, "gain"), (80, "none")])
 def test_an_effect_has_a_direction(right: int, effect: str) -> None:
     assert classify_effects([outcome("c", right, p=0.001)], FLOOR)[0].effect == effect
 
 
-@pytest.mark.parametrize(("floor", "effect"), [(0.0, "loss"), (0.04, "loss"), (0.06, "none")])
+@pytest.mark.parametrize(("floor", "effect"), [(0.0, "drop"), (0.04, "drop"), (0.06, "none")])
 def test_an_effect_below_the_noise_floor_is_none(floor: float, effect: str) -> None:
-    (found,) = classify_effects([outcome("c", 75, p=0.001)], FLOOR.model_copy(update={"accuracy": floor}))
+    (found,) = classify_effects([outcome("c", 75, p=0.001)], FLOOR.model_copy(update={"answers_changed": floor}))
     assert found.effect == effect
-    assert found.adjusted == 0.001, "the p-value stays what it is"
-    (gained,) = classify_effects([outcome("c", 85, p=0.001)], FLOOR.model_copy(update={"accuracy": floor}))
-    assert gained.effect == effect.replace("loss", "gain")
+    assert found.adjusted_p == 0.001, "the p-value stays what it is"
+    (gained,) = classify_effects([outcome("c", 85, p=0.001)], FLOOR.model_copy(update={"answers_changed": floor}))
+    assert gained.effect == effect.replace("drop", "gain")
 
 
 def test_the_worst_group_is_of_ten_or_more() -> None:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from robustmm.auditing.result import BreakingLevel, LevelPoint
+from robustmm.auditing.results.schema import BreakingLevel, LevelPoint
 from robustmm.conditions.condition import Condition
 from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Estimate
@@ -77,9 +77,9 @@ def breaking_level(ladder: LevelSweep, modalities: Sequence[Modality], clean: Es
         modalities=list(step.on),
         points=[LevelPoint(level=x, accuracy=ladder.known[x], condition=ladder.grid.get(x, "")) for x in levels],
         retention=retention([ladder.known[x].value for x in ladder.grid], clean.value) if clean.value else math.nan,
-        holds=math.nan if undecided else found[0] if found else levels[-1],
-        breaks=found[1] if found else math.nan,
+        holding_level=math.nan if undecided else found[0] if found else levels[-1],
+        breaking_level=found[1] if found else math.nan,
         undecided=undecided,
-        strength=strength if found else math.nan,
+        breaking_strength=strength if found else math.nan,
         unit=unit,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from robustmm.auditing.result import ConditionResult, MissingRateCurve, ShareShift
+from robustmm.auditing.results.schema import ConditionResult, MissingRateCurve, ShareShift
 from robustmm.conditions.condition import Condition
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.metrics.robustness import area_under_rates
@@ -27,7 +27,7 @@ def missing_rate_curves(
                 conditions=[points[rate].name for rate in sorted(points)],
                 rates=list(at),
                 accuracies=list(at.values()),
-                area=area_under_rates(list(at), [estimate.value for estimate in at.values()]),
+                area_under_curve=area_under_rates(list(at), [estimate.value for estimate in at.values()]),
             )
         )
     return made
@@ -40,16 +40,16 @@ def share_shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> li
     certain = [result for result in found if result.effect != "none" and not result.missing]
     for m, before in enumerate(clean.modalities if certain else []):
 
-        def moved(result: ConditionResult, m: int = m, share: float = before.accuracy_share) -> float:
-            return abs(result.modalities[m].accuracy_share - share)
+        def moved(result: ConditionResult, m: int = m, share: float = before.shapley_accuracy_share) -> float:
+            return abs(result.modalities[m].shapley_accuracy_share - share)
 
         most = max(certain, key=moved)
         made.append(
             ShareShift(
                 modality=before.name,
                 condition=most.name,
-                clean=before.accuracy_share,
-                share=most.modalities[m].accuracy_share,
+                clean_share=before.shapley_accuracy_share,
+                share=most.modalities[m].shapley_accuracy_share,
             )
         )
     return made

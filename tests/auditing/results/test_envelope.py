@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import SIX
 
-from robustmm.auditing.envelope import HALVINGS, LevelSweep, accuracy, bisect_sweeps, breaking_level, build_sweeps
-from robustmm.auditing.result import BreakingLevel
+from robustmm.auditing.results.envelope import (
+    HALVINGS,
+    LevelSweep,
+    accuracy,
+    bisect_sweeps,
+    breaking_level,
+    build_sweeps,
+)
+from robustmm.auditing.results.schema import BreakingLevel
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.corruptions import find_corruption
 from robustmm.evaluation.attack import proportion
@@ -50,8 +57,8 @@ def tried(
 @given(st.floats(0.001, 0.999))
 def test_halving_finds_a_step_within_a_sixteenth_of_the_grid(step: float) -> None:
     found, asked = tried(lambda level: 1.0 if level < step else 0.5)
-    assert found.holds < step <= found.breaks + 1e-6
-    assert found.breaks - found.holds == pytest.approx(0.2 / 2**HALVINGS, abs=1e-5)
+    assert found.holding_level < step <= found.breaking_level + 1e-6
+    assert found.breaking_level - found.holding_level == pytest.approx(0.2 / 2**HALVINGS, abs=1e-5)
     assert HALVINGS == 4
     assert len(asked) == HALVINGS
     assert not found.undecided
@@ -63,32 +70,32 @@ def test_halving_finds_a_step_within_a_sixteenth_of_the_grid(step: float) -> Non
 def test_the_strength_is_the_physical_one_at_the_breaking_level() -> None:
     found, _ = tried(lambda level: 1.0 if level < 0.5 else 0.5)
     gaussian = find_corruption("gaussian", "image").for_shape((24, 24, 3))
-    assert (found.strength, found.unit) == (gaussian.strength(found.breaks), gaussian.unit)
-    assert found.strength < gaussian.strength(1.0)
+    assert (found.breaking_strength, found.unit) == (gaussian.strength(found.breaking_level), gaussian.unit)
+    assert found.breaking_strength < gaussian.strength(1.0)
     assert (found.noise, found.modalities) == ("gaussian", ["image"])
 
 
 def test_what_holds_everywhere_has_no_breaking_level() -> None:
     found, asked = tried(lambda level: 0.95)
     assert asked == []
-    assert math.isnan(found.breaks)
-    assert math.isnan(found.strength)
-    assert (found.holds, found.undecided) == (1.0, False)
+    assert math.isnan(found.breaking_level)
+    assert math.isnan(found.breaking_strength)
+    assert (found.holding_level, found.undecided) == (1.0, False)
     assert found.unit
     assert found.retention == pytest.approx(0.95)
-    assert tried(lambda level: 0.95, levels=(0.4, 0.8))[0].holds == 0.8, "further nothing is known"
+    assert tried(lambda level: 0.95, levels=(0.4, 0.8))[0].holding_level == 0.8, "further nothing is known"
 
 
 def test_what_breaks_at_the_first_level_is_looked_for_from_clean() -> None:
     found, asked = tried(lambda level: 0.5)
     assert asked == pytest.approx([0.1, 0.05, 0.025, 0.0125])
-    assert (found.holds, found.breaks) == (0.0, pytest.approx(0.0125))
+    assert (found.holding_level, found.breaking_level) == (0.0, pytest.approx(0.0125))
 
 
 def test_of_several_crossings_the_first_counts() -> None:
     """It breaks at 0.3, recovers from 0.5 and breaks again at 0.9."""
     found, asked = tried(lambda level: 0.5 if 0.3 <= level < 0.5 or level >= 0.9 else 1.0)
-    assert found.holds < 0.3 <= found.breaks
+    assert found.holding_level < 0.3 <= found.breaking_level
     assert all(0.2 < level < 0.4 for level in asked)
 
 
@@ -96,23 +103,24 @@ def test_a_crossing_between_levels_that_hold_is_not_seen_and_one_met_on_the_way_
     """Halving between 0.4 and 0.6 meets 0.5, which holds, then 0.55, which breaks."""
     found, asked = tried(lambda level: 0.5 if 0.54 <= level <= 0.56 or level >= 0.6 else 1.0)
     assert asked[:2] == pytest.approx([0.5, 0.55])
-    assert found.holds < 0.54 <= found.breaks <= 0.55
+    assert found.holding_level < 0.54 <= found.breaking_level <= 0.55
 
 
 def test_it_is_the_lower_bound_that_must_stay_above() -> None:
     """An accuracy of 92 % on 300 samples is above 90 % of clean, and not certainly."""
     n = 300
     found, _ = tried(lambda level: 1 - 0.2 * level, n=n)
-    low = {level: proportion(round((1 - 0.2 * level) * n), n).low for level in (found.holds, found.breaks)}
-    assert low[found.holds] >= 0.9 > low[found.breaks]
-    assert proportion(round((1 - 0.2 * found.breaks) * n), n).value > 0.9
+    tried_levels = (found.holding_level, found.breaking_level)
+    low = {level: proportion(round((1 - 0.2 * level) * n), n).low for level in tried_levels}
+    assert low[found.holding_level] >= 0.9 > low[found.breaking_level]
+    assert proportion(round((1 - 0.2 * found.breaking_level) * n), n).value > 0.9
 
 
 def test_few_samples_are_undecided() -> None:
     found, asked = tried(lambda level: 1 - level, clean=0.9, n=50)
     assert found.undecided
     assert asked == []
-    assert all(math.isnan(x) for x in (found.holds, found.breaks, found.strength))
+    assert all(math.isnan(x) for x in (found.holding_level, found.breaking_level, found.breaking_strength))
     assert found.retention == pytest.approx(np.mean([0.8, 0.6, 0.4, 0.2, 0.0]) / 0.9, abs=1e-4)
     assert not tried(lambda level: 1 - level, clean=0.9, n=5000)[0].undecided
 
@@ -123,8 +131,8 @@ def test_the_share_is_of_clean_accuracy(share: float, breaks: float) -> None:
     if share == 1:
         assert found.undecided, "clean accuracy's own lower bound is below itself"
     else:
-        assert found.holds <= breaks + 1e-3
-        assert breaks <= found.breaks <= breaks + 0.2 / 16 + 1e-3
+        assert found.holding_level <= breaks + 1e-3
+        assert breaks <= found.breaking_level <= breaks + 0.2 / 16 + 1e-3
 
 
 def test_retention_is_over_the_suites_levels_alone() -> None:
@@ -186,8 +194,8 @@ def test_several_ladders_are_halved_together() -> None:
     bisect_sweeps(some, 0.9, measured)
     assert calls == [["image", "video"]] * HALVINGS
     found = [breaking_level(ladder, SIX, proportion(SURE, SURE), 0.9) for ladder in some]
-    assert [b.breaks for b in found[:2]] == pytest.approx([0.3, 0.7], abs=0.2 / 16)
-    assert math.isnan(found[2].breaks)
+    assert [b.breaking_level for b in found[:2]] == pytest.approx([0.3, 0.7], abs=0.2 / 16)
+    assert math.isnan(found[2].breaking_level)
 
 
 def test_a_fault_of_whole_samples_is_told_on_all_it_strikes() -> None:
@@ -196,8 +204,8 @@ def test_a_fault_of_whole_samples_is_told_on_all_it_strikes() -> None:
     found = breaking_level(ladder, SIX, proportion(100, 100), 0.9)
     assert len(found.modalities) > 1
     assert {*found.modalities} <= {m.name for m in SIX}
-    assert found.breaks == 1.0
-    assert math.isfinite(found.strength)
+    assert found.breaking_level == 1.0
+    assert math.isfinite(found.breaking_strength)
 
 
 def test_accuracy_is_of_the_records_with_wilsons_interval() -> None:

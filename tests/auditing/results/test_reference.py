@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from audits import outcome, result
 
-from robustmm.auditing.envelope import build_sweeps
-from robustmm.auditing.reference import compare_with_reference, corruption_label, read_audit
-from robustmm.auditing.result import Reference
+from robustmm.auditing.results.envelope import build_sweeps
+from robustmm.auditing.results.reference import compare_with_reference, corruption_label, read_audit
+from robustmm.auditing.results.schema import Reference
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
 
@@ -36,8 +36,8 @@ def theirs(tmp_path: Path) -> Path:
 
 def written(path: Path, right: tuple[int, ...] = THEIRS, clean: int = 80, **more: Any) -> Path:
     """Another audit's result."""
-    made = result(outcome("clean", clean), outcomes(right), model="theirs.onnx", **more)
-    path.write_text(json.dumps(made.model_dump(mode="json")), encoding="utf-8")
+    audit = result(outcome("clean", clean), outcomes(right), model="theirs.onnx", **more)
+    path.write_text(json.dumps(audit.model_dump(mode="json")), encoding="utf-8")
     return path
 
 
@@ -131,5 +131,5 @@ def test_what_is_written_is_read(theirs: Path) -> None:
     found = read_audit(theirs)
     assert found.model == "theirs.onnx"
     assert [c.name for c in found.conditions] == [c.name for c in CONDITIONS]
-    assert math.isnan(found.retention)
+    assert math.isnan(found.mean_retention)
     assert json.dumps(found.model_dump(mode="json")) == theirs.read_text()

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from robustmm.auditing.result import (
+from robustmm.auditing.results.schema import (
     BestUnimodal,
     ConditionResult,
+    Emap,
     Group,
     Interaction,
     ModalityUnderCondition,
-    Projection,
 )
 from robustmm.conditions.plan import Plan
 from robustmm.evaluation.attack import bootstrap_means, contributions, proportion, summarise_corruption, summarise_snr
@@ -48,9 +48,9 @@ def summarise_condition(plan: Plan, records: Records, clean: Records, groups: Co
         fill=plan.condition.fill,
         accuracy=proportion(int(right.sum()), len(y)),
         change=Change(**change._asdict()),
-        adjusted=change.p,
+        adjusted_p=change.p,
         effect="none",
-        detectable=minimum_detectable_effect(len(y), discordant or 1 / len(y)),
+        minimum_detectable_effect=minimum_detectable_effect(len(y), discordant or 1 / len(y)),
         retention=right.mean() / before.mean() if before.any() else float("nan"),
         macro_f1=classification.macro_f1(p, y),
         nll=classification.nll(p, y),
@@ -59,12 +59,12 @@ def summarise_condition(plan: Plan, records: Records, clean: Records, groups: Co
         brier=classification.brier(p, y),
         aurc=aurc(p, y),
         flip_rate=proportion(flips, len(y)),
-        untouched=records.untouched,
+        unchanged=records.untouched,
         efficiency_residual=records.residual,
         modalities=_summarise_modalities(plan, modalities, records, clean, seed),
         interactions=_interaction_indices([m.name for m in modalities], records, seed),
-        projection=_additive_projection(right, records),
-        best_single=_best_unimodal([m.name for m in modalities], right, records, seed),
+        emap=_additive_projection(right, records),
+        best_unimodal=_best_unimodal([m.name for m in modalities], right, records, seed),
         evenness=_evenness(records),
         groups=[_summarise_group(c, v, rows, right, records) for c, v, rows in group_masks(groups)],
     )
@@ -91,7 +91,7 @@ def _summarise_modalities(
             snr=summarise_snr(records.snr[:, i], clean.present[:, i])
             if m.kind == "audio" and plan.noises(m.name)
             else None,
-            weight=weights[i],
+            cal_weight=weights[i],
         )
         for i, (m, found) in enumerate(
             zip(modalities, contributions([m.name for m in modalities], records, seed), strict=True)
@@ -100,7 +100,7 @@ def _summarise_modalities(
 
 
 def cal_weights(records: Records) -> Array:
-    """CAL's W (modality,) from what was recorded; see reliance.information_confidence."""
+    """CAL's W (modality,) from what was recorded; see metrics.interaction.information_confidence."""
     here = records.present
     if not records.exact or not here.any():
         return np.full(here.shape[1], np.nan)
@@ -118,16 +118,16 @@ def _interaction_indices(names: Sequence[str], records: Records, seed: int) -> l
     return [Interaction(modalities=pair, value=v) for pair, v in zip(combinations(names, 2), values, strict=True)]
 
 
-def _additive_projection(right: Array, records: Records) -> Projection | None:
+def _additive_projection(right: Array, records: Records) -> Emap | None:
     rows = ~np.isnan(records.additive)
     if not rows.any():
         return None
     full, additive = float(right[rows].mean()), float(records.additive[rows].mean())
-    return Projection(samples=int(rows.sum()), accuracy=full, additive=additive, gap=full - additive)
+    return Emap(samples=int(rows.sum()), accuracy=full, additive_accuracy=additive, gap=full - additive)
 
 
 def _best_unimodal(names: Sequence[str], right: Array, records: Records, seed: int) -> BestUnimodal | None:
-    """Of the modalities alone, the one that is right most often among all samples."""
+    """The modality of the highest unimodal accuracy among all samples, those without it counted as wrong."""
     alone = np.nan_to_num(records.unimodal_correct).mean(0)
     best = int(alone.argmax())
     rows = records.present[:, best]
@@ -140,12 +140,12 @@ def _best_unimodal(names: Sequence[str], right: Array, records: Records, seed: i
         samples=int(rows.sum()),
         accuracy=solo.mean(),
         change=Change(**change._asdict()),
-        better=change.value < 0 and change.p < 0.05,
+        negative_transfer=change.value < 0 and change.p < 0.05,
     )
 
 
 def _evenness(records: Records) -> float:
-    """Over all configurations of missing modalities; NaN where there are none, or none is worth anything."""
+    """Over all configurations of missing modalities; NaN where there are none, or none gains over the prior."""
     if records.subset_correct.shape[1] < 4:
         return float("nan")
     found = evenness(records.subset_correct.mean(0))

@@ -6,7 +6,7 @@ import pyarrow.parquet
 import pytest
 from random_records import drawn
 
-from robustmm.auditing.tables import build_table, read_key, write_table
+from robustmm.auditing.results.tables import build_table, read_key, write_table
 from robustmm.evaluation.records import Records
 
 NAMES, CLASSES = ["a", "[/b]"], ["ant", "é 🎈", "[/red]"]
@@ -16,7 +16,7 @@ def some(n: int = 5) -> list[tuple[str, Records]]:
     return [("clean", drawn(n, seed=0)), ("[/red] é", drawn(n, seed=1)), ("gone", drawn(n, seed=2))]
 
 
-def made(path: Path, key: str = "k", n: int = 5) -> list[str]:
+def write_once(path: Path, key: str = "k", n: int = 5) -> list[str]:
     """Writes a table; the conditions whose records were asked for."""
     asked: list[str] = []
 
@@ -31,7 +31,7 @@ def made(path: Path, key: str = "k", n: int = 5) -> list[str]:
 
 def test_a_row_is_a_sample_under_a_condition(tmp_path: Path) -> None:
     path = tmp_path / "records.parquet"
-    assert made(path) == ["clean", "[/red] é", "gone"]
+    assert write_once(path) == ["clean", "[/red] é", "gone"]
     table = pyarrow.parquet.read_table(path)
     assert table.num_rows == 15
     for k, (name, records) in enumerate(some()):
@@ -44,47 +44,47 @@ def test_a_row_is_a_sample_under_a_condition(tmp_path: Path) -> None:
             assert part[f"p.{label}"] == records.probabilities[:, c].tolist()
         for m, modality in enumerate(NAMES):
             assert part[f"present.{modality}"] == records.present[:, m].tolist()
-            assert part[f"accuracy.{modality}"] == records.phi_accuracy[:, m].tolist()
-            assert part[f"log_probability.{modality}"] == records.phi_log_probability[:, m].tolist()
+            assert part[f"shapley_accuracy.{modality}"] == records.phi_accuracy[:, m].tolist()
+            assert part[f"shapley_log_probability.{modality}"] == records.phi_log_probability[:, m].tolist()
     assert set(part) == {*("condition", "id", "label", "answer"), *(f"p.{c}" for c in CLASSES)} | {
-        f"{what}.{m}" for m in NAMES for what in ("present", "accuracy", "log_probability")
+        f"{what}.{m}" for m in NAMES for what in ("present", "shapley_accuracy", "shapley_log_probability")
     }
 
 
 def test_a_condition_is_a_row_group(tmp_path: Path) -> None:
     path = tmp_path / "records.parquet"
-    made(path, n=7)
+    write_once(path, n=7)
     facts = pyarrow.parquet.read_metadata(path)
     assert [facts.row_group(k).num_rows for k in range(facts.num_row_groups)] == [7, 7, 7]
 
 
 def test_a_table_of_the_same_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "records.parquet"
-    made(path)
+    write_once(path)
     before = path.stat().st_mtime_ns, path.read_bytes()
-    assert made(path) == []
+    assert write_once(path) == []
     assert (path.stat().st_mtime_ns, path.read_bytes()) == before
-    assert made(path, "other") == ["clean", "[/red] é", "gone"]
+    assert write_once(path, "other") == ["clean", "[/red] é", "gone"]
     assert read_key(path) == "other"
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "foreign"])
 def test_a_damaged_table_is_made_again(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "records.parquet"
-    made(path)
+    write_once(path)
     whole = path.read_bytes()
     if damage == "foreign":
         pyarrow.parquet.write_table(pyarrow.table({"id": ["a"]}), path)
     else:
         path.write_bytes({"cut": whole[:-20], "text": b"hello", "empty": b""}[damage])
     assert read_key(path) == ""
-    assert made(path)
+    assert write_once(path)
     assert path.read_bytes() == whole, "the same records are the same bytes"
 
 
 def test_a_table_that_is_not_there_has_no_key(tmp_path: Path) -> None:
     assert read_key(tmp_path / "none.parquet") == ""
-    made(tmp_path / "é" / "records.parquet", "key é")
+    write_once(tmp_path / "é" / "records.parquet", "key é")
     assert read_key(tmp_path / "é" / "records.parquet") == "key é"
 
 

@@ -1,12 +1,12 @@
-"""Errors against a reference run: mean corruption error, where somebody names the reference."""
+"""Errors relative to a reference audit: mean corruption error, where the user names a reference."""
 
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from robustmm.auditing.envelope import LevelSweep, build_sweeps
-from robustmm.auditing.result import AuditResult, ConditionResult, Reference
+from robustmm.auditing.results.envelope import LevelSweep, build_sweeps
+from robustmm.auditing.results.schema import AuditResult, ConditionResult, Reference
 from robustmm.conditions.condition import Condition
 from robustmm.errors import DataError
 from robustmm.metrics.robustness import mean_corruption_error, relative_mean_corruption_error
@@ -29,8 +29,8 @@ def compare_with_reference(
     conditions: Sequence[Condition],
     samples: str,
 ) -> Reference | None:
-    """Raises DataError for a file that is no audit's result, or has not the same conditions, or `samples` of another
-    hash."""
+    """Raises DataError for a file that is no audit's result, lacks a condition, or has samples whose hash is not
+    `samples`."""
     if path is None:
         return None
     other = read_audit(path)
@@ -38,9 +38,9 @@ def compare_with_reference(
         raise DataError(f"the reference {path} was measured on other samples (split {other.split} of {other.manifest})")
     theirs = {c.name: 1 - c.accuracy.value for c in other.conditions}
     ours = {c.name: 1 - c.accuracy.value for c in found}
-    climbed = build_sweeps(conditions)
-    climbed = [ladder for ladder in climbed if len(ladder.grid) == max(len(each.grid) for each in climbed)]
-    names = [list(ladder.grid.values()) for ladder in climbed]
+    sweeps = build_sweeps(conditions)
+    sweeps = [sweep for sweep in sweeps if len(sweep.grid) == max(len(each.grid) for each in sweeps)]
+    names = [list(sweep.grid.values()) for sweep in sweeps]
     if lacking := [name for grid in names for name in grid if name not in theirs]:
         raise DataError(f'the reference {path} has no condition "{lacking[0]}"')
     if not names:
@@ -56,14 +56,14 @@ def compare_with_reference(
         ).mean
     except ValueError:  # under some corruption the reference loses nothing
         relative = math.nan
-    by = dict(zip(map(corruption_label, climbed), map(float, whole.by_corruption), strict=True))
+    by = dict(zip(map(corruption_label, sweeps), map(float, whole.by_corruption), strict=True))
     return Reference(model=other.model, mean_corruption_error=whole.mean, relative=relative, by_corruption=by)
 
 
 def corruption_label(ladder: LevelSweep) -> str:
-    """A corruption and all that it is told apart by, but its level."""
+    """A corruption with what distinguishes its sweep: modalities, probability and options, but not its level."""
     (noise,) = ladder.condition.noises
-    said = [noise.name, f"on {'+'.join(noise.on)}" if noise.on else ""]
-    said += [f"with probability {noise.probability:g}" if noise.probability < 1 else ""]
-    said += [f"{key}={value}" for key, value in noise.options.items()]
-    return " ".join(filter(None, said))
+    parts = [noise.name, f"on {'+'.join(noise.on)}" if noise.on else ""]
+    parts += [f"with probability {noise.probability:g}" if noise.probability < 1 else ""]
+    parts += [f"{key}={value}" for key, value in noise.options.items()]
+    return " ".join(filter(None, parts))
