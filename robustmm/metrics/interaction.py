@@ -57,7 +57,7 @@ def cross_modal_gap(outputs: ArrayLike, cross: ArrayLike, target: ArrayLike) -> 
 def information_confidence(
     probabilities: ArrayLike, target: ArrayLike, present: ArrayLike, weight: float = 0.5
 ) -> Array:
-    """CAL's contribution W (modality,), which sums to 1; a reconstruction, for CAL's equations are not public.
+    """CAL's contribution W (modality,), which sums to 1; our reconstruction: we could not obtain the paper's text.
 
         I_m = relu(phi_m) / sum_k relu(phi_k)                  phi: Shapley value of log p_S(y), log 1/C for no modality
         D_m = (1 - H_m / log C) / sum_k (1 - H_k / log C)      H_m: mean entropy of the unimodal answer from m

@@ -98,10 +98,10 @@ def headline(result: AttackResult) -> Panel:
     )
     before, after = (max(result.modalities, key=key) for key in (clean_share, attacked_share))
     lean = (
-        f"{after.name} contributes most ({percent(attacked_share(after), 0)} of the Shapley value), as when clean."
+        f"The largest contribution is that of {after.name} ({percent(attacked_share(after), 0)}), as when clean."
         if before is after
-        else f"{after.name} contributes most ({percent(attacked_share(after), 0)} of the Shapley value); clean it was "
-        f"{before.name}."
+        else f"The largest contribution is that of {after.name} ({percent(attacked_share(after), 0)}); clean it was "
+        f"that of {before.name}."
     )
     survivors = [m for m in result.modalities if m.attacked.unimodal_accuracy.value > result.attacked.accuracy.high]
     warning = "".join(
