@@ -123,7 +123,10 @@ def trace_graph(model: FusionModel, modalities: list[Modality]) -> onnx.ModelPro
             verbose=False,
         )
     assert program is not None  # dynamo=True always returns one
-    return program.model_proto
+    graph: onnx.ModelProto = program.model_proto
+    for part in (*graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        del part.metadata_props[:]  # stack traces with this machine's folders
+    return graph
 
 
 def write_metadata(graph: onnx.ModelProto, run: Run, modalities: list[Modality], width: int, precision: str) -> None:

@@ -103,13 +103,18 @@ def test_accuracy_lost_beyond_the_tolerance_fails(run: Run) -> None:
     assert "loses 1.0" in str(proof.parity_error())
 
 
+def weight_bytes(path: Path) -> int:
+    return sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in onnx.load(path).graph.initializer)
+
+
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_smaller_files_hold_within_their_stated_tolerance(run: Run, model: Path, precision: str) -> None:
     path = run.folder / f"model.{precision}.onnx"
     proof = export.export(run, path, precision)
     assert proof.parity_error() is None, str(proof.parity_error())
     assert 0 < max(p.maximum for p in proof.patterns) <= parity.TOLERANCES[precision].maximum
-    assert proof.size < model.stat().st_size
+    assert proof.size == path.stat().st_size
+    assert weight_bytes(path) < weight_bytes(model)
     assert Session(path).facts["precision"] == precision
 
 
@@ -143,6 +148,12 @@ def test_the_metadata_is_all_an_audit_needs(run: Run, model: Path) -> None:
     assert graph.opset_import[0].version == export.OPSET
     assert [i.name for i in graph.graph.input] == ["present", "vector", "series"]
     assert [o.name for o in graph.graph.output] == ["logits", "probabilities", "z.vector", "z.series"]
+
+
+def test_the_file_tells_nobody_the_folders_of_the_machine_that_made_it(model: Path) -> None:
+    content = model.read_bytes()
+    for folder in (Path(torch.__file__).parent, Path(export.__file__).parents[1], Path.home()):
+        assert str(folder).encode() not in content
 
 
 def test_export_in_training_mode_does_not_depend_on_batch_mates(model: Path) -> None:
