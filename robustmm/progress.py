@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Begins a stage of so many steps; the function that it yields is called with the steps done."""
+
 
 class Reporter(Protocol):
     """Who is told of an evaluation: sentences, and stages with a number of steps each."""

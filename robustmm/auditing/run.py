@@ -1,8 +1,7 @@
 """An audit from beginning to end. Every stage keeps what it makes: the same call again goes on where it stopped."""
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import numpy as np
 import onnxruntime
 
 from robustmm.auditing import cells, noise_floor, searches
-from robustmm.auditing.results import curves, envelope, tables
+from robustmm.auditing.results import breaking_levels, curves, records_table
+from robustmm.auditing.results.effects import classify_effects, worst_group
 from robustmm.auditing.results.reference import compare_with_reference
 from robustmm.auditing.results.schema import (
     AuditResult,
     BreakingLevel,
     ConditionResult,
-    Group,
     NoiseFloor,
     Reference,
     Runtime,
@@ -31,14 +30,9 @@ from robustmm.conditions.tables import SearchTable
 from robustmm.errors import InterruptedRun
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.evaluation.records import Records
-from robustmm.metrics import statistics
+from robustmm.progress import Stage
 
 CLEAN = Condition("clean")
-MIN_GROUP_SAMPLES = 10
-"""Samples below which a group is not called the worst."""
-
-Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Announces a stage and how many steps it has; what it gives is told of every step."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +68,8 @@ class Audit:
         """Raises InterruptedRun on Ctrl-C: what was made is kept."""
         self.store.remove_partial_files()
         try:
-            with WorkerPool(self.workers) as crew:
-                return self._run(crew)
+            with WorkerPool(self.workers) as pool:
+                return self._run(pool)
         except KeyboardInterrupt as error:
             kept = sum(1 for _ in self.store.folder.glob("*/*.npz"))
             raise InterruptedRun(
@@ -161,7 +155,7 @@ class Audit:
     def _find_breaking_levels(
         self, pool: WorkerPool, clean: ConditionResult, found: list[ConditionResult]
     ) -> list[BreakingLevel]:
-        ladders = envelope.build_sweeps(self.plans.conditions)
+        ladders = breaking_levels.build_sweeps(self.plans.conditions)
         known = {c.name: result.accuracy for c, result in zip(self.plans.conditions, found, strict=True)}
         for ladder in ladders:
             ladder.known = {level: known[name] for level, name in ladder.grid.items()}
@@ -169,12 +163,14 @@ class Audit:
 
         def measure_accuracies(rungs: list[Condition]) -> list[Estimate]:
             made = self._run_pass(pool, "breaking levels", rungs, emap=False)
-            return [envelope.accuracy(made.read_records(k)) for k in range(len(rungs))]
+            return [breaking_levels.accuracy(made.read_records(k)) for k in range(len(rungs))]
 
         if clean.accuracy.low >= limit:
-            envelope.bisect_sweeps(ladders, limit, measure_accuracies)
+            breaking_levels.bisect_sweeps(ladders, limit, measure_accuracies)
         modalities = self.work.session.modalities
-        return [envelope.breaking_level(ladder, modalities, clean.accuracy, self.plans.share) for ladder in ladders]
+        return [
+            breaking_levels.breaking_level(ladder, modalities, clean.accuracy, self.plans.share) for ladder in ladders
+        ]
 
     def _compare_with_reference(self, clean: ConditionResult, found: list[ConditionResult]) -> Reference | None:
         return compare_with_reference(self.plans.reference, clean, found, self.plans.conditions, self.work.data_sha256)
@@ -192,13 +188,15 @@ class Audit:
     def _write_records(self, made: cells.EvaluationPass, conditions: Sequence[Condition]) -> None:
         with self.stage("records", len(conditions)) as advance:
 
-            def each(number: int) -> tuple[str, Records]:
+            def read_condition(number: int) -> tuple[str, Records]:
                 advance(1)
                 return conditions[number].name, made.read_records(number)
 
             names, classes = self.work.session.names, self.work.session.classes
             key = hash_content([made.keys, [c.name for c in conditions]])
-            tables.write_table(self.folder / "records.parquet", map(each, range(len(conditions))), names, classes, key)
+            records_table.write_table(
+                self.folder / "records.parquet", map(read_condition, range(len(conditions))), names, classes, key
+            )
 
 
 def write_summary(
@@ -215,23 +213,6 @@ def write_summary(
 def group_columns(made: OpenedSpec, asked: Sequence[str]) -> Columns:
     """What samples are grouped by: the label, and the columns asked for. Raises DataError for one that is not there."""
     return {"label": made.rows.labels, **{name: made.rows.column(name) for name in asked}}
-
-
-def classify_effects(found: list[ConditionResult], floor: NoiseFloor) -> list[ConditionResult]:
-    """With the p-values adjusted over all conditions, and what is then certain: an effect is above the noise floor."""
-    adjusted = statistics.benjamini_hochberg([c.change.p for c in found])
-    out = []
-    for c, p in zip(found, adjusted, strict=True):
-        certain = p < 0.05 and abs(c.change.value) > floor.answers_changed
-        effect = "none" if not certain else "drop" if c.change.value < 0 else "gain"
-        out.append(c.model_copy(update={"adjusted_p": float(p), "effect": effect}))
-    return out
-
-
-def worst_group(found: Sequence[ConditionResult]) -> tuple[Group | None, str]:
-    """The group of the lowest accuracy, and under which condition."""
-    groups = [(g, c.name) for c in found for g in c.groups if g.samples >= MIN_GROUP_SAMPLES]
-    return min(groups, key=lambda entry: entry[0].accuracy.value) if groups else (None, "")
 
 
 def runtime_facts(setting: Spec) -> Runtime:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from robustmm import corruptions
-from robustmm.catalogue.listing import TORCH_SORTS, by_kind, registered
+from robustmm.catalogue.listing import TORCH_SORTS, by_kind, registry_entries
 from robustmm.catalogue.result import (
     LEVELS,
     CorruptionDetails,
@@ -51,7 +51,7 @@ def describe_name(name: str) -> Details:
     every = {*corruptions.names(), *pairs.names(), *(n for kind in shelf.KINDS for n in shelf.list_names(kind))}
     if find_spec("torch") is not None:
         for sort in TORCH_SORTS:
-            entries = registered(sort)
+            entries = registry_entries(sort)
             every |= set(entries)
             if name in entries:
                 kinds = [

@@ -54,12 +54,12 @@ def list_registered(sort: str) -> list[Entry]:
     """The objects of a sort that needs torch, an encoder once for each kind."""
     return [
         Entry(name=name, kinds=[kind] if kind else [], summary=(inspect.getdoc(made) or "").partition("\n")[0])
-        for name, entry in registered(sort).items()
+        for name, entry in registry_entries(sort).items()
         for kind, made in by_kind(entry).items()
     ]
 
 
-def registered(sort: str) -> dict[str, Any]:
+def registry_entries(sort: str) -> dict[str, Any]:
     """The objects registered under a sort that needs torch, by name."""
     from robustmm.methods import METHODS
     from robustmm.model.encoders import ENCODERS

@@ -13,10 +13,10 @@ TRAINING = ("torch", "onnxscript", "transformers", "safetensors")
 
 
 def inspect_machine() -> DoctorResult:
-    return DoctorResult(found=installed(), missing=missing_parts())
+    return DoctorResult(found=installed_versions(), missing=missing_parts())
 
 
-def installed() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """Versions, providers, threads and folders."""
     import onnxruntime
 

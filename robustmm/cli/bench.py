@@ -90,10 +90,10 @@ def bench(
     workers = workers or (1 if torch.cuda.is_available() else min(2, count_cores()))
     place = folder or Path("bench") / loaded.name
     shared = BenchSpec(manifest, tuple(conditions), worker_threads(workers), on_bad_input)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         cells = work.plan_cells(loaded, names, range(seeds), shared)
-    for warning in told:
+    for warning in caught:
         note(str(warning.message))
     note(
         f"bench {loaded.name} ({path}) on {manifest}: {len(cells)} trainings in {place}, {workers} at once, "

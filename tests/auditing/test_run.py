@@ -16,7 +16,7 @@ import pytest
 from audits import RATE, SERIES, THREE, VECTOR, forget, made
 
 from robustmm.auditing import noise_floor
-from robustmm.auditing.results.envelope import HALVINGS
+from robustmm.auditing.results.breaking_levels import HALVINGS
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.run import runtime_facts
 from robustmm.auditing.spec import Spec, open_spec

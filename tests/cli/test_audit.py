@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 from audits import SUITE, forget
 
-from robustmm.auditing import run
+from robustmm.auditing.results import effects
 from robustmm.auditing.store import Store
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
@@ -390,4 +390,4 @@ def test_every_option_has_help(robustmm: Cli, here: Path) -> None:
     shown = " ".join(robustmm("audit", "--help", cwd=here).out.split())
     options: Sequence[str] = ("--suite", "--workers", "--fresh", "--by", "--baseline", "--share", "--reference")
     assert all(option in shown for option in options)
-    assert run.MIN_GROUP_SAMPLES == 10
+    assert effects.MIN_GROUP_SAMPLES == 10

@@ -51,7 +51,7 @@ def test_list_one_sort(robustmm: Cli, sort: str) -> None:
     elif sort == "corruptions":
         assert all(f" {name} " in result.out for name in corruptions.names())
     elif sort != "suites":
-        for name, entry in listing.registered(sort).items():
+        for name, entry in listing.registry_entries(sort).items():
             assert f" {name} " in result.out
             for kind, made in listing.by_kind(entry).items():
                 assert kind in result.out
@@ -153,7 +153,7 @@ def test_show_a_corruption_of_whole_samples_and_one_with_two_tables(robustmm: Cl
 def test_show_what_is_registered(robustmm: Cli, name: str, sort: str) -> None:
     result = robustmm("show", name)
     assert result.code == 0
-    for kind, entry in listing.by_kind(listing.registered(sort)[name]).items():
+    for kind, entry in listing.by_kind(listing.registry_entries(sort)[name]).items():
         assert f"{name} ({kind or sort.removesuffix('s')})" in result.out
         assert (inspect.getdoc(entry) or "").split("\n")[0][:40] in flat(result.out)
         parameters = inspect.signature(entry).parameters.values()
@@ -198,7 +198,7 @@ def test_list_for_machines(robustmm: Cli) -> None:
     assert [e["name"] for e in found["recipes"]] == shelf.list_names("models")
     assert [e["name"] for e in found["suites"]] == shelf.list_names("attacks")
     for sort in ("methods", "fusions", "encoders"):
-        assert {e["name"] for e in found[sort]} == set(listing.registered(sort))
+        assert {e["name"] for e in found[sort]} == set(listing.registry_entries(sort))
     assert {e["name"] for e in found["corruptions"]} == {*corruptions.names(), *corruptions.pairs.names()}
     blur = next(e for e in found["corruptions"] if e["name"] == "gaussian" and "audio" in e["kinds"])
     assert blur["strengths"] == [30, 20, 10, 5, 0]
@@ -230,7 +230,7 @@ def test_show_for_machines(robustmm: Cli, world_model: Path) -> None:
     assert method["sort"] == "method"
     assert only["options"].keys() >= {"warmup"}
     encoder = read_json(robustmm("show", "conv", "--json"), "show")
-    assert {kind["kind"] for kind in encoder["kinds"]} == set(listing.registered("encoders")["conv"])
+    assert {kind["kind"] for kind in encoder["kinds"]} == set(listing.registry_entries("encoders")["conv"])
 
 
 def test_list_and_show_for_machines_misused(robustmm: Cli) -> None:

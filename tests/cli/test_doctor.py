@@ -24,7 +24,7 @@ def test_doctor_tells_versions_and_folders(robustmm: Cli) -> None:
     assert (result.code, result.err) == (0, "")
     for word in ("robustmm", __version__, "numpy", "onnxruntime providers", "CPU", "torch threads", "processors"):
         assert word in result.out
-    found = machine.installed()
+    found = machine.installed_versions()
     assert found["corruptions"] == str(len(names()))
     assert found["recipes"] == f"{len(shelf.list_names('models'))} in {shelf.folder('models')}"
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from robustmm.auditing.results.envelope import LevelSweep, build_sweeps
+from robustmm.auditing.results.breaking_levels import LevelSweep, build_sweeps
 from robustmm.auditing.results.schema import AuditResult, ConditionResult, Reference
 from robustmm.conditions.condition import Condition
 from robustmm.errors import DataError

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from audits import outcome, result
 
-from robustmm.auditing.results.envelope import build_sweeps
+from robustmm.auditing.results.breaking_levels import build_sweeps
 from robustmm.auditing.results.reference import compare_with_reference, corruption_label, read_audit
 from robustmm.auditing.results.schema import Reference
 from robustmm.conditions.condition import Condition, Noise

@@ -9,10 +9,10 @@ from audits import FLOOR, group, outcome
 from linear import LinearSession, drawn, manifest
 from worlds import SIX, MeanSession, everything
 
-from robustmm.auditing import run
+from robustmm.auditing.results import effects
+from robustmm.auditing.results.effects import classify_effects, worst_group
 from robustmm.auditing.results.schema import ConditionResult
 from robustmm.auditing.results.summary import group_masks, summarise_condition
-from robustmm.auditing.run import classify_effects, worst_group
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.conditions.plan import Plan
 from robustmm.data.manifest import Manifest
@@ -296,7 +296,7 @@ def test_an_effect_below_the_noise_floor_is_none(floor: float, effect: str) -> N
 
 
 def test_the_worst_group_is_of_ten_or_more() -> None:
-    few, many = group("few", 0, run.MIN_GROUP_SAMPLES - 1), group("many", 5, run.MIN_GROUP_SAMPLES)
+    few, many = group("few", 0, effects.MIN_GROUP_SAMPLES - 1), group("many", 5, effects.MIN_GROUP_SAMPLES)
     clean = outcome(groups=[few, group("many", 9, 10)])
     struck = outcome("struck", 60, groups=[few, many])
     worst, under = worst_group([clean, struck])

@@ -6,7 +6,7 @@ import pyarrow.parquet
 import pytest
 from random_records import drawn
 
-from robustmm.auditing.results.tables import build_table, read_key, write_table
+from robustmm.auditing.results.records_table import build_table, read_key, write_table
 from robustmm.evaluation.records import Records
 
 NAMES, CLASSES = ["a", "[/b]"], ["ant", "é 🎈", "[/red]"]

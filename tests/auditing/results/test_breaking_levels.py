@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import SIX
 
-from robustmm.auditing.results.envelope import (
+from robustmm.auditing.results.breaking_levels import (
     HALVINGS,
     LevelSweep,
     accuracy,
