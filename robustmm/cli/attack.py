@@ -35,7 +35,9 @@ def attack(
     ] = None,
     fill: Annotated[
         Literal["masked", "zero", "stale"],
-        typer.Option("--fill", help="What stands for a missing input: masked tells the model, zero and stale do not."),
+        typer.Option(
+            "--fill", help="Fill of a missing input: masked (by the presence mask), zero, or stale (the last value)."
+        ),
     ] = "masked",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="NOISE.OPTION=VALUE: an option of a corruption; may be repeated.")

@@ -22,7 +22,7 @@ def audit(
         Path | None, typer.Option("--out", help="Folder of the audit (default: audits/, named by what is audited).")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes (default: all cores, where it is worth it).")
+        int | None, typer.Option("--workers", min=1, help="Processes (default: all cores, where the work is long).")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, spread over the split.")] = None,
     seed: Seed = 0,
@@ -33,7 +33,7 @@ def audit(
     ] = None,
     baseline: Annotated[
         Literal["masked", "mean", "permuted"],
-        typer.Option("--baseline", help="What stands for a modality outside a subset, in contributions."),
+        typer.Option("--baseline", help="Baseline of a modality outside a subset, in contributions."),
     ] = "masked",
     share: Annotated[
         float,
@@ -54,7 +54,7 @@ def audit(
     json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Audit a model: every condition of a suite, where it breaks, and what each modality contributes."""
+    """Audit a model: every condition of a suite, breaking levels, and modality contributions."""
     from robustmm.api.evaluation import audit as run_audit
     from robustmm.report import audit as report
 

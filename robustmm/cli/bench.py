@@ -31,7 +31,8 @@ def bench(
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Manifest instead of the recipe's.")] = None,
     baseline: Annotated[
-        str | None, typer.Option("--baseline", help="What others are held against (default: joint, or the first).")
+        str | None,
+        typer.Option("--baseline", help="Method that the others are compared with (default: joint, or the first)."),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE for any key of the recipe: train.epochs=10.")
