@@ -85,30 +85,30 @@ class EvaluationPass:
 _CURRENT: dict[str, EvaluationPass] = {}
 
 
-def current_pass(setting: Spec, conditions: Sequence[Condition], folder: Path, emap: bool = True) -> EvaluationPass:
+def current_pass(spec: Spec, conditions: Sequence[Condition], folder: Path, emap: bool = True) -> EvaluationPass:
     """This process's pass; the last one is kept, since the next job is most often of the same. With `emap`, it also
     measures the additive projection."""
-    name = repr((setting, conditions, folder, emap))
+    name = repr((spec, conditions, folder, emap))
     if name not in _CURRENT:
         _CURRENT.clear()
-        _CURRENT[name] = EvaluationPass(open_spec(setting), conditions, folder, emap)
+        _CURRENT[name] = EvaluationPass(open_spec(spec), conditions, folder, emap)
     return _CURRENT[name]
 
 
-def make_cells(setting: Spec, conditions: Sequence[Condition], folder: Path, emap: bool, chunk: int) -> None:
-    current_pass(setting, conditions, folder, emap).complete_chunk(chunk)
+def make_cells(spec: Spec, conditions: Sequence[Condition], folder: Path, emap: bool, chunk: int) -> None:
+    current_pass(spec, conditions, folder, emap).complete_chunk(chunk)
 
 
 def run_pass(
     pool: WorkerPool,
-    setting: Spec,
+    spec: Spec,
     conditions: Sequence[Condition],
     folder: Path,
     advance: Callable[[int], None],
     emap: bool = True,
 ) -> EvaluationPass:
     """The pass with all its cells; `advance` gets the number of new cells."""
-    here = current_pass(setting, conditions, folder, emap)
+    here = current_pass(spec, conditions, folder, emap)
     left = {(k, chunk) for chunk in range(len(here.work.chunks)) for k in here.missing_cells(chunk)}
     advance(len(conditions) * len(here.work.chunks) - len(left))
 
@@ -118,7 +118,7 @@ def run_pass(
         advance(len(come))
 
     wanted = sorted({chunk for _, chunk in left})
-    for _ in pool.map(make_cells, [(setting, conditions, folder, emap, chunk) for chunk in wanted], tick):
+    for _ in pool.map(make_cells, [(spec, conditions, folder, emap, chunk) for chunk in wanted], tick):
         pass
     tick()
     return here

@@ -22,23 +22,23 @@ MIN_PARALLEL_SECONDS = 20.0
 """Seconds of work from which several processes repay their start."""
 
 
-def build_plan(name: str, setting: Spec, groups: tuple[str, ...], share: float, reference: Path | None) -> AuditPlan:
+def build_plan(name: str, spec: Spec, groups: tuple[str, ...], share: float, reference: Path | None) -> AuditPlan:
     """Raises UsageError for a suite that is not there, is not valid or serves none of the model's modalities, DataError
     for a reference that is no audit's result or a column that the manifest lacks."""
     if reference:
         read_audit(reference)
-    group_columns(open_spec(setting), groups)  # for its error only, before anything is measured
+    group_columns(open_spec(spec), groups)  # for its error only, before anything is measured
     path = shelf.find_file("attacks", name)
     suite = load_suite(path)
-    conditions = suite.conditions(open_spec(setting).session.modalities)
+    conditions = suite.conditions(open_spec(spec).session.modalities)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
     return AuditPlan(path.stem, tuple(conditions), content, groups, share, reference, suite.search)
 
 
-def audit_folder(setting: Spec, asked: AuditPlan) -> Path:
+def audit_folder(spec: Spec, plan: AuditPlan) -> Path:
     """The folder of an audit: the same for the same plan and spec, so that the same command continues."""
-    model = setting.model.absolute().parent.name if setting.model.name == "model.onnx" else setting.model.stem
-    return Path("audits") / f"{model}-{asked.suite}-{hash_content([open_spec(setting).digest, asked.suite_sha256])[:6]}"
+    model = spec.model.absolute().parent.name if spec.model.name == "model.onnx" else spec.model.stem
+    return Path("audits") / f"{model}-{plan.suite}-{hash_content([open_spec(spec).digest, plan.suite_sha256])[:6]}"
 
 
 def create_folder(out: Path, fresh: bool) -> None:
@@ -53,25 +53,25 @@ def create_folder(out: Path, fresh: bool) -> None:
 
 
 def build_audit(
-    setting: Spec,
-    asked: AuditPlan,
+    spec: Spec,
+    plan: AuditPlan,
     out: Path,
     workers: int | None,
     tell: Reporter,
     measure: bool = True,
 ) -> Audit:
     """The audit, ready to run; notes what is left to measure and its cost."""
-    conditions = [CLEAN, *asked.conditions]
-    opened = open_spec(setting)
-    here = current_pass(setting, conditions, out / "cells")
+    conditions = [CLEAN, *plan.conditions]
+    opened = open_spec(spec)
+    here = current_pass(spec, conditions, out / "cells")
     missing = sum(len(here.missing_cells(chunk)) for chunk in range(len(opened.chunks)))
     cells = len(conditions) * len(opened.chunks)
     if not missing:
         tell.note(f"audit: {len(conditions)} conditions, all measured already, in {out}")
-        return Audit(setting, asked, out, workers or 1, tell.stage)
+        return Audit(spec, plan, out, workers or 1, tell.stage)
     if measure:
-        setting = replace(setting, batch=tune_batch_size(opened.session, len(opened.chunks[0])))
-    price = estimate_cost(opened.session, opened.rows, asked.conditions, setting.on_bad)
+        spec = replace(spec, batch=tune_batch_size(opened.session, len(opened.chunks[0])))
+    price = estimate_cost(opened.session, opened.rows, plan.conditions, spec.on_bad)
     left = price.seconds * missing / cells
     if workers is None:
         workers = min(count_cores(), len(opened.chunks)) if left > MIN_PARALLEL_SECONDS else 1
@@ -79,7 +79,7 @@ def build_audit(
         describe_cost(price, left / workers, workers)
         + (f"; {1 - missing / cells:.0%} is measured already" if missing < cells else "")
     )
-    return Audit(setting, asked, out, workers, tell.stage)
+    return Audit(spec, plan, out, workers, tell.stage)
 
 
 def describe_cost(price: Cost, seconds: float, workers: int) -> str:

@@ -37,7 +37,7 @@ CLEAN = Condition("clean")
 
 @dataclass(frozen=True)
 class AuditPlan:
-    """What is asked of an audit beside its setting."""
+    """What an audit measures, beside its spec."""
 
     suite: str
     conditions: tuple[Condition, ...]
@@ -52,20 +52,20 @@ class AuditPlan:
 class Audit:
     """One audit in one folder."""
 
-    setting: Spec
-    plans: AuditPlan
+    spec: Spec
+    plan: AuditPlan
     folder: Path
     workers: int
     stage: Stage
     work: OpenedSpec = field(init=False)
 
     def __post_init__(self) -> None:
-        self.work = open_spec(self.setting)
+        self.work = open_spec(self.spec)
         self.store = Store(self.folder / "cells")
-        self.columns = group_columns(self.work, self.plans.groups)
+        self.columns = group_columns(self.work, self.plan.groups)
 
     def run(self) -> AuditResult:
-        """Raises InterruptedRun on Ctrl-C: what was made is kept."""
+        """Raises InterruptedRun on Ctrl-C: what was measured is kept."""
         self.store.remove_partial_files()
         try:
             with WorkerPool(self.workers) as pool:
@@ -77,43 +77,43 @@ class Audit:
             ) from error
 
     def _run(self, pool: WorkerPool) -> AuditResult:
-        conditions = [CLEAN, *self.plans.conditions]
-        least = self._noise_floor()
-        made = self._run_pass(pool, "conditions", conditions)
-        clean, *found = self._summarise_conditions(pool, made, conditions)
-        found = classify_effects(found, least)
+        conditions = [CLEAN, *self.plan.conditions]
+        floor = self._noise_floor()
+        measured = self._run_pass(pool, "conditions", conditions)
+        clean, *found = self._summarise_conditions(pool, measured, conditions)
+        found = classify_effects(found, floor)
         worst, broken = worst_group([clean, *found]), self._find_breaking_levels(pool, clean, found)
         result = AuditResult(
-            model=str(self.setting.model),
+            model=str(self.spec.model),
             model_sha256=self.work.model_sha256,
             method=self.work.session.facts["recipe"]["method"]["name"],
-            manifest=str(self.setting.manifest),
+            manifest=str(self.spec.manifest),
             data_sha256=self.work.data_sha256,
-            split=self.setting.split,
+            split=self.spec.split,
             samples=len(self.work.rows),
             classes=self.work.session.classes,
-            seed=self.setting.seed,
-            suite=self.plans.suite,
-            suite_sha256=self.plans.suite_sha256,
-            baseline=self.setting.baseline,
+            seed=self.spec.seed,
+            suite=self.plan.suite,
+            suite_sha256=self.plan.suite_sha256,
+            baseline=self.spec.baseline,
             exact=bool(clean.interactions) or len(self.work.session.names) == 1,
-            retention_threshold=self.plans.share,
-            runtime=runtime_facts(self.setting),
-            noise_floor=least,
+            retention_threshold=self.plan.share,
+            runtime=runtime_facts(self.spec),
+            noise_floor=floor,
             clean=clean,
             conditions=found,
             breaking_levels=broken,
             mean_retention=float(np.mean([b.retention for b in broken])) if broken else float("nan"),
-            missing_rates=curves.missing_rate_curves(self.plans.conditions, found, clean.accuracy),
+            missing_rates=curves.missing_rate_curves(self.plan.conditions, found, clean.accuracy),
             contribution_shifts=curves.share_shifts(clean, found),
             worst_condition=min(found, key=lambda c: c.accuracy.value).name if found else "",
             worst_group=worst[0],
             worst_group_condition=worst[1],
             searches=self._run_searches(pool),
             reference=self._compare_with_reference(clean, found),
-            bad_inputs=made.bad_inputs(),
+            bad_inputs=measured.bad_inputs(),
         )
-        self._write_records(made, conditions)
+        self._write_records(measured, conditions)
         text = json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
         write_whole(self.folder / "results.json", lambda file: file.write(text.encode(errors="backslashreplace")))
         return result
@@ -122,7 +122,7 @@ class Audit:
         self, pool: WorkerPool, title: str, conditions: Sequence[Condition], emap: bool = True
     ) -> cells.EvaluationPass:
         with self.stage(title, len(conditions) * len(self.work.chunks)) as advance:
-            return cells.run_pass(pool, self.setting, conditions, self.store.folder, advance, emap)
+            return cells.run_pass(pool, self.spec, conditions, self.store.folder, advance, emap)
 
     def _noise_floor(self) -> NoiseFloor:
         path = self.store.path(hash_content(["floor", self.work.digest]), ".json")
@@ -136,17 +136,17 @@ class Audit:
         return found
 
     def _summarise_conditions(
-        self, pool: WorkerPool, made: cells.EvaluationPass, conditions: Sequence[Condition]
+        self, pool: WorkerPool, measured: cells.EvaluationPass, conditions: Sequence[Condition]
     ) -> list[ConditionResult]:
         """A summary of every condition; one that is there already is read. Numbers in files have six digits, so all are
         read from there, or a second run would round otherwise."""
-        keys = [hash_content([keys, made.keys[0], self.columns]) for keys in made.keys]
+        keys = [hash_content([keys, measured.keys[0], self.columns]) for keys in measured.keys]
         paths = [self.store.path(key, ".json") for key in keys]
         found = [read_parsed(path, ConditionResult.model_validate_json) for path in paths]
-        wanting = [k for k, result in enumerate(found) if result is None]
+        missing = [k for k, result in enumerate(found) if result is None]
         with self.stage("statistics", len(conditions)) as advance:
-            advance(len(conditions) - len(wanting))
-            jobs = [(self.setting, conditions, self.store.folder, k, paths[k], self.columns) for k in wanting]
+            advance(len(conditions) - len(missing))
+            jobs = [(self.spec, conditions, self.store.folder, k, paths[k], self.columns) for k in missing]
             for _ in pool.map(write_summary, jobs):
                 advance(1)
         read = [f or ConditionResult.model_validate_json(p.read_text()) for f, p in zip(found, paths, strict=True)]
@@ -155,74 +155,72 @@ class Audit:
     def _find_breaking_levels(
         self, pool: WorkerPool, clean: ConditionResult, found: list[ConditionResult]
     ) -> list[BreakingLevel]:
-        ladders = breaking_levels.build_sweeps(self.plans.conditions)
-        known = {c.name: result.accuracy for c, result in zip(self.plans.conditions, found, strict=True)}
-        for ladder in ladders:
-            ladder.known = {level: known[name] for level, name in ladder.grid.items()}
-        limit = self.plans.share * clean.accuracy.value
+        sweeps = breaking_levels.build_sweeps(self.plan.conditions)
+        known = {c.name: result.accuracy for c, result in zip(self.plan.conditions, found, strict=True)}
+        for sweep in sweeps:
+            sweep.known = {level: known[name] for level, name in sweep.grid.items()}
+        limit = self.plan.share * clean.accuracy.value
 
-        def measure_accuracies(rungs: list[Condition]) -> list[Estimate]:
-            made = self._run_pass(pool, "breaking levels", rungs, emap=False)
-            return [breaking_levels.accuracy(made.read_records(k)) for k in range(len(rungs))]
+        def measure_accuracies(chosen: list[Condition]) -> list[Estimate]:
+            measured = self._run_pass(pool, "breaking levels", chosen, emap=False)
+            return [breaking_levels.accuracy(measured.read_records(k)) for k in range(len(chosen))]
 
         if clean.accuracy.low >= limit:
-            breaking_levels.bisect_sweeps(ladders, limit, measure_accuracies)
+            breaking_levels.bisect_sweeps(sweeps, limit, measure_accuracies)
         modalities = self.work.session.modalities
-        return [
-            breaking_levels.breaking_level(ladder, modalities, clean.accuracy, self.plans.share) for ladder in ladders
-        ]
+        return [breaking_levels.breaking_level(sweep, modalities, clean.accuracy, self.plan.share) for sweep in sweeps]
 
     def _compare_with_reference(self, clean: ConditionResult, found: list[ConditionResult]) -> Reference | None:
-        return compare_with_reference(self.plans.reference, clean, found, self.plans.conditions, self.work.data_sha256)
+        return compare_with_reference(self.plan.reference, clean, found, self.plan.conditions, self.work.data_sha256)
 
     def _run_searches(self, pool: WorkerPool) -> list[SearchResult]:
-        tables = self.plans.searches
+        tables = self.plan.searches
         paths = [self.store.path(hash_content([table.model_dump(), self.work.digest]), ".json") for table in tables]
-        jobs = [(self.setting, t, p) for t, p in zip(tables, paths, strict=True) if read_parsed(p, json.loads) is None]
+        jobs = [(self.spec, t, p) for t, p in zip(tables, paths, strict=True) if read_parsed(p, json.loads) is None]
         if jobs:
             with self.stage("searches", len(jobs)) as advance:
                 for _ in pool.map(searches.run_search, jobs):
                     advance(1)
         return searches.read_searches(paths)
 
-    def _write_records(self, made: cells.EvaluationPass, conditions: Sequence[Condition]) -> None:
+    def _write_records(self, measured: cells.EvaluationPass, conditions: Sequence[Condition]) -> None:
         with self.stage("records", len(conditions)) as advance:
 
             def read_condition(number: int) -> tuple[str, Records]:
                 advance(1)
-                return conditions[number].name, made.read_records(number)
+                return conditions[number].name, measured.read_records(number)
 
             names, classes = self.work.session.names, self.work.session.classes
-            key = hash_content([made.keys, [c.name for c in conditions]])
+            key = hash_content([measured.keys, [c.name for c in conditions]])
             records_table.write_table(
                 self.folder / "records.parquet", map(read_condition, range(len(conditions))), names, classes, key
             )
 
 
 def write_summary(
-    setting: Spec, conditions: Sequence[Condition], folder: Path, number: int, path: Path, groups: Columns
+    spec: Spec, conditions: Sequence[Condition], folder: Path, number: int, path: Path, groups: Columns
 ) -> None:
-    made = cells.current_pass(setting, conditions, folder)
+    measured = cells.current_pass(spec, conditions, folder)
     found = summarise_condition(
-        made.evaluation.plans[number], made.read_records(number), made.clean_records(), groups, setting.seed
+        measured.evaluation.plans[number], measured.read_records(number), measured.clean_records(), groups, spec.seed
     )
     text = json.dumps(found.model_dump(mode="json"))
     write_whole(path, lambda file: file.write(text.encode()))
 
 
-def group_columns(made: OpenedSpec, asked: Sequence[str]) -> Columns:
+def group_columns(measured: OpenedSpec, asked: Sequence[str]) -> Columns:
     """What samples are grouped by: the label, and the columns asked for. Raises DataError for one that is not there."""
-    return {"label": made.rows.labels, **{name: made.rows.column(name) for name in asked}}
+    return {"label": measured.rows.labels, **{name: measured.rows.column(name) for name in asked}}
 
 
-def runtime_facts(setting: Spec) -> Runtime:
+def runtime_facts(spec: Spec) -> Runtime:
     from robustmm import __version__
 
     level = onnxruntime.SessionOptions().graph_optimization_level
     return Runtime(
         robustmm=__version__,
         onnxruntime=onnxruntime.__version__,
-        provider=setting.provider,
+        provider=spec.provider,
         graph_optimisation=str(level).rpartition(".")[2],
-        threads=setting.threads,
+        threads=spec.threads,
     )

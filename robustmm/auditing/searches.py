@@ -13,9 +13,9 @@ from robustmm.search.mix import find_worst_mix
 from robustmm.search.square import run_square_attack
 
 
-def run_search(setting: Spec, table: SearchTable, path: Path) -> None:
+def run_search(spec: Spec, table: SearchTable, path: Path) -> None:
     """Runs one search and writes its outcome."""
-    opened = open_spec(setting)
+    opened = open_spec(spec)
     rows = opened.rows
     if table.samples is not None and table.samples < len(rows):
         rows = rows.take([i * len(rows) // table.samples for i in range(table.samples)])
@@ -24,13 +24,13 @@ def run_search(setting: Spec, table: SearchTable, path: Path) -> None:
         kinds = {m.kind for m in opened.session.modalities}
         able = [name for name in table.noise if kinds.intersection(pairs.supported_kinds(name))]
         found = find_worst_mix(
-            opened.session, rows, able, budgets=table.budget, levels=table.level, seed=setting.seed,
-            batch=len(opened.chunks[0]), on_bad=setting.on_bad,
+            opened.session, rows, able, budgets=table.budget, levels=table.level, seed=spec.seed,
+            batch=len(opened.chunks[0]), on_bad=spec.on_bad,
         )  # fmt: skip
     else:
         found = run_square_attack(
             opened.session, rows, on=table.on, eps=table.eps, scales=table.scale, queries=table.queries,
-            seed=setting.seed, batch=len(opened.chunks[0]), on_bad=setting.on_bad,
+            seed=spec.seed, batch=len(opened.chunks[0]), on_bad=spec.on_bad,
         )  # fmt: skip
     text = json.dumps(found.model_dump(mode="json"))
     write_whole(path, lambda file: file.write(text.encode(errors="surrogatepass")))

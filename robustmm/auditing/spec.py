@@ -20,7 +20,8 @@ from robustmm.modalities import Modality
 from robustmm.runtime.foreign.session import open_session
 from robustmm.runtime.session import Session
 
-FORMAT = 1
+FORMAT = 2
+"""Raised when cells hold other fields, so that those of an older robustmm are not read."""
 MIN_CHUNK, MAX_CHUNK = 32, 256
 """Fewest and most samples of a chunk; there are 16 or more chunks where the samples suffice."""
 CHUNK_BYTES = 64 * 2**20
@@ -50,7 +51,7 @@ class Spec:
 class OpenedSpec:
     """An opened spec: a session, the rows, their chunks, and the hashes that identify its cells."""
 
-    setting: Spec
+    spec: Spec
     session: Session
     rows: Manifest
     chunks: list[list[int]]
@@ -59,7 +60,7 @@ class OpenedSpec:
     digest: str
 
     def build_evaluation(self, conditions: Sequence[Condition]) -> Evaluation:
-        s = self.setting
+        s = self.spec
         return Evaluation(self.session, self.rows, conditions, seed=s.seed, on_bad=s.on_bad, baseline=s.baseline)
 
     def cell_keys(self, evaluation: Evaluation, emap: bool) -> list[list[str]]:
@@ -77,20 +78,20 @@ class OpenedSpec:
 
 
 @lru_cache(maxsize=1)
-def open_spec(setting: Spec) -> OpenedSpec:
+def open_spec(spec: Spec) -> OpenedSpec:
     """Opens a spec. Raises DataError and UsageError for files that cannot be read."""
     from robustmm import __version__
 
-    session = open_session(setting.model, setting.describe, setting.provider, setting.threads, setting.batch)
-    rows = read_manifest(setting.manifest).split(setting.split, setting.limit)
-    files = [setting.model, *([setting.describe] if setting.describe else [])]
+    session = open_session(spec.model, spec.describe, spec.provider, spec.threads, spec.batch)
+    rows = read_manifest(spec.manifest).split(spec.split, spec.limit)
+    files = [spec.model, *([spec.describe] if spec.describe else [])]
     model = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files)).hexdigest()
     cells = {m.name: rows.column(m.column_name) for m in session.modalities}
     data = hash_content([rows.ids, rows.labels, cells])
-    ran: dict[str, object] = {"seed": setting.seed, "on_bad": setting.on_bad, "baseline": setting.baseline}
-    ran |= {"provider": setting.provider, "threads": setting.threads}
+    ran: dict[str, object] = {"seed": spec.seed, "on_bad": spec.on_bad, "baseline": spec.baseline}
+    ran |= {"provider": spec.provider, "threads": spec.threads}
     digest = hash_content([FORMAT, __version__, model, data, _manifest_stamps(rows, session.modalities), ran])
-    return OpenedSpec(setting, session, rows, split_chunks(rows.ids, session.modalities), model, data, digest)
+    return OpenedSpec(spec, session, rows, split_chunks(rows.ids, session.modalities), model, data, digest)
 
 
 def split_chunks(ids: Sequence[str], modalities: Sequence[Modality]) -> list[list[int]]:

@@ -16,7 +16,7 @@ import pytest
 from audits import RATE, SERIES, THREE, VECTOR, forget, made
 
 from robustmm.auditing import noise_floor
-from robustmm.auditing.results.breaking_levels import HALVINGS
+from robustmm.auditing.results.breaking_levels import BISECTIONS
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.run import runtime_facts
 from robustmm.auditing.spec import Spec, open_spec
@@ -236,8 +236,8 @@ def test_the_whole_says_what_its_parts_do(asked: Spec, finished: Path) -> None:
     assert [(b.noise, b.modalities) for b in found.breaking_levels] == [("gaussian", ["series"]), ("blank", ["vector"])]
     noisy = found.breaking_levels[0]
     assert not noisy.undecided
-    assert noisy.breaking_level - noisy.holding_level == pytest.approx(0.5 / 2**HALVINGS)
-    assert len(noisy.points) == len(STEPS) + HALVINGS
+    assert noisy.breaking_level - noisy.holding_level == pytest.approx(0.5 / 2**BISECTIONS)
+    assert len(noisy.points) == len(STEPS) + BISECTIONS
     limit = 0.6 * found.clean.accuracy.value
     low = {p.level: p.accuracy.low for p in noisy.points}
     assert low[noisy.holding_level] >= limit > low[noisy.breaking_level]

@@ -1,5 +1,5 @@
-"""Where a model breaks: for each corruption on each modality the level at which accuracy is certainly no longer sure,
-found by halving between the suite's levels."""
+"""The breaking level of each corruption: the lowest level at which the lower bound of accuracy is below a share of
+clean accuracy, found by bisection between the suite's levels."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -14,12 +14,12 @@ from robustmm.metrics.classification import correctness
 from robustmm.metrics.robustness import breaking_index, retention
 from robustmm.modalities import Modality
 
-HALVINGS = 4
+BISECTIONS = 4
 
 
 @dataclass
 class LevelSweep:
-    """One corruption in one way at rising levels, and the accuracies known so far."""
+    """One corruption on some modalities at rising levels, and the accuracies measured so far."""
 
     condition: Condition
     grid: dict[float, str]  # the name of the suite's condition at each of its levels
@@ -30,7 +30,7 @@ class LevelSweep:
         return replace(self.condition, name=f"{noise.name} {level:g}", noises=(replace(noise, level=level),))
 
     def bracket(self, limit: float) -> tuple[float, float] | None:
-        """The highest level known to hold below the lowest that breaks, and that one; None where all hold."""
+        """The highest level that holds below the breaking level, and the breaking level; None where all levels hold."""
         levels = sorted(self.known)
         first = breaking_index(levels, [self.known[level].low for level in levels], limit)
         return None if first is None else (levels[first - 1] if first else 0.0, levels[first])
@@ -41,7 +41,7 @@ class LevelSweep:
 
 
 def build_sweeps(conditions: Iterable[Condition]) -> list[LevelSweep]:
-    """The conditions of one corruption each, gathered by everything but its level."""
+    """The conditions of a single corruption, grouped by everything but its level."""
     found: dict[str, LevelSweep] = {}
     for condition in conditions:
         if len(condition.noises) == 1 and not condition.missing and not condition.present and not condition.table:
@@ -52,13 +52,13 @@ def build_sweeps(conditions: Iterable[Condition]) -> list[LevelSweep]:
 
 
 def bisect_sweeps(
-    ladders: Sequence[LevelSweep], limit: float, measured: Callable[[list[Condition]], Iterable[Estimate]]
+    sweeps: Sequence[LevelSweep], limit: float, measured: Callable[[list[Condition]], Iterable[Estimate]]
 ) -> None:
-    """Halves every ladder's bracket some times; `measured` gives the accuracies under some conditions."""
-    for _ in range(HALVINGS):
-        rungs = [(ladder, rung) for ladder in ladders if (rung := ladder.next_condition(limit))]
-        for (ladder, rung), accuracy in zip(rungs, measured([rung for _, rung in rungs]), strict=True):
-            ladder.known[rung.noises[0].level] = accuracy
+    """Bisects the bracket of every sweep some times; `measured` gives the accuracies under some conditions."""
+    for _ in range(BISECTIONS):
+        steps = [(sweep, step) for sweep in sweeps if (step := sweep.next_condition(limit))]
+        for (sweep, step), accuracy in zip(steps, measured([step for _, step in steps]), strict=True):
+            sweep.known[step.noises[0].level] = accuracy
 
 
 def accuracy(records: Records) -> Estimate:
@@ -66,17 +66,17 @@ def accuracy(records: Records) -> Estimate:
     return proportion(int(right.sum()), len(right))
 
 
-def breaking_level(ladder: LevelSweep, modalities: Sequence[Modality], clean: Estimate, share: float) -> BreakingLevel:
-    """What a ladder tells, after halving."""
-    (step,) = ladder.condition.resolve_steps(modalities)
+def breaking_level(sweep: LevelSweep, modalities: Sequence[Modality], clean: Estimate, share: float) -> BreakingLevel:
+    """The breaking level of a sweep, after bisection."""
+    (step,) = sweep.condition.resolve_steps(modalities)
     undecided = clean.low < share * clean.value
-    levels, found = sorted(ladder.known), None if undecided else ladder.bracket(share * clean.value)
+    levels, found = sorted(sweep.known), None if undecided else sweep.bracket(share * clean.value)
     strength, unit = replace(step, level=found[1] if found else 1.0).strength(next(iter(step.on)))
     return BreakingLevel(
         noise=step.name,
         modalities=list(step.on),
-        points=[LevelPoint(level=x, accuracy=ladder.known[x], condition=ladder.grid.get(x, "")) for x in levels],
-        retention=retention([ladder.known[x].value for x in ladder.grid], clean.value) if clean.value else math.nan,
+        points=[LevelPoint(level=x, accuracy=sweep.known[x], condition=sweep.grid.get(x, "")) for x in levels],
+        retention=retention([sweep.known[x].value for x in sweep.grid], clean.value) if clean.value else math.nan,
         holding_level=math.nan if undecided else found[0] if found else levels[-1],
         breaking_level=found[1] if found else math.nan,
         undecided=undecided,

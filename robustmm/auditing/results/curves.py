@@ -1,4 +1,4 @@
-"""Accuracy over missing rates, and the condition that moves each modality's share the most."""
+"""Accuracy over missing rates, and the condition that changes each modality's share the most."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from robustmm.metrics.robustness import area_under_rates
 def missing_rate_curves(
     conditions: Sequence[Condition], found: Sequence[ConditionResult], clean: Estimate
 ) -> list[MissingRateCurve]:
-    """A curve for every set of modalities that is missing at one rate, independently and told, with nothing else."""
+    """A curve for every set of modalities that share a missing rate, masked and independent, without corruptions."""
     curves: dict[tuple[str, ...], dict[float, ConditionResult]] = {}
     for condition, result in zip(conditions, found, strict=True):
         lost = {name: rate for name, rate in condition.missing.items() if rate > 0}
@@ -34,8 +34,8 @@ def missing_rate_curves(
 
 
 def share_shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> list[ShareShift]:
-    """For each modality the certain effect that moves its share of the accuracy the most, of conditions that leave all
-    modalities to the model; none where there is none."""
+    """For each modality the condition that changes its share of the Shapley accuracy the most, among those with a
+    significant effect and no missing modality."""
     made = []
     certain = [result for result in found if result.effect != "none" and not result.missing]
     for m, before in enumerate(clean.modalities if certain else []):

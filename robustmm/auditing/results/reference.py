@@ -60,9 +60,9 @@ def compare_with_reference(
     return Reference(model=other.model, mean_corruption_error=whole.mean, relative=relative, by_corruption=by)
 
 
-def corruption_label(ladder: LevelSweep) -> str:
+def corruption_label(sweep: LevelSweep) -> str:
     """A corruption with what distinguishes its sweep: modalities, probability and options, but not its level."""
-    (noise,) = ladder.condition.noises
+    (noise,) = sweep.condition.noises
     parts = [noise.name, f"on {'+'.join(noise.on)}" if noise.on else ""]
     parts += [f"with probability {noise.probability:g}" if noise.probability < 1 else ""]
     parts += [f"{key}={value}" for key, value in noise.options.items()]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from worlds import SIX
 
 from robustmm.auditing.results.breaking_levels import (
-    HALVINGS,
+    BISECTIONS,
     LevelSweep,
     accuracy,
     bisect_sweeps,
@@ -40,27 +40,27 @@ def tried(
     curve: Curve, clean: float = 1.0, n: int = SURE, share: float = 0.9, levels: Iterable[float] = LEVELS
 ) -> tuple[BreakingLevel, list[float]]:
     """What halving makes of a curve, and the levels it measured."""
-    (ladder,) = build_sweeps(grid(*levels))
+    (sweep,) = build_sweeps(grid(*levels))
 
-    def measured(rungs: list[Condition]) -> list[Estimate]:
-        asked.extend(rung.noises[0].level for rung in rungs)
-        return [proportion(round(curve(rung.noises[0].level) * n), n) for rung in rungs]
+    def measured(steps: list[Condition]) -> list[Estimate]:
+        asked.extend(step.noises[0].level for step in steps)
+        return [proportion(round(curve(step.noises[0].level) * n), n) for step in steps]
 
     asked: list[float] = []
     whole = proportion(round(clean * n), n)
-    ladder.known = {x: proportion(round(curve(x) * n), n) for x in ladder.grid}
+    sweep.known = {x: proportion(round(curve(x) * n), n) for x in sweep.grid}
     if whole.low >= share * whole.value:
-        bisect_sweeps([ladder], share * whole.value, measured)
-    return breaking_level(ladder, SIX, whole, share), asked
+        bisect_sweeps([sweep], share * whole.value, measured)
+    return breaking_level(sweep, SIX, whole, share), asked
 
 
 @given(st.floats(0.001, 0.999))
 def test_halving_finds_a_step_within_a_sixteenth_of_the_grid(step: float) -> None:
     found, asked = tried(lambda level: 1.0 if level < step else 0.5)
     assert found.holding_level < step <= found.breaking_level + 1e-6
-    assert found.breaking_level - found.holding_level == pytest.approx(0.2 / 2**HALVINGS, abs=1e-5)
-    assert HALVINGS == 4
-    assert len(asked) == HALVINGS
+    assert found.breaking_level - found.holding_level == pytest.approx(0.2 / 2**BISECTIONS, abs=1e-5)
+    assert BISECTIONS == 4
+    assert len(asked) == BISECTIONS
     assert not found.undecided
     assert [p.level for p in found.points] == sorted({*LEVELS, *asked})
     assert [p.condition for p in found.points if p.condition] == [f"gaussian {x:g}" for x in LEVELS]
@@ -142,7 +142,7 @@ def test_retention_is_over_the_suites_levels_alone() -> None:
     assert math.isnan(tried(lambda level: 0.0, clean=0.0)[0].retention)
 
 
-def test_ladders_gather_conditions_by_everything_but_the_level() -> None:
+def test_sweeps_gather_conditions_by_everything_but_the_level() -> None:
     several = [
         *grid(1.0, 0.2),
         *grid(0.4, on=("video",)),
@@ -160,19 +160,19 @@ def test_ladders_gather_conditions_by_everything_but_the_level() -> None:
         Condition("missing", (), {"image": 0.5}),
     ]
     found = build_sweeps([*several, *others])
-    assert [[*ladder.grid] for ladder in found] == [[1.0, 0.2, 0.6], [0.4], [0.4], [0.4], [0.4], [0.4]]
+    assert [[*sweep.grid] for sweep in found] == [[1.0, 0.2, 0.6], [0.4], [0.4], [0.4], [0.4], [0.4]]
     assert found[0].grid[0.6] == "gaussian 0.6"
     assert build_sweeps(others) == []
 
 
-def test_a_rung_differs_from_its_ladder_in_nothing_but_the_level() -> None:
+def test_a_step_differs_from_its_sweep_in_nothing_but_the_level() -> None:
     one = Condition("mine", (Noise("stale", 0.4, ("image",), 0.5, {"age": 2}),))
     made = build_sweeps([one])[0].condition_at(0.123)
     assert made.noises == (Noise("stale", 0.123, ("image",), 0.5, {"age": 2}),)
     assert (made.missing, made.present, made.table) == ({}, (), "")
 
 
-def test_several_ladders_are_halved_together() -> None:
+def test_several_sweeps_are_bisected_together() -> None:
     """One call a round, with what still has something to find."""
     steps = {"image": 0.3, "video": 0.7, "series": 2.0}
     some = [
@@ -185,23 +185,23 @@ def test_several_ladders_are_halved_together() -> None:
     def at(on: str, level: float) -> Estimate:
         return proportion(SURE if level < steps[on] else SURE // 2, SURE)
 
-    def measured(rungs: list[Condition]) -> list[Estimate]:
-        calls.append([rung.noises[0].on[0] for rung in rungs])
-        return [at(rung.noises[0].on[0], rung.noises[0].level) for rung in rungs]
+    def measured(steps: list[Condition]) -> list[Estimate]:
+        calls.append([step.noises[0].on[0] for step in steps])
+        return [at(step.noises[0].on[0], step.noises[0].level) for step in steps]
 
-    for ladder, on in zip(some, steps, strict=True):
-        ladder.known = {x: at(on, x) for x in ladder.grid}
+    for sweep, on in zip(some, steps, strict=True):
+        sweep.known = {x: at(on, x) for x in sweep.grid}
     bisect_sweeps(some, 0.9, measured)
-    assert calls == [["image", "video"]] * HALVINGS
-    found = [breaking_level(ladder, SIX, proportion(SURE, SURE), 0.9) for ladder in some]
+    assert calls == [["image", "video"]] * BISECTIONS
+    found = [breaking_level(sweep, SIX, proportion(SURE, SURE), 0.9) for sweep in some]
     assert [b.breaking_level for b in found[:2]] == pytest.approx([0.3, 0.7], abs=0.2 / 16)
     assert math.isnan(found[2].breaking_level)
 
 
 def test_a_fault_of_whole_samples_is_told_on_all_it_strikes() -> None:
-    (ladder,) = build_sweeps(grid(0.5, 1.0, name="storm", on=()))
-    ladder.known = {0.5: proportion(100, 100), 1.0: proportion(10, 100)}
-    found = breaking_level(ladder, SIX, proportion(100, 100), 0.9)
+    (sweep,) = build_sweeps(grid(0.5, 1.0, name="storm", on=()))
+    sweep.known = {0.5: proportion(100, 100), 1.0: proportion(10, 100)}
+    found = breaking_level(sweep, SIX, proportion(100, 100), 0.9)
     assert len(found.modalities) > 1
     assert {*found.modalities} <= {m.name for m in SIX}
     assert found.breaking_level == 1.0
@@ -220,11 +220,11 @@ def test_accuracy_is_of_the_records_with_wilsons_interval() -> None:
 
 
 def test_a_bracket_is_the_last_that_holds_and_the_first_that_breaks() -> None:
-    ladder = LevelSweep(grid(0.5)[0], {})
-    ladder.known = {1.0: proportion(0, 9), 0.25: proportion(9, 9), 0.5: proportion(0, 9)}
-    assert ladder.bracket(0.5) == (0.25, 0.5)
-    assert ladder.bracket(0.0) is None
-    assert ladder.next_condition(0.0) is None
-    found = ladder.next_condition(0.5)
+    sweep = LevelSweep(grid(0.5)[0], {})
+    sweep.known = {1.0: proportion(0, 9), 0.25: proportion(9, 9), 0.5: proportion(0, 9)}
+    assert sweep.bracket(0.5) == (0.25, 0.5)
+    assert sweep.bracket(0.0) is None
+    assert sweep.next_condition(0.0) is None
+    found = sweep.next_condition(0.5)
     assert found is not None
     assert found.noises[0].level == 0.375

@@ -77,7 +77,7 @@ def test_without_a_reference_there_is_nothing() -> None:
 
 
 def test_what_a_corruption_is_called_tells_it_apart() -> None:
-    names = [corruption_label(ladder) for ladder in build_sweeps(CONDITIONS)]
+    names = [corruption_label(sweep) for sweep in build_sweeps(CONDITIONS)]
     assert names == ["gaussian on a", "gaussian on b", "stale with probability 0.5 age=2", "blank"]
     assert corruption_label(build_sweeps([Condition("c", (Noise("fog", 1.0, ("a", "b")),))])[0]) == "fog on a+b"
 
