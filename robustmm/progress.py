@@ -9,14 +9,14 @@ Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 
 class Reporter(Protocol):
-    """Who is told of an evaluation: sentences, and stages with a number of steps each."""
+    """Receives the progress of an evaluation: sentences, and stages with a number of steps each."""
 
     def note(self, text: str) -> None: ...
     def stage(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]: ...
 
 
 class Watcher(Protocol):
-    """Who is told of a training: what begins, every step, and the numbers of every epoch."""
+    """Receives the progress of a training: what begins, every step, and the numbers of every epoch."""
 
     def begin(self, title: str, epochs: int, done: int, steps: int) -> None: ...
     def step(self, count: int = 1) -> None: ...
@@ -24,7 +24,7 @@ class Watcher(Protocol):
 
 
 class Silence:
-    """A reporter and a watcher that tell nobody."""
+    """A reporter and a watcher that print nothing."""
 
     def note(self, text: str) -> None: ...
 

@@ -55,8 +55,10 @@ def describe_name(name: str) -> Details:
             every |= set(entries)
             if name in entries:
                 kinds = [
-                    RegisteredKind(kind=kind, description=inspect.getdoc(made) or "", options=keyword_defaults(made))
-                    for kind, made in by_kind(entries[name]).items()
+                    RegisteredKind(
+                        kind=kind, description=inspect.getdoc(constructor) or "", options=keyword_defaults(constructor)
+                    )
+                    for kind, constructor in by_kind(entries[name]).items()
                 ]
                 return RegisteredDetails(sort=sort.removesuffix("s"), name=name, kinds=kinds)  # type: ignore[arg-type]
     raise UsageError(f'nothing is called "{name}"{suggest(name, every)}')

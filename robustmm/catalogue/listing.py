@@ -53,9 +53,9 @@ def first_comment(toml: str) -> str:
 def list_registered(sort: str) -> list[Entry]:
     """The objects of a sort that needs torch, an encoder once for each kind."""
     return [
-        Entry(name=name, kinds=[kind] if kind else [], summary=(inspect.getdoc(made) or "").partition("\n")[0])
+        Entry(name=name, kinds=[kind] if kind else [], summary=(inspect.getdoc(constructor) or "").partition("\n")[0])
         for name, entry in registry_entries(sort).items()
-        for kind, made in by_kind(entry).items()
+        for kind, constructor in by_kind(entry).items()
     ]
 
 

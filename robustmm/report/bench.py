@@ -99,27 +99,27 @@ def footer(result: BenchResult) -> list[str]:
     """What the numbers are of, one thing a sentence."""
     n = len(result.seeds)
     threads = f"{result.threads} thread{'s' * (result.threads > 1)} each"
-    told = [f"{n} seed{'s' * (n > 1)}, {result.samples} test samples, {result.device}, {threads}."]
-    told += ["The epoch is chosen on valid; test is read after training."]
+    sentences = [f"{n} seed{'s' * (n > 1)}, {result.samples} test samples, {result.device}, {threads}."]
+    sentences += ["The epoch is chosen on valid; test is read after training."]
     if n > 1:
-        told += ["±: standard deviation over training seeds, which also draw missing modalities; one test split."]
+        sentences += ["±: standard deviation over training seeds, which also draw missing modalities; one test split."]
     else:
-        told += ["One seed: no interval and no p-value."]
+        sentences += ["One seed: no interval and no p-value."]
     if result.comparisons:
-        told += ["[ ]: t interval of the difference paired by seed; – where all differences are equal."]
-        told += [
+        sentences += ["[ ]: t interval of the difference paired by seed; – where all differences are equal."]
+        sentences += [
             f"↑ ↓: above or below {result.baseline} with p < {SIGNIFICANCE_LEVEL}, paired t-test, Benjamini-Hochberg "
             f"over {result.comparisons} comparisons; bold: ↑ and the highest of the column."
         ]
     optimisers = sorted({m.optimiser for m in result.methods})
     by = [f"{o} ({', '.join(m.method for m in result.methods if m.optimiser == o)})" for o in optimisers]
     if len(by) > 1:
-        told += [f"Optimisers differ: {'; '.join(by)}; the same for all: --set train.optimiser={optimisers[-1]}."]
+        sentences += [f"Optimisers differ: {'; '.join(by)}; the same for all: --set train.optimiser={optimisers[-1]}."]
     else:
-        told += [f"Optimiser: {optimisers[0]}."]
+        sentences += [f"Optimiser: {optimisers[0]}."]
     where = "what torch allocated on the GPU" if result.device.startswith("cuda") else "memory on top of the imports"
-    told += [f"Peak MB: {where}. Teachers are shared, and counted for each method that needs them."]
-    return told
+    sentences += [f"Peak MB: {where}. Teachers are shared, and counted for each method that needs them."]
+    return sentences
 
 
 def table_rows(result: BenchResult) -> list[list[tuple[str, str, bool]]]:

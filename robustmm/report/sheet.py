@@ -67,8 +67,8 @@ def sheet_rows(
         for row, clean in zip(chosen, signals, strict=True) if steps else ():
             sample = manifest.ids[row]
             noisy = [plan.build_corrupter(modality)(row, sample, clean) for plan in plans]
-            told = [f"{s.name} {', '.join(format_strengths(plans, i, modality.name))}" for i, s in enumerate(steps)]
-            found.append(Row(f"{modality.name}, {sample}: {'; '.join(told)}", modality.kind, [clean, *noisy]))
+            titles = [f"{s.name} {', '.join(format_strengths(plans, i, modality.name))}" for i, s in enumerate(steps)]
+            found.append(Row(f"{modality.name}, {sample}: {'; '.join(titles)}", modality.kind, [clean, *noisy]))
     return found
 
 

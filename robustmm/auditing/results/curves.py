@@ -18,10 +18,10 @@ def missing_rate_curves(
         alone = not condition.noises and not condition.present and not condition.table
         if alone and len(set(lost.values())) == 1 and condition.fill == "masked" and condition.burst == 1:
             curves.setdefault(tuple(lost), {})[next(iter(lost.values()))] = result
-    made = []
+    found_curves = []
     for names, points in curves.items():
         at = {0.0: clean, **{rate: points[rate].accuracy for rate in sorted(points)}}
-        made.append(
+        found_curves.append(
             MissingRateCurve(
                 modalities=list(names),
                 conditions=[points[rate].name for rate in sorted(points)],
@@ -30,13 +30,13 @@ def missing_rate_curves(
                 area_under_curve=area_under_rates(list(at), [estimate.value for estimate in at.values()]),
             )
         )
-    return made
+    return found_curves
 
 
 def share_shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> list[ShareShift]:
     """For each modality the condition that changes its share of the Shapley accuracy the most, among those with a
     significant effect and no missing modality."""
-    made = []
+    shifts = []
     certain = [result for result in found if result.effect != "none" and not result.missing]
     for m, before in enumerate(clean.modalities if certain else []):
 
@@ -44,7 +44,7 @@ def share_shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> li
             return abs(result.modalities[m].shapley_accuracy_share - share)
 
         most = max(certain, key=moved)
-        made.append(
+        shifts.append(
             ShareShift(
                 modality=before.name,
                 condition=most.name,
@@ -52,4 +52,4 @@ def share_shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> li
                 share=most.modalities[m].shapley_accuracy_share,
             )
         )
-    return made
+    return shifts
