@@ -56,3 +56,8 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 def _close_names(name: str, names: Iterable[str]) -> list[str]:
     lowered = {candidate.lower(): candidate for candidate in sorted(names)}
     return [lowered[found] for found in difflib.get_close_matches(name.lower(), list(lowered), n=5)]
+
+
+def printable(text: str) -> str:
+    """A stranger's text without the control characters that a terminal or a page would obey."""
+    return "".join(c if c.isprintable() else "�" for c in text)

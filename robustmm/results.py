@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
-from robustmm.errors import UsageError
+from robustmm.errors import UsageError, printable
 
 if TYPE_CHECKING:
     import pandas
+    import rich.table
 
 Number = Annotated[
     float,
@@ -39,6 +40,20 @@ class Result(BaseModel):
             raise UsageError("to_frame() needs pandas, found none; get it with: pip install pandas") from error
         return pandas.DataFrame(self.rows())
 
+    def table(self) -> "rich.table.Table":
+        """`rows` as a table that `rich.print` shows in a terminal."""
+        from rich.table import Table
+        from rich.text import Text
+
+        rows = self.rows()
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        table = Table()
+        for key in columns:
+            table.add_column(Text(printable(key)))
+        for row in rows:
+            table.add_row(*(Text(format_value(row.get(key))) for key in columns))
+        return table
+
     def _repr_html_(self) -> str:
         """`rows` as a table: what a notebook shows of the result."""
         rows = self.rows()
@@ -51,9 +66,13 @@ class Result(BaseModel):
         return f"<table>{more}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def format_html(value: Any) -> str:
-    """A value as escaped text: numbers with four digits, nothing for what is not there."""
+def format_value(value: Any) -> str:
+    """A value as text: numbers with four digits, nothing for what is not there."""
     if value is None or value != value:
         return ""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return html.escape("".join(c if c.isprintable() else "�" for c in text))
+    return printable(f"{value:.4g}" if isinstance(value, float) else str(value))
+
+
+def format_html(value: Any) -> str:
+    """`format_value`, escaped."""
+    return html.escape(format_value(value))

@@ -8,7 +8,7 @@ from io import TextIOWrapper
 
 import typer
 
-from robustmm.errors import RobustmmError
+from robustmm.errors import RobustmmError, printable
 
 app = typer.Typer(
     name="robustmm",
@@ -69,6 +69,5 @@ def _silence_stdout() -> None:
 
 def _show_error(sentences: str, code: int) -> int:
     for sentence in sentences.splitlines():
-        shown = "".join(c if c.isprintable() else "�" for c in sentence)  # it may quote a stranger's file
-        print(f"error: {shown}", file=sys.stderr)
+        print(f"error: {printable(sentence)}", file=sys.stderr)  # it may quote a stranger's file
     return code

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
+from robustmm.errors import printable
+
 COLOURS = (
     "cyan",
     "magenta",
@@ -21,7 +23,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 
 def safe_text(words: str) -> Text:
     """A stranger's words as they are, without control characters: a label may hold a terminal's commands."""
-    return Text("".join(c if c.isprintable() else "�" for c in words))
+    return Text(printable(words))
 
 
 def bar(value: float, width: int, colour: str = "cyan") -> Text:
