@@ -11,12 +11,13 @@ docs/python.md has a page on it. Nothing is loaded before it is asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from robustmm.version import __version__
+
 if TYPE_CHECKING:
     from robustmm.api.evaluation import attack, audit, load, predict
     from robustmm.api.signals import corrupt
     from robustmm.api.training import export, resume, train
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "attack", "audit", "corrupt", "export", "load", "predict", "resume", "train"]
 
 _HOMES = {

@@ -13,9 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robustmm import __version__
 from robustmm.errors import UsageError
 from robustmm.results import Number, Result
+from robustmm.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np

@@ -31,6 +31,7 @@ from robustmm.errors import InterruptedRun
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.evaluation.records import Records
 from robustmm.progress import Stage
+from robustmm.version import __version__
 
 CLEAN = Condition("clean")
 
@@ -214,8 +215,6 @@ def group_columns(measured: OpenedSpec, asked: Sequence[str]) -> Columns:
 
 
 def runtime_facts(spec: Spec) -> Runtime:
-    from robustmm import __version__
-
     level = onnxruntime.SessionOptions().graph_optimization_level
     return Runtime(
         robustmm=__version__,

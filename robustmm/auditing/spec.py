@@ -80,7 +80,7 @@ class OpenedSpec:
 @lru_cache(maxsize=1)
 def open_spec(spec: Spec) -> OpenedSpec:
     """Opens a spec. Raises DataError and UsageError for files that cannot be read."""
-    from robustmm import __version__
+    from robustmm.version import __version__
 
     session = open_session(spec.model, spec.describe, spec.provider, spec.threads, spec.batch)
     rows = read_manifest(spec.manifest).split(spec.split, spec.limit)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from robustmm import __version__, runs
+from robustmm import runs
 from robustmm.bench.torch_session import TorchSession
 from robustmm.conditions.condition import Condition
 from robustmm.config.recipe import Recipe
@@ -32,6 +32,7 @@ from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 from robustmm.training.run import resume, train
+from robustmm.version import __version__
 
 ALL_SUBSETS_LIMIT = 8
 """Modalities up to which every subset is scored; above it, single modalities, all but each, and all."""

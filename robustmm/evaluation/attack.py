@@ -25,6 +25,7 @@ from robustmm.evaluation.evaluate import evaluate
 from robustmm.evaluation.records import Records
 from robustmm.metrics import classification, contribution, statistics
 from robustmm.runtime.session import Session
+from robustmm.version import __version__
 
 
 def attack(
@@ -39,8 +40,6 @@ def attack(
     advance: Callable[[int], None] = lambda steps: None,
 ) -> AttackResult:
     """Evaluates a file clean and under `condition` on the same samples."""
-    from robustmm import __version__
-
     plan = Plan(condition, session.modalities, manifest, seed, on_bad)
     (clean, attacked), bad = evaluate(
         session, manifest, [Condition("clean"), condition], seed=seed, on_bad=on_bad, batch=batch, advance=advance

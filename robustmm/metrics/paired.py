@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import Field
 
-from robustmm import __version__
 from robustmm.metrics.statistics import Difference, benjamini_hochberg, paired_t
 from robustmm.results import Number, Result
+from robustmm.version import __version__
 
 CLEAN, MEAN = "clean", "mean over subsets"
 """Columns every bench has; with one modality there is no mean."""

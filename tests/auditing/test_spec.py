@@ -131,7 +131,7 @@ def test_another_provider_makes_new_cells(asked: Spec, monkeypatch: pytest.Monke
 
 def test_another_version_of_this_program_makes_new_cells(asked: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     before = keys(asked)
-    monkeypatch.setattr("robustmm.__version__", "0.0.0")
+    monkeypatch.setattr("robustmm.version.__version__", "0.0.0")
     assert set(keys(asked)).isdisjoint(before)
 
 

@@ -1,0 +1,3 @@
+"""The version, which every result and run names."""
+
+__version__ = "0.1.0"
