@@ -152,3 +152,13 @@ def test_one_and_ten_modalities(count: int, tmp_path: Path) -> None:
 def test_a_recipe_survives_its_own_facts(world: Run) -> None:
     recipe = Recipe.model_validate(world.read_facts()["recipe"])
     assert effective_recipe(recipe) == recipe
+
+
+def test_modalities_called_like_a_modules_methods_train_and_export(tmp_path: Path) -> None:
+    path = manifest(tmp_path / "data")
+    content = tables(path)
+    vector, series = content["modality"].values()  # type: ignore[attr-defined]
+    content["modality"] = {"values": {**vector, "column": "vector"}, "type": {**series, "column": "series"}}
+    run, _ = trained(tmp_path, content | {"train": {"epochs": 1}}, path)
+    assert export.export(run, run.model).parity_error() is None
+    assert Session(run.model).names == ["values", "type"]

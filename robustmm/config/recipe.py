@@ -12,6 +12,8 @@ from robustmm.config.toml import Section, describe_error, read_toml
 from robustmm.errors import UsageError, suggest
 from robustmm.modalities import KINDS, AnyModality, Modality
 
+RESERVED = ("present", "logits", "probabilities")
+"""Names of an exported graph's own tensors, which no modality can have."""
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -143,6 +145,8 @@ def _modality_errors(name: str, table: Any) -> list[str]:
     if not isinstance(table, Mapping):
         return [f"[modality.{name}] should be a table, found {table!r}"]
     errors = ['"name" is not a key here, the table\'s own name is'] if "name" in table else []
+    if name in RESERVED:
+        errors.append(f'"{name}" is a tensor of every exported graph; call the modality otherwise')
     try:
         check_name(table.get("encoder", ""))
     except PydanticCustomError as error:

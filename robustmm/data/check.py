@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,10 @@ def find_warnings(facts: ManifestFacts) -> list[str]:
             found.append(f"{split} has classes that train has not: {', '.join(unseen)}")
         if lacking:
             found.append(f"{split} has no samples of: {', '.join(lacking)}")
+    found += [
+        f"labels differ in case or spaces only: {', '.join(map(repr, alike))}"
+        for alike in group_similar({label for counts in facts.splits.values() for label in counts})
+    ]
     for m in facts.modalities:
         for split, rate in m.missing.items():
             if rate == 1:
@@ -131,6 +136,14 @@ def find_warnings(facts: ManifestFacts) -> list[str]:
         if m.not_finite:
             found.append(f"{m.name} holds NaN or infinite values in {m.not_finite} samples")
     return found
+
+
+def group_similar(labels: Iterable[str]) -> list[list[str]]:
+    """Labels that are one and the same but for case, spaces and Unicode's ways to write them."""
+    groups: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        groups.setdefault(" ".join(unicodedata.normalize("NFKC", label).casefold().split()), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def size_sort_key(size: str) -> list[float]:

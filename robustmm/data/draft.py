@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from robustmm.config.recipe import RESERVED
 from robustmm.data.manifest import REQUIRED, Manifest
 from robustmm.errors import DataError, RobustmmError
 from robustmm.modalities import KINDS, Audio, Features, Image, Modality, Series, Text, Video
@@ -31,7 +32,7 @@ def guess_modalities(manifest: Manifest) -> list[Modality]:
     found: list[Modality] = []
     for column in manifest.columns:
         cells = sample_cells(manifest, column)
-        name = modality_name(column, [m.name for m in found])
+        name = modality_name(column, [*RESERVED, *(m.name for m in found)])
         modality = _guess_modality({"name": name, "column": "" if name == column else column}, cells, manifest.folder)
         found += [modality] if modality is not None else []
     if not found:

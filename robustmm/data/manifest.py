@@ -190,7 +190,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _format_cell(value: Any, path: Path, line: int) -> str:
-    if value is None:
+    if value is None or value != value:  # null, or what pandas and JSON Lines write for it: NaN
         return ""
     if not isinstance(value, (str, int, float, date, Decimal)):
         raise DataError(f"{path} line {line} should hold text, numbers or null, found {type(value).__name__}")

@@ -53,6 +53,25 @@ class Bottleneck(nn.Module):
         return encoded
 
 
+class ModulesByName(nn.Module):
+    """Modules by modality. A name that every module has as an attribute (`type`, `train`, `half`) is kept under
+    another, since torch and its exporter look submodules up as attributes."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.keys: dict[str, str] = {}
+        for name, module in modules.items():
+            key = name
+            while hasattr(self, key) or (key != name and key in modules):
+                key += "_"
+            self.keys[name] = key
+            self.add_module(key, module)
+
+    def __getitem__(self, name: str) -> nn.Module:
+        module: nn.Module = getattr(self, self.keys[name])
+        return module
+
+
 class FusionModel(nn.Module):
     """Encoders, projections to one width, a bottleneck and a fusion.
 
@@ -66,8 +85,8 @@ class FusionModel(nn.Module):
         super().__init__()
         self.modalities = tuple(encoders)
         self.width = width
-        self.encoders = nn.ModuleDict(encoders)
-        self.projections = nn.ModuleDict({m: nn.Linear(e.width, width) for m, e in encoders.items()})
+        self.encoders = ModulesByName(encoders)
+        self.projections = ModulesByName({m: nn.Linear(e.width, width) for m, e in encoders.items()})
         self.bottleneck = Bottleneck()
         self.fusion = fusion
         self._placed: dict[str, str] = {}

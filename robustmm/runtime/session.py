@@ -1,6 +1,7 @@
 """A session: an exported file under onnxruntime, cut at its embeddings into encoders and one decoder."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,23 @@ def read_graph(path: Path) -> onnx.ModelProto:
     except DataError:
         raise
     except Exception as error:  # protobuf's parse errors share no base class across its versions
-        raise DataError(f"{path} is not a readable ONNX model") from error
+        raise DataError(describe_unreadable(path, error)) from error
     return graph
+
+
+def describe_unreadable(path: Path, error: Exception) -> str:
+    """Why a file is no ONNX model, as far as its first bytes and the error tell."""
+    with path.open("rb") as file:
+        start = file.read(512)
+    if start.startswith(b"version https://git-lfs"):
+        return f"{path} is a Git LFS pointer, not the model; fetch it with: git lfs pull"
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return f"{path} is a web page, not a model; download the file itself"
+    if start[4:8] == b"ORTM":
+        return f"{path} is in onnxruntime's own format (.ort); give the .onnx that it was made from"
+    if lost := re.search(r"TensorProto.* should be stored in (.+?), but it", str(error)):
+        return f"{path} keeps its weights in {lost[1]}, which should stand beside it, found none"
+    return f"{path} is not a readable ONNX model"
 
 
 def load_metadata(graph: onnx.ModelProto, path: Path) -> dict[str, Any]:

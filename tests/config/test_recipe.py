@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robustmm.config import shelf
-from robustmm.config.recipe import Recipe, build_recipe, load_recipe, split_name_options
+from robustmm.config.recipe import RESERVED, Recipe, build_recipe, load_recipe, split_name_options
 from robustmm.config.toml import read_toml, to_toml
 from robustmm.errors import UsageError
 from robustmm.modalities import Audio, Image
@@ -305,3 +305,9 @@ def test_the_effective_recipe_is_the_recipe(manifest: str, seed: int, rate: floa
     recipe = build_recipe(content, "my.toml", "my")
     assert build_recipe(tomllib.loads(to_toml(recipe.model_dump())), "again", "again") == recipe
     assert Recipe.model_validate(json.loads(json.dumps(recipe.model_dump()))) == recipe
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_a_reserved_name_is_refused_before_anything_is_trained(name: str) -> None:
+    (sentence,) = sentences({**SMALL, "modality": {name: IMAGE, "audio": AUDIO}})
+    assert sentence == (f'[modality.{name}] "{name}" is a tensor of every exported graph; call the modality otherwise')

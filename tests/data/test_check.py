@@ -15,7 +15,7 @@ from rich.console import Console
 from robustmm.config.recipe import build_recipe
 from robustmm.config.toml import to_toml
 from robustmm.data import draft
-from robustmm.data.check import ManifestFacts, check_manifest
+from robustmm.data.check import ManifestFacts, check_manifest, group_similar
 from robustmm.data.draft import find_unreadable_columns, guess_modalities
 from robustmm.data.manifest import Manifest, read_manifest
 from robustmm.errors import DataError
@@ -321,3 +321,21 @@ def test_odd_recordings_have_a_size_too(tmp_path: Path) -> None:
     assert guess_modalities(written(tmp_path, a=["slow.wav"])) == [Audio(name="a", rate=1000, seconds=0.2)]
     assert guess_modalities(written(tmp_path, a=["none.wav"])) == [Audio(name="a", rate=8000, seconds=0.01)]
     assert guess_modalities(written(tmp_path, a=["long.flac"])) == [Audio(name="a", rate=1000, seconds=600.0)]
+
+
+def test_labels_that_are_nearly_equal_are_a_warning(tmp_path: Path) -> None:
+    labels = ["cat", "cat ", "Cat", "dog", "\uff44og", "bird"]
+    lines = [f"s{i},train,{label},some words to read" for i, label in enumerate(labels)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["id,split,label,text", *lines]) + "\n", encoding="utf-8")
+    (cats, dogs) = [w for w in check_manifest(read_manifest(tmp_path)).warnings if "differ in case" in w]
+    assert cats == "labels differ in case or spaces only: 'Cat', 'cat', 'cat '"
+    assert "dog" in dogs
+    assert not group_similar(["north", "south", "South Pole", "1", "01"])
+
+
+def test_a_column_called_like_a_tensor_of_the_graph_is_a_modality_by_another_name(tmp_path: Path) -> None:
+    lines = [f"s{i},train,{'ab'[i % 2]},some words to read,more words to read" for i in range(4)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["id,split,label,present,values", *lines]) + "\n")
+    found = guess_modalities(read_manifest(tmp_path))
+    assert [(m.name, m.column_name) for m in found] == [("present_2", "present"), ("values", "values")]
+    assert build_recipe(draft.draft_recipe(found, "manifest.csv"), "draft.toml", "draft").modalities == found

@@ -255,3 +255,20 @@ def test_a_limit_takes_that_many_distinct_rows_in_order(rows: int, limit: int) -
 )
 def test_classes_stand_in_numeric_or_alphabetical_order(labels: list[str], order: list[str]) -> None:
     assert class_names(labels) == class_names(labels[::-1] * 2) == order
+
+
+def test_nan_is_an_empty_cell_whoever_wrote_it(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"id": "a", "split": "train", "label": "x", "score": NaN, "text": null}\n'
+        '{"id": "b", "split": "train", "label": "nan", "score": 0.5, "text": "nan"}\n'
+    )
+    found = read_manifest(tmp_path / "a.jsonl")
+    assert found.column("score") == ["", "0.5"]
+    assert found.column("text") == ["", "nan"], "a text is what it says"
+    assert found.labels == ["x", "nan"]
+    columns = {"id": ["a", "b"], "split": ["test"] * 2, "label": ["x", "y"], "score": [float("nan"), 1.5]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "b.parquet")
+    assert read_manifest(tmp_path / "b.parquet").column("score") == ["", "1.5"]
+    (tmp_path / "c.jsonl").write_text('{"id": "a", "split": "train", "label": NaN}\n')
+    with pytest.raises(DataError, match="line 1 has an empty label"):
+        read_manifest(tmp_path / "c.jsonl")

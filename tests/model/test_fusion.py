@@ -273,3 +273,21 @@ def test_wrong_options_are_named(name: str, options: dict[str, int], sentence: s
     with pytest.raises(UsageError) as error:
         build_fusion(name, 3, WIDTH, CLASSES, **options)
     assert sentence in str(error.value)
+
+
+def test_a_modality_may_have_any_name_of_a_modules_own() -> None:
+    class Identity(nn.Identity):
+        width = WIDTH
+
+    names = ["values", "type", "type_", "train", "keys", "half", "forward", "parameters", "training"]
+    found = FusionModel({name: Identity() for name in names}, built("concat", len(names)), WIDTH)
+    inputs = {name: torch.randn(4, WIDTH) for name in names}
+    assert found.train().eval().training is False
+    assert found.embed(inputs).shape == (4, len(names), WIDTH)
+    assert len({id(found.encoders[name]) for name in names}) == len(names)
+    assert {"projections.values.weight", "projections.type_.weight"} <= found.state_dict().keys(), (
+        "as ever where it can be"
+    )
+    other = FusionModel({name: Identity() for name in names}, built("concat", len(names)), WIDTH)
+    other.load_state_dict(found.state_dict())
+    torch.testing.assert_close(other.embed(inputs), found.embed(inputs))
