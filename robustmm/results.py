@@ -10,7 +10,6 @@ from robustmm.errors import UsageError, printable
 
 if TYPE_CHECKING:
     import pandas
-    import rich.table
 
 Number = Annotated[
     float,
@@ -39,20 +38,6 @@ class Result(BaseModel):
         except ImportError as error:
             raise UsageError("to_frame() needs pandas, found none; get it with: pip install pandas") from error
         return pandas.DataFrame(self.rows())
-
-    def table(self) -> "rich.table.Table":
-        """`rows` as a table that `rich.print` shows in a terminal."""
-        from rich.table import Table
-        from rich.text import Text
-
-        rows = self.rows()
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        table = Table()
-        for key in columns:
-            table.add_column(Text(printable(key)))
-        for row in rows:
-            table.add_row(*(Text(format_value(row.get(key))) for key in columns))
-        return table
 
     def _repr_html_(self) -> str:
         """`rows` as a table: what a notebook shows of the result."""
