@@ -1,1 +1,1 @@
-"""The Python face: seven functions that a notebook calls as `robustmm.NAME`, and that the command line calls too."""
+"""The Python face: what a notebook calls as `robustmm.NAME`, and the command line calls too."""
