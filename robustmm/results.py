@@ -51,13 +51,8 @@ class Result(BaseModel):
         return f"<table>{more}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def format_value(value: Any) -> str:
-    """A value as text: numbers with four digits, nothing for what is not there."""
+def format_html(value: Any) -> str:
+    """A value as escaped text: numbers with four digits, nothing for what is not there."""
     if value is None or value != value:
         return ""
-    return printable(f"{value:.4g}" if isinstance(value, float) else str(value))
-
-
-def format_html(value: Any) -> str:
-    """`format_value`, escaped."""
-    return html.escape(format_value(value))
+    return html.escape(printable(f"{value:.4g}" if isinstance(value, float) else str(value)))

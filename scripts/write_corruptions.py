@@ -12,10 +12,20 @@ sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 from signals import natural, picture, sentence  # noqa: E402
 
-from robustmm.corruptions import SCALES, Corruption, corrupt, find_corruption, kinds, names, pairs, strength  # noqa: E402
+from robustmm.corruptions import (  # noqa: E402
+    LEVELS,
+    SCALES,
+    Corruption,
+    corrupt,
+    find_corruption,
+    kinds,
+    names,
+    pairs,
+    strength,
+)
 from robustmm.corruptions.draws import Value  # noqa: E402
 from robustmm.modalities import Signal  # noqa: E402
-from robustmm.report.sheet import LEVELS, Row, render_sheet  # noqa: E402
+from robustmm.report.sheet import Row, render_sheet  # noqa: E402
 
 DOCS = ROOT / "docs"
 ROWS = 12

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from robustmm.api.inputs import (
     AnyPath,
@@ -22,7 +22,10 @@ from robustmm.api.inputs import (
     reporter,
     setting_lines,
 )
+from robustmm.conditions.condition import Fill
+from robustmm.data.loading import OnBad
 from robustmm.errors import DataError, UsageError
+from robustmm.evaluation.subsets import Baseline
 from robustmm.progress import Reporter, Silence
 
 if TYPE_CHECKING:
@@ -35,10 +38,6 @@ if TYPE_CHECKING:
     from robustmm.evaluation.attack_result import AttackResult
     from robustmm.evaluation.predict import Prediction
     from robustmm.runtime.session import Session
-
-OnBadInput = Literal["error", "missing"]
-Fill = Literal["masked", "zero", "stale"]
-Baseline = Literal["masked", "mean", "permuted"]
 
 
 def load(
@@ -120,7 +119,7 @@ def attack(
     limit: int | None = None,
     seed: int = 0,
     provider: str = "cpu",
-    on_bad_input: OnBadInput = "error",
+    on_bad_input: OnBad = "error",
     runs: AnyPath = "runs",
     progress: bool | Reporter = False,
 ) -> "AttackResult":
@@ -132,7 +131,7 @@ def attack(
     from robustmm.evaluation.attack import attack as work
 
     tell, seed = reporter(progress), as_count("seed", seed, 0)
-    check_choice("on_bad_input", on_bad_input, get_args(OnBadInput))
+    check_choice("on_bad_input", on_bad_input, get_args(OnBad))
     session, rows, condition = plan_attack(
         model, noise=noise, level=level, on=on, missing=missing, fill=fill, set=set, data=data, describe=describe,
         split=split, limit=limit, provider=provider, runs=runs, tell=tell,
@@ -160,7 +159,7 @@ def audit(
     provider: str = "cpu",
     threads: int = 1,
     batch: int | None = None,
-    on_bad_input: OnBadInput = "error",
+    on_bad_input: OnBad = "error",
     runs: AnyPath = "runs",
     progress: bool | Reporter = False,
 ) -> "AuditResult":
@@ -174,7 +173,7 @@ def audit(
     from robustmm.auditing.spec import Spec
 
     check_choice("baseline", baseline, get_args(Baseline))
-    check_choice("on_bad_input", on_bad_input, get_args(OnBadInput))
+    check_choice("on_bad_input", on_bad_input, get_args(OnBad))
     limit, seed, workers = as_count("limit", limit, 1), as_count("seed", seed, 0), as_count("workers", workers, 1)
     threads, batch, share = as_count("threads", threads, 1), as_count("batch", batch, 1), as_number("share", share)
     if not 0 <= share <= 1:

@@ -14,11 +14,12 @@ from robustmm.api.inputs import (
     check_choice,
     data_path,
     rate_options,
+    reporter,
     setting_lines,
     watch,
 )
 from robustmm.errors import UsageError
-from robustmm.progress import Watcher
+from robustmm.progress import Reporter, Watcher
 from robustmm.runs import Run, find_newest_run
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class ExportedModel:
 
     path: Path
     proof: "Proof"
+    run: Run
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -91,6 +93,7 @@ def export(
     *,
     precision: Precision = "fp32",
     runs: AnyPath = "runs",
+    progress: bool | Reporter = False,
 ) -> ExportedModel:
     """Writes a finished run (the newest by default) as one ONNX file, by default in its folder, and proves it.
 
@@ -102,12 +105,13 @@ def export(
 
     check_choice("precision", precision, get_args(Precision))
     chosen, target = plan_export(run, path, precision, runs)
+    reporter(progress).note(f"exporting {chosen.folder}" + ("" if run else " (the newest finished run)"))
     proof = work(chosen, target, precision)
     failure = proof.parity_error()
     if failure is not None:
         failure.proof = proof
         raise failure
-    return ExportedModel(target, proof)
+    return ExportedModel(target, proof, chosen)
 
 
 def plan_export(

@@ -9,7 +9,6 @@ from typing import Any
 from robustmm import corruptions
 from robustmm.catalogue.listing import TORCH_SORTS, by_kind, registry_entries
 from robustmm.catalogue.result import (
-    LEVELS,
     CorruptionDetails,
     CorruptionKind,
     Details,
@@ -23,7 +22,7 @@ from robustmm.catalogue.result import (
 from robustmm.conditions.suite import Suite, is_suite, load_suite
 from robustmm.config import shelf
 from robustmm.config.toml import read_toml
-from robustmm.corruptions import Corruption, pairs
+from robustmm.corruptions import LEVELS, Corruption, pairs
 from robustmm.errors import UsageError, suggest
 from robustmm.modalities import Audio, Features, Image, Modality, Series, Text, Video
 
@@ -42,7 +41,7 @@ def describe_name(name: str) -> Details:
     """What a name means. Raises UsageError for a name nobody knows."""
     if name.endswith(".toml") or any(name in shelf.list_names(kind) for kind in shelf.KINDS):
         path = shelf.find_any(name)
-        return describe_suite(path) if is_suite(path) else describe_recipe(path)
+        return describe_suite(path, load_suite(path)) if is_suite(path) else describe_recipe(path)
     if pairs.is_sample_corruption(name):
         return CorruptionDetails(name=name, kinds=[describe_pair(pairs.find_sample_corruption(name))])
     if corruptions.canonical_name(name) in corruptions.names():
@@ -90,20 +89,18 @@ def describe_recipe(path: Path) -> RecipeDetails:
     return RecipeDetails(name=path.stem, path=str(path), text=text, content=content)
 
 
-def describe_suite(path: Path, price: SuiteCost | None = None) -> SuiteDetails:
+def describe_suite(path: Path, suite: Suite, cost: SuiteCost | None = None) -> SuiteDetails:
     """A suite's text, and how many conditions it makes on models of all kinds and of one."""
-    suite = load_suite(path)
     kinds = [tuple(EXAMPLES), *((kind,) for kind in EXAMPLES)]
     counts = {", ".join(some): count_conditions(suite, some) for some in kinds}
-    return SuiteDetails(name=path.stem, path=str(path), text=shelf.read_text(path), conditions=counts, cost=price)
+    return SuiteDetails(name=path.stem, path=str(path), text=shelf.read_text(path), conditions=counts, cost=cost)
 
 
 def describe_suite_on(name: str, model: Path, data: Path | None, split: str) -> SuiteDetails:
     """A suite, and what it costs on an exported file and a split of its data."""
+    # onnxruntime takes its time to load, and nothing else here needs it
     from robustmm.data.manifest import read_manifest
-    from robustmm.evaluation.cost import (
-        estimate_cost,  # onnxruntime takes its time to load, and nothing else here needs it
-    )
+    from robustmm.evaluation.cost import estimate_cost
     from robustmm.evaluation.source import find_model_manifest
     from robustmm.runtime.session import Session
 
@@ -111,7 +108,7 @@ def describe_suite_on(name: str, model: Path, data: Path | None, split: str) -> 
     suite, session = load_suite(path), Session(model)
     rows = read_manifest(find_model_manifest(session, data)).split(split)
     found = estimate_cost(session, rows, suite.conditions(session.modalities))
-    return describe_suite(path, SuiteCost(model=str(model), modalities=session.names, **vars(found)))
+    return describe_suite(path, suite, SuiteCost(model=str(model), modalities=session.names, **vars(found)))
 
 
 def count_conditions(suite: Suite, kinds: Iterable[str]) -> int:

@@ -7,13 +7,12 @@ from itertools import takewhile
 from typing import Any
 
 from robustmm import corruptions
-from robustmm.catalogue.result import LEVELS, CorruptionEntry, Entry, ListResult
+from robustmm.catalogue.result import SORTS, CorruptionEntry, Entry, ListResult
 from robustmm.config import shelf
 from robustmm.config.registry import Registry
-from robustmm.corruptions import pairs
+from robustmm.corruptions import LEVELS, pairs
 from robustmm.errors import UsageError, suggest
 
-SORTS = ("recipes", "suites", "corruptions", "methods", "fusions", "encoders")
 TORCH_SORTS = ("methods", "fusions", "encoders")
 """Sorts that live above the wall: listing them needs torch."""
 

@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from robustmm.corruptions import LEVELS
 from robustmm.results import Number, Result
 
-LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""The five severities of the literature."""
+SORTS = ("recipes", "suites", "corruptions", "methods", "fusions", "encoders")
 
 
 class Entry(Result):
@@ -42,8 +42,7 @@ class ListResult(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per entry; of a corruption also its physical strengths by level, and its source as summary."""
-        sorts = ("recipes", "suites", "corruptions", "methods", "fusions", "encoders")
-        entries = [(sort, entry) for sort in sorts for entry in getattr(self, sort) or ()]
+        entries = [(sort, entry) for sort in SORTS for entry in getattr(self, sort) or ()]
         rows: list[dict[str, Any]] = []
         for sort, entry in entries:
             rows.append({"sort": sort, "name": entry.name, "kinds": ", ".join(entry.kinds)})

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, Runs, show_json
-from robustmm.report.console import note, out
+from robustmm.report.console import out
 
 
 @app.command()
@@ -22,7 +22,7 @@ def export(
     runs: Runs = Path("runs"),
 ) -> None:
     """Export a run as one ONNX file and prove that it answers as the trained model does."""
-    from robustmm.api.training import check_torch, plan_export
+    from robustmm.api.training import check_torch
     from robustmm.api.training import export as run_export
     from robustmm.errors import ParityError, UsageError
 
@@ -30,18 +30,17 @@ def export(
     if fp16 and int8:
         raise UsageError("one of --fp16 and --int8 should be given, found both")
     precision: Literal["fp32", "fp16", "int8"] = "fp16" if fp16 else "int8" if int8 else "fp32"
-    chosen, path = plan_export(run, output, precision, runs)
-    note(f"exporting {chosen.folder}" + ("" if run else " (the newest finished run)"))
     try:
-        proof = run_export(chosen, path, precision=precision).proof
+        model = run_export(run, output, precision=precision, runs=runs, progress=True)
     except ParityError as error:
         show_proof(error.proof, json)
         raise
-    show_proof(proof, json)
+    show_proof(model.proof, json)
     if json:
         return
-    out.print(Text.assemble((str(path), "bold"), f", {proof.size / 1e6:.2f} MB"), soft_wrap=True)
-    named = "" if path == chosen.model and chosen.folder.parent == Path("runs") else f" {quote(str(path))}"
+    out.print(Text.assemble((str(model.path), "bold"), f", {model.proof.size / 1e6:.2f} MB"), soft_wrap=True)
+    newest = model.path == model.run.model and model.run.folder.parent == Path("runs")
+    named = "" if newest else f" {quote(str(model.path))}"
     next_ = f"next: robustmm attack{named} --noise gaussian --level 0.5"
     out.print(next_, style="dim", markup=False, soft_wrap=True)
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from robustmm.conditions.condition import Condition, Noise
-from robustmm.conditions.tables import LEVELS, Rates, Table
-from robustmm.corruptions import KINDS, pairs
+from robustmm.conditions.tables import Rates, Table
+from robustmm.corruptions import KINDS, LEVELS, pairs
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
 

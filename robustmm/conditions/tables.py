@@ -9,14 +9,13 @@ from pydantic import Field, model_validator
 
 from robustmm.conditions.condition import Condition, Fill, Noise
 from robustmm.config.toml import Section
-from robustmm.corruptions import KINDS, pairs
+from robustmm.corruptions import KINDS, LEVELS, pairs
 from robustmm.errors import UsageError
 from robustmm.metrics import contribution
 from robustmm.modalities import Modality
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Rates = Annotated[tuple[Rate, ...], Field(min_length=1)]
-LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
 FILL_NAMES: dict[Fill, str] = {"masked": "", "zero": ", filled with zeros", "stale": ", filled with the last value"}
 """The end of a condition's name, by fill."""
 ALL_ORDERS = 4

@@ -20,11 +20,12 @@ from robustmm.corruptions.base import (
     kinds,
     names,
 )
-from robustmm.corruptions.draws import generator, strength
+from robustmm.corruptions.draws import LEVELS, generator, strength
 from robustmm.corruptions.signals import KINDS
 
 __all__ = [
     "KINDS",
+    "LEVELS",
     "SCALES",
     "Corruption",
     "canonical_name",

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""Levels of the five severities of the literature."""
+
 Value = float | tuple[float, ...]
 """A physical strength; where it takes several numbers, the first is the one to quote."""
 

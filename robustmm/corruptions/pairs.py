@@ -15,11 +15,10 @@ from robustmm.config.options import check_options, keyword_parameters
 from robustmm.config.registry import Registry
 from robustmm.corruptions.base import canonical_name, kinds
 from robustmm.corruptions.base import names as single_names
-from robustmm.corruptions.draws import generator, strength
+from robustmm.corruptions.draws import LEVELS, generator, strength
 from robustmm.corruptions.signals import KINDS
 from robustmm.errors import UsageError, suggest
 
-LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
 DRAWS = 50
 """Samples tried for one that may be carried; where none fits, the sample keeps its own signal."""
 

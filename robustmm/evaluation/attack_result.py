@@ -47,6 +47,13 @@ class Contribution(Result):
     shapley_log_probability: Estimate
     shapley_log_probability_share: Number
 
+    def columns(self, modality: str) -> dict[str, float]:
+        """The two main numbers, under names that hold the modality's: what `rows` has of every modality."""
+        return {
+            f"unimodal_accuracy_{modality}": self.unimodal_accuracy.value,
+            f"shapley_accuracy_{modality}": self.shapley_accuracy.value,
+        }
+
 
 class AppliedCorruption(Result):
     """A corruption of one modality: its level and physical strength."""
@@ -126,7 +133,6 @@ class AttackResult(Result):
             }  # fmt: skip
             for m in self.modalities:
                 contribution = m.clean if name == "clean" else m.attacked
-                row[f"unimodal_accuracy_{m.name}"] = contribution.unimodal_accuracy.value
-                row[f"shapley_accuracy_{m.name}"] = contribution.shapley_accuracy.value
+                row |= contribution.columns(m.name)
             found.append(row)
         return found

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
-from robustmm.report.console import note, notes
+from robustmm.report.console import note, notes, progress_columns
 
 if TYPE_CHECKING:
     from robustmm.bench.cell import Cell
@@ -16,10 +16,7 @@ class BenchProgress:
     """A line for the whole bench and one for each running training; a line a training where there is no screen."""
 
     def __init__(self, total: int) -> None:
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("eta"), TimeRemainingColumn(), console=notes, transient=True, speed_estimate_period=3600,
-        )  # fmt: skip
+        self.bar = Progress(*progress_columns(markup=False), console=notes, transient=True, speed_estimate_period=3600)
         self.total, self.kept, self.ended = total, 0, 0
         self.whole = self.bar.add_task("trainings", total=total)
         self.running: dict[str, Any] = {}

@@ -6,7 +6,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 IS_SECONDARY_RANK = os.environ.get("RANK", "0") != "0"
 """One of several ranks under torchrun, and not the first: it works and keeps silent."""
@@ -20,6 +28,14 @@ def note(text: str) -> None:
     notes.print(text, style="dim", markup=False, soft_wrap=True)
 
 
+def progress_columns(markup: bool = True) -> tuple[ProgressColumn, ...]:
+    """What a long work's bar shows: title, bar, count, time and ETA."""
+    return (
+        TextColumn("{task.description}", markup=markup), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("eta"), TimeRemainingColumn(),
+    )  # fmt: skip
+
+
 class ConsoleReporter:
     """A `Reporter` that prints to stderr."""
 
@@ -29,10 +45,6 @@ class ConsoleReporter:
     @contextmanager
     def stage(self, title: str, total: int) -> Iterator[Any]:
         """A bar with an ETA, gone when done; yields a function that advances it."""
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("eta"), TimeRemainingColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=notes, transient=True) as bar:
+        with Progress(*progress_columns(), console=notes, transient=True) as bar:
             task = bar.add_task(title, total=total)
             yield lambda steps: bar.advance(task, steps)

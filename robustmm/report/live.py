@@ -10,12 +10,12 @@ from typing import Self
 from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.live import Live as Screen
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from robustmm.report.bars import COLOURS, stacked_bar
-from robustmm.report.console import notes
+from robustmm.report.console import notes, progress_columns
 from robustmm.runs import Run
 
 MAX_EPOCHS = 10
@@ -29,10 +29,7 @@ class Live:
 
     def __init__(self, title: str) -> None:
         notes.print(title, style="dim", markup=False, soft_wrap=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("eta"), TimeRemainingColumn(), console=notes,
-        )  # fmt: skip
+        self.bar = Progress(*progress_columns(), console=notes)
         self.rows: deque[Mapping[str, float]] = deque(maxlen=MAX_EPOCHS)
         self.screen = Screen(console=notes, refresh_per_second=4, transient=True)
         self.steps = 1

@@ -11,13 +11,13 @@ import numpy as np
 
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.plan import Plan
+from robustmm.corruptions import LEVELS
 from robustmm.data.loading import OnBad, read_samples
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality, Signal
 from robustmm.report.draw import GREY, HEIGHT, INK, WIDTH, Picture, encode_png, render_panel, render_text
 
-LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
 SAMPLES = 3
 LABEL = 22
 

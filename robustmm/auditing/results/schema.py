@@ -103,8 +103,7 @@ class ConditionResult(Result):
             "ece": self.ece, "flip_rate": self.flip_rate.value,
         }  # fmt: skip
         for m in self.modalities:
-            found[f"unimodal_accuracy_{m.name}"] = m.unimodal_accuracy.value
-            found[f"shapley_accuracy_{m.name}"] = m.shapley_accuracy.value
+            found |= m.columns(m.name)
         return found
 
 
