@@ -1,6 +1,7 @@
 """Errors a user can cause: one sentence each, with the exit code the command line ends on."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -61,3 +62,16 @@ def _close_names(name: str, names: Iterable[str]) -> list[str]:
 def printable(text: str) -> str:
     """A stranger's text without the control characters that a terminal or a page would obey."""
     return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def escape_unprintable(literal: str) -> str:
+    """JSON or TOML whose strings read back as they were, with what a terminal would obey as `\\uXXXX`.
+
+    Terminals obey the controls up to U+009F and the marks that turn a line's direction; all of them have four digits.
+    Surrogates stay: TOML has no escape for them.
+    """
+    return re.sub("[\x7f-\ud7ff\ue000-\uffff]", _escape_one, literal)
+
+
+def _escape_one(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else f"\\u{ord(found[0]):04x}"

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, OnBadInput, Runs, Seed, show_json
-from robustmm.report.console import ConsoleReporter, out
+from robustmm.report.console import ConsoleReporter, out, show_path
 
 
 @app.command()
@@ -67,7 +67,7 @@ def attack(
         levels = level or ([1.0] if noise else [])
         planned = plan_attack(model, level=levels, tell=ConsoleReporter(), **chosen)
         sheet.write_sheet(preview, planned.condition, planned.session.modalities, planned.rows, seed, on_bad_input)
-        out.print(str(preview), markup=False, soft_wrap=True)
+        show_path(preview)
         return
     result = run_attack(model, level=level or [], seed=seed, on_bad_input=on_bad_input, progress=True, **chosen)
     if json:

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, show_json
-from robustmm.report.console import out
+from robustmm.report.console import out, show_path
 
 What = Literal["recipes", "suites", "methods", "fusions", "encoders", "corruptions"]
 
@@ -74,4 +74,4 @@ def copy(
         raise UsageError(f"{to} exists already and is left as it is") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"the copy cannot be written ({error})") from error
-    out.print(str(to), markup=False, soft_wrap=True)
+    show_path(to)

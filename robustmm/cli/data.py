@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, Seed, show_json
-from robustmm.report.console import ConsoleReporter, note, out
+from robustmm.report.console import ConsoleReporter, note, out, show_path
 
 data = typer.Typer(
     help="Look at data: check a manifest, draft its recipe, write the embedded data set.", no_args_is_help=True
@@ -66,7 +66,7 @@ def demo(directory: Annotated[Path, typer.Argument(help="A new or empty folder."
     from robustmm.data import digits
 
     path = digits.write(directory)
-    out.print(str(path), markup=False, soft_wrap=True)
+    show_path(path)
     note(f"look at it with: robustmm data check {directory}")
 
 
@@ -97,5 +97,5 @@ def missing(
         raise UsageError(f"{out_file} exists already and is left as it is") from error
     except OSError as error:
         raise UsageError(f"{out_file} cannot be written ({error.strerror})") from error
-    out.print(str(out_file), markup=False, soft_wrap=True)
+    show_path(out_file)
     note(f"attack with it: robustmm attack --missing {out_file}")

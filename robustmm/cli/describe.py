@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.report.console import note, out
+from robustmm.report.console import note, show_path
 
 
 @app.command()
@@ -33,5 +33,5 @@ def describe(
         raise UsageError(f"{to} exists already and is left as it is") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"the description cannot be written ({error})") from error
-    out.print(str(to), markup=False, soft_wrap=True)
+    show_path(to)
     note(f"{text.count('CHECK:')} lines to check; then: robustmm attack {model} --describe {to} --data MANIFEST")

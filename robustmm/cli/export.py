@@ -24,7 +24,7 @@ def export(
     """Export a run as one ONNX file and prove that it answers as the trained model does."""
     from robustmm.api.training import check_torch
     from robustmm.api.training import export as run_export
-    from robustmm.errors import ParityError, UsageError
+    from robustmm.errors import ParityError, UsageError, printable
 
     check_torch()
     if fp16 and int8:
@@ -38,11 +38,11 @@ def export(
     show_proof(model.proof, json)
     if json:
         return
-    out.print(Text.assemble((str(model.path), "bold"), f", {model.proof.size / 1e6:.2f} MB"), soft_wrap=True)
+    out.print(Text.assemble((printable(str(model.path)), "bold"), f", {model.proof.size / 1e6:.2f} MB"), soft_wrap=True)
     newest = model.path == model.run.model and model.run.folder.parent == Path("runs")
     named = "" if newest else f" {quote(str(model.path))}"
     next_ = f"next: robustmm attack{named} --noise gaussian --level 0.5"
-    out.print(next_, style="dim", markup=False, soft_wrap=True)
+    out.print(printable(next_), style="dim", markup=False, soft_wrap=True)
 
 
 def show_proof(proof: Any, json: bool) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from robustmm.errors import escape_unprintable
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -20,4 +22,4 @@ OnBadInput = Annotated[
 
 def show_json(result: "BaseModel") -> None:
     """JSON on stdout; a file name that is no text is shown as far as it is one."""
-    print(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False))
+    print(escape_unprintable(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False)))

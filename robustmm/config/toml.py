@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict
 
 from robustmm.config.shelf import read_text
-from robustmm.errors import UsageError, suggest
+from robustmm.errors import UsageError, escape_unprintable, suggest
 
 
 class Section(BaseModel):
@@ -84,5 +84,5 @@ def _format_value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_format_value(item) for item in value)}]"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return escape_unprintable(json.dumps(value, ensure_ascii=False))
     return json.dumps(value)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from robustmm.errors import printable
+
 IS_SECONDARY_RANK = os.environ.get("RANK", "0") != "0"
 """One of several ranks under torchrun, and not the first: it works and keeps silent."""
 
@@ -25,7 +28,12 @@ notes = Console(stderr=True, highlight=False, quiet=IS_SECONDARY_RANK)
 
 def note(text: str) -> None:
     """A line about what is being done, on stderr; never part of the result."""
-    notes.print(text, style="dim", markup=False, soft_wrap=True)
+    notes.print(printable(text), style="dim", markup=False, soft_wrap=True)
+
+
+def show_path(path: Path) -> None:
+    """The path of a file that was written: exact where another program reads it, printable on a terminal."""
+    out.print(printable(str(path)) if out.is_terminal else str(path), markup=False, soft_wrap=True)
 
 
 def progress_columns(markup: bool = True) -> tuple[ProgressColumn, ...]:

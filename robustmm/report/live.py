@@ -14,6 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from robustmm.errors import printable
 from robustmm.report.bars import COLOURS, stacked_bar
 from robustmm.report.console import notes, progress_columns
 from robustmm.runs import Run
@@ -28,7 +29,7 @@ class Live:
     """A `Watcher` that draws."""
 
     def __init__(self, title: str) -> None:
-        notes.print(title, style="dim", markup=False, soft_wrap=True)
+        notes.print(printable(title), style="dim", markup=False, soft_wrap=True)
         self.bar = Progress(*progress_columns(), console=notes)
         self.rows: deque[Mapping[str, float]] = deque(maxlen=MAX_EPOCHS)
         self.screen = Screen(console=notes, refresh_per_second=4, transient=True)

@@ -189,3 +189,36 @@ def test_data_alone_shows_its_commands(robustmm: Cli) -> None:
         assert result.code == 0
         assert "Usage: " in result.out
     assert robustmm("data", "chek").err == "error: No such command 'chek'. Did you mean 'check'?\n"
+
+
+HOSTILE = "v\x9b31m\u202ee\x7fé\u3000🎈"
+"""A C1 control, a mark that turns the line's direction, DEL; an accent, a wide space and an emoji."""
+
+
+@pytest.mark.parametrize("words", [("recipe",), ("check", "--json")])
+def test_what_a_terminal_would_obey_is_escaped_and_reads_back(
+    robustmm: Cli, folder: Path, words: tuple[str, ...]
+) -> None:
+    (folder / "manifest.csv").write_text(
+        SMALL.replace("vector", HOSTILE).replace(",a,", f",{HOSTILE},"), encoding="utf-8"
+    )
+    result = robustmm("data", words[0], folder, *words[1:])
+    assert all(c.isprintable() or c == "\n" for c in result.out)
+    assert "é" in result.out
+    assert "🎈" in result.out
+    if words[0] == "check":
+        assert HOSTILE in json.loads(result.out)["splits"]["train"]
+    else:
+        assert [m["column"] for m in tomllib.loads(result.out)["modality"].values()] == [HOSTILE]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_written_path_is_exact_in_a_pipe_and_harmless_on_a_terminal(
+    robustmm: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr("robustmm.report.console.out._force_terminal", terminal)
+    result = robustmm("data", "demo", tmp_path / "a\x1b[31mb\u202e")
+    shown = "a�[31mb�" if terminal else "a\x1b[31mb\u202e"
+    assert f"{tmp_path / shown / 'manifest.csv'}\n" in result.out
+    assert "a�[31mb�" in result.err
+    assert "\x1b[31m" not in result.err
