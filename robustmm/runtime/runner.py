@@ -1,6 +1,7 @@
 """One graph under onnxruntime: on a device through IO binding, never on a single row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,24 +19,37 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "te
 
 
 class Runner:
-    """A graph with one output: named arrays in, one array out. `batch` is the only number of rows that the graph
-    takes, 0 where it takes any."""
+    """A graph, or a file with one: named arrays in; the first output out, or with `run` all of them. `outputs` names
+    those wanted where they are not all. `batch` is the only number of rows that the graph takes, 0 where it takes
+    any. A file is opened by its path, as it is deployed, and may keep its weights beside it."""
 
-    def __init__(self, graph: onnx.ModelProto, provider: str = "cpu", threads: int = 0, batch: int = 0) -> None:
+    def __init__(
+        self,
+        graph: onnx.ModelProto | Path,
+        provider: str = "cpu",
+        threads: int = 0,
+        batch: int = 0,
+        outputs: Sequence[str] = (),
+    ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         wanted = find_providers(provider)
-        self.session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=wanted)
+        source = str(graph) if isinstance(graph, Path) else graph.SerializeToString()
+        self.session = onnxruntime.InferenceSession(source, options, providers=wanted)
         if wanted[0] not in self.session.get_providers():  # its libraries are missing; onnxruntime logged which
             raise UsageError(f"{wanted[0]} is built in but cannot be used here; see: robustmm doctor")
         self.inputs = {i.name for i in self.session.get_inputs()}
-        self.output = self.session.get_outputs()[0].name
+        self.outputs = list(outputs) or [o.name for o in self.session.get_outputs()]
         self.bound = provider != "cpu"
         self.batch = batch
 
     def __call__(self, /, **feed: NDArray[Any]) -> NDArray[Any]:
-        """The output for arrays of one length. A single row runs together with a copy of itself: for one row,
+        """The first output, see `run`."""
+        return self.run(feed)[0]
+
+    def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The outputs for arrays of one length. A single row runs together with a copy of itself: for one row,
         onnxruntime takes other kernels, which round differently. A graph of a fixed batch gets that many rows at once,
         the last row repeated."""
         rows = len(next(iter(feed.values())))
@@ -44,20 +58,27 @@ class Runner:
             return self._run(given)
         size = self.batch or 2
         blocks = [np.minimum(range(start, start + size), rows - 1) for start in range(0, rows, size)]
-        return np.concatenate([self._run({n: x[block] for n, x in given.items()}) for block in blocks])[:rows]
+        parts = [self._run({n: x[block] for n, x in given.items()}) for block in blocks]
+        return [np.concatenate(found)[:rows] for found in zip(*parts, strict=True)]
 
-    def _run(self, given: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    def run_exactly(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """The first output for just these rows, a single one included: for the check that rows are independent."""
+        return self._run({name: x for name, x in feed.items() if name in self.inputs})[0]
+
+    def _run(self, given: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         given = {name: np.ascontiguousarray(x) for name, x in given.items()}
-        return np.asarray(self._run_with_binding(given) if self.bound else self.session.run([self.output], given)[0])
+        found = self._run_with_binding(given) if self.bound else self.session.run(self.outputs, given)
+        return [np.asarray(x) for x in found]
 
-    def _run_with_binding(self, feed: dict[str, NDArray[Any]]) -> NDArray[Any]:
-        """Runs through IO binding: the output stays on the provider's device until it is copied."""
+    def _run_with_binding(self, feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Runs through IO binding: the outputs stay on the provider's device until they are copied."""
         binding = self.session.io_binding()
         for name, x in feed.items():
             binding.bind_cpu_input(name, x)
-        binding.bind_output(self.output, "cuda" if PROVIDERS["cuda"] in self.session.get_providers() else "cpu")
+        for name in self.outputs:
+            binding.bind_output(name, "cuda" if PROVIDERS["cuda"] in self.session.get_providers() else "cpu")
         self.session.run_with_iobinding(binding)
-        answer: NDArray[Any] = binding.copy_outputs_to_cpu()[0]
+        answer: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return answer
 
 

@@ -55,6 +55,11 @@ class Session:
         except (ValueError, KeyError, *GRAPH_ERRORS) as error:
             raise DataError(f"{path} cannot be cut at its embeddings: {error}") from error
 
+    @property
+    def encoded(self) -> list[str]:
+        """The modalities whose encoders run apart from the rest."""
+        return self.names
+
     def modality(self, name: str) -> Modality:
         return self.modalities[self.names.index(name)]
 

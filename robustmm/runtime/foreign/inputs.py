@@ -68,20 +68,24 @@ def build_inputs(
     present: NDArray[np.bool_],
     tensors: Mapping[str, Tensor],
 ) -> dict[str, NDArray[Any]]:
-    """The graph's inputs, from the laid-out signals (batch, *shape) and the presence mask (batch, modality)."""
+    """The graph's inputs, from the laid-out signals (batch, *shape) of some modalities and the presence mask (batch,
+    modality) of all."""
     shared: dict[str, list[tuple[InputBinding, NDArray[Any]]]] = defaultdict(list)
     mask_columns: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
     fed: dict[str, NDArray[Any]] = {}
     for m, binding in enumerate(bindings):
-        own, preprocessing = z[binding.modality.name], binding.preprocessing
+        preprocessing = binding.preprocessing
+        if preprocessing.present:
+            mask_columns[preprocessing.present].append(present[:, m])
+        if binding.modality.name not in z:
+            continue
+        own = z[binding.modality.name]
         here = present[:, m].reshape(-1, *[1] * (own.ndim - 1))
         own = np.where(here, own, binding.filler)
         shared[preprocessing.input].append((binding, own))
         if isinstance(binding.modality, Text):
             fed |= {preprocessing.mask: own != binding.modality.padding} if preprocessing.mask else {}
             fed |= {preprocessing.token_type: np.zeros(own.shape)} if preprocessing.token_type else {}
-        if preprocessing.present:
-            mask_columns[preprocessing.present].append(present[:, m])
     for name, columns in mask_columns.items():
         flat = len(columns) == 1 and len(tensors[name].dims or ()) == 1
         fed[name] = columns[0] if flat else np.stack(columns, 1)

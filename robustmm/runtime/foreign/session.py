@@ -1,33 +1,47 @@
-"""A classifier that other tools exported, under a session's interface: every decoder call runs the whole graph."""
+"""A classifier that other tools exported, under a session's interface: cut into encoders and a head where its graph
+allows, else run whole for every subset."""
 
 import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from robustmm.errors import DataError, RobustmmError
 from robustmm.runtime import graph, session
+from robustmm.runtime.foreign import probe
 from robustmm.runtime.foreign.binding import bind_inputs
 from robustmm.runtime.foreign.description import Description, load_description, raise_errors
 from robustmm.runtime.foreign.inputs import build_inputs
-from robustmm.runtime.runner import Runner, split_batches
+from robustmm.runtime.foreign.parts.cut import Cut, cut_graph
+from robustmm.runtime.foreign.parts.dependence import HEAD
+from robustmm.runtime.foreign.parts.encoders import CutEncoder
+from robustmm.runtime.runner import GRAPH_ERRORS, Runner, split_batches
 from robustmm.runtime.session import Embeddings, Session, softmax
 
 SUM_TOLERANCE = 1e-3
 """How far from 1 a sum of probabilities may be, half precision included."""
+TRIAL_ROWS = (2, 3, 5)
+"""Numbers of rows that a graph is tried with; three tell what follows from the number of rows alone."""
+DECODE_BYTES = 2**26
+"""Bytes of embeddings that a head is given at once."""
+LARGEST_GRAPH = 2**31 - 1
+"""Bytes of a graph that can be cut: a larger one cannot be handed to onnxruntime but by its path."""
 
 
 class ForeignSession(Session):
-    """`embed` scales and lays out: it returns the graph's own input (batch, ...) in the graph's dtype. `decode` fills
-    missing inputs and runs the whole graph. The description says what each input is."""
+    """`embed` scales, lays out and encodes: it returns the modality's embedding (batch, width) where the graph could be
+    cut, else the graph's own input (batch, ...) in the graph's dtype. `decode` fills missing inputs and runs the rest.
+    The description says what each input is; `encoded` names the modalities whose encoders run apart."""
 
     decodes = 64
 
     def __init__(self, path: Path, description: Path, provider: str = "cpu", threads: int = 0, batch: int = 64) -> None:
-        """Raises UsageError for a description that does not fit the graph, DataError for a graph that does not run."""
+        """Raises UsageError for a description that does not fit the graph, DataError for a graph that does not run, or
+        whose answer to a row depends on the rows beside it."""
         model, loaded = session.read_graph(path), load_description(description)
         self.bindings = bind_inputs(loaded, model)
         self.path, self.provider, self.description, self.batch = path, provider, description, batch
@@ -44,24 +58,16 @@ class ForeignSession(Session):
             "description": hashlib.sha256(loaded.source.encode()).hexdigest(),
         }
         self.tensors = {tensor.name: tensor for tensor in graph.inputs(model)}
+        self._cut: dict[str, CutEncoder] = {}
         self._encoders = {binding.modality.name: binding for binding in self.bindings}  # type: ignore[misc]
         self._fillers = {binding.modality.name: binding.filler for binding in self.bindings}
         fixed = loaded.table.batch or max(tensor.batch for tensor in self.tensors.values())
-        try:
-            self._whole = Runner(graph.select_output(model, loaded.table.output.name), provider, threads, fixed)
-            answer = self._run(
-                {name: self.blank_embedding(name, 2) for name in self.names}, np.zeros((2, len(self.names)), bool)
-            )
-        except RobustmmError:
-            raise
-        except Exception as error:  # onnxruntime's errors share no base class
-            hint = "" if fixed else "; if it takes one number of rows only, say so in the description: batch = 1"
-            raise DataError(f"{path} cannot be run: {error}".splitlines()[0] + hint) from error
-        if wrong := check_answer(answer, loaded):
-            raise_errors(loaded.path, [loaded.locate_error(*wrong)])
+        self._head = self._open_whole(model, loaded, threads, fixed)
+        self._check_rows(loaded.table.output.name)
+        self._try_cut(model, loaded.table.output.name, threads)
 
     def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Probabilities (batch, class) from the graph's inputs and the presence mask (batch, modality)."""
+        """Probabilities (batch, class) from embeddings and the presence mask (batch, modality)."""
         if len(present) == 0:
             return np.zeros((0, len(self.classes)))
         held = np.asarray(present.any(1))
@@ -73,11 +79,93 @@ class ForeignSession(Session):
         return probabilities(np.concatenate(parts), self.activation, len(self.classes))[answered]
 
     def blank_embedding(self, name: str, batch: int) -> NDArray[Any]:
-        """The fill that the graph is fed where the modality is missing."""
+        """The fill that the head is given where the modality is missing."""
         return np.repeat(self._fillers[name], batch, 0)
 
+    @property
+    def encoded(self) -> list[str]:
+        """The modalities whose encoders run apart from the rest, in order; none where the graph runs whole."""
+        return [name for name in self.names if name in self._cut]
+
+    def _open_whole(self, model: onnx.ModelProto, loaded: Description, threads: int, fixed: int) -> Runner:
+        """The whole graph, tried with rows where everything is missing."""
+        output = loaded.table.output.name
+        try:
+            found = Runner(self.path, self.provider, threads, fixed, [output])  # the very file that is deployed
+            if output not in [value.name for value in found.session.get_outputs()]:
+                found = Runner(graph.select_output(model, output), self.provider, threads, fixed)
+            nothing = {name: self.blank_embedding(name, 2) for name in self.names}
+            answer = found(**self._feed(nothing, np.zeros((2, len(self.names)), bool)))
+        except RobustmmError:
+            raise
+        except Exception as error:  # onnxruntime's errors share no base class
+            hint = "" if fixed else "; if it takes one number of rows only, say so in the description: batch = 1"
+            raise DataError(f"{self.path} cannot be run: {error}".splitlines()[0] + hint) from error
+        if wrong := check_answer(answer, loaded):
+            raise_errors(loaded.path, [loaded.locate_error(*wrong)])
+        return found
+
+    def _check_rows(self, output: str) -> None:
+        rows = max(3, self._head.batch)
+        if wrong := probe.find_row_dependence(self._head, self._trial_feed(rows)):
+            raise DataError(f'{self.path}: the answer "{output}" {wrong}')
+
+    def _trial_feed(self, rows: int) -> dict[str, NDArray[Any]]:
+        z = {b.modality.name: b(x=probe.draw_signals(b.modality, rows, rows)) for b in self.bindings}
+        return self._feed(z, np.ones((rows, len(self.names)), bool))
+
+    def _try_cut(self, model: onnx.ModelProto, output: str, threads: int) -> None:
+        """Cuts the graph, and keeps the parts where they answer as the whole does, whatever is missing."""
+        whole, fixed = self._head, self._head.batch
+        if len(self.names) == 1 or model.ByteSize() > LARGEST_GRAPH or model.graph.sparse_initializer:
+            return
+        owners: dict[str, frozenset[str]] = {}
+        for binding in self.bindings:
+            for name in filter(None, (getattr(binding.preprocessing, key) for key in ("input", "mask", "token_type"))):
+                owners[name] = owners.get(name, frozenset()) | {binding.modality.name}
+            if binding.preprocessing.present:
+                owners[binding.preprocessing.present] = frozenset({HEAD})
+        feeds = [self._trial_feed(fixed or rows) for rows in TRIAL_ROWS]
+        M = len(self.names)
+        present = np.concatenate([np.ones((2, M), bool), ~np.eye(M, dtype=bool), np.zeros((1, M), bool)])
+        signals = {b.modality.name: probe.draw_signals(b.modality, len(present), 0) for b in self.bindings}
+        try:
+            expected = self._run({b.modality.name: b(x=signals[b.modality.name]) for b in self.bindings}, present)
+            found = cut_graph(model, owners, output, feeds, fixed)
+            if found is None:
+                return
+            self._open_parts(found, threads, fixed)
+            answer = self._run({name: self.embed(name, signals[name]) for name in self.names}, present)
+            proved = probe.is_close(answer, expected)
+        except (*GRAPH_ERRORS, ValueError, KeyError, RuntimeError):
+            proved = False  # a node that no part can do without: it runs whole, as it did just now
+        if not proved:
+            self._head, self._cut, self.decodes = whole, {}, type(self).decodes
+            self._encoders = {binding.modality.name: binding for binding in self.bindings}  # type: ignore[misc]
+            self._fillers = {binding.modality.name: binding.filler for binding in self.bindings}
+
+    def _open_parts(self, found: Cut, threads: int, fixed: int) -> None:
+        for binding in self.bindings:
+            if (name := binding.modality.name) in found.encoders:
+                part = Runner(found.encoders[name], self.provider, threads, fixed)
+                self._cut[name] = CutEncoder(binding, part, found.tensors[name], self.tensors)
+                self._encoders[name] = self._cut[name]  # type: ignore[assignment]
+                self._fillers[name] = self._cut[name].encode(binding.filler)
+        self._head = Runner(found.head, self.provider, threads, fixed)
+        size = sum(z.nbytes for z in self._fillers.values())
+        self.decodes = int(np.clip(DECODE_BYTES // max(1, size), type(self).decodes, Session.decodes))
+
+    def _feed(self, z: Embeddings, present: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+        """The inputs of what is left to run: tensors of encoders, the graph's own inputs of the other modalities."""
+        whole = {name: x for name, x in z.items() if name not in self._cut}
+        feed = build_inputs(self.bindings, whole, present, self.tensors)
+        for name, encoder in self._cut.items():
+            here = present[:, self.names.index(name), None]
+            feed |= encoder.unpack(np.where(here, z[name], self._fillers[name]))
+        return feed
+
     def _run(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[Any]:
-        return self._whole(**build_inputs(self.bindings, z, present, self.tensors))
+        return self._head(**self._feed(z, present))
 
 
 def open_session(

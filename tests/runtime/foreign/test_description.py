@@ -291,7 +291,7 @@ def test_a_graph_that_says_nothing_of_its_shapes(tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_text(TABLE.format('"a", "b", "c"', "softmax"))
     foreign = open_session(tmp_path / "theirs.onnx", tmp_path / "m.toml")
     assert isinstance(foreign, ForeignSession)
-    assert foreign._whole.batch == 0
+    assert foreign._head.batch == 0
 
 
 @pytest.mark.parametrize("table", ['kind = "audio"\nrate = 1000\nseconds = 0.003', 'kind = "image"\nsize = [3, 1, 1]'])

@@ -196,7 +196,8 @@ def test_a_channels_last_graph(tmp_path: Path, kind: str) -> None:
     both = torch.cat([features, torch.from_numpy(v * PRESENCE[:, 1:])], 1)
     expected = torch.softmax(both @ torch.from_numpy(weight) + torch.from_numpy(bias), 1)
     np.testing.assert_allclose(opened.predict({"picture": x, "vector": v}, PRESENCE), expected, atol=1e-5)
-    assert opened.embed("picture", x).dtype == {"f": np.float32, "B": np.uint8}[kind]
+    assert opened.encoded == ["picture"], "the vector goes into the first node that both meet in"
+    assert opened.embed("picture", x).shape == (5, 5)
 
 
 # --- a transformers export: ids, mask and token types for one modality, pixels for the other

@@ -1,0 +1,1 @@
+"""A foreign graph in parts: what depends on what, the cut, an encoder for each modality."""
