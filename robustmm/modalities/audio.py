@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from robustmm.errors import DataError
-from robustmm.modalities.base import Modality, find_file, is_array, read_array, to_float32
+from robustmm.modalities.base import Modality, Signal, find_file, is_array, read_array, to_float32
+from robustmm.modalities.fitting import Place, fit_length
 
 UNREADABLE = (RuntimeError, TypeError, OSError, MemoryError)
 """What soundfile raises: its own error is a RuntimeError; the others come from .raw files and absurd header lengths."""
@@ -20,13 +21,20 @@ CUT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 class Audio(Modality):
-    """A mono recording at `rate` Hz. Longer files keep their middle `seconds`, shorter ones are padded with silence."""
+    """A mono recording at `rate` Hz, `seconds` long. `cut` is the part that is kept of a longer file, `pad` where a
+    shorter one is filled up with silence. `full_scale` is the value that becomes 1 (32768 for floats on the scale of
+    16 bits). `normalise = "clip"` gives each clip zero mean and unit variance before it enters the graph, after
+    corruptions, which see [-1, 1]."""
 
     suffixes = (".wav", ".flac", ".ogg", ".mp3", ".npy")
 
     kind: Literal["audio"] = "audio"
     rate: Annotated[int, Field(ge=1000, le=192_000)]
     seconds: Annotated[float, Field(gt=0, le=600)]
+    pad: Place = "centre"
+    cut: Place = "centre"
+    normalise: Literal["none", "clip"] = "none"
+    full_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -46,7 +54,12 @@ class Audio(Modality):
             wave = self._read_wave(find_file(cell, folder))
         if not np.isfinite(wave).all():
             raise DataError(f"{cell} holds NaN or infinite samples")
-        return np.clip(self._fit_length(wave), -1.0, 1.0)
+        wave = fit_length(wave, self.shape[0], self.pad, self.cut)
+        return np.asarray(np.clip(wave / self.full_scale, -1, 1), np.float32)
+
+    def feed(self, signal: Signal) -> NDArray[np.float32]:
+        wave = np.asarray(signal, np.float32)
+        return normalise_clip(wave, self.pad) if self.normalise == "clip" else wave
 
     def size_of(self, cell: str, folder: Path) -> str:
         if is_array(cell):
@@ -71,13 +84,6 @@ class Audio(Modality):
         mono: NDArray[np.float32] = wave.mean(axis=1, dtype=np.float32)
         return mono if rate == self.rate else resample_wave(mono, rate, self.rate)
 
-    def _fit_length(self, wave: NDArray[np.float32]) -> NDArray[np.float32]:
-        length = self.shape[0]
-        start = max(0, (len(wave) - length) // 2)
-        kept = wave[start : start + length]
-        before = (length - len(kept)) // 2
-        return np.pad(kept, (before, length - len(kept) - before))
-
 
 def read_header(path: Path) -> tuple[int, int]:
     """A recording's length in samples, and its rate in Hz."""
@@ -97,3 +103,21 @@ def resample_wave(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[
 
     common = gcd(rate, wanted)
     return np.asarray(resample_poly(wave, wanted // common, rate // common), dtype=np.float32)
+
+
+def normalise_clip(wave: NDArray[np.float32], pad: Place) -> NDArray[np.float32]:
+    """A clip (samples,) with zero mean and unit variance; the silence that fills it up stays zero, and is not counted.
+
+    That silence are the zeros before the first other sample or after the last one, at the side where `pad` puts it.
+    1e-7 is added to the variance, as by the feature extractors of Hugging Face (Wav2Vec2). A constant clip becomes
+    zeros.
+    """
+    out, sounding = np.zeros_like(wave), np.flatnonzero(wave)
+    if not len(sounding):
+        return out
+    begin = 0 if pad == "end" else sounding[0]
+    end = len(wave) if pad == "start" else sounding[-1] + 1
+    own = wave[begin:end].astype(np.float64)
+    if np.ptp(own):
+        out[begin:end] = (own - own.mean()) / np.sqrt(own.var() + 1e-7)
+    return out

@@ -54,8 +54,12 @@ class Modality(BaseModel):
         """The cell's own size, before it is brought to the recipe's: `28 x 28 x 1`, `0.53 s at 8000 Hz`."""
         return " x ".join(map(str, read_array(cell, folder).shape))
 
+    def find_faults(self, cell: str, folder: Path) -> list[str]:
+        """What of a readable cell is lost or was put right when it is read, a sentence each."""
+        return []
+
     def feed(self, signal: Signal) -> NDArray[Any]:
-        """The array that enters the graph; the signal itself for every kind but text."""
+        """The array that enters the graph: token ids of a text, else the signal, in the model's colours or scale."""
         return np.asarray(signal)
 
     def blank_input(self) -> NDArray[Any]:

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array, to_float32
 from robustmm.modalities.features import mean_and_std
+from robustmm.modalities.fitting import Place, fit_length
 
 
 class Series(Modality):
     """A sensor's record: `channels` values at each of `steps` steps.
 
-    `fit = "stretch"` interpolates linearly to `steps`; `"crop"` keeps the middle and pads with the last value.
+    `fit = "stretch"` interpolates linearly to `steps`. `"crop"` keeps the part `cut` of a longer record; a shorter one
+    is filled up at `pad`, with its first and last values (`padding = "edge"`) or zeros.
     `mean` and `std` (channels,) are of the training data: the unit of corruptions, and the graph's normalisation.
     """
 
@@ -26,6 +28,9 @@ class Series(Modality):
     steps: Positive
     channels: Positive
     fit: Literal["stretch", "crop"] = "stretch"
+    pad: Place = "end"
+    cut: Place = "centre"
+    padding: Literal["edge", "zero"] = "edge"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
@@ -55,9 +60,7 @@ class Series(Modality):
         if len(values) == self.steps:
             return values
         if self.fit == "crop":
-            start = max(0, (len(values) - self.steps) // 2)
-            kept = values[start : start + self.steps]
-            return np.pad(kept, ((0, self.steps - len(kept)), (0, 0)), mode="edge")
+            return fit_length(values, self.steps, self.pad, self.cut, self.padding)
         position = np.linspace(0, len(values) - 1, self.steps)
         low = position.astype(int)
         high = np.minimum(low + 1, len(values) - 1)

@@ -7,18 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.errors import DataError
-from robustmm.modalities.base import Modality, Positive, find_file, is_array, read_array
-from robustmm.modalities.image import resize_image
+from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
+from robustmm.modalities.fitting import Interpolation, Resize
+from robustmm.modalities.image import order_colours, resize_image
 
 
 class Video(Modality):
-    """A moving picture: `frames` frames at `size` (height, width, channels)."""
+    """A moving picture: `frames` frames at `size` (height, width, channels); `resize`, `interpolation` and `colours` as
+    for images."""
 
     suffixes = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".npy")
 
     kind: Literal["video"] = "video"
     frames: Positive
     size: tuple[Positive, Positive, Literal[1, 3]]
+    resize: Resize = "stretch"
+    interpolation: Interpolation = "area"
+    colours: Literal["rgb", "bgr"] = "rgb"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,8 +40,11 @@ class Video(Modality):
                 clip = clip[..., None]
             if clip.ndim != 4 or not len(clip):
                 raise DataError(f"{cell} should be video (frames, height, width[, channels]), found {clip.shape}")
-            return np.stack([resize_image(clip[i], self.size, cell) for i in frame_indices(len(clip), self.frames)])
+            return np.stack([self._resize_frame(clip[i], cell) for i in frame_indices(len(clip), self.frames)])
         return self._read_frames(find_file(cell, folder), cell)
+
+    def feed(self, signal: Signal) -> NDArray[np.uint8]:
+        return order_colours(np.asarray(signal), self.colours)
 
     def size_of(self, cell: str, folder: Path) -> str:
         import cv2
@@ -63,7 +71,7 @@ class Video(Modality):
                     ok, frame = capture.retrieve()
                     if not ok:
                         break
-                    every.append(resize_image(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), self.size, cell))
+                    every.append(self._resize_frame(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), cell))
                     if len(every) >= 64 * self.frames:
                         every, stride = every[::2], stride * 2
                 index += 1
@@ -72,6 +80,9 @@ class Video(Modality):
         if not every:
             raise DataError(f"{path} is not video OpenCV can decode")
         return np.stack([every[i] for i in frame_indices(len(every), self.frames)])
+
+    def _resize_frame(self, frame: NDArray[Any], cell: str) -> NDArray[np.uint8]:
+        return resize_image(frame, self.size, cell, self.resize, self.interpolation)
 
 
 def frame_indices(length: int, count: int) -> list[int]:

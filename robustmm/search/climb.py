@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from robustmm.corruptions import generator
 from robustmm.runtime.session import Session
-from robustmm.search.samples import Eps, Inputs, SampleBatch
+from robustmm.search.samples import Eps, Inputs, SampleBatch, feed_signals
 from robustmm.search.windows import bounds, draw_start, perturb_window, window_share
 
 NEVER = 2**31
@@ -22,9 +22,9 @@ class HillClimb:
     def __init__(self, session: Session, rows: SampleBatch, eps: Eps, seed: int) -> None:
         self.session, self.rows = session, rows
         self.able = rows.attackable_modalities(session, eps)
-        self.bounds = {name: bounds(session.modality(name), rows.inputs[name], eps[name]) for name in eps}
+        self.bounds = {name: bounds(session.modality(name), rows.signals[name], eps[name]) for name in eps}
         self.rng = [generator(seed, sample, "+".join(eps), "square") for sample in rows.ids]
-        self.x = {name: rows.inputs[name].copy() for name in eps}
+        self.x = {name: rows.signals[name].copy() for name in eps}
         self.z = {name: z.copy() for name, z in rows.z.items()}
         self.margin = np.full(len(rows.ids), np.inf)
         self.broken = np.where(rows.correct_mask(session, rows.z), NEVER, 0)
@@ -41,13 +41,14 @@ class HillClimb:
 
     def worst_inputs(self) -> Inputs:
         """The worst inputs found, of every modality."""
-        return {**self.rows.inputs, **self.x}
+        fed = {name: feed_signals(self.session.modality(name), x) for name, x in self.x.items()}
+        return {**self.rows.inputs, **fed}
 
     def _run_query(self, active: NDArray[np.int64], query: int, queries: int) -> None:
         """One query for each active sample, which keeps what lowers its margin."""
         tried = self._propose_inputs(active, query, queries)
         z = {name: each[active] for name, each in self.z.items()}
-        encoded = {name: self.session.embed(name, np.stack(list(found.values()))) for name, found in tried.items()}
+        encoded = {name: self._embed(name, found) for name, found in tried.items()}
         for name, found in tried.items():
             z[name][np.searchsorted(active, list(found))] = encoded[name]
         p = self.session.decode(z, self.rows.present[active])
@@ -61,6 +62,11 @@ class HillClimb:
             for number, (row, candidate) in enumerate(found.items()):
                 if row in better:
                     self.x[name][row], self.z[name][row] = candidate, encoded[name][number]
+
+    def _embed(self, name: str, signals: dict[int, NDArray[Any]]) -> NDArray[Any]:
+        """Embeddings of candidates of one modality, by row."""
+        fed = feed_signals(self.session.modality(name), np.stack(list(signals.values())))
+        return self.session.embed(name, fed)
 
     def _propose_inputs(
         self, active: NDArray[np.int64], query: int, queries: int

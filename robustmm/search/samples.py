@@ -1,6 +1,6 @@
 """A batch of samples as the graph takes them, with its correctness without an attack."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from robustmm.corruptions import generator
 from robustmm.data.loading import Samples, collate_signals
+from robustmm.modalities import Modality, Signal
 from robustmm.runtime.session import Embeddings, Session
 from robustmm.search.windows import bounds, draw_signs
 
@@ -20,10 +21,12 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class SampleBatch:
-    """A batch: inputs (samples, *shape) and embeddings of every modality."""
+    """A batch: inputs (samples, *shape) and embeddings of every modality. What is attacked are the signals; where the
+    model takes other colours or another scale, the inputs differ from them."""
 
     ids: list[str]
-    inputs: Inputs
+    signals: Inputs  # of every kind but text; zeros where missing
+    inputs: Inputs  # what `Modality.feed` makes of them
     present: Bools  # (samples, modality)
     target: NDArray[np.int64]
     z: Embeddings
@@ -31,7 +34,8 @@ class SampleBatch:
     @classmethod
     def from_samples(cls, session: Session, samples: Samples, target: NDArray[np.int64]) -> "SampleBatch":
         inputs = {m.name: collate_signals(m, samples.signals[m.name]) for m in session.modalities}
-        return cls(samples.ids, inputs, samples.present(), target, session.embeddings(inputs, len(target)))
+        signals = {m.name: stack_signals(m, samples.signals[m.name]) for m in session.modalities if m.kind != "text"}
+        return cls(samples.ids, signals, inputs, samples.present(), target, session.embeddings(inputs, len(target)))
 
     def correct_mask(self, session: Session, z: Embeddings) -> Bools:
         """(sample,): whether the answer from these embeddings is right."""
@@ -54,7 +58,21 @@ class SampleBatch:
         z = dict(self.z)
         for name in eps:
             modality = session.modality(name)
-            low, high = bounds(modality, self.inputs[name], eps[name])
+            low, high = bounds(modality, self.signals[name], eps[name])
             up = [draw_signs(generator(seed, sample, name, "square noise"), *modality.shape) for sample in self.ids]
-            z[name] = session.embed(name, np.where(up, high, low))
+            z[name] = session.embed(name, feed_signals(modality, np.where(up, high, low)))
         return self.correct_mask(session, z)
+
+
+def stack_signals(modality: Modality, signals: Sequence[Signal | None]) -> NDArray[Any]:
+    """Signals (samples, *shape) as corruptions see them, zeros where they are missing."""
+    out = np.zeros((len(signals), *modality.shape), modality.dtype)
+    for row, signal in enumerate(signals):
+        if signal is not None:
+            out[row] = signal
+    return out
+
+
+def feed_signals(modality: Modality, signals: NDArray[Any]) -> NDArray[Any]:
+    """The graph's input for signals (samples, *shape)."""
+    return np.stack([modality.feed(signal) for signal in signals])

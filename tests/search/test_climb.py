@@ -11,6 +11,7 @@ from worlds import SIX, MeanSession, everything
 
 from robustmm.data import loading
 from robustmm.data.manifest import Manifest
+from robustmm.modalities import Audio, Image
 from robustmm.runtime.session import Session, softmax
 from robustmm.search import climb as module
 from robustmm.search import windows
@@ -57,6 +58,36 @@ def test_what_it_found_is_broken_and_what_held_has_the_margin_it_tells(tmp_path:
     for name in ("a", "b"):
         assert np.array_equal(state.x[name][wrong], rows.inputs[name][wrong])
         assert (state.x[name][~wrong] != rows.inputs[name][~wrong]).all()  # every entry at a bound
+
+
+def test_norms_are_the_signals_and_the_model_is_asked_what_is_fed(tmp_path: Path) -> None:
+    """A model that takes BGR and normalised clips is attacked on RGB and full scale, as corruptions see them."""
+    rng = np.random.default_rng(2)
+    modalities = [
+        Image(name="a", size=(2, 2, 3), colours="bgr"),
+        Audio(name="b", rate=1000, seconds=0.05, normalise="clip"),
+    ]
+    session = LinearSession({"a": rng.normal(size=(12, 2)) / 50, "b": rng.normal(size=(50, 2))}, modalities)
+    signals = {
+        "a": rng.integers(0, 256, (40, 2, 2, 3), dtype=np.uint8),
+        "b": (0.05 * rng.normal(size=(40, 50))).astype(np.float32),
+    }
+    table = manifest(tmp_path, signals, rng.integers(0, 2, 40))
+    rows = rows_of(session, table)
+    assert (rows.inputs["a"] == signals["a"][..., ::-1]).all()
+    np.testing.assert_allclose(rows.inputs["b"].std(1), 1, rtol=1e-3)
+    state = HillClimb(session, rows, {"a": 0.1, "b": 0.01}, 0)  # type: ignore[arg-type]
+    broken = state.run(30)
+    climbed = broken > 0
+    for name, size in (("a", 25), ("b", 0.01)):
+        change = np.abs(state.x[name].astype(np.float64) - signals[name])[climbed]
+        assert change.max() <= size
+        assert change.max() > 0.9 * size
+    fed = state.worst_inputs()
+    assert (fed["a"] == state.x["a"][..., ::-1]).all()
+    np.testing.assert_allclose(fed["b"].std(1), 1, rtol=1e-3)
+    flat = {name: x.reshape(40, -1) for name, x in fed.items()}
+    assert ((scores(session.weights, flat).argmax(1) == rows.target) == (broken == NEVER)).all()
 
 
 def test_a_margin_never_rises_after_the_start(tmp_path: Path) -> None:

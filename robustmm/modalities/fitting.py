@@ -1,0 +1,64 @@
+"""What brings signals of any length, and pictures of any size, to the recipe's."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+Place = Literal["centre", "start", "end"]
+"""A part of a signal's time."""
+Resize = Literal["stretch", "crop", "pad"]
+Interpolation = Literal["area", "linear", "cubic", "nearest"]
+
+
+def fit_length(
+    x: Array, length: int, pad: Place, cut: Place, padding: Literal["edge", "zero"] = "zero"
+) -> NDArray[Any]:
+    """(steps, ...) at `length` steps: of a longer signal the part `cut` is kept, a shorter one is filled up at `pad`,
+    with zeros or with its first and last values (`edge`)."""
+    surplus = max(0, len(x) - length)
+    begin = {"start": 0, "centre": surplus // 2, "end": surplus}[cut]
+    kept = x[begin : begin + length]
+    lack = length - len(kept)
+    before = {"start": lack, "centre": lack // 2, "end": 0}[pad]
+    widths = ((before, lack - before), *[(0, 0)] * (x.ndim - 1))
+    return np.pad(kept, widths, mode="edge") if padding == "edge" else np.pad(kept, widths)
+
+
+def fit_picture(picture: Array, height: int, width: int, resize: Resize, interpolation: Interpolation) -> Array:
+    """uint8 (h, w, channels) at (height, width).
+
+    `stretch` changes the proportions. `crop` scales until both sides are covered and keeps the centre: for a square
+    the shorter side gets the size and the longer one size * longer // shorter, as in torchvision's `Resize(size)`,
+    then `CenterCrop(size)` begins at half the surplus, rounded down. `pad` scales until the whole picture fits,
+    rounded down, and puts black around it, as `tf.image.resize_with_pad` does.
+    """
+    h, w = picture.shape[:2]
+    if resize == "stretch":
+        return scale_picture(picture, height, width, interpolation)
+    by_height = (height * w >= width * h) == (resize == "crop")  # which side gets its size exactly
+    rows, columns = (height, max(1, height * w // h)) if by_height else (max(1, width * h // w), width)
+    scaled = scale_picture(picture, rows, columns, interpolation)
+    if resize == "crop":
+        top, left = (rows - height) // 2, (columns - width) // 2
+        return scaled[top : top + height, left : left + width]
+    out = np.zeros((height, width, picture.shape[2]), picture.dtype)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    out[top : top + rows, left : left + columns] = scaled
+    return out
+
+
+def scale_picture(picture: Array, height: int, width: int, interpolation: Interpolation) -> Array:
+    """uint8 (h, w, channels) at (height, width), with OpenCV; `area` averages when shrinking and is bilinear when
+    growing."""
+    import cv2
+
+    if picture.shape[:2] == (height, width):
+        return picture
+    method = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST_EXACT}.get(
+        interpolation, cv2.INTER_AREA if height * width < picture.shape[0] * picture.shape[1] else cv2.INTER_LINEAR
+    )
+    scaled = cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=method)
+    return scaled.reshape(height, width, picture.shape[2])
