@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from robustmm.version import __version__
 
 if TYPE_CHECKING:
+    from robustmm.api.checking import check
     from robustmm.api.evaluation import attack, audit, load, predict
     from robustmm.api.signals import corrupt
     from robustmm.api.training import export, resume, train
 
-__all__ = ["__version__", "attack", "audit", "corrupt", "export", "load", "predict", "resume", "train"]
+__all__ = ["__version__", "attack", "audit", "check", "corrupt", "export", "load", "predict", "resume", "train"]
 
 _HOMES = {
-    "attack": "evaluation", "audit": "evaluation", "corrupt": "signals", "export": "training", "load": "evaluation",
-    "predict": "evaluation", "resume": "training", "train": "training",
+    "attack": "evaluation", "audit": "evaluation", "check": "checking", "corrupt": "signals", "export": "training",
+    "load": "evaluation", "predict": "evaluation", "resume": "training", "train": "training",
 }  # fmt: skip
 
 

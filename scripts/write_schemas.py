@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.catalogue.result import Details, DoctorResult, ListResult
 from robustmm.data.check import ManifestFacts
+from robustmm.evaluation.agreement.result import CheckResult
 from robustmm.evaluation.attack_result import AttackResult
 from robustmm.evaluation.predict import Prediction
 from robustmm.exporting.parity import Proof
@@ -19,6 +20,7 @@ SCHEMAS: dict[str, Any] = {
     "attack": AttackResult,
     "audit": AuditResult,
     "bench": BenchResult,
+    "check": CheckResult,
     "data-check": ManifestFacts,
     "doctor": DoctorResult,
     "export": Proof,

@@ -147,7 +147,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
 def reporter(progress: "bool | Reporter") -> Reporter:
     """Where an evaluation tells how far it is: nowhere, on stderr, or to hooks of the caller."""
     if progress is True:
-        from robustmm.report.console import ConsoleReporter
+        from robustmm.report.live.console import ConsoleReporter
 
         return ConsoleReporter()
     return progress or Silence()
@@ -157,7 +157,7 @@ def reporter(progress: "bool | Reporter") -> Reporter:
 def watch(progress: "bool | Watcher", title: str) -> Iterator[Watcher]:
     """Where a training tells how far it is."""
     if progress is True:
-        from robustmm.report.live import Live
+        from robustmm.report.live.training import Live
 
         with Live(title) as live:
             yield live

@@ -57,7 +57,19 @@ def main() -> None:
 
 def register() -> None:
     """Every command's module files its command with the app; --help lists them in this order."""
-    for name in ("train", "export", "bench", "attack", "audit", "describe", "predict", "data", "catalogue", "doctor"):
+    for name in (
+        "train",
+        "export",
+        "bench",
+        "attack",
+        "audit",
+        "describe",
+        "check",
+        "predict",
+        "data",
+        "catalogue",
+        "doctor",
+    ):
         import_module(f"robustmm.cli.{name}")
 
 

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, OnBadInput, Runs, Seed, show_json
-from robustmm.report.console import ConsoleReporter, out, show_path
+from robustmm.report.live.console import ConsoleReporter, out, show_path
 
 
 @app.command()

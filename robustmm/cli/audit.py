@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, OnBadInput, Runs, Seed, show_json
-from robustmm.report.console import out
+from robustmm.report.live.console import out
 
 
 @app.command()

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, OnBadInput, show_json
-from robustmm.report.console import note, out
+from robustmm.report.live.console import note, out
 from robustmm.system import count_cores
 from robustmm.training.overrides import apply_overrides
 
@@ -66,7 +66,7 @@ def bench(
     from robustmm.errors import UsageError
     from robustmm.metrics.paired import compare_methods
     from robustmm.report import bench as report
-    from robustmm.report.board import BenchProgress
+    from robustmm.report.live.bench import BenchProgress
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if not names:

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, show_json
-from robustmm.report.console import out, show_path
+from robustmm.report.live.console import out, show_path
 
 What = Literal["recipes", "suites", "methods", "fusions", "encoders", "corruptions"]
 

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, Seed, show_json
-from robustmm.report.console import ConsoleReporter, note, out, show_path
+from robustmm.report.live.console import ConsoleReporter, note, out, show_path
 
 data = typer.Typer(
     help="Look at data: check a manifest, draft its recipe, write the embedded data set.", no_args_is_help=True

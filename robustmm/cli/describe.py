@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.report.console import note, show_path
+from robustmm.report.live.console import note, show_path
 
 
 @app.command()

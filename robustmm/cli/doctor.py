@@ -2,7 +2,7 @@
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, show_json
-from robustmm.report.console import out
+from robustmm.report.live.console import out
 
 
 @app.command()

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, Runs, show_json
-from robustmm.report.console import out
+from robustmm.report.live.console import out
 
 
 @app.command()

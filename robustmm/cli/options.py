@@ -18,6 +18,13 @@ OnBadInput = Annotated[
     Literal["error", "missing"],
     typer.Option("--on-bad-input", help="What a file that cannot be read is: an error, or a missing modality."),
 ]
+Expect = Annotated[
+    Path | None,
+    typer.Option("--expect", help="Your own pipeline's predictions: id and class, or id and a probability a class."),
+]
+ExpectAccuracy = Annotated[
+    float | None, typer.Option("--expect-accuracy", min=0, max=1, help="Your own pipeline's accuracy on this split.")
+]
 
 
 def show_json(result: "BaseModel") -> None:

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, Runs, show_json
-from robustmm.report.console import out
+from robustmm.report.live.console import out
 
 
 # -h would be found in any text that begins with a dash, such as "-oh"

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, OnBadInput, Runs, show_json
-from robustmm.report.console import IS_SECONDARY_RANK, out
+from robustmm.report.live.console import IS_SECONDARY_RANK, out
 
 
 @app.command()
@@ -36,7 +36,7 @@ def train(
     from robustmm.api.training import resume as run_resume
     from robustmm.api.training import train as run_train
     from robustmm.errors import UsageError
-    from robustmm.report.live import render_run
+    from robustmm.report.live.training import render_run
 
     check_torch()
     if resume:

@@ -22,7 +22,7 @@ from robustmm.bench.cell import Cell
 from robustmm.cli import bench as command
 from robustmm.config.toml import to_toml
 from robustmm.metrics.paired import BenchResult, CellResult
-from robustmm.report import board as progress
+from robustmm.report.live import bench as progress
 from robustmm.runs import Run
 
 Cli = Callable[..., Any]

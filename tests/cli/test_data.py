@@ -216,7 +216,7 @@ def test_what_a_terminal_would_obey_is_escaped_and_reads_back(
 def test_a_written_path_is_exact_in_a_pipe_and_harmless_on_a_terminal(
     robustmm: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
 ) -> None:
-    monkeypatch.setattr("robustmm.report.console.out._force_terminal", terminal)
+    monkeypatch.setattr("robustmm.report.live.console.out._force_terminal", terminal)
     result = robustmm("data", "demo", tmp_path / "a\x1b[31mb\u202e")
     shown = "a�[31mb�" if terminal else "a\x1b[31mb\u202e"
     assert f"{tmp_path / shown / 'manifest.csv'}\n" in result.out

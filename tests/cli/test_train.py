@@ -20,7 +20,7 @@ import worlds
 
 from robustmm.api import training
 from robustmm.config.toml import to_toml
-from robustmm.report.live import Live
+from robustmm.report.live.training import Live
 from robustmm.runs import Run
 from robustmm.training import checkpoint
 

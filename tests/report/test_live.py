@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from robustmm.report import live
+from robustmm.report.live import training as live
 from robustmm.runs import Run
 
 SIX = ("image", "audio", "video", "text", "modality10", "abcdefghij")

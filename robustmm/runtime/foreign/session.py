@@ -2,6 +2,7 @@
 allows, else run whole for every subset."""
 
 import hashlib
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,17 @@ import onnx
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from robustmm.errors import DataError, RobustmmError
+from robustmm.errors import DataError, RobustmmError, UsageError
+from robustmm.modalities import Modality
 from robustmm.runtime import graph, session
 from robustmm.runtime.foreign import probe
 from robustmm.runtime.foreign.binding import bind_inputs
 from robustmm.runtime.foreign.description import Description, load_description, raise_errors
-from robustmm.runtime.foreign.inputs import build_inputs
+from robustmm.runtime.foreign.inputs import InputBinding, build_inputs
 from robustmm.runtime.foreign.parts.cut import Cut, cut_graph
 from robustmm.runtime.foreign.parts.dependence import HEAD
 from robustmm.runtime.foreign.parts.encoders import CutEncoder
+from robustmm.runtime.foreign.preprocessing import Preprocessing, check_preprocessing
 from robustmm.runtime.runner import GRAPH_ERRORS, Runner, split_batches
 from robustmm.runtime.session import Embeddings, Session, softmax
 
@@ -59,8 +62,10 @@ class ForeignSession(Session):
         }
         self.tensors = {tensor.name: tensor for tensor in graph.inputs(model)}
         self._cut: dict[str, CutEncoder] = {}
-        self._encoders = {binding.modality.name: binding for binding in self.bindings}  # type: ignore[misc]
-        self._fillers = {binding.modality.name: binding.filler for binding in self.bindings}
+        self._fillers: dict[str, NDArray[Any]]
+        self._encoders, self._fillers = {}, {}
+        for binding in self.bindings:
+            self._use(binding)
         fixed = loaded.table.batch or max(tensor.batch for tensor in self.tensors.values())
         self._head = self._open_whole(model, loaded, threads, fixed)
         self._check_rows(loaded.table.output.name)
@@ -86,6 +91,30 @@ class ForeignSession(Session):
     def encoded(self) -> list[str]:
         """The modalities whose encoders run apart from the rest, in order; none where the graph runs whole."""
         return [name for name in self.names if name in self._cut]
+
+    def rebind(self, modality: Modality, preprocessing: Preprocessing) -> "ForeignSession":
+        """A session on the same graph that reads and feeds one modality otherwise. Raises UsageError for what does not
+        fit the graph."""
+        old = next(b for b in self.bindings if b.modality.name == modality.name)
+        new = InputBinding(modality, preprocessing, old.dtype)
+        wrong = [sentence for _, sentence in check_preprocessing(modality, preprocessing)]
+        if wrong or new.shape != old.shape:
+            raise UsageError(f"[modality.{modality.name}] {wrong[0] if wrong else 'does not fit the graph'}")
+        other = copy(self)
+        other.bindings = [new if b is old else b for b in self.bindings]
+        other.modalities = [b.modality for b in other.bindings]
+        other._cut, other._encoders, other._fillers = {**self._cut}, {**self._encoders}, {**self._fillers}
+        if part := other._cut.get(modality.name):
+            other._cut[modality.name] = CutEncoder(new, part.runner, part.tensors, part.inputs)
+        other._use(new)
+        return other
+
+    def _use(self, binding: InputBinding) -> None:
+        """Encodes a modality by its part of the graph, or only lays it out where it has none."""
+        name = binding.modality.name
+        part = self._cut.get(name)
+        self._encoders[name] = part or binding  # type: ignore[assignment]
+        self._fillers[name] = part.encode(binding.filler) if part else binding.filler
 
     def _open_whole(self, model: onnx.ModelProto, loaded: Description, threads: int, fixed: int) -> Runner:
         """The whole graph, tried with rows where everything is missing."""
@@ -141,16 +170,15 @@ class ForeignSession(Session):
             proved = False  # a node that no part can do without: it runs whole, as it did just now
         if not proved:
             self._head, self._cut, self.decodes = whole, {}, type(self).decodes
-            self._encoders = {binding.modality.name: binding for binding in self.bindings}  # type: ignore[misc]
-            self._fillers = {binding.modality.name: binding.filler for binding in self.bindings}
+            for binding in self.bindings:
+                self._use(binding)
 
     def _open_parts(self, found: Cut, threads: int, fixed: int) -> None:
         for binding in self.bindings:
             if (name := binding.modality.name) in found.encoders:
                 part = Runner(found.encoders[name], self.provider, threads, fixed)
                 self._cut[name] = CutEncoder(binding, part, found.tensors[name], self.tensors)
-                self._encoders[name] = self._cut[name]  # type: ignore[assignment]
-                self._fillers[name] = self._cut[name].encode(binding.filler)
+                self._use(binding)
         self._head = Runner(found.head, self.provider, threads, fixed)
         size = sum(z.nbytes for z in self._fillers.values())
         self.decodes = int(np.clip(DECODE_BYTES // max(1, size), type(self).decodes, Session.decodes))

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from robustmm.errors import printable
 from robustmm.report.bars import COLOURS, stacked_bar
-from robustmm.report.console import notes, progress_columns
+from robustmm.report.live.console import notes, progress_columns
 from robustmm.runs import Run
 
 MAX_EPOCHS = 10

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
-from robustmm.report.console import note, notes, progress_columns
+from robustmm.report.live.console import note, notes, progress_columns
 
 if TYPE_CHECKING:
     from robustmm.bench.cell import Cell

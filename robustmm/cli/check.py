@@ -1,0 +1,44 @@
+"""`robustmm check`: is the model that is read and fed here the one that its user knows?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robustmm.cli import app
+from robustmm.cli.options import Expect, ExpectAccuracy, Json, OnBadInput, Runs, show_json
+from robustmm.report.live.console import out
+
+
+@app.command()
+def check(
+    model: Annotated[Path | None, typer.Argument(help="An exported .onnx file (default: the newest).")] = None,
+    expect: Expect = None,
+    expect_accuracy: ExpectAccuracy = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")
+    ] = None,
+    describe: Annotated[
+        Path | None, typer.Option("--describe", help="What a file of another tool holds. See: robustmm describe.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="The manifest's split to check on.")] = "test",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, spread over the split.")] = None,
+    provider: Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")] = "cpu",
+    on_bad_input: OnBadInput = "error",
+    json: Json = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Check a model's description against your own pipeline's predictions or accuracy; name the likely cause."""
+    from robustmm.api.checking import check as run_check
+    from robustmm.evaluation.agreement.check import require_agreement
+    from robustmm.report import agreement
+
+    result = run_check(
+        model, expect=expect, expect_accuracy=expect_accuracy, data=data, describe=describe, split=split, limit=limit,
+        provider=provider, on_bad_input=on_bad_input, runs=runs, progress=True,
+    )  # fmt: skip
+    if json:
+        show_json(result)
+    else:
+        out.print(agreement.render_check(result))
+    require_agreement(result)

@@ -1,0 +1,185 @@
+"""Holds a model's answers, as robustmm reads and feeds it, against what its user expects; looks for the usual cause."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from robustmm.config.toml import to_toml
+from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
+from robustmm.data.manifest import Manifest
+from robustmm.errors import DataError
+from robustmm.evaluation.agreement.causes import draw_variants
+from robustmm.evaluation.agreement.expected import Expected, read_expected
+from robustmm.evaluation.agreement.result import Cause, CheckResult
+from robustmm.evaluation.attack import proportion
+from robustmm.runtime.foreign.session import ForeignSession
+from robustmm.runtime.session import Session
+from robustmm.version import __version__
+
+AGREEMENT = 0.99
+"""Share of the rows whose class must be the expected one: decoders of pictures differ by a grey level, and near ties
+with them."""
+PROBABILITY_TOLERANCE = 0.02
+"""How far the mean row's largest difference of a probability may be: half precision and other decoders stay below."""
+ACCURACY_TOLERANCE = 0.01
+"""How far a whole split's accuracy may be from the expected one."""
+TRIED_ROWS = 64
+"""Rows that a change of the description is tried on, half of them rows that disagree."""
+LISTED = 10
+"""Ids and causes that are told."""
+
+Array = NDArray[np.float64]
+
+
+def check_expectation(
+    session: Session,
+    manifest: Manifest,
+    *,
+    split: str,
+    expect: Path | None = None,
+    expect_accuracy: float | None = None,
+    limited: bool = False,
+    on_bad: OnBad = "error",
+    advance: Callable[[int], None] = lambda rows: None,
+) -> CheckResult:
+    """The comparison on the rows of `manifest`; `limited` where they are a sample of the split, whose accuracy may
+    differ by chance. Raises DataError for a table that does not fit."""
+    expected = read_expected(expect, manifest, session.classes) if expect else None
+    rows = manifest.take(expected.rows) if expected else manifest
+    p, target = answer_rows(session, rows, on_bad, advance), targets(rows, session.classes)
+    right = int((p.argmax(1) == target).sum())
+    accuracy = proportion(right, len(rows))
+    low, high = (accuracy.low, accuracy.high) if limited or expected else (accuracy.value,) * 2
+    agrees = (expect_accuracy is None or low - ACCURACY_TOLERANCE <= expect_accuracy <= high + ACCURACY_TOLERANCE) and (
+        expected is None or agree(p, expected)
+    )
+    differing = np.flatnonzero(p.argmax(1) != expected.classes) if expected else np.zeros(0, np.int64)
+    causes = [] if agrees else find_causes(session, rows, p, target, expected, expect_accuracy, on_bad)
+    return CheckResult(
+        robustmm=__version__,
+        model=str(session.path),
+        manifest=str(manifest.path),
+        split=split,
+        samples=len(rows),
+        accuracy=accuracy,
+        expected_accuracy=float("nan") if expect_accuracy is None else expect_accuracy,
+        agreement=agreement(p, expected) if expected else float("nan"),
+        probability_difference=float(np.abs(p - expected.probabilities).max())
+        if expected and expected.probabilities is not None
+        else float("nan"),
+        differing=[rows.ids[row] for row in differing],
+        agrees=agrees,
+        causes=causes,
+    )
+
+
+def answer_rows(
+    session: Session, rows: Manifest, on_bad: OnBad, advance: Callable[[int], None] = lambda rows: None
+) -> Array:
+    """Probabilities (samples, class) of some rows as they are."""
+    found = []
+    for part, samples in read_batches(rows, session.modalities, session.batch, on_bad):
+        inputs = {m.name: collate_signals(m, samples.signals[m.name]) for m in session.modalities}
+        found.append(session.predict(inputs, samples.present()))
+        advance(part.stop - part.start)
+    return np.concatenate(found)
+
+
+def agreement(p: Array, expected: Expected) -> float:
+    """Share of rows with the expected class."""
+    return float((p.argmax(1) == expected.classes).mean())
+
+
+def agree(p: Array, expected: Expected) -> bool:
+    close = expected.probabilities is None or probability_gap(p, expected.probabilities) <= PROBABILITY_TOLERANCE
+    return agreement(p, expected) >= AGREEMENT and close
+
+
+def probability_gap(p: Array, expected: Array) -> float:
+    """The mean over rows of the largest difference of a probability."""
+    return float(np.abs(p - expected).max(1).mean())
+
+
+def find_causes(
+    session: Session,
+    rows: Manifest,
+    p: Array,
+    target: NDArray[np.int64],
+    expected: Expected | None,
+    accuracy: float | None,
+    on_bad: OnBad,
+) -> list[Cause]:
+    """Changes of the description under which the answers are nearer to what is expected, the best first: another order
+    of classes, then those of `causes`, one at a time, then on top of the best of them."""
+    truth = expected.classes if expected else target
+    differing = np.flatnonzero(p.argmax(1) != truth)[: TRIED_ROWS // 2]
+    others = np.setdiff1d(np.arange(len(rows)), differing)[: TRIED_ROWS - len(differing)]
+    some = sorted([*map(int, differing), *map(int, others)])
+    tried = rows.take(some)
+    wanted = None
+    if expected:
+        probabilities = None if expected.probabilities is None else expected.probabilities[some]
+        wanted = Expected(expected.path, some, expected.classes[some], probabilities)
+
+    def judge(change: str, answers: Array) -> Cause:
+        if wanted is None:
+            assert accuracy is not None
+            score = float((answers.argmax(1) == target[some]).mean())
+            return Cause(change=change, agreement=score, fits=abs(score - accuracy) <= 2 * ACCURACY_TOLERANCE)
+        return Cause(change=change, agreement=agreement(answers, wanted), fits=agree(answers, wanted))
+
+    def gain(cause: Cause) -> float:
+        """How near a change comes: to the expected accuracy, or to full agreement."""
+        return -abs(cause.agreement - accuracy) if wanted is None and accuracy is not None else cause.agreement
+
+    before = judge("", p[some])
+    order = best_order(p, truth)
+    found = []
+    if order != list(range(len(order))):
+        change = to_toml({"classes": [session.classes[i] for i in order]}).strip()
+        found.append(judge(change, p[some][:, np.argsort(order)]))
+    if isinstance(session, ForeignSession) and not any(cause.fits for cause in found):
+        variants = list(draw_variants(session))
+        tries = [(judge(v.change, answer_rows(v.session, tried, on_bad)), v) for v in variants]
+        found += [cause for cause, _ in tries]
+        if tries and not any(cause.fits for cause in found):
+            best, on = max(tries, key=lambda entry: gain(entry[0]))
+            if gain(best) > gain(before):
+                for variant in draw_variants(on.session):
+                    answers = answer_rows(variant.session, tried, on_bad)
+                    found.append(judge(f"{on.change}; {variant.change}", answers))
+    better = [cause for cause in found if cause.fits or gain(cause) > gain(before)]
+    return sorted(better, key=lambda cause: (not cause.fits, -gain(cause)))[:LISTED]
+
+
+def best_order(p: Array, target: NDArray[np.int64]) -> list[int]:
+    """The order of class indices under which the answers agree with the target the most: output i is class order[i]."""
+    classes = p.shape[1]
+    table = np.zeros((classes, classes))
+    np.add.at(table, (p.argmax(1), target), 1)
+    table += 1e-6 * np.eye(classes)  # what nothing speaks against stays in its place
+    return [int(i) for i in linear_sum_assignment(-table)[1]]
+
+
+def describe_disagreement(result: CheckResult, listed: int = 5) -> str:
+    """Why a model is not audited: what disagrees, the first ids, and the change that would agree."""
+    said = []
+    if result.agreement == result.agreement:
+        ids = ", ".join(result.differing[:listed])
+        differ = f"{len(result.differing)} of {result.samples} answers are another class" + (f" ({ids})" if ids else "")
+        gap = result.probability_difference
+        said.append(differ + (f", probabilities differ by up to {gap:.2g}" if gap == gap else ""))
+    if result.expected_accuracy == result.expected_accuracy:
+        said.append(f"accuracy is {result.accuracy.value:.4g}, expected {result.expected_accuracy:.4g}")
+    fits = [cause for cause in result.causes if cause.fits]
+    hint = f"agrees with: {fits[0].change}" if fits else "no usual cause fits; see: robustmm check"
+    return f"{result.model} does not answer as expected: {'; '.join(said)}; {hint}"
+
+
+def require_agreement(result: CheckResult) -> None:
+    """Raises DataError where a model does not answer as expected."""
+    if not result.agrees:
+        raise DataError(describe_disagreement(result))

@@ -1,0 +1,82 @@
+"""What a user expects of a model: the answers of their own pipeline by id, or an accuracy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm.data.manifest import READERS, Manifest
+from robustmm.errors import DataError, suggest
+
+CLASS_COLUMNS = ("prediction", "predicted", "pred", "answer", "class", "label")
+"""Names of the column that holds the class, the likeliest first; `label` may be the truth."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The answers that a table expects of some rows of a manifest: class indices (samples,), and probabilities
+    (samples, class) where the table has them."""
+
+    path: Path
+    rows: list[int]
+    classes: NDArray[np.int64]
+    probabilities: NDArray[np.float64] | None = None
+
+
+def read_expected(path: Path, manifest: Manifest, classes: Sequence[str]) -> Expected:
+    """The table of a user's own predictions: `id`, and the class or a column of probabilities for each class (named as
+    the class, or `p.CLASS`). Raises DataError for a table that does not fit the manifest or the classes."""
+    if not path.is_file():
+        raise DataError(f"the predictions {path} do not exist")
+    if path.suffix.lower() not in READERS:
+        raise DataError(f"{path} should end in {', '.join(READERS)}")
+    table = list(READERS[path.suffix.lower()](path))
+    columns = list(dict.fromkeys(name for _, row in table for name in row))
+    if not table:
+        raise DataError(f"{path} has no rows")
+    if "id" not in columns:
+        raise DataError(f"{path} should have the columns id and a class, or id and probabilities, found {columns}")
+    number = {sample: row for row, sample in enumerate(manifest.ids)}
+    rows: list[int] = []
+    for line, row in table:
+        sample = row.get("id", "")
+        if sample not in number:
+            raise DataError(
+                f'{path} line {line}: the id "{sample}" is not among the rows that are read{suggest(sample, number)}'
+            )
+        rows.append(number[sample])
+    if len(set(rows)) < len(rows):
+        twice = next(manifest.ids[row] for row in rows if rows.count(row) > 1)
+        raise DataError(f'{path} has the id "{twice}" twice')
+    named = {c: c if c in columns else f"p.{c}" for c in classes}
+    if set(named.values()) <= set(columns):
+        p = np.array([[_parse_number(path, line, row, named[c]) for c in classes] for line, row in table])
+        return Expected(path, rows, p.argmax(1).astype(np.int64), p)
+    return Expected(path, rows, _read_classes(path, table, columns, classes))
+
+
+def _read_classes(
+    path: Path, table: list[tuple[int, dict[str, str]]], columns: list[str], classes: Sequence[str]
+) -> NDArray[np.int64]:
+    others = [name for name in columns if name != "id"]
+    column = next((name for name in CLASS_COLUMNS if name in others), others[0] if len(others) == 1 else "")
+    if not column:
+        wanted = f"{CLASS_COLUMNS[0]}, or a column of probabilities for each of {', '.join(classes)}"
+        raise DataError(f"{path} should have a column {wanted}; found {', '.join(columns)}")
+    index = {label: i for i, label in enumerate(classes)}
+    for line, row in table:
+        if (label := row.get(column, "")) not in index:
+            raise DataError(f'{path} line {line}, {column}: "{label}" is not a class{suggest(label, classes)}')
+    return np.array([index[row[column]] for _, row in table], np.int64)
+
+
+def _parse_number(path: Path, line: int, row: dict[str, str], column: str) -> float:
+    try:
+        number = float(row.get(column, ""))
+    except ValueError:
+        number = float("nan")
+    if not -1e-3 <= number <= 1 + 1e-3:
+        raise DataError(f'{path} line {line}, {column}: should be a probability, found "{row.get(column, "")}"')
+    return number

@@ -1,0 +1,1 @@
+"""What is printed while work runs: consoles, progress, live views."""
