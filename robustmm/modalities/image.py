@@ -9,7 +9,14 @@ from pydantic import FiniteFloat, field_validator
 
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
+from robustmm.modalities.damage import find_jpeg_damage
+from robustmm.modalities.depth import share_outside, to_eight_bits
 from robustmm.modalities.fitting import Interpolation, Resize, fit_picture
+
+MOST_OUTSIDE = 0.01
+"""The share of values outside `range` that is told."""
+MOST_ENLARGED = 4
+"""How many times a side can grow before it is told."""
 
 
 class Image(Modality):
@@ -17,10 +24,13 @@ class Image(Modality):
 
     `resize` says how other sizes become it (see `fit_picture`), `interpolation` with what. `colours = "bgr"` turns the
     channels round before they enter the graph, after corruptions, which see RGB. `range` are the stored values that
-    become 0 and 255, of pictures with more than 8 bits.
+    become 0 and 255, of pictures with more than 8 bits (see `to_eight_bits`). Arrays may have the channels first.
     """
 
-    suffixes = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".npy")
+    suffixes = (
+        ".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".npy", ".jp2", ".avif", ".gif",
+        ".hdr", ".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm",
+    )  # fmt: skip
 
     kind: Literal["image"] = "image"
     size: tuple[Positive, Positive, Literal[1, 3]]
@@ -45,9 +55,20 @@ class Image(Modality):
         return np.dtype(np.uint8)
 
     def read(self, cell: str, folder: Path) -> NDArray[np.uint8]:
-        picture = read_pixels(cell, folder, deep=self.range is not None)
-        picture = picture if self.range is None else apply_range(picture, *self.range, cell)
+        picture = to_eight_bits(read_pixels(cell, folder), self.range, cell)
         return resize_image(picture, self.size, cell, self.resize, self.interpolation)
+
+    def find_faults(self, cell: str, folder: Path) -> list[str]:
+        picture, found = put_channels_last(read_pixels(cell, folder)), []
+        if self.range is not None and (share := share_outside(picture, self.range)) >= MOST_OUTSIDE:
+            found.append(f"{share:.0%} of the values lie outside range = [{self.range[0]:g}, {self.range[1]:g}]")
+        elif self.range is None and picture.dtype != np.uint8:
+            found.append(f"of its 16 bits ({picture.min()} to {picture.max()}) only the upper 8 are read")
+        if max(self.size[0] / picture.shape[0], self.size[1] / picture.shape[1]) > MOST_ENLARGED:
+            small, large = f"{picture.shape[0]} x {picture.shape[1]}", f"{self.size[0]} x {self.size[1]}"
+            found.append(f"its {small} pixels are enlarged to {large}")
+        pages = 1 if is_array(cell) else count_pictures(find_file(cell, folder))
+        return [*found, f"of its {pages} pictures only the first is read"] if pages > 1 else found
 
     def feed(self, signal: Signal) -> NDArray[np.uint8]:
         return order_colours(np.asarray(signal), self.colours)
@@ -56,37 +77,49 @@ class Image(Modality):
         return " x ".join(map(str, read_pixels(cell, folder).shape))
 
 
-def read_pixels(cell: str, folder: Path, deep: bool = False) -> NDArray[Any]:
-    """An image file in RGB (or grey) at its own size, or an array as it is. `deep` keeps more than 8 bits."""
+def read_pixels(cell: str, folder: Path) -> NDArray[Any]:
+    """An image file in RGB (or grey) at its own size and depth, or an array as it is. Raises DataError for what OpenCV
+    cannot decode, and for a JPEG that is cut off or damaged (see `find_jpeg_damage`). OpenCV itself refuses other files
+    that are cut off, and PNG, GIF and AVIF that are damaged; damage inside the rest (TIFF, WebP, JPEG 2000, BMP, PNM)
+    is not found."""
     import cv2
-
-    depth = cv2.IMREAD_ANYDEPTH if deep else 0
 
     if is_array(cell):
         return read_array(cell, folder)
     path = find_file(cell, folder)
-    coded = np.fromfile(path, np.uint8)
+    coded = path.read_bytes()
+    if damage := find_jpeg_damage(coded):
+        raise DataError(f"{path} is cut off or damaged ({damage})")
     try:
-        decoded = cv2.imdecode(coded, cv2.IMREAD_ANYCOLOR | depth) if coded.size else None
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+        decoded = cv2.imdecode(np.frombuffer(coded, np.uint8), flags) if coded else None
     except cv2.error as error:
         raise DataError(f"{path} is larger than OpenCV decodes ({error.err})") from error
     if decoded is None:
         raise DataError(f"{path} is not an image OpenCV can decode")
-    return decoded if decoded.ndim == 2 else np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
+    if decoded.ndim == 2:
+        return np.asarray(decoded)
+    fast = decoded.dtype in (np.uint8, np.uint16, np.float32)  # what cvtColor takes
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)) if fast else order_colours(decoded, "bgr")
 
 
-def apply_range(picture: NDArray[Any], low: float, high: float, cell: str) -> NDArray[np.uint8]:
-    """Stored values as uint8: `low` becomes 0 and `high` 255, linearly, rounded; what lies outside is clipped."""
-    if picture.dtype.kind not in "fiu":
-        raise DataError(f"{cell} should be a picture of numbers, found {picture.dtype} {picture.shape}")
-    if np.isnan(picture).any():
-        raise DataError(f"{cell} holds {np.isnan(picture).sum()} NaN pixels")
-    scaled = (picture.astype(np.float64) - low) * (255 / (high - low))
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+def count_pictures(path: Path) -> int:
+    """How many pictures a file holds: pages of a TIFF, frames of a GIF."""
+    import cv2
+
+    return int(cv2.imcount(str(path)))
 
 
-def order_colours(pixels: NDArray[np.uint8], colours: Literal["rgb", "bgr"]) -> NDArray[np.uint8]:
-    """RGB (..., channels) in the model's order; grey stays."""
+def put_channels_last(picture: NDArray[Any]) -> NDArray[Any]:
+    """(h, w, channels) from that, from (h, w), or from (channels, h, w) where only the first axis can be channels."""
+    if picture.ndim == 2:
+        return picture[:, :, None]
+    channels_first = picture.ndim == 3 and picture.shape[0] in (1, 3) and picture.shape[2] not in (1, 3, 4)
+    return np.moveaxis(picture, 0, 2) if channels_first else picture
+
+
+def order_colours(pixels: NDArray[Any], colours: Literal["rgb", "bgr"]) -> NDArray[Any]:
+    """RGB (..., channels) in this order; grey stays."""
     return np.ascontiguousarray(pixels[..., ::-1]) if colours == "bgr" else pixels
 
 
@@ -97,12 +130,11 @@ def resize_image(
     resize: Resize = "stretch",
     interpolation: Interpolation = "area",
 ) -> NDArray[np.uint8]:
-    """uint8 pixels (h, w) or (h, w, 1|3|4) at `size`, in its channels."""
+    """uint8 pixels (h, w), (h, w, 1|3|4) or (1|3, h, w) at `size`, in its channels."""
     import cv2
 
     height, width, channels = size
-    if picture.ndim == 2:
-        picture = picture[:, :, None]
+    picture = put_channels_last(picture)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (1, 3, 4) or 0 in picture.shape:
         raise DataError(f"{cell} should be uint8 (height, width, 1 or 3), found {picture.dtype} {picture.shape}")
     picture = picture[:, :, :3]

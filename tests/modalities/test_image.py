@@ -30,7 +30,7 @@ def image(*size: int) -> Image:
     return Image.model_validate({"name": "image", "size": size})
 
 
-@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".dib", ".tif", ".tiff", ".pnm", ".pam"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
 def test_lossless_files_are_read_to_the_pixel(tmp_path: Path, suffix: str, channels: int, pixels: Any) -> None:
@@ -45,17 +45,11 @@ def test_lossless_files_are_read_to_the_pixel(tmp_path: Path, suffix: str, chann
         assert (found == expected).all()
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp", ".JPG"])
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".jpe", ".webp", ".JPG", ".jp2", ".avif", ".gif", ".ppm"])
 def test_lossy_files_keep_their_colours(tmp_path: Path, suffix: str) -> None:
-    red = np.zeros((16, 16, 3), np.uint8) + np.array([200, 30, 60], np.uint8)
+    red = np.zeros((64, 64, 3), np.uint8) + np.array([200, 30, 60], np.uint8)
     found = image(8, 8, 3).read(saved(tmp_path / f"a{suffix}", red), tmp_path)
-    assert np.abs(found.astype(int) - [200, 30, 60]).max() <= 6
-
-
-def test_sixteen_bits_lose_the_lower_eight(tmp_path: Path) -> None:
-    deep = RNG.integers(0, 2**16, (5, 6), dtype=np.uint16)
-    found = image(5, 6, 1).read(saved(tmp_path / "a.png", deep), tmp_path)
-    assert np.abs(found[:, :, 0] - deep / 257).max() <= 1
+    assert np.abs(found.astype(int) - [200, 30, 60]).max() <= (20 if suffix == ".gif" else 6)  # a palette of 256
 
 
 def test_alpha_is_left_out(tmp_path: Path) -> None:
@@ -72,6 +66,15 @@ def test_arrays_are_pictures_too(tmp_path: Path, shape: tuple[int, ...]) -> None
     found = image(12, 20, 3).read("all.npy#2", tmp_path)
     assert (found == np.broadcast_to(stack[2].reshape(12, 20, -1), (12, 20, 3))).all()
     assert image(12, 20, 3).size_of("all.npy#2", tmp_path) == " x ".join(map(str, shape))
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 20), (1, 12, 20), (3, 3, 7)])
+def test_arrays_may_have_their_channels_first(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    planes = RNG.integers(0, 256, shape, dtype=np.uint8)
+    np.save(tmp_path / "a.npy", planes)
+    assert (image(*shape[1:], shape[0]).read("a.npy", tmp_path) == planes.transpose(1, 2, 0)).all()
+    np.save(tmp_path / "last.npy", RNG.integers(0, 256, (3, 9, 3), dtype=np.uint8))
+    assert (image(3, 9, 3).read("last.npy", tmp_path) == np.load(tmp_path / "last.npy")).all(), "channels last go first"
 
 
 def test_shrinking_averages_and_growing_interpolates() -> None:
@@ -94,12 +97,12 @@ def chunk(tag: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
+@pytest.mark.parametrize("suffix", sorted(set(Image.suffixes) - {".npy", ".pbm", ".hdr", ".pfm", ".pgm"}))
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.97])
 def test_a_cut_file_is_refused(tmp_path: Path, suffix: str, share: float) -> None:
     whole = (tmp_path / saved(tmp_path / f"a{suffix}", np.kron(COLOUR, np.ones((4, 4, 1), np.uint8)))).read_bytes()
     (tmp_path / f"a{suffix}").write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(DataError, match=f"a{suffix} is not an image OpenCV can decode"):
+    with pytest.raises(DataError, match=f"a{suffix} (is not an image OpenCV can decode|is cut off or damaged)"):
         image(8, 8, 3).read(f"a{suffix}", tmp_path)
 
 
@@ -109,16 +112,18 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
     (tmp_path / "bomb.png").write_bytes(bomb)
     np.save(tmp_path / "float.npy", np.zeros((4, 4, 3)))
-    np.save(tmp_path / "planes.npy", np.zeros((3, 8, 8), np.uint8))
+    np.save(tmp_path / "planes.npy", np.zeros((5, 8, 8), np.uint8))
     np.save(tmp_path / "empty.npy", np.zeros((0, 8, 3), np.uint8))
+    np.save(tmp_path / "words.npy", np.full((2, 2), "a"))
     for cell, sentence in {
         "a.png": "is not an image OpenCV can decode",
         "bomb.png": "is larger than OpenCV decodes",
         "none.png": "does not exist",
         ".": "is not a file",
-        "float.npy": "should be uint8 (height, width, 1 or 3), found float64 (4, 4, 3)",
-        "planes.npy": "found uint8 (3, 8, 8)",
+        "float.npy": "float.npy holds float64 from 0 to 0: the modality should say which values are black and white",
+        "planes.npy": "found uint8 (5, 8, 8)",
         "empty.npy": "found uint8 (0, 8, 3)",
+        "words.npy": "should be a picture of numbers, found <U1 (2, 2)",
         "a\0b.png": "does not exist",
         "../../etc": "is not a file" if (tmp_path / "../../etc").exists() else "does not exist",
     }.items():
