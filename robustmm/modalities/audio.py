@@ -1,6 +1,6 @@
 """Audio: float32 (samples,) in [-1, 1] at the recipe's rate and length, decoded with soundfile."""
 
-import re
+from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,13 +11,20 @@ from pydantic import Field
 
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Signal, find_file, is_array, read_array, to_float32
+from robustmm.modalities.damage import find_short_data, find_sound_damage, find_unread_frames
 from robustmm.modalities.fitting import Place, fit_length
 
 UNREADABLE = (RuntimeError, TypeError, OSError, MemoryError)
 """What soundfile raises: its own error is a RuntimeError; the others come from .raw files and absurd header lengths."""
 
-CUT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-"""libsndfile's log line for a WAV that is shorter than its header says; libsndfile reads such a file anyway."""
+BLOCK = 2**20
+"""Samples decoded at once."""
+MOST_OVER = 8
+"""How many times full scale a peak can be (18 dB) before the samples are taken to be on another scale."""
+MOST_CLIPPED = 0.1
+"""The share of samples beyond full scale from which on the same is thought."""
+INTEGER_SCALES = (2**15, 2**23, 2**31)
+"""The usual full scales of floats that were integers."""
 
 
 class Audio(Modality):
@@ -26,7 +33,10 @@ class Audio(Modality):
     16 bits). `normalise = "clip"` gives each clip zero mean and unit variance before it enters the graph, after
     corruptions, which see [-1, 1]."""
 
-    suffixes = (".wav", ".flac", ".ogg", ".mp3", ".npy")
+    suffixes = (
+        ".wav", ".flac", ".ogg", ".mp3", ".npy", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf",
+        ".w64", ".rf64", ".sph",
+    )  # fmt: skip
 
     kind: Literal["audio"] = "audio"
     rate: Annotated[int, Field(ge=1000, le=192_000)]
@@ -45,17 +55,18 @@ class Audio(Modality):
         return np.dtype(np.float32)
 
     def read(self, cell: str, folder: Path) -> NDArray[np.float32]:
-        if is_array(cell):  # an array is taken to be at the recipe's rate already
-            stored = read_array(cell, folder)
-            if stored.ndim != 1 or not len(stored) or stored.dtype.kind != "f":
-                raise DataError(f"{cell} should be float audio (samples,), found {stored.dtype} {stored.shape}")
-            wave = to_float32(stored, cell)
-        else:
-            wave = self._read_wave(find_file(cell, folder))
-        if not np.isfinite(wave).all():
-            raise DataError(f"{cell} holds NaN or infinite samples")
-        wave = fit_length(wave, self.shape[0], self.pad, self.cut)
-        return np.asarray(np.clip(wave / self.full_scale, -1, 1), np.float32)
+        wave, rate = self._read_whole(cell, folder)
+        wave = fit_length(resample_wave(wave, rate, self.rate), self.shape[0], self.pad, self.cut)
+        return np.asarray(np.clip(wave, -1, 1), np.float32)
+
+    def find_faults(self, cell: str, folder: Path) -> list[str]:
+        wave, rate = self._read_whole(cell, folder)
+        found, seconds = [], len(wave) / rate
+        if clipped := count_clipped(wave):
+            found.append(f"{clipped} of its {len(wave)} samples are clipped (peak {np.abs(wave).max():.3g})")
+        if seconds > 2 * self.seconds:
+            found.append(f"of its {seconds:.2f} s only {self.seconds:g} s are read")
+        return found
 
     def feed(self, signal: Signal) -> NDArray[np.float32]:
         wave = np.asarray(signal, np.float32)
@@ -67,22 +78,88 @@ class Audio(Modality):
         length, rate = read_header(find_file(cell, folder))
         return f"{length / rate:.2f} s at {rate} Hz"
 
-    def _read_wave(self, path: Path) -> NDArray[np.float32]:
-        import soundfile
+    def _read_whole(self, cell: str, folder: Path) -> tuple[NDArray[np.float32], int]:
+        """A cell's mono samples (own length,) and their rate; full scale is 1."""
+        if is_array(cell):  # an array is taken to be at the recipe's rate already
+            stored = read_array(cell, folder)
+            if stored.ndim != 1 or not len(stored) or stored.dtype.kind not in ("f" if self.full_scale == 1 else "fi"):
+                raise DataError(f"{cell} should be float audio (samples,), found {stored.dtype} {stored.shape}")
+            return self._scale(to_float32(stored, cell), cell), self.rate
+        path = find_file(cell, folder)
+        sound = decode_whole(path)
+        mono: NDArray[np.float32] = sound.wave.mean(axis=1, dtype=np.float32)
+        return self._scale(mono, str(path), sound.is_float), sound.rate
 
-        try:
-            # A handle, so that any path the system allows works.
-            with path.open("rb") as file, soundfile.SoundFile(file) as sound:
-                wave, rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
-                cut = CUT.search(sound.extra_info)
-        except UNREADABLE as error:
-            raise DataError(f"{path} is not audio soundfile can decode") from error
-        if cut and int(cut[1]) < 2**31 - 1:  # programs that do not know the length write more
-            raise DataError(f"{path} is cut off: its header says {cut[1]} bytes of audio, found {cut[2]}")
-        if len(wave) == 0:
-            raise DataError(f"{path} holds no samples")
-        mono: NDArray[np.float32] = wave.mean(axis=1, dtype=np.float32)
-        return mono if rate == self.rate else resample_wave(mono, rate, self.rate)
+    def _scale(self, wave: NDArray[np.float32], name: str, is_float: bool = True) -> NDArray[np.float32]:
+        """Samples as shares of full scale; those of integer files are it already."""
+        if not np.isfinite(wave).all():
+            raise DataError(f"{name} holds NaN or infinite samples")
+        full, peak = self.full_scale if is_float else 1.0, float(np.abs(wave).max())
+        over = float(np.mean(np.abs(wave) > full))
+        if peak > MOST_OVER * full or over > MOST_CLIPPED:
+            fits = next((scale for scale in INTEGER_SCALES if peak <= 1.01 * scale), peak)
+            raise DataError(
+                f"{name} has samples up to {peak:g}, {over:.0%} of them beyond full scale ({full:g}): "
+                f"the modality should say full_scale = {fits:.10g}"
+            )
+        if full > MOST_OVER and 0 < peak <= 1 and (wave % 1).any():
+            raise DataError(f"{name} has samples up to {peak:g}, expected a full scale of {full:g} (full_scale)")
+        return wave / np.float32(full)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A sound file, decoded: float32 (samples, channels), Hz, how many samples its header says (None where that is a
+    guess), libsndfile's log, and whether its samples are stored as floats."""
+
+    wave: NDArray[np.float32]
+    rate: int
+    declared: int | None
+    log: str
+    is_float: bool
+
+
+def decode_recording(path: Path) -> Recording:
+    """What libsndfile decodes of a file, in blocks: some formats cannot be sought in, and headers say any length."""
+    import soundfile
+
+    try:
+        # A handle, so that any path the system allows works.
+        with path.open("rb") as file, soundfile.SoundFile(file) as sound:
+            blocks = [sound.read(BLOCK, dtype="float32", always_2d=True)]
+            while len(blocks[-1]) == BLOCK:
+                blocks.append(sound.read(BLOCK, dtype="float32", always_2d=True))
+            guessed = sound.subtype.startswith("MPEG")
+            return Recording(
+                wave=np.concatenate(blocks),
+                rate=int(sound.samplerate),
+                declared=None if guessed else int(sound.frames),
+                log=str(sound.extra_info),
+                is_float=sound.subtype in ("FLOAT", "DOUBLE"),
+            )
+    except UNREADABLE as error:
+        raise DataError(f"{path} is not audio soundfile can decode") from error
+
+
+def decode_whole(path: Path) -> Recording:
+    """A recording that is whole: DataError for one that is empty, cut off or damaged.
+
+    Found are cuts of all formats of `Audio.suffixes` (of an MP3 without a table of its frames, a cut within a frame),
+    and damage inside OGG, FLAC and MP3; zeros or noise inside a WAV, an AIFF or an ALAC file are not.
+    """
+    content = path.read_bytes()
+    if damage := find_sound_damage(content):
+        raise DataError(f"{path} is cut off or damaged: {damage}")
+    sound = decode_recording(path)
+    if damage := find_short_data(sound.log):
+        raise DataError(f"{path} is cut off: {damage}")
+    if sound.declared is not None and len(sound.wave) < sound.declared:
+        raise DataError(f"{path} is cut off: its header says {sound.declared} samples, found {len(sound.wave)}")
+    if unread := find_unread_frames(content, len(sound.wave)):
+        raise DataError(f"{path} holds {unread}")
+    if len(sound.wave) == 0:
+        raise DataError(f"{path} holds no samples")
+    return sound
 
 
 def read_header(path: Path) -> tuple[int, int]:
@@ -99,6 +176,8 @@ def read_header(path: Path) -> tuple[int, int]:
 
 def resample_wave(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
     """`wave` from `rate` to `wanted` Hz by polyphase filtering."""
+    if rate == wanted:
+        return wave
     from scipy.signal import resample_poly
 
     common = gcd(rate, wanted)
@@ -121,3 +200,8 @@ def normalise_clip(wave: NDArray[np.float32], pad: Place) -> NDArray[np.float32]
     if np.ptp(own):
         out[begin:end] = (own - own.mean()) / np.sqrt(own.var() + 1e-7)
     return out
+
+
+def count_clipped(wave: NDArray[np.float32]) -> int:
+    """How many samples lie beyond full scale."""
+    return int((np.abs(wave) > 1).sum())

@@ -10,7 +10,7 @@ import numpy as np
 
 from robustmm.corruptions.signals import Array
 from robustmm.errors import DataError, UsageError
-from robustmm.modalities.audio import UNREADABLE, read_header, resample_wave
+from robustmm.modalities.audio import decode_recording, read_header, resample_wave
 
 BLOCK = 1 << 16
 """Samples handed to an encoder at a time: libsndfile's encoders keep it on the stack."""
@@ -96,14 +96,11 @@ def _is_readable(path: Path) -> bool:
 @lru_cache(maxsize=32)
 def _read_recording(path: Path, rate: int) -> Array:
     """A recording at `rate`, its channels averaged, its peak 1."""
-    import soundfile
-
     try:
-        with path.open("rb") as file:
-            sound, own = soundfile.read(file, dtype="float32", always_2d=True)
-    except UNREADABLE as error:
+        recording = decode_recording(path)
+    except DataError as error:
         raise UsageError(f'{path}, for the corruption "background", is not audio soundfile can decode') from error
-    mono = resample_wave(sound.mean(axis=1), own, rate) if own != rate else sound.mean(axis=1)
+    mono = resample_wave(recording.wave.mean(axis=1), recording.rate, rate)
     peak = float(np.abs(mono).max(initial=0))
     if not 0 < peak < np.inf:  # NaN is neither
         raise UsageError(f'{path}, for the corruption "background", is silent or holds NaN or infinite samples')

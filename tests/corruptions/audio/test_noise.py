@@ -350,7 +350,7 @@ def test_a_recording_that_breaks_off_inside_is_a_sentence(tmp_path, monkeypatch)
     def broken(*_, **__):
         raise soundfile.LibsndfileError(2)
 
-    monkeypatch.setattr(soundfile, "read", broken)
+    monkeypatch.setattr(soundfile.SoundFile, "read", broken)
     with pytest.raises(UsageError, match=r"r\.flac.* is not audio soundfile can decode"):
         noise_of("background", 8000, 0.5, folder=str(tmp_path))
 
