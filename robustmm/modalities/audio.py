@@ -11,7 +11,7 @@ from pydantic import Field
 
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Signal, find_file, is_array, read_array, to_float32
-from robustmm.modalities.damage import find_short_data, find_sound_damage, find_unread_frames
+from robustmm.modalities.files.sounds import find_short_data, find_sound_damage, find_unread_frames
 from robustmm.modalities.fitting import Place, fit_length
 
 UNREADABLE = (RuntimeError, TypeError, OSError, MemoryError)

@@ -9,8 +9,8 @@ from pydantic import FiniteFloat, field_validator
 
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
-from robustmm.modalities.damage import find_jpeg_damage
 from robustmm.modalities.depth import share_outside, to_eight_bits
+from robustmm.modalities.files.jpeg import find_jpeg_damage
 from robustmm.modalities.fitting import Interpolation, Resize, fit_picture
 
 MOST_OUTSIDE = 0.01
@@ -64,9 +64,7 @@ class Image(Modality):
             found.append(f"{share:.0%} of the values lie outside range = [{self.range[0]:g}, {self.range[1]:g}]")
         elif self.range is None and picture.dtype != np.uint8:
             found.append(f"of its 16 bits ({picture.min()} to {picture.max()}) only the upper 8 are read")
-        if max(self.size[0] / picture.shape[0], self.size[1] / picture.shape[1]) > MOST_ENLARGED:
-            small, large = f"{picture.shape[0]} x {picture.shape[1]}", f"{self.size[0]} x {self.size[1]}"
-            found.append(f"its {small} pixels are enlarged to {large}")
+        found += tell_enlarged(picture.shape, self.size)
         pages = 1 if is_array(cell) else count_pictures(find_file(cell, folder))
         return [*found, f"of its {pages} pictures only the first is read"] if pages > 1 else found
 
@@ -108,6 +106,13 @@ def count_pictures(path: Path) -> int:
     import cv2
 
     return int(cv2.imcount(str(path)))
+
+
+def tell_enlarged(shape: tuple[int, ...], size: tuple[int, ...]) -> list[str]:
+    """A sentence where (h, w, ...) pixels become a picture whose side is more than four times as long."""
+    if max(size[0] / shape[0], size[1] / shape[1]) <= MOST_ENLARGED:
+        return []
+    return [f"its {shape[0]} x {shape[1]} pixels are enlarged to {size[0]} x {size[1]}"]
 
 
 def put_channels_last(picture: NDArray[Any]) -> NDArray[Any]:

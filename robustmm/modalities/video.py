@@ -8,15 +8,20 @@ from numpy.typing import NDArray
 
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
+from robustmm.modalities.files.videos import counts_every_frame, find_video_damage
 from robustmm.modalities.fitting import Interpolation, Resize
-from robustmm.modalities.image import order_colours, resize_image
+from robustmm.modalities.image import MOST_ENLARGED, order_colours, put_channels_last, resize_image, tell_enlarged
+
+LEAST_DECODED = 0.95
+"""The share of a file's frames (but for two) that must decode: open groups of pictures lose a few at their start. All
+frames of all files that we wrote as MP4, MOV, AVI, MKV and WebM in nine codecs, at 1 to 100 frames, were decoded."""
 
 
 class Video(Modality):
     """A moving picture: `frames` frames at `size` (height, width, channels); `resize`, `interpolation` and `colours` as
     for images."""
 
-    suffixes = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".npy")
+    suffixes = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm", ".npy")
 
     kind: Literal["video"] = "video"
     frames: Positive
@@ -46,6 +51,22 @@ class Video(Modality):
     def feed(self, signal: Signal) -> NDArray[np.uint8]:
         return order_colours(np.asarray(signal), self.colours)
 
+    def find_faults(self, cell: str, folder: Path) -> list[str]:
+        import cv2
+
+        if is_array(cell):
+            clip = read_array(cell, folder)
+            first, count = put_channels_last(clip[0]).shape[:2], len(clip)
+        else:
+            capture = cv2.VideoCapture(str(find_file(cell, folder)))
+            ok, frame = capture.read()
+            first, count = frame.shape[:2] if ok else self.size[:2], int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+            capture.release()
+        repeated = (
+            [f"its {count} frames are repeated to {self.frames}"] if 0 < MOST_ENLARGED * count < self.frames else []
+        )
+        return [*tell_enlarged(first, self.size), *repeated]
+
     def size_of(self, cell: str, folder: Path) -> str:
         import cv2
 
@@ -59,8 +80,11 @@ class Video(Modality):
     def _read_frames(self, path: Path, cell: str) -> NDArray[np.uint8]:
         import cv2
 
+        if damage := find_video_damage(path):
+            raise DataError(f"{path} is cut off or damaged: {damage}")
         capture = cv2.VideoCapture(str(path))
         try:
+            declared = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             every: list[NDArray[np.uint8]] = []
             # Frame counts in headers are unreliable; a short clip is read whole, a long one is thinned as it is read.
             stride, index = 1, 0
@@ -79,6 +103,8 @@ class Video(Modality):
             capture.release()
         if not every:
             raise DataError(f"{path} is not video OpenCV can decode")
+        if index < LEAST_DECODED * declared - 2 and counts_every_frame(path):
+            raise DataError(f"{path} is damaged: its header says {declared} frames, {index} can be decoded")
         return np.stack([every[i] for i in frame_indices(len(every), self.frames)])
 
     def _resize_frame(self, frame: NDArray[Any], cell: str) -> NDArray[np.uint8]:

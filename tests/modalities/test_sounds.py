@@ -11,8 +11,8 @@ import soundfile
 
 from robustmm.errors import DataError
 from robustmm.modalities import Audio
-from robustmm.modalities.damage import find_page_damage, find_sound_damage, find_unread_frames
-from robustmm.modalities.mp3 import read_frame, walk_frames
+from robustmm.modalities.files.mp3 import read_frame, walk_frames
+from robustmm.modalities.files.sounds import find_page_damage, find_sound_damage, find_unread_frames
 
 RNG = np.random.default_rng(0)
 RATE = 16_000

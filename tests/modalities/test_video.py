@@ -86,7 +86,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "none.npy", np.zeros((0, 8, 8, 3), np.uint8))
     np.save(tmp_path / "float.npy", np.zeros((4, 8, 8, 3)))
     for cell, sentence in {
-        "cut.avi": "is not video OpenCV can decode",
+        "cut.avi": "is cut off or damaged: its header says",
         "garbage.mp4": "is not video OpenCV can decode",
         "empty.mp4": "is not video OpenCV can decode",
         "absent.mp4": "does not exist",

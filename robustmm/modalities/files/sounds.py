@@ -1,40 +1,17 @@
-"""Files that are cut off or damaged, and that decoders read all the same."""
+"""Sound files that are cut off or damaged, and that libsndfile reads all the same."""
 
 import re
 import zlib
 from math import prod
 
-from robustmm.modalities.mp3 import walk_frames
+from robustmm.modalities.files.mp3 import walk_frames
 
-HARMFUL = re.compile(
-    r"Premature end of JPEG file|Corrupt JPEG data(?!: bad ICC)|[Bb]ad Huffman|Inconsistent progression"
-)
-"""libjpeg's warnings that concern pixels; the others (JFIF versions, the parameters of a scan) are of odd headers."""
 SHORT = re.compile(r"\b(?:data|SSND|BODY|riff|Data Size|Riff size) *: (\d+) \(should be (\d+)\)")
 """libsndfile's log line for a file that is shorter than its header says; it reads such a file anyway."""
 UNKNOWN = 2**31 - 2**16
 """Sizes from here on are written by programs that do not know the length yet (ffmpeg and sox into a pipe)."""
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Every byte with its bits in the other order."""
-
-
-def find_jpeg_damage(coded: bytes) -> str:
-    """libjpeg's warning about the pixels of a JPEG, which OpenCV only prints; empty where there is none, and for other
-    files.
-
-    Found is what is cut off, and nearly every damage of 64 bytes or more: in our trials all of 300 runs of 256 random
-    bytes and all of 1024 zeros, in progressive files two of three of these. Single flipped bits mostly decode to other
-    pixels without a word. The file is decoded for it once more, in grey.
-    """
-    if not coded.startswith(b"\xff\xd8\xff"):
-        return ""
-    import simplejpeg
-
-    try:
-        simplejpeg.decode_jpeg(coded, "GRAY", strict=True)
-    except ValueError as error:
-        return str(error) if HARMFUL.search(str(error)) else ""
-    return ""
 
 
 def find_sound_damage(content: bytes) -> str:

@@ -1,0 +1,1 @@
+"""What stands in the files themselves: whether they are whole, and how they are laid out."""
