@@ -1,7 +1,7 @@
 """Series: float32 (steps, channels) from .npy or .csv, brought to the recipe's number of steps."""
 
 from collections.abc import Iterable
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array, to_float32
 from robustmm.modalities.features import mean_and_std
+from robustmm.modalities.files.table import read_table
 from robustmm.modalities.fitting import Place, fit_length
+
+MOST_STRETCHED = 4
+"""How many times a record can be longer or shorter than the recipe's steps before it is told."""
 
 
 class Series(Modality):
@@ -19,10 +23,11 @@ class Series(Modality):
 
     `fit = "stretch"` interpolates linearly to `steps`. `"crop"` keeps the part `cut` of a longer record; a shorter one
     is filled up at `pad`, with its first and last values (`padding = "edge"`) or zeros.
+    Of a CSV table an index or time column is left out.
     `mean` and `std` (channels,) are of the training data: the unit of corruptions, and the graph's normalisation.
     """
 
-    suffixes = (".npy", ".csv")
+    suffixes = (".npy", ".csv", ".tsv")
 
     kind: Literal["series"] = "series"
     steps: Positive
@@ -47,14 +52,27 @@ class Series(Modality):
         if values.ndim == 1:
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != self.channels or not len(values):
-            raise DataError(f"{cell} should be a series (steps, {self.channels}), found {values.shape}")
+            beside = self._tell_left_out(cell, folder)
+            raise DataError(f"{cell} should be a series (steps, {self.channels}), found {values.shape}{beside}")
         return self._fit_length(values)
+
+    def find_faults(self, cell: str, folder: Path) -> list[str]:
+        length = len(self._read_values(cell, folder))
+        if self.fit == "crop" and length > 2 * self.steps:
+            return [f"of its {length} steps only {self.steps} are read"]
+        if self.fit == "stretch" and (length > MOST_STRETCHED * self.steps or self.steps > MOST_STRETCHED * length):
+            return [f"its {length} steps are interpolated to {self.steps}"]
+        return []
 
     def size_of(self, cell: str, folder: Path) -> str:
         return " x ".join(map(str, self._read_values(cell, folder).shape))
 
     def _read_values(self, cell: str, folder: Path) -> NDArray[np.float32]:
         return to_float32(read_array(cell, folder) if is_array(cell) else read_csv(find_file(cell, folder)), cell)
+
+    def _tell_left_out(self, cell: str, folder: Path) -> str:
+        left_out = [] if is_array(cell) else describe_table(find_file(cell, folder)).left_out
+        return f' beside the column "{left_out[0]}", which is left out' if left_out else ""
 
     def _fit_length(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(values) == self.steps:
@@ -72,13 +90,22 @@ class Series(Modality):
         return self.model_copy(update={"mean": mean, "std": std})
 
 
+@dataclass(frozen=True)
+class TableFacts:
+    """What a CSV file holds: its number of channels, the names of leading columns that are left out (an index or the
+    time; "" for one without a name), and its decimal sign."""
+
+    channels: int
+    left_out: list[str]
+    decimal: str
+
+
+def describe_table(path: Path) -> TableFacts:
+    """How a CSV file is read (see `read_table`)."""
+    table = read_table(path)
+    return TableFacts(table.values.shape[1] if table.values.ndim == 2 else 0, table.left_out, table.decimal)
+
+
 def read_csv(path: Path) -> NDArray[Any]:
-    """The numbers of a CSV file, one row a step; a first row of names is skipped."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        rows = [[float(value) for value in line.split(",")] for line in lines[1:] if line.strip()]
-        with suppress(ValueError, IndexError):
-            rows.insert(0, [float(value) for value in lines[0].split(",")])
-        return np.array(rows)
-    except ValueError as error:
-        raise DataError(f"{path} is not a CSV table of numbers ({error})") from error
+    """The numbers of a CSV file (steps, channels), one row a step (see `read_table`)."""
+    return read_table(path).values

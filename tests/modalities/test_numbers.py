@@ -78,11 +78,12 @@ CSV_ERRORS = {
     "": "should be a series (steps, 2), found (0, 1)",
     "a,b\n": "should be a series (steps, 2), found (0, 1)",
     "1,2,3\n": "should be a series (steps, 2), found (1, 3)",
-    "1,2\n3\n": "is not a CSV table of numbers",
-    "1,2\n3,x\n": "is not a CSV table of numbers (could not convert string to float: 'x')",
-    "1,2\n3,\n": "is not a CSV table of numbers",
-    "1;2\n3;4\n": "is not a CSV table of numbers",
-    "\xff\xfe": "is not a CSV table of numbers",
+    "1,2\n3\n": "is not a CSV table of numbers (line 2 has 1 values, line 1 has 2, are its commas decimal ones?)",
+    "1,2\n3,x\n": 'is not a CSV table of numbers (line 2, column 2: expected a number, found "x")',
+    "a,b\n\n1,2\n3,\n": 'is not a CSV table of numbers (line 4, column 2: expected a number, found "")',
+    "1|2\n3|4\n": 'is not a CSV table of numbers (line 2, column 1: expected a number, found "3|4")',
+    "\xff\xfe": "should be a series (steps, 2), found (0, 1)",
+    "PK\x03\x04\x00\x81": "is not a CSV table of numbers",
 }
 
 
