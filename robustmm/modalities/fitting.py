@@ -1,5 +1,6 @@
 """What brings signals of any length, and pictures of any size, to the recipe's."""
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -51,14 +52,43 @@ def fit_picture(picture: Array, height: int, width: int, resize: Resize, interpo
 
 
 def scale_picture(picture: Array, height: int, width: int, interpolation: Interpolation) -> Array:
-    """uint8 (h, w, channels) at (height, width), with OpenCV; `area` averages when shrinking and is bilinear when
-    growing."""
+    """uint8 (h, w, channels) at (height, width).
+
+    `area` averages when shrinking and is bilinear when growing, with OpenCV. `linear` and `cubic` are those of Pillow,
+    torchvision and Hugging Face, whose filters widen when shrinking; OpenCV's own leave out pixels there.
+    """
     import cv2
 
     if picture.shape[:2] == (height, width):
         return picture
-    method = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST_EXACT}.get(
-        interpolation, cv2.INTER_AREA if height * width < picture.shape[0] * picture.shape[1] else cv2.INTER_LINEAR
-    )
+    if interpolation in ("linear", "cubic"):
+        rows, columns = (_weights(*sizes, interpolation) for sizes in zip(picture.shape, (height, width), strict=False))
+        return _apply_weights(rows, _apply_weights(columns, picture.swapaxes(0, 1)).swapaxes(0, 1))
+    shrinks = height * width < picture.shape[0] * picture.shape[1]
+    area = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    method = cv2.INTER_NEAREST_EXACT if interpolation == "nearest" else area
     scaled = cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=method)
     return scaled.reshape(height, width, picture.shape[2])
+
+
+def _apply_weights(weights: Any, picture: Array) -> Array:
+    """(before, other, channels) by (after, before) weights along the first axis, as whole grey levels."""
+    flat: Array = weights @ picture.reshape(len(picture), -1).astype(np.float32)
+    return np.clip(np.floor(flat + 0.5), 0, 255).astype(np.uint8).reshape(-1, *picture.shape[1:])
+
+
+@lru_cache(maxsize=64)
+def _weights(before: int, after: int, interpolation: Interpolation) -> Any:
+    """A sparse (after, before) matrix: Pillow's triangle, or Keys' cubic (a = -0.5), widened where it shrinks."""
+    from scipy.sparse import csr_matrix
+
+    step = before / after
+    wide, reach = max(step, 1.0), 1 if interpolation == "linear" else 2
+    centre = (np.arange(after) + 0.5) * step
+    x = np.abs((np.arange(before) + 0.5 - centre[:, None]) / wide)
+    if interpolation == "linear":
+        found = np.maximum(1 - x, 0)
+    else:
+        near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+        found = np.where(x < 1, near, np.where(x < reach, far, 0))
+    return csr_matrix((found / found.sum(1, keepdims=True)).astype(np.float32))

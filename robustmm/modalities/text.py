@@ -58,6 +58,13 @@ class Text(Modality):
     def size_of(self, cell: str, folder: Path) -> str:
         return f"{len(cell.split())} words"
 
+    def find_faults(self, cell: str, folder: Path) -> list[str]:
+        if not self.tokenizer_json:
+            return []
+        encoded = load_tokenizer(self.tokenizer_json, self.length).encode(cell)
+        kept, *rest = [part.special_tokens_mask.count(0) for part in (encoded, *encoded.overflowing)]
+        return [f"of its {kept + sum(rest)} tokens only {kept} are read"] if sum(rest) > kept else []
+
     def feed(self, signal: Signal) -> NDArray[np.int64]:
         encoded = load_tokenizer(self.tokenizer_json, self.length).encode(str(signal)).ids
         ids = np.full(self.length, self.padding, np.int64)

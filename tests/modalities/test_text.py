@@ -43,6 +43,13 @@ def test_ids_are_padded_with_zero_and_cut() -> None:
     assert fitted.feed("ＣＡＴ").tolist()[0] == 2, "compatibility forms are folded"
 
 
+def test_a_text_of_which_less_than_half_is_read_is_told() -> None:
+    fitted = text(length=4).fit_to(TEXTS)
+    assert text(length=4).find_faults("cat " * 99, Path()) == [], "tokens are not known yet"
+    assert fitted.find_faults("cat " * 8, Path()) == []
+    assert fitted.find_faults("cat " * 9, Path()) == ["of its 9 tokens only 4 are read"]
+
+
 @pytest.mark.parametrize(("size", "words"), [(1, 2), (2, 2), (3, 3), (4, 4), (9, 9), (99, 9)])
 def test_the_vocabulary_is_at_most_that_large(size: int, words: int) -> None:
     fitted = text(vocabulary=size).fit_to(TEXTS)
