@@ -12,20 +12,32 @@ from robustmm.report.live.console import note, show_path
 @app.command()
 def describe(
     model: Annotated[Path, typer.Argument(help="An .onnx classifier that other tools exported.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A manifest: classes, columns, sizes, and the train split's prior, mean and deviation."),
+    ] = None,
     to: Annotated[
         Path | None, typer.Option("-o", "--out", help="The new .toml file, never overwritten (default: print it).")
     ] = None,
 ) -> None:
-    """Draft the description of a model of other tools; go through it, then give it to attack with --describe."""
+    """Draft the description of a model of other tools; go through it, then give it to audit with --describe."""
     from robustmm.errors import UsageError
-    from robustmm.runtime.foreign.draft import draft_description
+    from robustmm.runtime.foreign.drafting.draft import draft_graph
+    from robustmm.runtime.foreign.drafting.writing import count_checks, format_draft
 
-    text = draft_description(model)
+    if to is not None and to.suffix != ".toml":
+        raise UsageError(f"the description's name should end in .toml, found {to}")
+    draft = draft_graph(model, to.parent if to else Path())
+    if data is not None:
+        from robustmm.data.manifest import read_manifest
+        from robustmm.evaluation.describing.filling import fill_draft
+        from robustmm.evaluation.source import resolve_option
+
+        fill_draft(draft, read_manifest(resolve_option(data)))
+    text = format_draft(draft)
     if to is None:
         print(text, end="")
         return
-    if to.suffix != ".toml":
-        raise UsageError(f"the description's name should end in .toml, found {to}")
     try:
         with to.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -34,4 +46,6 @@ def describe(
     except (OSError, ValueError) as error:
         raise UsageError(f"the description cannot be written ({error})") from error
     show_path(to)
-    note(f"{text.count('CHECK:')} lines to check; then: robustmm attack {model} --describe {to} --data MANIFEST")
+    count = count_checks(text)
+    check = f"{count} line{'s' * (count != 1)} to check; then" if count else "nothing to check; next"
+    note(f"{check}: robustmm audit {model} --describe {to} --data {data or 'MANIFEST'}")

@@ -1,12 +1,15 @@
 """Text: a Python string as the signal, int64 token ids (length,) in the graph, by Hugging Face tokenizers."""
 
+import json
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from robustmm.errors import UsageError
 from robustmm.modalities.base import Modality, Positive, Signal
@@ -14,19 +17,24 @@ from robustmm.modalities.base import Modality, Positive, Signal
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+PADDING_TOKENS = ("[PAD]", "<pad>", "<PAD>", "<|pad|>", "<|padding|>")
+"""Names of tokens that are there to pad."""
+
 
 class Text(Modality):
     """A string, cut or padded to `length` tokens.
 
     `tokenizer` is a tokenizer.json or a folder holding one (a Hugging Face checkpoint); when empty, a word-level
-    vocabulary of at most `vocabulary` words is learned from the training texts. `tokenizer_json` is what the
-    exported file carries, so that an audit needs nothing else.
+    vocabulary of at most `vocabulary` words is learned from the training texts. `padding` is the id that fills up
+    short texts, where the tokenizer does not say it itself. `tokenizer_json` is what the exported file carries, so that
+    an audit needs nothing else.
     """
 
     kind: Literal["text"] = "text"
     length: Positive = 64
     vocabulary: Positive = 8000
     tokenizer: str = ""
+    padding: Annotated[int, Field(ge=0)] | None = None
     tokenizer_json: str = ""
 
     @property
@@ -43,14 +51,13 @@ class Text(Modality):
         return int(load_tokenizer(self.tokenizer_json, self.length).get_vocab_size())
 
     @property
-    def padding(self) -> int:
-        """The id that fills up short texts: the tokenizer's own (RoBERTa's is 1), else 0."""
-        tokenizer = load_tokenizer(self.tokenizer_json, self.length)
-        found = (tokenizer.token_to_id(token) for token in ("[PAD]", "<pad>"))
-        return next((number for number in found if number is not None), 0)
+    def padding_id(self) -> int:
+        """The id that fills up short texts: `padding`, else the tokenizer's own (RoBERTa's is 1), else 0."""
+        found = self.padding if self.padding is not None else find_padding(self.tokenizer_json)
+        return 0 if found is None else found
 
     def blank_input(self) -> NDArray[np.int64]:
-        return np.full(self.length, self.padding, np.int64)
+        return np.full(self.length, self.padding_id, np.int64)
 
     def read(self, cell: str, folder: Path) -> str:
         return cell
@@ -67,7 +74,7 @@ class Text(Modality):
 
     def feed(self, signal: Signal) -> NDArray[np.int64]:
         encoded = load_tokenizer(self.tokenizer_json, self.length).encode(str(signal)).ids
-        ids = np.full(self.length, self.padding, np.int64)
+        ids = np.full(self.length, self.padding_id, np.int64)
         ids[: len(encoded)] = encoded[: self.length]
         return ids
 
@@ -75,6 +82,11 @@ class Text(Modality):
         if self.tokenizer_json:
             return self
         content = read_tokenizer(Path(self.tokenizer)) if self.tokenizer else train_tokenizer(signals, self.vocabulary)
+        if self.padding is None and find_padding(content) is None:
+            raise UsageError(
+                f'the tokenizer "{self.tokenizer}" names no token for padding; give the id that fills up short texts, '
+                "as padding = ID"
+            )
         return self.model_copy(update={"tokenizer_json": content})
 
 
@@ -112,12 +124,41 @@ def train_tokenizer(texts: Iterable[Signal], size: int) -> str:
     return str(tokenizer.to_str())
 
 
+@lru_cache(maxsize=8)
+def find_padding(content: str) -> int | None:
+    """The id that a tokenizer pads with: of the token that its padding section names, else of [PAD] or <pad>;
+    None where it has neither, as GPT-2's."""
+    tokenizer = load_tokenizer(content)
+    section = json.loads(content).get("padding") or {}
+    found = (tokenizer.token_to_id(token) for token in (section.get("pad_token", ""), *PADDING_TOKENS))
+    return next((number for number in found if number is not None), None)
+
+
 def read_tokenizer(path: Path) -> str:
-    """The content of a tokenizer.json, or of the one in a folder."""
+    """The content of a tokenizer.json, or of the one in a folder; where it does not say with what it pads, the padding
+    token of the Hugging Face files beside it is written into it."""
+    from tokenizers import Tokenizer
+
     file = path / "tokenizer.json" if path.is_dir() else path
     try:
         content = file.read_text(encoding="utf-8")
-        load_tokenizer(content)
+        tokenizer = Tokenizer.from_str(content)
     except Exception as error:  # tokenizers raises Exception itself
         raise UsageError(f'the tokenizer "{path}" should be a tokenizer.json or a folder with one ({error})') from error
-    return content
+    token = "" if json.loads(content).get("padding") else read_padding_token(file.parent)
+    number = tokenizer.token_to_id(token) if token else None
+    if number is None or number == find_padding(content):
+        return content
+    tokenizer.enable_padding(pad_id=number, pad_token=token)
+    return str(tokenizer.to_str())
+
+
+def read_padding_token(folder: Path) -> str:
+    """The `pad_token` that a Hugging Face checkpoint names beside its tokenizer.json, empty where it names none."""
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        with suppress(OSError, ValueError, AttributeError):
+            token = json.loads((folder / name).read_text(encoding="utf-8")).get("pad_token")
+            token = token.get("content") if isinstance(token, dict) else token
+            if isinstance(token, str) and token:
+                return token
+    return ""

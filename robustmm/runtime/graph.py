@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 
-from robustmm.errors import suggest
-
 
 class Tensor(NamedTuple):
     """`dtype` is None for what is not an array of numbers, a dimension is None where the graph leaves it open, and
@@ -40,43 +38,6 @@ def outputs(model: onnx.ModelProto) -> list[Tensor]:
 def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     """The node that makes each tensor."""
     return {name: node for node in model.graph.node for name in node.output}
-
-
-def find_output(model: onnx.ModelProto) -> Tensor | None:
-    """The likeliest output: probabilities before logits; for a sequence of maps, the tensor that it is made from."""
-    nodes, found = producers(model), []
-    for tensor in outputs(model):
-        if tensor.name in nodes and nodes[tensor.name].op_type == "ZipMap":
-            found.append(Tensor(nodes[tensor.name].input[0], None, None))
-        elif tensor.dtype and tensor.dtype.kind == "f":
-            found.append(tensor)
-    words = ("prob", "logit")
-    return max(found, key=lambda tensor: [word in tensor.name.lower() for word in words], default=None)
-
-
-def class_labels(model: onnx.ModelProto) -> list[str]:
-    """The labels that scikit-learn's converter wrote into the graph."""
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            if attribute.name.startswith("classlabels"):
-                words = [word.decode("utf-8", "replace") for word in attribute.strings]
-                if labels := words or [str(number) for number in attribute.ints]:
-                    return labels
-    return []
-
-
-def check_output(model: onnx.ModelProto, output: str) -> str:
-    """The error of a tensor that cannot be the output, empty where it can. scikit-learn's converter makes a sequence of
-    maps by default."""
-    listed, nodes = [value.name for value in model.graph.output], producers(model)
-    if output not in listed and output not in nodes:
-        return f'the graph has no output "{output}"{suggest(output, listed)}'
-    if output in nodes and nodes[output].op_type == "ZipMap":
-        return (
-            f'"{output}" is a sequence of maps; name the tensor before it, "{nodes[output].input[0]}", or convert the '
-            "model again with zipmap=False"
-        )
-    return ""
 
 
 def select_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
@@ -18,6 +19,16 @@ from robustmm.runtime.runner import GRAPH_ERRORS, Runner, split_batches
 METADATA = "robustmm"
 FORMAT = 1
 _MODALITIES = TypeAdapter(list[AnyModality])
+
+OTHER_FORMATS = (
+    (0, b"PK\x03\x04", "a zip archive, such as PyTorch and Keras write"),
+    (0, b"\x80", "a pickle, such as PyTorch and scikit-learn write"),
+    (0, b"\x89HDF", "an HDF5 file, such as Keras writes"),
+    (4, b"TFL3", "a TensorFlow Lite model"),
+    (8, b'{"', "a safetensors file"),
+    (0, b"\x1f\x8b", "packed by gzip"),
+)
+"""How files of other formats begin: an offset, the bytes there, and what it is."""
 
 Embeddings = Mapping[str, NDArray[Any]]
 """What the decoder reads, by modality: z (batch, width) where the graph was cut."""
@@ -108,7 +119,8 @@ def read_graph(path: Path) -> onnx.ModelProto:
     try:
         graph = onnx.load(str(path))
         if not graph.graph.node:
-            raise DataError(f"{path} is not an ONNX model: it has no nodes")
+            empty = "it is empty" if path.stat().st_size == 0 else "it has no nodes"
+            raise DataError(f"{path} is not an ONNX model: {empty}")
     except DataError:
         raise
     except Exception as error:  # protobuf's parse errors share no base class across its versions
@@ -126,9 +138,29 @@ def describe_unreadable(path: Path, error: Exception) -> str:
         return f"{path} is a web page, not a model; download the file itself"
     if start[4:8] == b"ORTM":
         return f"{path} is in onnxruntime's own format (.ort); give the .onnx that it was made from"
+    for offset, sign, what in OTHER_FORMATS:
+        if start[offset:].startswith(sign):
+            return f"{path} is {what}, not an ONNX model; export it as ONNX"
     if lost := re.search(r"TensorProto.* should be stored in (.+?), but it", str(error)):
         return f"{path} keeps its weights in {lost[1]}, which should stand beside it, found none"
     return f"{path} is not a readable ONNX model"
+
+
+def describe_refusal(path: Path, error: Exception, hint: str = "") -> str:
+    """Why onnxruntime does not run a model, in one line and without the place in its own source. `hint` is added where
+    the rows that it was given may be the reason."""
+    text = " ".join(str(error).split())
+    here = f"onnxruntime {onnxruntime.__version__} reads up to"
+    if found := re.search(r"IR version: (\d+), max supported IR version: (\d+)", text):
+        return f"{path} has the ONNX IR version {found[1]}, {here} {found[2]}; export it again, or update onnxruntime"
+    if found := re.search(r"Opset (\d+) is under development.* for domain (\S+) is till opset (\d+)", text):
+        wanted = f"with opset_version={found[3]}" if found[2] == "ai.onnx" else "with an older opset"
+        return f"{path} has opset {found[1]} of {found[2]}, {here} {found[3]}; export it again {wanted}"
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = text.removeprefix(f"Load model from {path} failed:").strip()
+    text = re.sub(r"\S*onnxruntime_src\S+:\d+ .*?\) (?=[A-Z])", "", text)
+    shaped = re.search("running|shape|dimension|rank", text, re.IGNORECASE)
+    return f"{path} cannot be run: {text}{hint if shaped else ''}"
 
 
 def load_metadata(graph: onnx.ModelProto, path: Path) -> dict[str, Any]:
@@ -137,7 +169,7 @@ def load_metadata(graph: onnx.ModelProto, path: Path) -> dict[str, Any]:
     if METADATA not in stored:
         raise DataError(
             f"{path} was not exported by robustmm; describe it with: robustmm describe {path} -o model.toml, "
-            f"then: robustmm attack {path} --describe model.toml --data MANIFEST"
+            f"then: robustmm audit {path} --describe model.toml --data MANIFEST"
         )
     facts: dict[str, Any] = json.loads(stored[METADATA])
     if facts["format"] != FORMAT:

@@ -37,7 +37,7 @@ def here(tmp_path: Path) -> Path:
 def test_from_a_file_to_an_attack(robustmm: Cli, here: Path) -> None:
     result = robustmm("describe", "theirs.onnx", "-o", "model.toml", cwd=here)
     assert (result.code, result.out) == (0, "model.toml\n")
-    assert "4 lines to check; then: robustmm attack theirs.onnx --describe model.toml --data MANIFEST" in result.err
+    assert "1 line to check; then: robustmm audit theirs.onnx --describe model.toml --data MANIFEST" in result.err
     assert tomllib.loads((here / "model.toml").read_text())["classes"] == ["no", "yes"]
     words = ["attack", "theirs.onnx", "--describe", "model.toml", "--data", "manifest.csv", "--missing", "X=0.5"]
     result = robustmm(*words, "--noise", "gaussian", "--level", "0.2", "--json", cwd=here)
@@ -78,7 +78,7 @@ def test_a_description_is_never_overwritten(robustmm: Cli, here: Path) -> None:
         (
             ["attack", "theirs.onnx", "--describe", "wrong.toml"],
             2,
-            "wrong.toml:8: [output] name: the graph has no output",
+            "wrong.toml:7: [output] name: the graph has no output",
         ),
         (["attack", "theirs.onnx", "--describe", "right.toml"], 2, "its data is not known; give --data MANIFEST"),
         (

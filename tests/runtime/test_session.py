@@ -14,11 +14,18 @@ from robustmm.runtime.session import read_graph
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
+        (b"", "is not an ONNX model: it is empty"),
+        (b"PK\x03\x04rest", "is a zip archive, such as PyTorch and Keras write, not an ONNX model; export it as ONNX"),
+        (b"\x80\x02}q", "is a pickle"),
+        (b"\x89HDF\r\n", "is an HDF5 file"),
+        (b"\x1c\0\0\0TFL3", "is a TensorFlow Lite model"),
+        (b'\x10\0\0\0\0\0\0\0{"w": 1}', "is a safetensors file"),
+        (b"\x1f\x8b\x08", "is packed by gzip"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "a Git LFS pointer, not the model"),
         (b"<!DOCTYPE html><html><title>404</title></html>", "a web page, not a model"),
         (b"\n  <html lang=en>", "a web page, not a model"),
         (b"\x18\0\0\0ORTM" + b"\0" * 64, "onnxruntime's own format"),
-        (b"\x80\x04pickle", "not a readable ONNX model"),
+        (b"\x7fELF", "not a readable ONNX model"),
     ],
 )
 def test_a_file_that_is_no_model_is_named(tmp_path: Path, content: bytes, sentence: str) -> None:

@@ -103,8 +103,8 @@ class TextConv(Encoder):
     ) -> None:
         super().__init__()
         self.windows = windows
-        self.padding = modality.padding
-        self.embedding = nn.Embedding(modality.vocabulary_size, embedding, padding_idx=modality.padding)
+        self.padding = modality.padding_id
+        self.embedding = nn.Embedding(modality.vocabulary_size, embedding, padding_idx=modality.padding_id)
         self.convs = nn.ModuleList(nn.Conv1d(embedding, channels, window) for window in windows)
         self.drop = nn.Dropout(dropout)
         self.width = channels * len(windows)

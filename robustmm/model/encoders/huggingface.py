@@ -118,10 +118,10 @@ class TextBackbone(Backbone):
         pretrained: bool = True,
         pool: Pool = "auto",
     ) -> None:
-        words, length = modality.vocabulary_size, modality.length
-        fits = {"vocab_size": words, "pad_token_id": modality.padding, "max_position_embeddings": max(512, length + 2)}
+        words, length, padding = modality.vocabulary_size, modality.length, modality.padding_id
+        fits = {"vocab_size": words, "pad_token_id": padding, "max_position_embeddings": max(512, length + 2)}
         super().__init__(("input_ids",), model, config, pretrained, pool, **fits)
-        self.padding = modality.padding
+        self.padding = padding
         if self.config.vocab_size < words:
             raise UsageError(
                 f"the backbone knows {self.config.vocab_size} tokens and the tokenizer {words}; "

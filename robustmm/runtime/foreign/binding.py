@@ -7,10 +7,12 @@ import onnx
 
 from robustmm.errors import suggest
 from robustmm.modalities import Modality
+from robustmm.runtime.classifier import check_activation, check_classes, check_output
 from robustmm.runtime.foreign.description import Description, raise_errors
 from robustmm.runtime.foreign.inputs import InputBinding
 from robustmm.runtime.foreign.preprocessing import Preprocessing
-from robustmm.runtime.graph import Tensor, check_output, inputs
+from robustmm.runtime.foreign.ranges import check_range
+from robustmm.runtime.graph import Tensor, inputs
 
 Problem = tuple[str, str, str]
 """A modality, a key of its table, and the rest of a sentence."""
@@ -34,6 +36,7 @@ def bind_inputs(description: Description, model: onnx.ModelProto) -> list[InputB
             bindings.append(InputBinding(modality, preprocessing, dtype))
     if not wrong:
         wrong += _check_shapes(bindings, tensors)
+        wrong += [(binding.modality.name, key, one) for binding in bindings for key, one in check_range(binding)]
     for name, places in used.items():
         keys = {key for _, key, _ in places}
         if len(keys) > 1 or (len(places) > 1 and not keys <= {"input", "present"}):
@@ -42,8 +45,13 @@ def bind_inputs(description: Description, model: onnx.ModelProto) -> list[InputB
         description.locate_error([f"modality.{name}", key], f"[modality.{name}] {one}") for name, key, one in wrong
     ]
     errors += [(1, f"nobody feeds the graph's input {tensor}") for name, tensor in tensors.items() if name not in used]
-    if sentence := check_output(model, description.table.output.name):
+    output, classes = description.table.output, list(description.table.classes)
+    if sentence := check_output(model, output.name):
         errors.append(description.locate_error(["output", "name"], f"[output] name: {sentence}"))
+    elif sentence := check_activation(model, output.name, output.activation):
+        errors.append(description.locate_error(["output", "activation"], f"[output] activation: {sentence}"))
+    if sentence := check_classes(model, classes):
+        errors.append(description.locate_error(["classes"], f"classes: {sentence}"))
     raise_errors(description.path, errors)
     return bindings
 

@@ -12,11 +12,26 @@ from robustmm.config.toml import Section, describe_error, read_toml
 from robustmm.config.toml_lines import find_line
 from robustmm.errors import UsageError, suggest
 from robustmm.modalities import KINDS, AnyModality, Modality, Text
+from robustmm.modalities.text import find_padding, read_tokenizer
 from robustmm.runtime.foreign.preprocessing import AXIS_LETTERS, Preprocessing, check_preprocessing
+from robustmm.runtime.foreign.tokens import MarkedText
 
 _MODALITY: TypeAdapter[Modality] = TypeAdapter(AnyModality)
+ECOSYSTEM_DEFAULTS: dict[str, dict[str, Any]] = {
+    "audio": {"pad": "end", "cut": "start"},
+    "series": {"fit": "crop", "pad": "end", "cut": "start", "padding": "zero"},
+    "image": {"interpolation": "linear"},
+    "video": {"interpolation": "linear"},
+}
+"""By kind, what pipelines of other tools do (Hugging Face's feature extractors, torchvision's Resize) where a recipe's
+default differs."""
 _UNUSED_FIELDS = {"name", "vocabulary", "tokenizer_json"}
 """Fields of a kind that a description does not use."""
+
+
+def known_defaults(kind: str) -> dict[str, Any]:
+    """The ecosystem's defaults of a kind, for the keys that it has."""
+    return {k: v for k, v in ECOSYSTEM_DEFAULTS.get(kind, {}).items() if k in KINDS[kind].model_fields}
 
 
 class Output(Section):
@@ -112,13 +127,14 @@ def _load_modality(
     keys_given |= {key: value for key, value in table.items() if key in Preprocessing.model_fields}
     modality = preprocessing = None
     try:
-        modality = _MODALITY.validate_python({**{k: v for k, v in table.items() if k in own}, "name": name})
+        given = {key: value for key, value in (known_defaults(kind) | dict(table)).items() if key in own}
+        modality = _MODALITY.validate_python({**given, "name": name})
         if isinstance(modality, Text):
-            modality = _load_tokenizer(modality, path)
+            modality = _load_tokenizer(modality, path, masked="mask" in table)
     except ValidationError as error:
         wrong += [(str(item["loc"][1]), describe_error(item, KINDS[kind], "", 1)) for item in error.errors()]
     except UsageError as error:
-        wrong.append(("tokenizer", str(error)))
+        wrong.append(("padding" if "padding" in str(error) else "tokenizer", str(error)))
     try:
         preprocessing = Preprocessing.model_validate(keys_given)
     except ValidationError as error:
@@ -128,9 +144,13 @@ def _load_modality(
     return modality, preprocessing, wrong
 
 
-def _load_tokenizer(modality: Text, path: Path) -> Text:
-    """The modality with its tokenizer, a file beside the description."""
+def _load_tokenizer(modality: Text, path: Path, masked: bool) -> MarkedText:
+    """The modality with its tokenizer, a file beside the description. Where a mask says what is padding, the id that is
+    fed there does not matter, and need not be given."""
     if not modality.tokenizer:
         raise UsageError("tokenizer is missing: the tokenizer.json that the model was trained with, or its folder")
     beside = path.parent / modality.tokenizer
-    return modality.model_copy(update={"tokenizer": str(beside)}).fit_to([])
+    if masked and modality.padding is None and find_padding(read_tokenizer(beside)) is None:
+        modality = modality.model_copy(update={"padding": 0})
+    modality = modality.model_copy(update={"tokenizer": str(beside)}).fit_to([])
+    return MarkedText(**modality.model_dump())

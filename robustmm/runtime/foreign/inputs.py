@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.modalities import Modality, Text
+from robustmm.modalities import Modality
 from robustmm.runtime.foreign.preprocessing import AXIS_LETTERS, Preprocessing
+from robustmm.runtime.foreign.tokens import MarkedText, split_padding
 from robustmm.runtime.graph import Tensor
 
 
@@ -37,6 +38,8 @@ class InputBinding:
         """One modality's signals (batch, *modality.shape), scaled and laid out (batch, *shape); called by a session as
         an encoder is."""
         (x,) = signals.values()
+        if self.modality.kind == "text":  # with its marks of padding; `build_inputs` takes them out
+            return np.ascontiguousarray(x.reshape(len(x), *self.shape))
         if self.preprocessing.has_scaling or self.dtype.kind not in "iub":
             wide = x.astype(np.result_type(np.float32, self.dtype), copy=False)
             x = (wide - np.array(self.preprocessing.subtract, wide.dtype)) / np.array(
@@ -82,15 +85,15 @@ def build_inputs(
         own = z[binding.modality.name]
         here = present[:, m].reshape(-1, *[1] * (own.ndim - 1))
         own = np.where(here, own, binding.filler)
-        shared[preprocessing.input].append((binding, own))
-        if isinstance(binding.modality, Text):
-            fed |= {preprocessing.mask: own != binding.modality.padding} if preprocessing.mask else {}
+        if isinstance(binding.modality, MarkedText):
+            own, held = split_padding(binding.modality, own)
+            fed |= {preprocessing.mask: held} if preprocessing.mask else {}
             fed |= {preprocessing.token_type: np.zeros(own.shape)} if preprocessing.token_type else {}
+        shared[preprocessing.input].append((binding, own))
     for name, columns in mask_columns.items():
         flat = len(columns) == 1 and len(tensors[name].dims or ()) == 1
         fed[name] = columns[0] if flat else np.stack(columns, 1)
-    fed = {name: x.astype(tensors[name].dtype) for name, x in fed.items()}
     for name, parts in shared.items():
         parts.sort(key=lambda part: part[0].preprocessing.columns or (0, 0))
         fed[name] = np.concatenate([own for _, own in parts], parts[0][0].axis) if len(parts) > 1 else parts[0][1]
-    return fed
+    return {name: x.astype(tensors[name].dtype, copy=False) for name, x in fed.items()}

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from robustmm.errors import DataError, RobustmmError, UsageError
 from robustmm.modalities import Modality
@@ -18,15 +17,14 @@ from robustmm.runtime.foreign import probe
 from robustmm.runtime.foreign.binding import bind_inputs
 from robustmm.runtime.foreign.description import Description, load_description, raise_errors
 from robustmm.runtime.foreign.inputs import InputBinding, build_inputs
+from robustmm.runtime.foreign.output import check_answer, probabilities
 from robustmm.runtime.foreign.parts.cut import Cut, cut_graph
 from robustmm.runtime.foreign.parts.dependence import HEAD
 from robustmm.runtime.foreign.parts.encoders import CutEncoder
 from robustmm.runtime.foreign.preprocessing import Preprocessing, check_preprocessing
 from robustmm.runtime.runner import GRAPH_ERRORS, Runner, split_batches
-from robustmm.runtime.session import Embeddings, Session, softmax
+from robustmm.runtime.session import Embeddings, Session
 
-SUM_TOLERANCE = 1e-3
-"""How far from 1 a sum of probabilities may be, half precision included."""
 TRIAL_ROWS = (2, 3, 5)
 """Numbers of rows that a graph is tried with; three tell what follows from the number of rows alone."""
 DECODE_BYTES = 2**26
@@ -129,7 +127,7 @@ class ForeignSession(Session):
             raise
         except Exception as error:  # onnxruntime's errors share no base class
             hint = "" if fixed else "; if it takes one number of rows only, say so in the description: batch = 1"
-            raise DataError(f"{self.path} cannot be run: {error}".splitlines()[0] + hint) from error
+            raise DataError(session.describe_refusal(self.path, error, hint)) from error
         if wrong := check_answer(answer, loaded):
             raise_errors(loaded.path, [loaded.locate_error(*wrong)])
         return found
@@ -203,39 +201,3 @@ def open_session(
     if description is None:
         return Session(path, provider, threads, batch)
     return ForeignSession(path, description, provider, threads, batch)
-
-
-def probabilities(answer: NDArray[Any], activation: str, classes: int) -> NDArray[np.float64]:
-    """Probabilities (batch, class) of an output (batch, ...); a single column is of the second of two classes."""
-    columns = answer.reshape(len(answer), -1).astype(np.float64)
-    if activation == "softmax":
-        return softmax(columns)
-    p = expit(columns) if activation == "sigmoid" else columns
-    return np.concatenate([1 - p, p], 1) if p.shape[1] == 1 and classes == 2 else p
-
-
-def check_answer(answer: NDArray[Any], description: Description) -> tuple[list[str], str] | None:
-    """The error, with its key, where the answer to two rows is not what the description says; None where it is."""
-    name, activation, classes = (
-        description.table.output.name,
-        description.table.output.activation,
-        len(description.table.classes),
-    )
-    if len(answer) != 2:
-        return ["batch"], f'the output "{name}" answers {answer.shape} to 2 rows; say how many it takes, as batch = 1'
-    width = answer[0].size
-    one = width == 1 and classes == 2
-    if not (one if activation == "sigmoid" else width == classes or (one and activation == "none")):
-        wanted = "1 column for 2 classes" if activation == "sigmoid" else f"{classes} columns for {classes} classes"
-        return ["classes"], f'the output "{name}" should have {wanted} ({activation}), found {width}'
-    p = probabilities(answer, "none", classes)
-    if not np.isfinite(p).all():
-        return ["output", "name"], f'the output "{name}" is not finite where every input is missing; fill it otherwise'
-    sums, place = p.sum(1), ["output", "activation"]
-    shares = p.min() > -SUM_TOLERANCE and np.abs(sums - 1).max() < SUM_TOLERANCE
-    if activation == "none" and not shares:
-        found = f"{np.round(p[0], 4).tolist()}, which sum to {sums[0]:.4g}"
-        return place, f'[output] activation: "{name}" should hold probabilities, found {found}; softmax or sigmoid?'
-    if activation == "softmax" and shares:
-        return place, f'[output] activation: "{name}" holds probabilities already, expected "none"'
-    return None

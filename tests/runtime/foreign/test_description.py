@@ -7,9 +7,9 @@ from graphs import Inputs, linear
 from tokenizers import Tokenizer, models
 
 from robustmm.errors import DataError, UsageError
-from robustmm.modalities import Text
 from robustmm.runtime.foreign.description import load_description
 from robustmm.runtime.foreign.session import ForeignSession, open_session
+from robustmm.runtime.foreign.tokens import MarkedText
 
 TEXT = """\
 classes = ["ant", "bee", "cat"]
@@ -91,8 +91,8 @@ def test_a_description_is_read(folder: Path) -> None:
     assert (near.layout, near.columns, near.missing, far.missing) == ("ND", (0, 2), "mean", "zero")
     assert (words.mask, words.token_type, words.layout) == ("attention", "types", "NL")
     text = found.modalities[3]
-    assert isinstance(text, Text)
-    assert text.padding == 0
+    assert isinstance(text, MarkedText)
+    assert text.fed_padding == 0
     (folder / "m.toml").write_text(TEXT.replace('missing = "empty"', "").replace("missing = [0, 128, 255]", ""))
     assert [way.missing for way in load_description(folder / "m.toml").preprocessing] == [
         "zero",
@@ -233,10 +233,10 @@ def test_probabilities_are_not_taken_for_logits_nor_nan_for_an_answer(tmp_path: 
     saved(tmp_path, [helper.make_node("Softmax", ["m"], ["logits"])], {"m": ("f", [None, 3])}, ("logits", [None, 3]))
     table = TABLE.format('"a", "b", "c"', "softmax")
     assert errors_of(tmp_path, table) == [
-        '4: [output] activation: "logits" holds probabilities already, expected "none"'
+        '4: [output] activation: "logits" holds probabilities already, after a Softmax; expected "none"'
     ]
     sentence = '3: the output "logits" is not finite where every input is missing; fill it otherwise'
-    assert errors_of(tmp_path, table + "missing = nan") == [sentence]
+    assert errors_of(tmp_path, table.replace('"softmax"', '"none"') + "missing = nan") == [sentence]
 
 
 @pytest.mark.parametrize(

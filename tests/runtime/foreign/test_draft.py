@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from robustmm.errors import DataError
-from robustmm.runtime.foreign.draft import draft_description
+from robustmm.runtime.foreign.drafting.draft import draft_graph
+from robustmm.runtime.foreign.drafting.writing import format_draft
 from robustmm.runtime.foreign.session import open_session
+
+
+def draft_description(path: Path) -> str:
+    return format_draft(draft_graph(path))
 
 
 def drafted(path: Path) -> dict[str, Any]:
@@ -99,6 +104,7 @@ def test_a_transformers_export_from_draft_to_answer(dual: tuple[Path, Any], tmp_
     text = draft_description(path)
     found = tomllib.loads(text)
     assert found["output"] == {"name": "logits", "activation": "softmax"}
+    found["modality"]["input_ids"]["tokenizer"] = Path(found["modality"]["input_ids"]["tokenizer"]).name
     assert found["modality"] == {
         "input_ids": {"kind": "text", "input": "input_ids", "length": 9, "tokenizer": "tokenizer.json",
                       "missing": "empty", "mask": "attention_mask", "token_type": "token_type_ids"},
@@ -106,7 +112,8 @@ def test_a_transformers_export_from_draft_to_answer(dual: tuple[Path, Any], tmp_
                          "subtract": 0.0, "divide": 255.0, "missing": "zero"},
     }  # fmt: skip
     assert "ImageNet" in text
-    text = edited(text, ("tokenizer.json", str(path.parent / "tokenizer.json")))
+    assert "CHECK: the model's own" not in text, "the tokenizer stands beside the model"
+    text = format_draft(draft_graph(path, tmp_path))
     (tmp_path / "m.toml").write_text(text)
     session = open_session(path, tmp_path / "m.toml")
     assert session.classes == ["class 0", "class 1", "class 2"]
@@ -164,6 +171,88 @@ def test_a_fourth_channel_is_a_modality_of_its_own(tmp_path: Path) -> None:
     assert [one.preprocessing.columns for one in session.bindings] == [(0, 3), (3, 4)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "dims", "expected", "asked"),
+    [
+        ("f", "lesion_mask", [None, 1, 32, 32], "image", False),
+        ("q", "blood_type", [None, 1], "features", False),
+        ("i", "tokenTypeOfStone", [None], "features", False),
+        ("q", "type", [None, 3], "features", True),
+        ("q", "mask", [None, 3], "features", True),
+        ("q", "codes", [None, 20], "text", True),
+        ("q", "caption", [None, 5], "text", False),
+        ("q", "input_ids", [None, 2], "text", False),
+        ("f", "expression", [None, 5000], "features", False),
+        ("f", "wavelengths", [None, 5000], "features", False),
+        ("f", "spectrum", [None, 12345], "features", False),
+        ("f", "audio_in", [None, 5000], "audio", False),
+        ("f", "inputSpeech", [None, None], "audio", False),
+        ("f", "x", [None, 22050], "audio", True),
+        ("i", "waveform", [None, 16000], "audio", False),
+        ("q", "picture", [None, 3, 8, 8], "image", False),
+    ],
+)
+def test_names_tell_what_sizes_do_not(
+    tmp_path: Path, kind: str, name: str, dims: list[int | None], expected: str, asked: bool
+) -> None:
+    """None is dropped for a word in its name, and what neither settles is asked."""
+    path, _ = linear(tmp_path, {name: (kind, dims), "other": ("f", [None, 7])})
+    text = draft_description(path)
+    tables = tomllib.loads(text)["modality"]
+    assert tables[name]["kind"] == expected
+    assert len(tables) == 2
+    above = text[: text.index(f'kind = "{expected}"')].splitlines()[-1]
+    assert above.startswith("# ") is asked
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("attention_mask", "mask"),
+        ("input_mask", "mask"),
+        ("padding_mask", "mask"),
+        ("segment_ids", "token_type"),
+        ("token_type_ids", "token_type"),
+    ],
+)
+def test_companions_have_the_shape_of_the_ids(tmp_path: Path, name: str, key: str) -> None:
+    path, _ = linear(
+        tmp_path, {"input_ids": ("q", [None, 2]), name: ("q", [None, 2]), "a_mask": ("f", [None, 1, 5, 5])}
+    )
+    tables = drafted(path)["modality"]
+    assert list(tables) == ["input_ids", "a_mask"]
+    assert tables["input_ids"][key] == name
+
+
+@pytest.mark.parametrize("kind", ["b", "B"])
+def test_integers_of_pictures(tmp_path: Path, kind: str) -> None:
+    """What the graph makes of its integers is told, and int8 is shifted."""
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "scale", "zero"], ["real"]),
+        helper.make_node("Flatten", ["real"], ["logits"]),
+    ]
+    zero = np.int8(-128) if kind == "b" else np.uint8(114)
+    stored = {"scale": np.float32(1 / 255), "zero": zero}
+    path = saved(tmp_path, nodes, {"x": (kind, [None, 2, 2, 1])}, ("logits", [None, 4]), stored)
+    text = draft_description(path)
+    table = tomllib.loads(text)["modality"]["x"]
+    assert table.get("subtract") == (128.0 if kind == "b" else None)
+    said = " ".join(text.replace("# ", "").split())
+    assert f"the graph reads an integer q as (q {'+ 128' if kind == 'b' else '- 114'}) * 0.00392157" in said
+    path.with_suffix(".toml").write_text(text)
+    session = open_session(path, path.with_suffix(".toml"))
+    x = np.array([0, 100, 200, 255], np.uint8).reshape(1, 2, 2, 1)
+    q = x.astype(int).ravel() - (128 if kind == "b" else 0)
+    expected = softmax((q[None] - int(zero)) / 255.0)
+    np.testing.assert_allclose(session.predict({"x": x}, np.ones((1, 1), bool)), expected, atol=1e-5)
+
+
+def test_strings_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    path, _ = linear(tmp_path, {"age": ("f", [None, 1]), "site": ("s", [None, 1])})
+    with pytest.raises(DataError, match=r'takes strings in "site", which are not fed here; convert the model again'):
+        draft_description(path)
+
+
 def test_two_texts_find_their_own_masks(tmp_path: Path) -> None:
     """By the likeness of names; and a text alone takes the only one there is."""
     names = ["question_ids", "answer_ids", "answer_mask", "question_mask"]
@@ -177,7 +266,7 @@ def test_two_texts_find_their_own_masks(tmp_path: Path) -> None:
     assert "nobody feeds" not in draft_description(path)
     path, _ = linear(tmp_path, {name: ("q", [None, 2]) for name in ("a_ids", "b_ids", "b_mask")})
     masks = {name: table.get("mask") for name, table in drafted(path)["modality"].items()}
-    assert masks == {"a_ids": "b_mask", "b_ids": None}, "fed once, whoever takes it"
+    assert masks == {"a_ids": None, "b_ids": "b_mask"}, "fed once, to the likest"
 
 
 def test_presence_is_told_to_graphs_that_ask(tmp_path: Path) -> None:
@@ -196,7 +285,8 @@ def test_presence_is_told_to_graphs_that_ask(tmp_path: Path) -> None:
         ("q", "pixel_mask", [None, 2, 2]),
         ("f", "temperature", []),
         ("?", "flags", [None, 3]),
-        ("q", "x_mask", [None, 2]),
+        ("q", "attention_mask", [None, 2]),
+        ("q", "position_ids", [None, 9]),
     ],
 )
 def test_what_nobody_feeds_is_told(tmp_path: Path, kind: str, name: str, dims: list[int]) -> None:
@@ -280,7 +370,7 @@ def test_what_is_no_classifier(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=sentence):
             draft_description(path)
     path, _ = linear(tmp_path, {"m": ("s", [None, 2])})
-    with pytest.raises(DataError, match="should have an input that is an image, audio, video, text, series or feat"):
+    with pytest.raises(DataError, match=r'takes strings in "m".*convert the model again without the step that encodes'):
         draft_description(path)
 
 

@@ -22,7 +22,9 @@ from robustmm.errors import DataError, UsageError
 from robustmm.evaluation import attack, source
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.modalities import Text
-from robustmm.runtime.foreign.session import ForeignSession, open_session, probabilities
+from robustmm.runtime.foreign.output import probabilities
+from robustmm.runtime.foreign.session import ForeignSession, open_session
+from robustmm.runtime.foreign.tokens import MARK
 from robustmm.runtime.runner import Runner
 from robustmm.runtime.session import Session
 
@@ -230,9 +232,9 @@ def test_a_transformers_export(dual: tuple[Path, torch.nn.Module], missing: str)
     assert isinstance(caption, Text)
     texts = ["ants fly", "bees sting and fly", "cats", "cats purr cats purr cats purr cats purr", "bees"]
     ids = np.stack([caption.feed(text) for text in texts])
-    assert ids[0].tolist() == [2, 4, 7, 3, 0, 0, 0, 0, 0]
+    assert ids[0].tolist() == [2, 4, 7, 3, *[MARK] * 5]
     x = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
-    given = torch.from_numpy(ids)
+    given = torch.from_numpy(np.where(ids == MARK, 0, ids))
     given[~PRESENCE[:, 0]] = torch.tensor([2, 3] + [0] * 7) if missing == "empty" else 0
     pixels = torch.from_numpy(x).permute(0, 3, 1, 2) / 127.5 - 1
     pixels[~PRESENCE[:, 1]] = 0
@@ -328,13 +330,9 @@ def test_integers_are_rounded_and_held_to_their_range(tmp_path: Path) -> None:
     assert opened.embed("m", x).tolist() == [[1, 0, 2, 255]]
     assert opened.blank_embedding("m", 2).tolist() == [[255] * 4] * 2
     path, _ = linear(tmp_path, {"m": ("b", [None, 4, 1])})
-    opened = session(path, '[modality.m]\nkind = "image"\nsize = [4, 1, 1]\nlayout = "NHW"')
-    assert opened.embed("m", np.array([[0, 127, 128, 255]], np.uint8).reshape(1, 4, 1, 1)).ravel().tolist() == [
-        0,
-        127,
-        127,
-        127,
-    ]
+    opened = session(path, '[modality.m]\nkind = "image"\nsize = [4, 1, 1]\nlayout = "NHW"\nsubtract = 120')
+    x = np.array([[0, 120, 247, 255]], np.uint8).reshape(1, 4, 1, 1)
+    assert opened.embed("m", x).ravel().tolist() == [-120, 0, 127, 127]
 
 
 def test_channels_of_one_picture_and_sensors_out_of_order(tmp_path: Path) -> None:
@@ -569,3 +567,34 @@ def test_a_graph_that_cannot_run(tmp_path: Path) -> None:
     assert "batch = 1" not in str(failure.value), "the graph said so itself"
     with pytest.raises(UsageError, match='"gpu" is not a provider'):
         open_session(path, path.with_suffix(".toml"), "gpu")
+
+
+@pytest.mark.parametrize(
+    ("ir", "opset", "domain", "sentence"),
+    [
+        (99, 18, "", r"theirs.onnx has the ONNX IR version 99, onnxruntime [\d.]+ reads up to \d+; export it again"),
+        (9, 99, "", r"theirs.onnx has opset 99 of ai.onnx, onnxruntime [\d.]+ reads up to \d+; .* opset_version=\d+$"),
+        (9, 99, "ai.onnx.ml", r"theirs.onnx has opset 99 of ai.onnx.ml, .* reads up to \d+; .* with an older opset$"),
+    ],
+)
+def test_a_file_newer_than_onnxruntime(tmp_path: Path, ir: int, opset: int, domain: str, sentence: str) -> None:
+    """Says what was found and what is read, not where onnxruntime's source says so."""
+    path, _ = linear(tmp_path, {"m": ("f", [None, 3])})
+    model = onnx.load(path)
+    model.ir_version = ir
+    model.opset_import[0].version = 18 if domain else opset
+    model.opset_import.extend([helper.make_opsetid(domain, opset)] if domain else [])
+    onnx.save(model, path)
+    with pytest.raises(DataError, match=sentence) as failure:
+        session(path, '[modality.m]\nkind = "features"\nlength = 3')
+    assert "batch = 1" not in str(failure.value)
+    assert "onnxruntime_src" not in str(failure.value)
+
+
+def test_the_place_in_onnxruntimes_source_is_left_out(tmp_path: Path) -> None:
+    """And an operation that nobody knows is no matter of the number of rows."""
+    node = helper.make_node("Nonsense", ["m"], ["logits"], domain="their.own")
+    path = saved(tmp_path, [node], {"m": ("f", [None, 3])}, ("logits", [None, 3]))
+    with pytest.raises(DataError, match=r"theirs.onnx cannot be run: This is an invalid model") as failure:
+        session(path, '[modality.m]\nkind = "features"\nlength = 3')
+    assert "batch = 1" not in str(failure.value)

@@ -1,0 +1,1 @@
+"""The first draft of a description, from a graph and the files beside it."""
