@@ -16,6 +16,7 @@ import robustmm as rm
 from robustmm.catalogue.listing import list_names
 from robustmm.catalogue.result import CorruptionEntry, Entry, ListResult
 from robustmm.data.check import ManifestFacts, ModalityFacts, check_manifest
+from robustmm.data.faults.findings import Finding, Row
 from robustmm.data.manifest import read_manifest
 from robustmm.errors import UsageError
 from robustmm.evaluation.predict import ClassProbability, Prediction
@@ -55,14 +56,20 @@ def proof(name: str = "complete") -> Proof:
     return Proof(precision="fp32", patterns=patterns, torch_accuracy=0.5, onnx_accuracy=0.5, samples=9, size=10)
 
 
+def finding(about: str) -> Finding:
+    return Finding(
+        kind="constant", severity="warning", about=about, sentence="1 input of 6 holds one value only",
+        rows=[Row(id="a", line=2)], count=1, training="learns from nothing", audit="measures no corruption",
+    )  # fmt: skip
+
+
 def facts(name: str = "vector") -> ManifestFacts:
     modality = ModalityFacts(
-        name=name, kind="features", missing={"train": 0.25, "test": 0.0}, sizes={"3": 5, "4": 1}, not_finite=2,
-        constant=1,
+        name=name, kind="features", missing={"train": 0.25, "test": 0.0}, sizes={"3": 5, "4": 1}
     )  # fmt: skip
     return ManifestFacts(
         manifest="m.csv", samples=6, splits={"train": {"a": 6}}, modalities=[modality], metadata=["site"],
-        duplicates=[], bad=[], warnings=[],
+        findings=[finding(name), finding("site")],
     )  # fmt: skip
 
 
@@ -246,7 +253,7 @@ def test_a_proof_has_a_row_a_pattern_that_says_whether_it_holds() -> None:
 def test_a_manifests_facts_have_a_row_a_modality(world_manifest: Path) -> None:
     assert facts().rows() == [
         {"modality": "vector", "kind": "features", "missing_train": 0.25, "missing_test": 0.0, "sizes": 2,
-         "not_finite": 2, "constant": 1}
+         "findings": 1}
     ]  # fmt: skip
     frame = check_manifest(read_manifest(world_manifest)).to_frame()
     assert frame["modality"].tolist() == ["vector", "series"]

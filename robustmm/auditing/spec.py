@@ -86,7 +86,7 @@ def open_spec(spec: Spec) -> OpenedSpec:
     rows = read_manifest(spec.manifest).split(spec.split, spec.limit)
     files = [spec.model, *([spec.describe] if spec.describe else [])]
     model = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files)).hexdigest()
-    cells = {m.name: rows.column(m.column_name) for m in session.modalities}
+    cells = {m.name: rows.cells(m) for m in session.modalities}
     data = hash_content([rows.ids, rows.labels, cells])
     ran: dict[str, object] = {"seed": spec.seed, "on_bad": spec.on_bad, "baseline": spec.baseline}
     ran |= {"provider": spec.provider, "threads": spec.threads}
@@ -105,7 +105,7 @@ def split_chunks(ids: Sequence[str], modalities: Sequence[Modality]) -> list[lis
 
 def _manifest_stamps(rows: Manifest, modalities: Sequence[Modality]) -> list[Any]:
     """Size and time of change of every file that the rows name: a changed file makes new cells."""
-    cells = {c.partition("#")[0] for m in modalities if m.kind != "text" for c in rows.column(m.column_name) if c}
+    cells = {c.partition("#")[0] for m in modalities if m.kind != "text" for c in rows.cells(m) if c}
     return [_file_stamp(rows.folder / cell, cell) for cell in sorted(cells)]
 
 

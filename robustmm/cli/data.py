@@ -14,6 +14,10 @@ data = typer.Typer(
 )
 app.add_typer(data, name="data")
 
+Features = Annotated[
+    list[str] | None,
+    typer.Option("--features", help="[NAME=]COLUMN,...: columns of numbers that are one input; may be repeated."),
+]
 ManifestPath = Annotated[Path, typer.Argument(help="A .csv, .jsonl or .parquet table, or a folder with one.")]
 
 
@@ -23,41 +27,83 @@ def check(
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="Read cells as this recipe does (default: guessed from the files).")
     ] = None,
+    features: Features = None,
     json: Json = False,
 ) -> None:
-    """Read every cell: splits, classes, missing rates, sizes, duplicates across splits, and each bad file."""
+    """Read every cell, and name each fault: its rows, and what it means for a training and for an audit.
+
+    Ends with exit code 3 only for cells that cannot be read.
+    """
     from robustmm.config import recipe as recipes
     from robustmm.config import shelf
     from robustmm.data import check as work
+    from robustmm.data.draft import guess_modalities
     from robustmm.data.manifest import read_manifest
+    from robustmm.errors import DataError, UsageError
     from robustmm.evaluation import source
     from robustmm.report import facts
 
     table = read_manifest(source.resolve_option(manifest))
-    modalities = recipes.load_recipe(shelf.find_file("models", recipe)).modalities if recipe else None
+    if recipe and features:
+        raise UsageError("--features is for manifests without a recipe; write the columns into the recipe's own table")
+    modalities = (
+        recipes.load_recipe(shelf.find_file("models", recipe)).modalities
+        if recipe
+        else guess_modalities(table, features or ())
+    )
     with ConsoleReporter().stage("reading", len(table)) as advance:
         result = work.check_manifest(table, modalities, advance)
     if json:
         show_json(result)
     else:
         out.print(facts.render_manifest(result))
-    if result.bad:
-        from robustmm.errors import DataError
-
-        raise DataError(f"{len(result.bad)} of the manifest's cells cannot be read (listed above)")
+    if bad := result.unusable():
+        raise DataError(f"{bad} of the manifest's cells cannot be read (listed above)")
 
 
 @data.command()
-def recipe(manifest: ManifestPath) -> None:
+def recipe(manifest: ManifestPath, features: Features = None) -> None:
     """Print a first recipe for a manifest: modalities, kinds and sizes guessed from its files."""
     from robustmm.config.toml import to_toml
-    from robustmm.data.draft import draft_recipe as draft
-    from robustmm.data.draft import guess_modalities
+    from robustmm.data import draft
     from robustmm.data.manifest import read_manifest
     from robustmm.evaluation import source
 
     table = read_manifest(source.resolve_option(manifest))
-    print(to_toml(draft(guess_modalities(table), str(table.path.resolve()))), end="")
+    modalities = draft.guess_modalities(table, features or ())
+    print(to_toml(draft.draft_recipe(modalities, str(table.path.resolve()))), end="")
+    for column, sentence in draft.describe_unread_columns(table, modalities).items():
+        note(f"left out: {column}, {sentence}")
+    if numbers := draft.numeric_columns(table, modalities):
+        note(f"left out as metadata: {', '.join(numbers)}; to learn from these numbers: --features {','.join(numbers)}")
+
+
+@data.command()
+def manifest(
+    folder: Annotated[Path, typer.Argument(help="A folder of class folders, or one with metadata.csv or .jsonl.")],
+    out_file: Annotated[Path, typer.Option("-o", "--out", help="The new .csv file; never overwritten.")],
+    split: Annotated[
+        str,
+        typer.Option("--split", help="Shares such as train=0.8,test=0.2, of a folder without splits or of its train."),
+    ] = "",
+    label: Annotated[str, typer.Option("--label", help="The classes' column in metadata.csv.")] = "label",
+    seed: Seed = 0,
+) -> None:
+    """Write a manifest of a folder of files: a row per sample, files of one name and several kinds in one row."""
+    from robustmm.data import folder as work
+    from robustmm.data.shares import assign_splits, parse_shares
+    from robustmm.errors import UsageError
+
+    shares = parse_shares(split) if split else {}
+    if out_file.suffix != ".csv":
+        raise UsageError(f"the manifest's name should end in .csv, found {out_file}")
+    contents = work.read_folder(folder, label)
+    samples, how = assign_splits(contents.samples, shares, seed)
+    _write_new(out_file, work.format_manifest(samples, out_file.parent))
+    show_path(out_file)
+    for sentence in (*work.describe_contents(contents), how):
+        note(sentence)
+    note(f"look at it with: robustmm data check {out_file}")
 
 
 @data.command()
@@ -90,12 +136,19 @@ def missing(
     if out_file.suffix != ".csv":
         raise UsageError(f"the table's name should end in .csv, found {out_file}")
     table = patterns.draw_presence_table(rows.ids, list(rates), rates, seed, burst)
-    try:
-        with out_file.open("x", encoding="utf-8") as file:
-            file.write(patterns.format_presence_table(rows.ids, list(rates), table))
-    except FileExistsError as error:
-        raise UsageError(f"{out_file} exists already and is left as it is") from error
-    except OSError as error:
-        raise UsageError(f"{out_file} cannot be written ({error.strerror})") from error
+    _write_new(out_file, patterns.format_presence_table(rows.ids, list(rates), table))
     show_path(out_file)
     note(f"attack with it: robustmm attack --missing {out_file}")
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Writes a file that must not exist yet."""
+    from robustmm.errors import UsageError
+
+    try:
+        with path.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already and is left as it is") from error
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"{path} cannot be written ({error})") from error

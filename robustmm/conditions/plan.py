@@ -20,13 +20,14 @@ class Plan:
     ) -> None:
         self.condition, self.manifest, self.seed, self.on_bad = condition, manifest, seed, on_bad
         self.modalities = {m.name: m for m in modalities}
+        self.cells = {m.name: manifest.cells(m) for m in modalities}
         self.steps = condition.resolve_steps(modalities)
         self.changed_modalities = condition.changed_modalities(modalities)
         self.present = condition.draw_presence(manifest, list(self.modalities), seed)
         self.pool = pairs.Pool(manifest.ids, manifest.labels, self._has)
 
     def _has(self, modality: str, row: int) -> bool:
-        return bool(self.manifest.column(self.modalities[modality].column_name)[row])
+        return bool(self.cells[modality][row])
 
     def noises(self, modality: str) -> list[Step]:
         """The corruptions that may be applied to a modality."""

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.data.manifest import Manifest
+from robustmm.data.manifest import Manifest, is_regression_target
 from robustmm.errors import DataError, suggest
 from robustmm.modalities import Modality, Signal
+from robustmm.modalities.features import is_number
 
 OnBad = Literal["error", "missing"]
 
@@ -38,7 +39,7 @@ def read_samples(manifest: Manifest, modalities: Sequence[Modality], on_bad: OnB
     with ThreadPoolExecutor(4) as pool:
         for modality in modalities:
             name = modality.column_name
-            cells = manifest.column(name)
+            cells = manifest.cells(modality)
 
             def one(row: int, modality: Modality = modality, cells: list[str] = cells) -> Signal | DataError | None:
                 try:
@@ -86,6 +87,8 @@ def targets(manifest: Manifest, classes: Sequence[str]) -> NDArray[np.int64]:
     for row, label in enumerate(manifest.labels):
         if label not in number:
             where, hint = manifest.cell_location(row, "label"), suggest(label, classes)
+            if is_number(label) and is_regression_target(list(classes)):
+                hint = f": its {len(classes)} classes are numbers, of a quantity; cut it into ranges, a label for each"
             raise DataError(f'{where}: "{label}" is not a class of the model{hint}')
     return np.array([number[label] for label in manifest.labels], dtype=np.int64)
 

@@ -4,18 +4,16 @@ Columns `id`, `split`, `label`, one per modality (an empty cell is a missing mod
 metadata for slices. Cells are paths relative to the manifest, `array.npy#17`, or literal text.
 """
 
-import csv
-import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
+from robustmm.data.readers import READERS
 from robustmm.errors import DataError, suggest
+from robustmm.modalities import Modality
+from robustmm.modalities.features import is_number
 
 REQUIRED = ("id", "split", "label")
 FOLDER_KEY = b"robustmm.folder"
@@ -53,6 +51,22 @@ class Manifest:
             raise DataError(f'{self.path} has no column "{name}"{suggest(name, others)}')
         return self.columns[name]
 
+    def cells(self, modality: Modality) -> list[str]:
+        """A modality's cell by row, empty where it is missing; the numbers of several columns as `63,120,72`."""
+        columns = [self.column(name) for name in modality.column_names]
+        if len(columns) == 1:
+            return columns[0]
+        return [",".join(row) if any(row) else "" for row in zip(*columns, strict=True)]
+
+    def keep_cells(self, modality: Modality, kept: Iterable[bool]) -> "Manifest":
+        """This table with the modality's cells empty in the rows that are not `kept`."""
+        rows = list(kept)
+        emptied = {
+            name: [cell if keep else "" for cell, keep in zip(self.column(name), rows, strict=True)]
+            for name in modality.column_names
+        }
+        return replace(self, columns=self.columns | emptied)
+
     def split_sizes(self) -> dict[str, int]:
         """Rows per split, in order of first appearance."""
         counts: dict[str, int] = {}
@@ -78,12 +92,35 @@ class Manifest:
         return f"{self.path} line {self.lines[row]} (id {self.ids[row]!r}, {column})"
 
 
+def name_some(names: Iterable[object], most: int = 6) -> str:
+    """The first few of many names, and how many more there are: `a, b and 998 more`."""
+    listed = list(map(str, names))
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
+
+
 def class_names(labels: list[str]) -> list[str]:
     """The distinct labels, in numeric order when all are whole numbers, else alphabetical."""
     distinct = set(labels)
     if all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in distinct):
         return sorted(distinct, key=lambda label: (int(label), label))
     return sorted(distinct)
+
+
+MANY_NUMBERS = 20
+"""Different numbers from which labels may be a quantity. Scales of marks and counts of stars have fewer."""
+
+
+def is_regression_target(labels: list[str]) -> bool:
+    """Whether labels look like a quantity: many different numbers that are no whole numbers, or that seldom repeat and
+    leave some out, as the numbers of classes do not."""
+    distinct = set(labels)
+    if len(distinct) < MANY_NUMBERS or not all(map(is_number, distinct)):
+        return False
+    values = sorted(map(float, distinct))
+    if not all(value.is_integer() for value in values):
+        return True
+    return 5 * len(distinct) > len(labels) and values[-1] - values[0] + 1 > len(values)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -120,84 +157,16 @@ def _check_table(manifest: Manifest) -> None:
         raise DataError(
             f"{manifest.path} should have the columns id, split, label; no {', '.join(missing)} in {listed}"
         )
+    for name in REQUIRED:
+        empty = [line for line, cell in zip(manifest.lines, manifest.columns[name], strict=True) if not cell.strip()]
+        if empty:
+            have = "line {} has" if len(empty) == 1 else "lines {} have"
+            raise DataError(f"{manifest.path} {have.format(name_some(empty, 3))} an empty {name}")
     seen: dict[str, int] = {}
     for row, sample in enumerate(manifest.ids):
-        for name in REQUIRED:
-            if not manifest.columns[name][row].strip():
-                raise DataError(f"{manifest.path} line {manifest.lines[row]} has an empty {name}")
         if sample in seen:
             raise DataError(f"{manifest.path} lines {seen[sample]} and {manifest.lines[row]} share the id {sample!r}")
         seen[sample] = manifest.lines[row]
-
-
-def _read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    csv.field_size_limit(2**24)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next((row for row in reader if row), [])
-            doubled = {name for name in header if header.count(name) > 1}
-            if doubled or "" in header:
-                raise DataError(f"{path}'s header has a column twice or without a name: {', '.join(header)}")
-            for values in reader:
-                if not values:
-                    continue
-                if len(values) != len(header):
-                    raise DataError(
-                        f"{path} line {reader.line_num} should have {len(header)} cells, found {len(values)}"
-                    )
-                yield reader.line_num, dict(zip(header, values, strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a UTF-8 CSV table ({error})") from error
-
-
-def _read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                row = json.loads(line, object_pairs_hook=_build_row)
-                if not isinstance(row, dict):
-                    raise DataError(f"{path} line {number} should be a JSON object, found {type(row).__name__}")
-                yield (
-                    number,
-                    {
-                        _format_cell(name, path, number): _format_cell(value, path, number)
-                        for name, value in row.items()
-                    },
-                )
-    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, a number of thousands of digits
-        raise DataError(f"{path} is not JSON Lines ({error})") from error
-
-
-def _build_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs) or "" in dict(pairs):
-        raise ValueError(f"a key twice or without a name: {', '.join(name for name, _ in pairs)}")
-    return dict(pairs)
-
-
-def _read_parquet(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path} is not a Parquet table ({error})") from error
-    for number, row in enumerate(rows, 1):
-        yield number, {name: _format_cell(value, path, number) for name, value in row.items()}
-
-
-def _format_cell(value: Any, path: Path, line: int) -> str:
-    if value is None or value != value:  # null, or what pandas and JSON Lines write for it: NaN
-        return ""
-    if not isinstance(value, (str, int, float, date, Decimal)):
-        raise DataError(f"{path} line {line} should hold text, numbers or null, found {type(value).__name__}")
-    text = str(value)
-    if any("\ud800" <= c <= "\udfff" for c in text):  # JSON can spell what no file name and no terminal can
-        raise DataError(f"{path} line {line} holds half a character (a lone surrogate): {text!r}")
-    return text
 
 
 def _base(path: Path) -> Path | None:
@@ -208,6 +177,3 @@ def _base(path: Path) -> Path | None:
 
     stored = (pyarrow.parquet.read_schema(path).metadata or {}).get(FOLDER_KEY)
     return Path(os.fsdecode(stored)) if stored else None
-
-
-READERS = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}

@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from robustmm.errors import DataError
 
@@ -20,21 +21,49 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Positive = Annotated[int, Field(gt=0)]
 
 
+def _check_column(column: Any) -> Any:
+    """A name, or names as a tuple, so that the message is one sentence and not one for each member of the union."""
+    if isinstance(column, (list, tuple)) and column and all(isinstance(name, str) and name for name in column):
+        return tuple(column)
+    if not isinstance(column, str):
+        raise PydanticCustomError("column", "should be the name of a column, or for features a list of names")
+    return column
+
+
+Column = Annotated[str | tuple[str, ...], BeforeValidator(_check_column)]
+
+
 class Modality(BaseModel):
     """What every kind shares. A subclass defines its shape, its dtype and how a cell is read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     suffixes: ClassVar[tuple[str, ...]] = ()
+    takes_columns: ClassVar[bool] = False
+    """Whether the kind may be read from several columns."""
 
     name: Name
     kind: str
-    column: str = ""
-    """The manifest's column; the modality's own name when empty."""
+    column: Column = ""
+    """The manifest's column; the modality's own name when empty. Features may stand in several, a number in each."""
+
+    @field_validator("column")
+    @classmethod
+    def _check_number_of_columns(cls, column: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(column, tuple) and not cls.takes_columns:
+            raise PydanticCustomError(
+                "columns", "should be the name of one column, only features are read from several"
+            )
+        return column
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The manifest's columns that hold this modality: one, or several of features."""
+        return self.column if isinstance(self.column, tuple) else (self.column or self.name,)
 
     @property
     def column_name(self) -> str:
-        """The manifest's column that holds this modality."""
-        return self.column or self.name
+        """The columns as messages name them."""
+        return ", ".join(self.column_names)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,42 +1,78 @@
 """What a manifest holds, and what this machine has, as rich tables."""
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from robustmm.catalogue.result import DoctorResult
 from robustmm.data.check import ManifestFacts
+from robustmm.data.faults.findings import Finding, Row, Severity
+from robustmm.errors import printable
 from robustmm.report.bars import bar, safe_text
 from robustmm.report.tables import grid, percent
 
 MAX_ROWS = 20
-"""Rows listed of anything there may be thousands of; the JSON has them all."""
+"""Classes listed of which there may be thousands; the JSON has them all."""
+MAX_CELLS = 6
+"""Rows listed of a finding; the JSON has more."""
+COLOURS: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def render_manifest(facts: ManifestFacts) -> Group:
     parts: list[RenderableType] = [
-        Text(f"{facts.manifest}: {facts.samples} samples"),
+        safe_text(f"{facts.manifest}: {facts.samples} samples"),
         split_table(facts),
         modality_table(facts),
     ]
     if facts.metadata:
-        parts.append(Text(f"metadata columns: {', '.join(facts.metadata)}", style="dim"))
-    listed = [f"{d.modality}: {', '.join(d.ids[:6])} ({', '.join(sorted(set(d.splits)))})" for d in facts.duplicates]
-    parts += titled_list("same content in two splits", listed, "yellow")
-    parts += titled_list("warnings", facts.warnings, "yellow")
-    parts += titled_list("cells that cannot be read", facts.bad, "red")
-    if not facts.bad and not facts.warnings and not facts.duplicates:
+        parts.append(Text(printable(f"metadata columns: {', '.join(facts.metadata)}"), style="dim"))
+    if facts.findings:
+        parts.append(finding_table(facts.findings))
+    if all(found.severity == "note" for found in facts.findings):
         parts.append(
             Text("nothing to object to: every cell can be read, no content is shared between splits", style="green")
         )
     return Group(*parts)
 
 
+def finding_table(findings: list[Finding]) -> Table:
+    """Each finding with its first rows, and what follows for a training and for an audit."""
+    table = Table(title=Text(f"Findings ({len(findings)})"), title_justify="left", title_style="bold",
+                  box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
+    table.add_column("what", max_width=20, overflow="fold")
+    table.add_column("found, and what follows", overflow="fold")
+    for found in findings:
+        what = Text.assemble((found.severity, COLOURS[found.severity]), "\n", printable(found.about))
+        parts: list[RenderableType] = [
+            Text(printable(found.sentence), style="bold" if found.severity == "error" else ""),
+            *(Padding(name_row(row), (0, 0, 0, 2)) for row in found.rows[:MAX_CELLS]),
+        ]
+        if found.count > MAX_CELLS:
+            parts.append(Text(f"  … {found.count - MAX_CELLS} more", style="dim"))
+        follows = (
+            f"training and audit: {found.audit}"
+            if found.training == found.audit
+            else f"training: {found.training}\naudit: {found.audit}"
+        )
+        parts.append(Text(follows, style="dim"))
+        table.add_row(what, Group(*parts))
+        table.add_section()
+    return table
+
+
+def name_row(row: Row) -> Text:
+    """`line 9, s7: x.npy does not exist`."""
+    return safe_text(f"line {row.line}, {row.id}{': ' if row.detail else ''}{row.detail}")
+
+
 def split_table(facts: ManifestFacts) -> RenderableType:
-    """Classes down, splits across; past SHOWN classes only their number and extremes."""
+    """Classes down, splits across; past MAX_ROWS classes only their number."""
     names = list(facts.splits)
     labels = list(next(iter(facts.splits.values())))
-    table = grid("Samples per class and split", "class", *map(escape, names))
+    table = grid("Samples per class and split", "class", *(escape(printable(name)) for name in names))
     for label in labels[:MAX_ROWS]:
         table.add_row(safe_text(label), *(str(facts.splits[s][label]) for s in names))
     if len(labels) > MAX_ROWS:
@@ -47,18 +83,18 @@ def split_table(facts: ManifestFacts) -> RenderableType:
 
 
 def modality_table(facts: ManifestFacts) -> RenderableType:
-    table = grid("Modalities", "name", "kind", "missing", "", "own sizes", "constant", left=(0, 1, 3, 4))
+    table = grid("Modalities", "name", "kind", "missing", "", "own sizes", left=(0, 1, 3, 4))
     for m in facts.modalities:
         rate = max(m.missing.values(), default=0.0)
         every = list(m.sizes)
         sizes = every[0] if len(every) == 1 else f"{every[0]} … {every[-1]}" if every else ""
-        rates = ", ".join(f"{s} {percent(r, 0)}" for s, r in m.missing.items()) if rate else "none"
-        table.add_row(m.name, m.kind, Text(rates), bar(rate, 6), sizes, str(m.constant))
+        rates = ", ".join(f"{s} {percent(r)}" for s, r in m.missing.items() if r) or "none"
+        table.add_row(m.name, m.kind, safe_text(rates), bar(rate, 6), sizes)
     return table
 
 
 def titled_list(title: str, lines: list[str], colour: str) -> list[RenderableType]:
-    """A titled list, cut at SHOWN."""
+    """A titled list, cut at MAX_ROWS."""
     if not lines:
         return []
     more = [f"… {len(lines) - MAX_ROWS} more"] if len(lines) > MAX_ROWS else []

@@ -55,7 +55,8 @@ def sheet_rows(
     condition: Condition, modalities: Sequence[Modality], manifest: Manifest, seed: int, on_bad: OnBad
 ) -> list[Row]:
     """The rows of a sheet: samples spread over the manifest, those first that lack nothing."""
-    whole = [i for i in range(len(manifest)) if all(manifest.column(m.column_name)[i] for m in modalities)]
+    cells = [manifest.cells(m) for m in modalities]
+    whole = [i for i in range(len(manifest)) if all(column[i] for column in cells)]
     some = whole or list(range(len(manifest)))
     chosen = sorted({some[i * len(some) // SAMPLES] for i in range(SAMPLES)})
     at = [replace(condition, noises=tuple(replace(n, level=x) for n in condition.noises)) for x in LEVELS]

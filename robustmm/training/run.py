@@ -5,7 +5,6 @@ import io
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -103,9 +102,7 @@ def prepare_data(recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBa
         training.ids, [m.name for m in modalities], recipe.data.missing, recipe.train.seed
     )
     for column, modality in enumerate(modalities):
-        name = modality.column_name
-        cells = [cell if kept else "" for cell, kept in zip(training.column(name), present[:, column], strict=True)]
-        training = replace(training, columns={**training.columns, name: cells})
+        training = training.keep_cells(modality, present[:, column])
     watcher.begin("reading", 1, 0, len(training) + len(valid))
     split, fitted = read_split(training, modalities, classes, on_bad, watcher.step, fit=True)
     valid_split, _ = read_split(valid, fitted, classes, on_bad, watcher.step)

@@ -45,14 +45,16 @@ def test_check_prints_what_a_manifest_holds(robustmm: Cli, demo: Path) -> None:
     for word in ("Samples per class and split", "train", "valid", "test", "image", "audio", "16 x 16", "at 8000 Hz"):
         assert word in result.out
     assert "metadata columns: speaker" in result.out
-    assert "cells that cannot be read" not in result.out
+    assert "cannot be read" not in result.out
+    assert "class-tiny" not in result.out, "kinds are for machines"
+    assert "nothing to object to" in result.out
     assert "error" not in result.err
 
 
 def test_check_in_json(robustmm: Cli, folder: Path) -> None:
     result = robustmm("data", "check", folder / "manifest.csv", "--json")
     facts = ManifestFacts.model_validate(json.loads(result.out))
-    assert (result.code, facts.samples, facts.format) == (0, 6, 1)
+    assert (result.code, facts.samples, facts.format) == (0, 6, 2)
     assert facts.splits == {"train": {"a": 1, "b": 1}, "valid": {"a": 1, "b": 1}, "test": {"a": 1, "b": 1}}
     assert [(m.name, m.kind) for m in facts.modalities] == [("vector", "features")]
 
@@ -64,16 +66,20 @@ def test_check_finds_what_is_wrong_and_still_prints_everything(robustmm: Cli, fo
     result = robustmm("data", "check", folder)
     assert result.code == 3
     assert result.err.splitlines()[-1] == "error: 2 of the manifest's cells cannot be read (listed above)"
-    assert "same content in two splits (1)" in result.out
-    assert "vector: s0, s6 (test, train)" in result.out
-    assert "test has classes that train has not: c" in result.out
-    assert "cells that cannot be read (2)" in result.out
-    assert "line 9 (id 's7', vector)" in result.out.replace("\n", " ")
+    shown = " ".join(result.out.split())
+    assert "2 rows share vector with a row of another split" in shown
+    assert "line 8, s6: test, the same cell as s0 of train" in shown
+    assert "test has classes that train has not: c" in shown
+    assert "2 cells of 9 cannot be read; --on-bad-input missing would leave" in shown
+    assert "line 9, s7: " in shown
+    assert "training and audit: stops here; with --on-bad-input missing it counts them as missing" in shown
     assert "[/red]" in result.out
     assert "nothing to object to" not in result.out
     again = robustmm("data", "check", folder, "--json")
     assert again.code == 3
-    assert len(json.loads(again.out)["bad"]) == 2
+    (found,) = [found for found in json.loads(again.out)["findings"] if found["severity"] == "error"]
+    assert (found["kind"], found["about"], found["count"]) == ("unreadable", "vector", 2)
+    assert [(row["line"], row["id"]) for row in found["rows"]] == [(9, "s7"), (11, "s9")]
 
 
 def test_check_with_a_recipe_reads_as_it_does(robustmm: Cli, folder: Path) -> None:
@@ -144,7 +150,7 @@ def test_the_embedded_data_set_goes_by_its_name(
         ([], 2, "Missing argument"),
         (["none.jsonl"], 3, "the manifest none.jsonl does not exist"),
         (["manifest.csv", "--json"], 2, "No such option"),
-        (["lost.csv"], 3, 'none of the files in column "vector" can be read, such as lost.npy'),
+        (["lost.csv"], 3, "a column of paths or texts, vector: none of the files can be read, such as lost.npy"),
     ],
 )
 def test_recipe_misused(robustmm: Cli, folder: Path, words: list[str], code: int, sentence: str) -> None:
@@ -222,3 +228,90 @@ def test_a_written_path_is_exact_in_a_pipe_and_harmless_on_a_terminal(
     assert f"{tmp_path / shown / 'manifest.csv'}\n" in result.out
     assert "a�[31mb�" in result.err
     assert "\x1b[31m" not in result.err
+
+
+def test_manifest_of_a_folder_is_written_and_checks(robustmm: Cli, tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for i in range(40):
+            vector = np.random.default_rng([i, len(label), ord(label[0])]).normal(size=3)
+            np.save(tmp_path / "pets" / label / f"{i}.npy", vector)
+    (tmp_path / "pets" / "notes.txt").write_text("mine")
+    result = robustmm("data", "manifest", "pets", "-o", "pets.csv", cwd=tmp_path)
+    assert (result.code, result.out) == (0, "pets.csv\n")
+    for sentence in (
+        "80 rows of 2 classes (cat, dog): 80 array (.npy)",
+        "left out, since they belong to no row (1): notes.txt",
+        "--split train=0.7,valid=0.15,test=0.15 --seed 0: train 56, valid 12, test 12",
+        "look at it with: robustmm data check pets.csv",
+    ):
+        assert sentence in result.err
+    facts = json.loads(robustmm("data", "check", "pets.csv", "--json", cwd=tmp_path).out)
+    sizes = {"train": 28, "valid": 6, "test": 6}
+    assert facts["splits"] == {split: {"cat": count, "dog": count} for split, count in sizes.items()}
+    assert facts["findings"] == []
+    before = (tmp_path / "pets.csv").read_bytes()
+    again = robustmm("data", "manifest", "pets", "-o", "pets.csv", "--seed", 5, cwd=tmp_path)
+    assert (again.code, again.err.splitlines()[-1]) == (2, "error: pets.csv exists already and is left as it is")
+    assert (tmp_path / "pets.csv").read_bytes() == before
+    assert robustmm("data", "manifest", "pets", "-o", "same.csv", cwd=tmp_path).code == 0
+    assert (tmp_path / "same.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        ([], 2, "Missing argument"),
+        (["pets"], 2, "Missing option"),
+        (["none", "-o", "m.csv"], 3, "none should be a folder, it does not exist"),
+        (["pets", "-o", "m.csv"], 3, "pets should hold a folder for each class"),
+        (["pets", "-o", "m.json"], 2, "the manifest's name should end in .csv, found m.json"),
+        (["pets", "-o", "m.csv", "--split", "half"], 2, "--split should be such as train=0.7,valid=0.15,test=0.15"),
+    ],
+)
+def test_manifest_misused(robustmm: Cli, tmp_path: Path, words: list[str], code: int, sentence: str) -> None:
+    (tmp_path / "pets").mkdir()
+    result = robustmm("data", "manifest", *words, cwd=tmp_path)
+    assert (result.code, result.out) == (code, "")
+    assert sentence in result.err
+
+
+VITALS = "id,split,label,age,bp,hr\n" + "".join(
+    f"s{i},{('train', 'valid', 'test')[i % 3]},{'ab'[i % 2]},{30 + i * 7 % 40},{110 + i * 5 % 30},{60 + i * 3 % 25}.5\n"
+    for i in range(60)
+)
+
+
+def test_columns_of_numbers_are_features_when_asked_and_never_by_themselves(robustmm: Cli, tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text(VITALS)
+    refused = robustmm("data", "recipe", "manifest.csv", cwd=tmp_path)
+    assert refused.code == 3
+    assert "to learn from its numbers: --features age,bp,hr" in refused.err
+    result = robustmm("data", "recipe", "manifest.csv", "--features", "vitals=age,bp,hr", cwd=tmp_path)
+    assert tomllib.loads(result.out)["modality"] == {
+        "vitals": {"kind": "features", "column": ["age", "bp", "hr"], "length": 3}
+    }
+    some = robustmm("data", "recipe", "manifest.csv", "--features", "bp,hr", cwd=tmp_path)
+    assert "left out as metadata: age; to learn from these numbers: --features age" in some.err
+    facts = json.loads(robustmm("data", "check", "manifest.csv", "--features", "bp,hr", "--json", cwd=tmp_path).out)
+    assert [(m["name"], m["sizes"]) for m in facts["modalities"]] == [("features", {"2": 60})]
+    assert facts["metadata"] == ["age"]
+    assert [found["kind"] for found in facts["findings"]] == ["numbers-not-read"]
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("age,split", 'the column "split" should hold numbers, found none'),
+        ("age,site", 'the column "site" should hold numbers, found "north"'),
+        ("age,bpp", 'has no column "bpp", did you mean "bp"?'),
+        ("age,age", "--features age,age names a column twice"),
+        ("", 'has no column ""'),
+    ],
+)
+def test_features_misused(robustmm: Cli, tmp_path: Path, option: str, sentence: str) -> None:
+    lines = VITALS.splitlines()
+    (tmp_path / "manifest.csv").write_text("\n".join([lines[0] + ",site", *(line + ",north" for line in lines[1:])]))
+    result = robustmm("data", "recipe", "manifest.csv", "--features", option, cwd=tmp_path)
+    assert sentence in result.err
+    assert result.code in (2, 3)

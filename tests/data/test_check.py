@@ -15,8 +15,10 @@ from rich.console import Console
 from robustmm.config.recipe import build_recipe
 from robustmm.config.toml import to_toml
 from robustmm.data import draft
-from robustmm.data.check import ManifestFacts, check_manifest, group_similar
-from robustmm.data.draft import find_unreadable_columns, guess_modalities
+from robustmm.data.check import ManifestFacts, check_manifest
+from robustmm.data.draft import describe_unread_columns, guess_modalities
+from robustmm.data.faults.findings import Finding
+from robustmm.data.faults.table import group_similar
 from robustmm.data.manifest import Manifest, read_manifest
 from robustmm.errors import DataError
 from robustmm.modalities import Audio, Features, Image, Series, Text, Video
@@ -44,6 +46,16 @@ def table(tmp_path: Path) -> Manifest:
     return written(tmp_path, vector=[f"v.npy#{i}" for i in range(12)], site=["north", "south"] * 6)
 
 
+def find(facts: ManifestFacts, kind: str) -> Finding:
+    """The one finding of a kind."""
+    (found,) = [one for one in facts.findings if one.kind == kind]
+    return found
+
+
+def sentences(facts: ManifestFacts, severity: str = "warning") -> list[str]:
+    return [found.sentence for found in facts.findings if found.severity == severity]
+
+
 def test_a_sound_manifest_has_nothing_to_object_to(table: Manifest) -> None:
     steps: list[int] = []
     facts = check_manifest(table, [FEATURES], steps.append)
@@ -54,11 +66,11 @@ def test_a_sound_manifest_has_nothing_to_object_to(table: Manifest) -> None:
         "test": {"a": 1, "b": 1, "c": 1},
     }
     assert facts.metadata == ["site"]
-    assert (facts.bad, facts.duplicates, facts.warnings) == ([], [], [])
+    assert {found.kind for found in facts.findings} == {"class-tiny"}, "one or two of a class are few"
+    assert facts.unusable() == 0
     (vector,) = facts.modalities
     assert (vector.name, vector.kind, vector.sizes) == ("vector", "features", {"4": 12})
     assert vector.missing == {"train": 0, "valid": 0, "test": 0}
-    assert (vector.not_finite, vector.constant) == (0, 0)
     assert check_manifest(table) == facts, "guessed alike"
     assert check_manifest(table).manifest == str(table.path)
 
@@ -69,20 +81,26 @@ def test_content_in_two_splits_is_found_and_within_one_is_not(table: Manifest) -
     values[7] = values[5]  # train, valid
     values[9] = values[10] = values[2]  # train, test, test
     np.save(table.folder / "v.npy", values)
-    found = check_manifest(table, [FEATURES]).duplicates
-    assert [(d.modality, d.ids, d.splits) for d in found] == [
-        ("vector", ["s2", "s9", "s10"], ["train", "test", "test"]),
-        ("vector", ["s5", "s7"], ["train", "valid"]),
+    found = find(check_manifest(table, [FEATURES]), "shared-across-splits")
+    assert (found.about, found.count, found.severity) == ("vector", 5, "warning")
+    assert [(row.id, row.detail) for row in found.rows] == [
+        ("s2", "train"),
+        ("s9", "test, the same content as s2 of train"),
+        ("s10", "test, the same content as s2 of train"),
+        ("s5", "train"),
+        ("s7", "valid, the same content as s5 of train"),
     ]
 
 
 def test_every_bad_cell_is_told_with_its_row(table: Manifest) -> None:
     for row, cell in {1: "none.npy", 4: "v.npy#99", 8: "v.npy", 11: "[red]\n"}.items():
         table.columns["vector"][row] = cell
-    bad = check_manifest(table, [FEATURES]).bad
-    assert [sentence.split(" line ")[1].split(" (")[0] for sentence in bad] == ["3", "6", "10", "13"]
-    assert "(id 's4', vector): " in bad[1]
-    assert "has rows 0 to 11, found #99" in bad[1]
+    facts = check_manifest(table, [FEATURES])
+    bad = find(facts, "unreadable")
+    assert [(row.line, row.id) for row in bad.rows] == [(3, "s1"), (6, "s4"), (10, "s8"), (13, "s11")]
+    assert "has rows 0 to 11, found #99" in bad.rows[1].detail
+    assert (bad.severity, bad.about, facts.unusable()) == ("error", "vector", 4)
+    assert bad.sentence.startswith("4 cells of 12 cannot be read; --on-bad-input missing would leave vector out of")
 
 
 def test_missing_rates_are_by_split_and_bad_cells_count(table: Manifest) -> None:
@@ -90,7 +108,7 @@ def test_missing_rates_are_by_split_and_bad_cells_count(table: Manifest) -> None
         table.columns["vector"][row] = cell
     facts = check_manifest(table, [FEATURES])
     assert facts.modalities[0].missing == {"train": 0.5, "valid": 1.0, "test": 0.0}
-    assert "vector is missing from every row of valid" in facts.warnings
+    assert "vector is missing from every row of valid" in sentences(facts)
     assert sum(facts.modalities[0].sizes.values()) == 6
 
 
@@ -99,32 +117,36 @@ def test_blank_and_broken_numbers_are_counted(table: Manifest) -> None:
     values[0], values[3], values[4, 1], values[5, 2] = 0, 7, np.nan, np.inf
     np.save(table.folder / "v.npy", values)
     facts = check_manifest(table, [FEATURES])
-    assert (facts.modalities[0].constant, facts.modalities[0].not_finite) == (2, 2)
-    assert "vector holds NaN or infinite values in 2 samples" in facts.warnings
-    assert facts.bad == [], "series and features may hold NaN"
+    assert [row.id for row in find(facts, "constant").rows] == ["s0", "s3"]
+    assert [row.id for row in find(facts, "not-finite").rows] == ["s4", "s5"]
+    assert "2 inputs of 12 hold NaN or infinite values" in sentences(facts)
+    assert facts.unusable() == 0, "series and features may hold NaN"
 
 
 @pytest.mark.parametrize(
     ("splits", "labels", "warnings"),
     [
-        (["train", "train", "test"], "aba", ['there is no split "valid"', "test has no samples of: b"]),
+        (["train", "train", "test"], "aba", ['there is no split "valid"', "test has no samples of b"]),
         (
             ["train", "valid", "test"],
             "aba",
+            ["valid has classes that train has not: b", "valid has no samples of a"],
+        ),
+        (
+            ["Train"] * 3,
+            "aaa",
             [
-                "train has no samples of: b",
-                "valid has classes that train has not: b",
-                "valid has no samples of: a",
-                "test has no samples of: b",
+                'there is no split "train", did you mean "Train"?',
+                'there is no split "valid" (found Train)',
+                'there is no split "test" (found Train)',
             ],
         ),
-        (["Train"] * 3, "aaa", [f'there is no split "{name}"' for name in ("train", "valid", "test")]),
     ],
 )
 def test_what_a_careful_reader_objects_to(tmp_path: Path, splits: list[str], labels: str, warnings: list[str]) -> None:
     np.save(tmp_path / "v.npy", RNG.normal(size=(3, 4)))
     manifest = written(tmp_path, vector=[f"v.npy#{i}" for i in range(3)], split=splits, label=list(labels))
-    assert check_manifest(manifest, [FEATURES]).warnings == warnings
+    assert sentences(check_manifest(manifest, [FEATURES])) == warnings
 
 
 def test_texts_are_checked_too(tmp_path: Path) -> None:
@@ -133,7 +155,7 @@ def test_texts_are_checked_too(tmp_path: Path) -> None:
     )
     facts = check_manifest(manifest, [Text(name="words")])
     assert facts.modalities[0].sizes == {"0 words": 1, "2 words": 1, "3 words": 1}
-    assert facts.modalities[0].constant == 1
+    assert find(facts, "constant").sentence == "1 input of 3 hold no words"
     assert facts.modalities[0].missing == {"train": 0.0, "test": 0.5}
 
 
@@ -143,7 +165,7 @@ def test_sizes_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     manifest = written(tmp_path, image=["0.png", "1.png", "2.png"])
     facts = check_manifest(manifest, [Image(name="image", size=(8, 8, 1))])
     assert list(facts.modalities[0].sizes) == ["9 x 5", "20 x 5", "100 x 5"]
-    assert facts.modalities[0].constant == 3
+    assert find(facts, "constant").sentence == "3 inputs of 3 hold one colour only"
 
 
 def test_the_json_form_reads_back(table: Manifest) -> None:
@@ -152,7 +174,7 @@ def test_the_json_form_reads_back(table: Manifest) -> None:
     again = ManifestFacts.model_validate_json(facts.model_dump_json())
     assert again.model_dump_json() == facts.model_dump_json()
     assert again.modalities[0].missing["train"] == 0.166667
-    assert facts.format == 1
+    assert facts.format == 2
 
 
 def printed(facts: ManifestFacts, width: int) -> str:
@@ -172,6 +194,7 @@ def test_hostile_names_are_shown_as_they_are(tmp_path: Path, hostile: str) -> No
         label=[hostile, "b", "c"],
     )
     shown = printed(check_manifest(manifest, [FEATURES]), 1000)
+    assert "\x1b" not in shown
     if "\n" not in hostile and "\x1b" not in hostile:
         assert shown.count(hostile) >= 6, "in splits, rates, classes, metadata, warnings and bad cells"
 
@@ -183,11 +206,11 @@ def test_long_lists_are_cut_on_screen_only(tmp_path: Path) -> None:
     cells = [f"v.npy#{i}" if i % 2 else "none.npy" for i in range(rows)]
     manifest = written(tmp_path, vector=cells, split=["train"] * rows, label=labels)
     facts = check_manifest(manifest, [FEATURES])
-    assert len(facts.bad) == 30
+    assert facts.unusable() == len(find(facts, "unreadable").rows) == 30
     shown = printed(facts, 200)
     assert "… 40 more" in shown
-    assert "… 10 more" in shown
-    assert "cells that cannot be read (30)" in shown
+    assert "… 24 more" in shown
+    assert "30 cells of 60 cannot be read" in shown
 
 
 # Guessing
@@ -250,9 +273,9 @@ def test_every_kind_is_guessed_with_its_size(tmp_path: Path) -> None:
         Series(name="trace", steps=11, channels=1),
         Text(name="review"),
     ]
-    assert find_unreadable_columns(manifest, found) == []
+    assert describe_unread_columns(manifest, found) == {}
     facts = check_manifest(manifest)
-    assert facts.bad == []
+    assert facts.unusable() == 0
     assert facts.metadata == ["site", "age", "empty"]
     text = to_toml(draft.draft_recipe(found[:10], str(manifest.path)))
     recipe = build_recipe(tomllib.loads(text), "draft.toml", "draft")
@@ -270,23 +293,20 @@ def test_bad_cells_do_not_sway_the_guess_and_are_found(tmp_path: Path, column: s
     spoilt = ["oops.txt", f"garbage{suffix}", f"none{suffix}", "", *cells]
     manifest = written(tmp_path, **{column: spoilt})
     assert guess_modalities(manifest)[0].kind == sound[0].kind
-    assert len(check_manifest(manifest).bad) == 3
+    assert check_manifest(manifest).unusable() == 3
 
 
 def test_a_column_of_wrong_paths_is_not_passed_over(tmp_path: Path) -> None:
     cells = media(tmp_path)["clip"]
     manifest = written(tmp_path, image=[f"images/{cell}.png" for cell in cells], clip=cells)
-    sentence = 'none of the files in column "image" can be read, such as images/0.wav.png'
-    assert sentence in check_manifest(manifest).warnings
-    assert sentence not in check_manifest(manifest, [Audio(name="clip", rate=8000, seconds=1)]).warnings
-    with pytest.raises(
-        DataError, match=r"should have a column of paths or texts: none of the files in column \"image\""
-    ):
+    found = find(check_manifest(manifest), "column-not-read")
+    assert (found.about, found.sentence) == ("image", "none of the files can be read, such as images/0.wav.png")
+    with pytest.raises(DataError, match="should have a column of paths or texts, image: none of the files can be read"):
         guess_modalities(written(tmp_path, image=[f"images/{cell}.png" for cell in cells]))
 
 
 def test_a_manifest_without_modalities_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="should have a column of paths or texts: found none in id, split, label, site"):
+    with pytest.raises(DataError, match="should have a column of paths or texts, found id, split, label, site"):
         guess_modalities(written(tmp_path, site=["north", "south", "12"]))
 
 
@@ -327,7 +347,7 @@ def test_labels_that_are_nearly_equal_are_a_warning(tmp_path: Path) -> None:
     labels = ["cat", "cat ", "Cat", "dog", "\uff44og", "bird"]
     lines = [f"s{i},train,{label},some words to read" for i, label in enumerate(labels)]
     (tmp_path / "manifest.csv").write_text("\n".join(["id,split,label,text", *lines]) + "\n", encoding="utf-8")
-    (cats, dogs) = [w for w in check_manifest(read_manifest(tmp_path)).warnings if "differ in case" in w]
+    (cats, dogs) = [w for w in sentences(check_manifest(read_manifest(tmp_path))) if "differ in case" in w]
     assert cats == "labels differ in case or spaces only: 'Cat', 'cat', 'cat '"
     assert "dog" in dogs
     assert not group_similar(["north", "south", "South Pole", "1", "01"])

@@ -10,7 +10,7 @@ import pytest
 
 from robustmm.data.loading import Split, collate_signals, read_batches, read_split, targets
 from robustmm.data.loading import read_samples as signals
-from robustmm.data.manifest import Manifest, read_manifest
+from robustmm.data.manifest import Manifest, is_regression_target, read_manifest
 from robustmm.errors import DataError
 from robustmm.modalities import Features, Modality, Series, Text
 
@@ -188,3 +188,35 @@ def test_the_digest_tells_any_change(change: dict[str, Any]) -> None:
 def test_the_digest_does_not_depend_on_memory_layout() -> None:
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     assert split(inputs={"x": values}).digest() == split(inputs={"x": np.asfortranarray(values)}).digest()
+
+
+def test_a_quantity_is_no_class_and_no_did_you_mean(tmp_path: Path) -> None:
+    """40 "classes" that are numbers: one sentence, and no near number."""
+    classes = [f"{20 + 0.37 * i:.2f}" for i in range(40)]
+    (tmp_path / "m.csv").write_text("id,split,label\na,valid,20.38\n")
+    with pytest.raises(DataError) as error:
+        targets(read_manifest(tmp_path / "m.csv"), classes)
+    assert str(error.value).endswith(
+        "m.csv line 2 (id 'a', label): \"20.38\" is not a class of the model: its 40 classes are numbers, of a "
+        "quantity; cut it into ranges, a label for each"
+    )
+    for names in ([str(i) for i in range(1000)], ["1", "2", "3"], [f"class{i}" for i in range(40)]):
+        with pytest.raises(DataError, match=r"is not a class of the model( \(|, did you mean)"):
+            targets(read_manifest(tmp_path / "m.csv"), names)
+
+
+@pytest.mark.parametrize(
+    ("labels", "quantity"),
+    [
+        ([f"{i / 7:.3f}" for i in range(30)], True),
+        ([f"{i / 7:.3f}" for i in range(30)] * 50, True),
+        ([str(3 * i) for i in range(30)], True),
+        ([str(3 * i) for i in range(30)] * 50, False),  # whole numbers that come again are classes
+        ([str(i) for i in range(1000)], False),
+        ([f"{i / 2}" for i in range(10)] * 9, False),  # stars and marks
+        ([*(f"{i / 7:.3f}" for i in range(30)), "unknown"], False),
+        ([], False),
+    ],
+)
+def test_labels_that_are_a_quantity(labels: list[str], quantity: bool) -> None:
+    assert is_regression_target(labels) is quantity

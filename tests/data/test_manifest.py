@@ -134,6 +134,7 @@ CSV_ERRORS = {
     "id,split,label\n,a,b\n": "line 2 has an empty id",
     "id,split,label\n1, ,b\n": "line 2 has an empty split",
     "id,split,label\n1,a,b\n2,a,\n": "line 3 has an empty label",
+    "id,split,label\n1,a,\n2,a,b\n3,a, \n4,a,\n5,a,\n": "lines 2, 4, 5 and 1 more have an empty label",
     "id,split,path\n1,a,b\n": "should have the columns id, split, label; no label in id, split, path",
     "id;split;label\n1;a;b\n": "no id, split, label in id;split;label",
     "id,split,label,x,x\n1,a,b,c,d\n": "header has a column twice or without a name: id, split, label, x, x",
@@ -154,14 +155,14 @@ def test_what_is_wrong_with_a_csv_is_said_with_its_line(tmp_path: Path, content:
 JSON_ERRORS = {
     "": "has no rows",
     "[1, 2]": "line 1 should be a JSON object, found list",
-    '{"id": 1, "split": "a", "label": ["x"]}': "line 1 should hold text, numbers or null, found list",
-    '{"id": 1, "split": "a", "label": {"x": 1}}': "line 1 should hold text, numbers or null, found dict",
+    '{"id": 1, "split": "a", "label": ["x"]}': 'line 1, column "label" should hold text, numbers or null, found list',
+    '{"id": 1, "split": "a", "label": {"x": 1}}': 'column "label" should hold text, numbers or null, found dict',
     '{"id": 1, "split": "a", "label": null}': "line 1 has an empty label",
     '{"id": 1, "split": "a"}': "no label in id, split",
     '{"id": 1, "id": 2, "split": "a", "label": "x"}': "a key twice or without a name: id, id, split, label",
     '{"": 1, "id": 2, "split": "a", "label": "x"}': "a key twice or without a name",
-    '{"id": 1, "split": "a", "label": "x"}\n{"id"': "is not JSON Lines",
-    '{"id": "\\ud800", "split": "a", "label": "x"}': r"line 1 holds half a character (a lone surrogate): '\ud800'",
+    '{"id": 1, "split": "a", "label": "x"}\n{"id"': "line 2 is not JSON: Expecting ':' delimiter at character 6",
+    '{"id": "\\ud800", "split": "a", "label": "x"}': 'line 1, column "id" holds half a character',
     '{"id": 1, "split": "a", "label": "x", "\\udc00": 1}': "half a character",
     '{"id": ' + "9" * 5000 + ', "split": "a", "label": "x"}': "is not JSON Lines",
     "[" * 100_000: "is not JSON Lines",
@@ -176,9 +177,14 @@ def test_what_is_wrong_with_json_lines_is_said(tmp_path: Path, content: str) -> 
 def test_what_is_wrong_with_parquet_is_said(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     parquet_table(path, [{"id": 1, "split": "a", "label": ["x"]}])
-    assert "line 1 should hold text, numbers or null, found list" in sentence(path)
+    assert 'line 1, column "label" should hold text, numbers or null, found list' in sentence(path)
+    parquet_table(path, [{**ROWS[0], "photo": None}, {**ROWS[0], "id": "b", "photo": {"bytes": b"x", "path": "a.png"}}])
+    assert 'line 2, column "photo" should hold text, numbers or null, found dict; write files' in sentence(path)
+    late = pyarrow.array([2**45], pyarrow.timestamp("s"))
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["a"], "taken": late}), path)
+    assert 'column "taken" cannot be read' in sentence(path)
     pyarrow.parquet.write_table(pyarrow.table([["a"], ["b"]], names=["id", "id"]), path)
-    assert "is not a Parquet table" in sentence(path)
+    assert "has a column twice or without a name: id, id" in sentence(path)
     parquet_table(path, ROWS[:1])
     text(path, path.read_bytes()[:-20])
     assert "is not a Parquet table" in sentence(path)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.data.manifest import READERS, Manifest
+from robustmm.data.manifest import Manifest
+from robustmm.data.readers import READERS
 from robustmm.errors import DataError, suggest
 
 CLASS_COLUMNS = ("prediction", "predicted", "pred", "answer", "class", "label")

@@ -1,0 +1,1 @@
+"""The faults of a data set, one kind of evidence a file."""
