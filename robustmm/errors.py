@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -61,7 +62,13 @@ def _close_names(name: str, names: Iterable[str]) -> list[str]:
 
 def printable(text: str) -> str:
     """A stranger's text without the control characters that a terminal or a page would obey."""
-    return "".join(c if c.isprintable() else "�" for c in text)
+    return "".join(c if is_harmless(c) else "�" for c in text)
+
+
+def is_harmless(c: str) -> bool:
+    """Whether a character is only drawn. So are the spaces of every script, and the joiners inside Persian and Hindi
+    words and emoji, which Python does not call printable; a separator of lines or a mark of direction is obeyed."""
+    return c.isprintable() or unicodedata.category(c) == "Zs" or c in "\u200c\u200d"
 
 
 def escape_unprintable(literal: str) -> str:
@@ -74,4 +81,4 @@ def escape_unprintable(literal: str) -> str:
 
 
 def _escape_one(found: re.Match[str]) -> str:
-    return found[0] if found[0].isprintable() else f"\\u{ord(found[0]):04x}"
+    return found[0] if is_harmless(found[0]) else f"\\u{ord(found[0]):04x}"

@@ -1,6 +1,10 @@
-"""What operating systems do differently: cores of a process, locks of files, moves of open files."""
+"""What operating systems do differently: cores of a process, signals, locks of files, moves of open files."""
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 MOVES_OPEN_FILES = os.name != "nt"
@@ -9,6 +13,64 @@ MOVES_OPEN_FILES = os.name != "nt"
 def count_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""What asks a process to end: Ctrl-C, a scheduler or a container, a terminal that was closed."""
+
+
+@contextmanager
+def hear_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that work ends in the same way: what is whole is
+    kept. A signal that is ignored (nohup) or has a handler already is left alone."""
+    heard = [s for s in STOPPING if signal.getsignal(s) is signal.SIG_DFL] if _is_main_thread() else []
+    for number in heard:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def defer_signals() -> Iterator[None]:
+    """What asks this process to end waits until this is over. A process started meanwhile never receives Ctrl-C, which
+    a terminal sends to all; the parent handles it for them."""
+    if not _is_main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    waiting: list[int] = []
+    handlers = {s: handler for s in STOPPING if callable(handler := signal.getsignal(s))}
+    for number in handlers:
+        signal.signal(number, lambda number, frame: waiting.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # only this one: a mask is inherited
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if waiting:
+        raise KeyboardInterrupt
+
+
+def _is_main_thread() -> bool:
+    """Python hears signals there only."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def end_with_parent() -> None:
+    """From now on this worker ends when its parent does, whatever ended that: none may write where the next call of
+    the same command does."""
+    import multiprocessing
+
+    def wait_and_end() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait_and_end, daemon=True).start()
 
 
 def lock_file(file: IO[Any], wait: bool = False) -> bool | None:

@@ -1,14 +1,31 @@
-"""Cores and locks, and what there is where the system has neither to tell."""
+"""Cores, signals and locks, and what there is where the system has nothing to tell."""
 
 import errno
 import fcntl
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from robustmm.system import count_cores, lock_file
+from robustmm.system import STOPPING, count_cores, defer_signals, hear_signals, lock_file
+
+every_signal = pytest.mark.parametrize("number", STOPPING, ids=[number.name for number in STOPPING])
+
+
+@pytest.fixture(autouse=True)
+def as_python_starts() -> Iterator[None]:
+    """pytest may have been started by something that ignores signals."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in set(STOPPING) - {signal.SIGINT}:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +56,50 @@ def test_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert lock_file(file) is None
         monkeypatch.setitem(sys.modules, "fcntl", None)  # Windows: an import of it raises ImportError
         assert lock_file(file) is None
+
+
+@every_signal
+def test_every_wish_that_it_ends_is_ctrl_c(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), hear_signals():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    """As nohup asks."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with hear_signals():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_a_thread_hears_nothing_and_changes_nothing() -> None:
+    heard: list[object] = []
+
+    def inside() -> None:
+        with hear_signals(), defer_signals():
+            heard.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert heard == [signal.SIG_DFL]
+
+
+@every_signal
+def test_signals_wait_until_what_was_begun_has_ended(number: signal.Signals) -> None:
+    begun: list[None] = []
+    with hear_signals():
+        handler = signal.getsignal(number)
+        with pytest.raises(KeyboardInterrupt), defer_signals():
+            begun.append(os.kill(os.getpid(), number))
+        assert begun == [None], "what was begun was ended"
+        assert signal.getsignal(number) is handler
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        with pytest.raises(ValueError, match="mine"), defer_signals():
+            raise ValueError("mine")
+        assert signal.getsignal(number) is handler
+        with defer_signals():
+            assert signal.pthread_sigmask(signal.SIG_BLOCK, []) >= {signal.SIGINT}
+            assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, []), "workers are ended by it"

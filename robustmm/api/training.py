@@ -50,6 +50,7 @@ def train(
     """
     check_torch()
     check_choice("on_bad_input", on_bad_input, ("error", "missing"))
+    from robustmm.exporting.export import check_exportable
     from robustmm.training.overrides import apply_overrides
     from robustmm.training.run import train as work
 
@@ -60,7 +61,7 @@ def train(
     loaded, path, manifest = apply_overrides(str(recipe), over, data_path(data, runs), rate_options(missing))
     title = f"training {loaded.name} ({path}) with {loaded.method_name} on {manifest}"
     with watch(progress, title) as watcher:
-        return work(loaded, manifest, Path(runs), watcher, on_bad_input)
+        return work(loaded, manifest, Path(runs), watcher, on_bad_input, check=check_exportable)
 
 
 def resume(run: Run | AnyPath | None = None, *, runs: AnyPath = "runs", progress: bool | Watcher = False) -> Run:
@@ -126,11 +127,11 @@ def plan_export(
     if not path and precision != "fp32":
         target = chosen.folder / f"model.{precision}.onnx"
     if target.suffix != ".onnx":
-        raise UsageError(f"--output should end in .onnx, found {target}")
+        raise UsageError(f"the exported file should end in .onnx, found {target}")
     if target.is_dir():
-        raise UsageError(f"--output should be a file, found the folder {target}")
+        raise UsageError(f"the exported file should be a file, found the folder {target}")
     if not target.parent.is_dir():
-        raise UsageError(f"the folder of --output should exist, found no {target.parent}")
+        raise UsageError(f"the folder of the exported file should exist, found no {target.parent}")
     return chosen, target
 
 

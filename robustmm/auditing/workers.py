@@ -2,15 +2,14 @@
 
 import multiprocessing
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
 from robustmm.errors import InterruptedRun
+from robustmm.system import defer_signals, end_with_parent
 
 T = TypeVar("T")
 TICK = 0.2
@@ -47,8 +46,8 @@ class WorkerPool:
             return
         if self.pool is None:
             context = multiprocessing.get_context("spawn")  # a fork would copy onnxruntime's threads in mid-air
-            self.pool = ProcessPoolExecutor(self.workers, context, initializer=_ignore_interrupts)
-        with _defer_interrupts():
+            self.pool = ProcessPoolExecutor(self.workers, context, initializer=_begin_worker)
+        with defer_signals():
             futures = [self.pool.submit(function, *job) for job in jobs]
         waiting: set[Future[T]] = set(futures)
         while waiting:
@@ -66,24 +65,7 @@ class WorkerPool:
             yield future.result()
 
 
-def _ignore_interrupts() -> None:
+def _begin_worker() -> None:
     """Ctrl-C reaches every process of a terminal; the parent handles it for all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _defer_interrupts() -> Iterator[None]:
-    """Ctrl-C waits until the workers are started: they ignore it from their start, before `_ignore_interrupts` runs."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    heard: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-    if heard:
-        raise KeyboardInterrupt
+    end_with_parent()

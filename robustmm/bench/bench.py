@@ -8,7 +8,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from robustmm.errors import InterruptedRun, RobustmmError, UsageError
 from robustmm.exporting.export import BlankData
 from robustmm.methods import build_method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
-from robustmm.system import lock_file
+from robustmm.system import defer_signals, lock_file
 from robustmm.training.build import build_model, effective_recipe
 
 PROTOCOL = 2
@@ -61,7 +60,7 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
     modalities = [m.fit_to(["text"]) if m.kind == "text" else m for m in recipe.modalities]
     blank = build_model(recipe, modalities, len(classes))
     shared: list[Any] = [PROTOCOL, environment(), hashlib.sha256(setting.manifest.read_bytes()).hexdigest()]
-    shared += [[asdict(c) for c in setting.conditions], setting.threads, setting.on_bad]
+    shared += [[asdict(c) for c in setting.conditions], setting.on_bad]
     refusals, cells = [], []
     for name in methods:
         own = recipe.model_copy(update={"method": {**recipe.method, "name": name}})
@@ -160,8 +159,8 @@ def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection,
     process = context.Process(target=run_cell, args=(cell, setting, out, out / "answers" / kind, theirs), daemon=True)
     threads = os.environ.get("OMP_NUM_THREADS")
     resource_tracker.ensure_running()  # starting it would lift the mask below
-    with defer_interrupts():
-        os.environ["OMP_NUM_THREADS"] = str(setting.threads)
+    with defer_signals():
+        os.environ["OMP_NUM_THREADS"] = str(cell.threads)
         try:
             process.start()
         finally:
@@ -169,19 +168,6 @@ def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection,
             os.environ.update({} if threads is None else {"OMP_NUM_THREADS": threads})
     theirs.close()
     return ours, (cell, process)
-
-
-@contextmanager
-def defer_interrupts() -> Iterator[None]:
-    """Ctrl-C waits until this is over; a process started meanwhile never receives it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager

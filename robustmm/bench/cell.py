@@ -1,10 +1,7 @@
 """One cell of a bench, a method and a seed: trained or resumed, and scored, in a process of its own."""
 
 import json
-import multiprocessing
-import os
 import sys
-import threading
 import time
 import traceback
 import warnings
@@ -31,6 +28,7 @@ from robustmm.metrics.classification import accuracy, macro_f1, nll
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
+from robustmm.system import end_with_parent
 from robustmm.training.run import resume, train
 from robustmm.version import __version__
 
@@ -50,6 +48,11 @@ class Cell:
     def __str__(self) -> str:
         return f"{self.method}, seed {self.seed}"
 
+    @property
+    def threads(self) -> int:
+        """The CPU threads that its recipe asks for."""
+        return int(self.recipe["train"]["threads"])
+
 
 @dataclass(frozen=True)
 class BenchSpec:
@@ -57,7 +60,6 @@ class BenchSpec:
 
     manifest: Path
     conditions: tuple[Condition, ...] = ()
-    threads: int = 1
     on_bad: OnBad = "error"
 
 
@@ -68,8 +70,8 @@ def environment() -> list[str]:
 
 def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: Connection) -> None:
     """Trains and scores one cell in a worker. It reports to `parent`, and ends when the parent does."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(setting.threads)
+    end_with_parent()
+    torch.set_num_threads(cell.threads)
     warnings.filterwarnings("ignore", message="this method scales gradients")  # plan_cells has warned
     costs = CostWatcher(out / "runs" / cell.key / "costs.json", parent)
     try:
@@ -81,13 +83,6 @@ def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: C
         parent.send(("failed", (str(error), error.exit_code)))
     except Exception:
         parent.send(("broken", traceback.format_exc()))
-
-
-def _end_with_parent() -> None:
-    """Ends the worker with its parent: after a bench was killed, none may write where the next bench does."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
 
 
 def train_cell(cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs: "CostWatcher") -> Run:
@@ -191,7 +186,7 @@ def score_cell(run: Run, cell: Cell, test: Manifest, setting: BenchSpec, costs: 
         seconds_per_epoch=an_epoch,
         peak_mb=costs.peak / 2**20,
         device=facts["device"],
-        threads=setting.threads,
+        threads=cell.threads,
         samples=len(test),
     )
 

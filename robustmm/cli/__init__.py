@@ -9,6 +9,7 @@ from io import TextIOWrapper
 import typer
 
 from robustmm.errors import RobustmmError, printable
+from robustmm.system import hear_signals
 
 app = typer.Typer(
     name="robustmm",
@@ -29,9 +30,10 @@ def main() -> None:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a file it cannot decode is a sentence of ours
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
-        register()
-        code = app(standalone_mode=False)
-        sys.stdout.flush()
+        with hear_signals():
+            register()
+            code = app(standalone_mode=False)
+            sys.stdout.flush()
     except RobustmmError as error:
         sys.exit(_show_error(str(error), error.exit_code))
     except (typer.Abort, KeyboardInterrupt):
@@ -80,6 +82,7 @@ def _silence_stdout() -> None:
 
 
 def _show_error(sentences: str, code: int) -> int:
-    for sentence in sentences.splitlines():
-        print(f"error: {printable(sentence)}", file=sys.stderr)  # it may quote a stranger's file
+    with suppress(OSError):  # a terminal that was closed reads no sentence
+        for sentence in sentences.splitlines():
+            print(f"error: {printable(sentence)}", file=sys.stderr)  # it may quote a stranger's file
     return code

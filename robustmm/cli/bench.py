@@ -90,7 +90,7 @@ def bench(
     conditions = [c for c in conditions if not c.is_clean]  # clean is always there
     workers = workers or (1 if torch.cuda.is_available() else min(2, count_cores()))
     place = folder or Path("bench") / loaded.name
-    shared = BenchSpec(manifest, tuple(conditions), worker_threads(workers), on_bad_input)
+    shared = BenchSpec(manifest, tuple(conditions), on_bad_input)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         cells = work.plan_cells(loaded, names, range(seeds), shared)
@@ -98,7 +98,7 @@ def bench(
         note(str(warning.message))
     note(
         f"bench {loaded.name} ({path}) on {manifest}: {len(cells)} trainings in {place}, {workers} at once, "
-        f"threads each: {shared.threads}"
+        f"threads each: {loaded.train.threads}"
     )
     with BenchProgress(len(cells)).show_live() as board:
         results = work.run_bench(cells, shared, place, workers=workers, watcher=board)
@@ -111,11 +111,3 @@ def bench(
         show_json(result)
     else:
         out.print(report.render_bench(result, out.width))
-
-
-def worker_threads(workers: int) -> int:
-    """Threads of a worker: what OMP_NUM_THREADS says, else its part of the cores."""
-    import os
-
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return int(said) if said.isdigit() and int(said) else max(1, count_cores() // workers)

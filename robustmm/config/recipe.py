@@ -12,8 +12,13 @@ from robustmm.config.toml import Section, describe_error, read_toml
 from robustmm.errors import UsageError, suggest
 from robustmm.modalities import KINDS, AnyModality, Modality
 
-RESERVED = ("present", "logits", "probabilities")
-"""Names of an exported graph's own tensors, which no modality can have."""
+RESERVED = {
+    **dict.fromkeys(("present", "logits", "probabilities"), "is a tensor of every exported graph"),
+    "id": "is a column of every table of missing inputs",
+}
+"""Names that no modality can have, and why."""
+ANSWERS = ("label", "split")
+"""Columns of a manifest that no modality can read: the model would be told what it is asked for."""
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -41,7 +46,9 @@ class Model(Section):
 
 
 class Train(Section):
-    """The budget and the optimiser. `optimiser` is SGD for methods that scale gradients, AdamW otherwise."""
+    """The budget and the optimiser. `optimiser` is SGD for methods that scale gradients, AdamW otherwise. `threads` are
+    the CPU's: sums are rounded by how they are shared out, so that other threads are other weights. One by default, on
+    every machine; small networks lose by more, large ones want what the machine has."""
 
     epochs: Annotated[int, Field(ge=1)] = 30
     batch: Annotated[int, Field(ge=1)] = 64
@@ -55,6 +62,7 @@ class Train(Section):
     class_weights: Literal["none", "balanced"] = "none"
     modality_dropout: Rate = 0.0
     precision: Literal["32", "bf16"] = "32"
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
@@ -146,7 +154,9 @@ def _modality_errors(name: str, table: Any) -> list[str]:
         return [f"[modality.{name}] should be a table, found {table!r}"]
     errors = ['"name" is not a key here, the table\'s own name is'] if "name" in table else []
     if name in RESERVED:
-        errors.append(f'"{name}" is a tensor of every exported graph; call the modality otherwise')
+        errors.append(f'"{name}" {RESERVED[name]}; call the modality otherwise')
+    if (column := table.get("column") or name) in ANSWERS:
+        errors.append(f'it would read the column "{column}", which is no input; give its own with: column = "NAME"')
     try:
         check_name(table.get("encoder", ""))
     except PydanticCustomError as error:

@@ -1,65 +1,66 @@
-"""torch -> one ONNX file: a graph whose embeddings have names, and all that an audit needs in its metadata."""
+"""A finished run to one ONNX file: its graph, all that an audit needs in its metadata, and the proof of parity."""
 
-import contextlib
 import json
-import logging
 import os
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import onnx
 import torch
 from pydantic import TypeAdapter
-from torch import Tensor, nn
+from torch import Tensor
 
 from robustmm import runs
-from robustmm.config.recipe import Recipe
+from robustmm.config.recipe import Recipe, split_name_options
 from robustmm.data.loading import read_split
 from robustmm.data.manifest import read_manifest
-from robustmm.errors import DataError
+from robustmm.errors import DataError, UsageError
 from robustmm.evaluation.source import EMBEDDED
+from robustmm.exporting.graph import trace_graph
 from robustmm.exporting.parity import Proof, prove_parity
 from robustmm.exporting.precision import convert_fp16, quantise_int8
 from robustmm.methods import build_method
 from robustmm.modalities import AnyModality, Modality
 from robustmm.model.fusion_model import FusionModel
+from robustmm.progress import Watcher
 from robustmm.runs import Run
 from robustmm.runtime.session import FORMAT, METADATA
 from robustmm.training import checkpoint
 from robustmm.training.build import build_model
 
-OPSET = 20
-
-
-class ExportGraph(nn.Module):
-    """The exported graph: every z by its own encoder, then one decode of all of them."""
-
-    def __init__(self, model: FusionModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, present: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
-        z = [self.model.embed_one(name, x) for name, x in zip(self.model.modalities, inputs, strict=True)]
-        logits = self.model.decode(torch.stack(z, 1), present)
-        return logits, logits.softmax(-1), *z
-
 
 def rebuild_model(run: Run) -> tuple[FusionModel, list[Modality]]:
     """A finished run's model, rebuilt from its folder."""
     facts = run.read_facts()
-    recipe = Recipe.model_validate(facts["recipe"])
     modalities: list[Modality] = list(TypeAdapter(list[AnyModality]).validate_python(facts["modalities"]))
-    model = build_model(recipe, modalities, len(facts["classes"]))
-    chosen = build_method(recipe.method_name, recipe.method_options)
-    chosen.setup(model, BlankData(modalities, facts))
+    model = assemble_model(Recipe.model_validate(facts["recipe"]), modalities, facts["classes"])
     tensors, _ = checkpoint.load_tensors(run.weights)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise DataError(f"{run.weights}: the weights do not fit the model its recipe describes") from error
     return model.eval(), modalities
+
+
+def assemble_model(recipe: Recipe, modalities: list[Modality], classes: list[str]) -> FusionModel:
+    """The model that a training ends with, what its method puts into it included; with weights of no meaning."""
+    model = build_model(recipe, modalities, len(classes))
+    build_method(recipe.method_name, recipe.method_options).setup(model, BlankData(modalities, {"classes": classes}))
+    return model
+
+
+def check_exportable(recipe: Recipe, modalities: list[Modality], classes: list[str], watcher: Watcher) -> None:
+    """Traces an untrained model, so that what cannot be exported is refused before the training and not after it.
+
+    Only models with parts from elsewhere: this takes seconds, and every part of ours is exported in the tests. Raises
+    UsageError.
+    """
+    encoders = [recipe.encoder(m.name)[0] or "" for m in modalities]
+    names = [*encoders, split_name_options(recipe.model.fusion)[0] or "", recipe.method_name]
+    if any(":" in name or name == "transformers" for name in names):
+        watcher.begin("trying the export", 1, 0, 1)
+        trace_graph(assemble_model(recipe, modalities, classes).eval(), modalities)
 
 
 class BlankData:
@@ -89,7 +90,11 @@ def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
     valid, _ = read_split(
         read_manifest(Path(facts["manifest"])).split("valid"), modalities, facts["classes"], facts["on_bad"]
     )
-    graph = trace_graph(model, modalities)
+    try:
+        graph = trace_graph(model, modalities)
+    except UsageError as error:
+        todo = f"robustmm export {quote(str(run.folder))}"
+        raise UsageError(f"{error}; the training is kept, export it once that is mended with: {todo}") from error
     if precision == "fp16":
         graph = convert_fp16(graph, [m.name for m in modalities])
     elif precision == "int8":
@@ -104,29 +109,6 @@ def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
     finally:
         candidate.unlink(missing_ok=True)
     return found
-
-
-def trace_graph(model: FusionModel, modalities: list[Modality]) -> onnx.ModelProto:
-    """The graph of a model in evaluation mode."""
-    batch = torch.export.Dim("batch", min=1)
-    examples = [torch.zeros(3, *m.shape, dtype=torch.from_numpy(m.blank_input()).dtype) for m in modalities]
-    names = [m.name for m in modalities]
-    with silence_exporter():
-        program = torch.onnx.export(
-            ExportGraph(model).eval(),
-            (torch.ones(3, len(names), dtype=torch.bool), *examples),
-            input_names=["present", *names],
-            output_names=["logits", "probabilities", *(f"z.{name}" for name in names)],
-            dynamic_shapes=({0: batch}, tuple({0: batch} for _ in names)),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None  # dynamo=True always returns one
-    graph: onnx.ModelProto = program.model_proto
-    for part in (*graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output):
-        del part.metadata_props[:]  # stack traces with this machine's folders
-    return graph
 
 
 def write_metadata(graph: onnx.ModelProto, run: Run, modalities: list[Modality], width: int, precision: str) -> None:
@@ -150,17 +132,3 @@ def write_metadata(graph: onnx.ModelProto, run: Run, modalities: list[Modality],
     entry = graph.metadata_props.add()
     entry.key, entry.value = METADATA, json.dumps(content, ensure_ascii=False)
     graph.producer_name, graph.producer_version = "robustmm", runs.versions(())["robustmm"]
-
-
-@contextlib.contextmanager
-def silence_exporter() -> Iterator[None]:
-    """The exporter's notes about torchvision and deprecations are not the user's concern."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

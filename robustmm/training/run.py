@@ -3,7 +3,7 @@
 import csv
 import io
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -31,19 +31,28 @@ from robustmm.training.build import build_model, effective_recipe
 from robustmm.training.data import TrainingSplit
 from robustmm.training.loop import Progress, Tensors, fit
 from robustmm.training.teachers import Teachers
+from robustmm.training.threads import use_threads
 
 
 def train(
-    recipe: Recipe, manifest: Path, root: Path, watcher: Watcher, on_bad: OnBad = "error", answers: Path | None = None
+    recipe: Recipe,
+    manifest: Path,
+    root: Path,
+    watcher: Watcher,
+    on_bad: OnBad = "error",
+    answers: Path | None = None,
+    check: Callable[[Recipe, list[Modality], list[str], Watcher], None] = lambda *_: None,
 ) -> Run:
     """Trains a recipe on a manifest's train split, selecting on its valid split, in a new run folder.
 
-    `answers`: a folder where runs on the same data share the answers of frozen teachers.
+    `answers`: a folder where runs on the same data share the answers of frozen teachers. `check` is called with the
+    recipe, the fitted modalities and the classes before anything is trained, and may refuse them.
     """
     recipe = effective_recipe(recipe)  # refuses a wrong method or option before any data is read
     table = read_manifest(manifest)
-    with distributed.join_group(), distributed.rank_folder(root) as place:
+    with use_threads(recipe.train.threads), distributed.join_group(), distributed.rank_folder(root) as place:
         prepared = prepare_data(recipe, table, watcher, on_bad)
+        check(recipe, prepared.modalities, prepared.classes, watcher)
         model = draw_model(recipe, prepared)
         run = runs.create_run(place, recipe.name)
         run.update_facts(**runs.initial_facts(recipe.model_dump(), table.path.resolve()), on_bad=on_bad)
@@ -55,7 +64,12 @@ def resume(run: Run, watcher: Watcher, answers: Path | None = None) -> Run:
     """Continues an interrupted run from its last whole epoch; the weights will be those of an uninterrupted run."""
     facts = run.read_facts()
     recipe = Recipe.model_validate(facts["recipe"])
-    with distributed.join_group(), distributed.rank_folder(run.folder.parent) as place, convert_interrupts(run):
+    with (
+        use_threads(recipe.train.threads),
+        distributed.join_group(),
+        distributed.rank_folder(run.folder.parent) as place,
+        convert_interrupts(run),
+    ):
         if place != run.folder.parent:
             run = Run(Path(shutil.copytree(run.folder, place / run.folder.name)))
         distributed.wait()
@@ -142,13 +156,14 @@ def _train(
         data=prepared.digests,
         parameters=sum(p.numel() for p in model.parameters()),
         device=str(device),
-        threads=torch.get_num_threads(),
         ranks=distributed.world_size(),
         bad=prepared.training.bad + prepared.valid.bad,
         **({} if resumed else {"teacher_seconds": teachers.seconds}),
     )
     runs.write_file(run.folder / "recipe.toml", to_toml(replayable_recipe(run)).encode(errors="replace"))
-    runs.write_file(run.folder / "missing.csv", format_presence_table(prepared.training).encode())
+    split = prepared.training
+    table = missing.format_presence_table(split.ids, list(split.inputs), split.present)
+    runs.write_file(run.folder / "missing.csv", table.encode())
 
     def write_checkpoint(tensors: Tensors, progress: Progress, row: Mapping[str, float]) -> None:
         append_log(run, row)
@@ -183,12 +198,3 @@ def append_log(run: Run, row: Mapping[str, float]) -> None:
     writer.writeheader()
     writer.writerows([*rows, {name: f"{value:.6g}" for name, value in row.items()}])
     runs.write_file(run.log_file, out.getvalue().encode())
-
-
-def format_presence_table(split: Split) -> str:
-    """The presence table training used, one row per sample: 1 present, 0 missing."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["id", *split.inputs])
-    writer.writerows([sample, *row] for sample, row in zip(split.ids, split.present.astype(int), strict=True))
-    return out.getvalue()

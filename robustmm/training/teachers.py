@@ -69,7 +69,7 @@ class Teachers:
 
     def _key(self) -> str:
         """Everything the answers depend on."""
-        facts = self.recipe.model_dump(exclude={"name", "method"}), dict(self.digests), torch.get_num_threads()
+        facts = self.recipe.model_dump(exclude={"name", "method"}), dict(self.digests)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _train_unimodal(self, data: TrainingSplit) -> Tensors:

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -83,23 +85,9 @@ def test_the_others_progress_is_looked_at_while_they_work(monkeypatch: pytest.Mo
     assert len(ticks) > 5
 
 
-def test_ctrl_c_while_workers_start_is_heard_when_they_have() -> None:
-    begun: list[None] = []
-    with pytest.raises(KeyboardInterrupt), workers._defer_interrupts():
-        begun.append(os.kill(os.getpid(), signal.SIGINT))
-    assert begun == [None], "what was begun was ended"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with pytest.raises(ValueError, match="mine"), workers._defer_interrupts():
-        raise ValueError("mine")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    with workers._defer_interrupts():
-        pass
-
-
 def test_workers_are_born_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before they can say so themselves."""
-    monkeypatch.setattr(workers, "_ignore_interrupts", None)
+    monkeypatch.setattr(workers, "_begin_worker", None)
     with WorkerPool(2) as some:
         assert list(some.map(deaf, [(1,), (2,)])) == [True, True]
 
@@ -107,3 +95,38 @@ def test_workers_are_born_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_crew_in_a_thread_works_too() -> None:
     with ThreadPoolExecutor(1) as pool, WorkerPool(2) as some:
         assert [x for x, _ in pool.submit(lambda: list(some.map(square, [(2,), (3,)]))).result()] == [4, 9]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends processes otherwise")
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent(tmp_path: Path, sent: signal.Signals) -> None:
+    """However it was ended: it may not even hear of it."""
+    code = """
+import sys
+from jobs import slow
+from robustmm.auditing.workers import WorkerPool
+with WorkerPool(2) as some:
+    list(some.map(slow, [(sys.argv[1], x) for x in range(3)]))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment) as parent:
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < 2:
+            assert parent.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        parent.send_signal(sent)
+    deadline = time.monotonic() + 20
+    for path in tmp_path.iterdir():
+        while is_running(int(path.name.split()[1])):
+            assert time.monotonic() < deadline, "a worker outlives its parent"
+            time.sleep(0.02)
+
+
+def is_running(process: int) -> bool:
+    """Whether it is there, and no zombie that nobody has asked for."""
+    try:
+        os.kill(process, 0)
+        return " Z " not in Path(f"/proc/{process}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False

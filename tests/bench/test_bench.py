@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import torch
 import worlds
 
 from robustmm.bench import bench as benches
@@ -78,7 +77,7 @@ class World(NamedTuple):
 
 def a_world(folder: Path, conditions: Sequence[Condition] = (), **train: object) -> World:
     path = worlds.manifest(folder)
-    return World(worlds.recipe(path, **train), BenchSpec(path, tuple(conditions), torch.get_num_threads()))
+    return World(worlds.recipe(path, **train), BenchSpec(path, tuple(conditions)))
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +188,7 @@ def test_a_key_names_what_the_numbers_depend_on(tmp_path: Path) -> None:
     assert key(other(optimiser="adamw", learning_rate=1e-3)) == same, "what it would have been"
     changed = [
         key(other(epochs=4)), key(other(batch=8)), key(method="mce"), key(seed=1), key(conditions=()),
-        key(conditions=(HALF,)), key(threads=7), key(on_bad="missing"),
+        key(conditions=(HALF,)), key(other(threads=7)), key(on_bad="missing"),
         key(recipe.model_copy(update={"data": recipe.data.model_copy(update={"missing": {"vector": 0.1}})})),
     ]  # fmt: skip
     with setting.manifest.open("a") as file:
@@ -251,7 +250,7 @@ def test_training_never_reads_the_test_split(tmp_path: Path) -> None:
     lines = [x.replace(".npy", "_test.npy") if ",test," in x else x for x in lines]
     later = tmp_path / "later" / "manifest.csv"
     later.write_text("\n".join(lines) + "\n")
-    setting = BenchSpec(later, (), setting.threads)
+    setting = BenchSpec(later)
     (cell,) = plan_cells(recipe, ["mce"], [3], setting)
     parent = Parent()
     assert in_process(cell, setting, tmp_path / "out", parent) is None
@@ -287,7 +286,8 @@ def test_a_cell_is_scored_as_attack_would_score_its_file(world: Run, rows: Manif
     gone = {"only vector": {"series": 1.0}, "only series": {"vector": 1.0}, "clean": {}}
     taken = [Condition(name, (), rates) for name, rates in gone.items()]
     setting = BenchSpec(rows.path, (NOISY, HALF))
-    found = score_cell(world, Cell("m", 5, {}, "k"), rows, setting, CostWatcher(tmp_path / "no.json", Parent()))  # type: ignore[arg-type]
+    costs = CostWatcher(tmp_path / "no.json", Parent())  # type: ignore[arg-type]
+    found = score_cell(world, Cell("m", 5, {"train": {"threads": 1}}, "k"), rows, setting, costs)
     records = evaluate(Session(world.model), rows, [NOISY, HALF, *taken])[0]
     for name, r in zip(["noisy", "half", *gone], records, strict=True):
         assert found.accuracy[name] == classification.accuracy(r.probabilities, r.target)
@@ -314,7 +314,7 @@ def test_one_modality_has_no_mean_over_subsets(tmp_path: Path) -> None:
     content = worlds.tables(path)
     del content["modality"]["series"]  # type: ignore[attr-defined]
     recipe = build_recipe({**content, "train": {"epochs": 1, "batch": 16}}, "one", "one")
-    setting = BenchSpec(path, (), torch.get_num_threads())
+    setting = BenchSpec(path)
     (cell,) = plan_cells(recipe, ["joint"], [0], setting)
     result = in_process(cell, setting, tmp_path / "out")
     assert result is not None

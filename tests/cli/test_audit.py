@@ -363,12 +363,23 @@ def test_killed_at_random_moments_it_goes_on(here: Path, undisturbed: bytes, wor
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_at_a_terminal(here: Path, undisturbed: bytes, workers: str) -> None:
-    """SIGINT to every process of the group: one of them answers, in a sentence."""
+@pytest.mark.parametrize(
+    ("workers", "number", "send"),
+    [
+        ("1", signal.SIGINT, os.killpg),
+        ("2", signal.SIGINT, os.killpg),
+        ("2", signal.SIGTERM, os.killpg),
+        ("2", signal.SIGTERM, os.kill),
+        ("1", signal.SIGHUP, os.kill),
+    ],
+)
+def test_stopped_by_a_terminal_or_a_scheduler(
+    here: Path, undisturbed: bytes, workers: str, number: signal.Signals, send: Callable[[int, int], None]
+) -> None:
+    """Whether every process of the group hears it or the parent alone: one of them answers, in a sentence."""
     process = started(*WORDS, workers, cwd=here)
     wait_for(here / "a", 5, process)
-    os.killpg(process.pid, signal.SIGINT)
+    send(process.pid, number)
     code, told = ended(process)
     assert code == 5
     assert "Traceback" not in told

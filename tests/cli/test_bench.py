@@ -19,7 +19,6 @@ import worlds
 from rich.console import Console
 
 from robustmm.bench.cell import Cell
-from robustmm.cli import bench as command
 from robustmm.config.toml import to_toml
 from robustmm.metrics.paired import BenchResult, CellResult
 from robustmm.report.live import bench as progress
@@ -204,15 +203,6 @@ def test_every_refused_method_is_named_at_once(robustmm: Cli, here: Path) -> Non
     result = robustmm("bench", "tiny.toml", "--methods", "jont,cal+mc,joint", cwd=here)
     assert result.code == 2
     assert [line.split(":")[1] for line in result.err.splitlines() if line.startswith("error")] == [" jont", " cal+mc"]
-
-
-@pytest.mark.parametrize(
-    ("said", "workers", "expected"), [("3", 2, 3), ("", 2, 4), ("", 16, 1), ("0", 1, 8), ("4,2", 4, 2)]
-)
-def test_threads_of_a_worker(monkeypatch: pytest.MonkeyPatch, said: str, workers: int, expected: int) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", said)
-    monkeypatch.setattr(command, "count_cores", lambda: 8)
-    assert command.worker_threads(workers) == expected
 
 
 def test_the_board_counts_epochs_into_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from robustmm.api import training
 from robustmm.config.toml import to_toml
 from robustmm.report.live.training import Live
 from robustmm.runs import Run
+from robustmm.system import STOPPING
 from robustmm.training import checkpoint
 
 Cli = Callable[..., Any]
@@ -108,6 +109,7 @@ def test_options_lie_over_the_recipe(robustmm: Cli, tmp_path: Path, world_manife
     recipe(tmp_path, tmp_path / "no.csv")
     words = ["--data", world_manifest, "--method", "mce", "--epochs", "1", "--seed", "7", "--missing", "series=0.5"]
     settings = ["train.batch=8", "modality.series.encoder.channels=[4]", "method.mce.hidden=8", "train.schedule=step"]
+    settings.append("train.threads=2")
     sets = [word for setting in settings for word in ("--set", setting)]
     result = robustmm("train", tmp_path / "tiny.toml", *words, *sets, "--runs", tmp_path / "elsewhere")
     assert result.code == 0
@@ -118,8 +120,8 @@ def test_options_lie_over_the_recipe(robustmm: Cli, tmp_path: Path, world_manife
     assert found["method"]["name"] == "mce"
     assert found["method"]["mce"]["hidden"] == 8
     assert found["data"] == {"manifest": str(world_manifest), "source": "", "missing": {"series": 0.5}}
-    train = {key: found["train"][key] for key in ("epochs", "seed", "batch", "schedule")}
-    assert train == {"epochs": 1, "seed": 7, "batch": 8, "schedule": "step"}
+    train = {key: found["train"][key] for key in ("epochs", "seed", "batch", "schedule", "threads")}
+    assert train == {"epochs": 1, "seed": 7, "batch": 8, "schedule": "step", "threads": 2}
     assert found["modality"]["series"]["encoder"]["channels"] == [4]
     rows = (run.folder / "missing.csv").read_text().split()[1:]
     assert sum(row.endswith(",1,0") for row in rows) == len(rows) // 2
@@ -184,7 +186,9 @@ def test_stopped_before_there_is_a_run(robustmm: Cli, here: Path) -> None:
     assert not (here / "runs").exists()
 
 
-def test_a_real_interrupt(robustmm: Cli, here: Path) -> None:
+@pytest.mark.parametrize("number", STOPPING, ids=[number.name for number in STOPPING])
+def test_a_real_interrupt(robustmm: Cli, here: Path, number: signal.Signals) -> None:
+    """Ctrl-C, a scheduler's or a container's end, a terminal that is closed."""
     command = [sys.executable, "-m", "robustmm", "train", "tiny.toml", "--epochs", "100000"]
     run = Run(here / "runs/tiny-001")
     with subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -193,7 +197,7 @@ def test_a_real_interrupt(robustmm: Cli, here: Path) -> None:
             assert process.poll() is None, "it ended before it could be stopped"
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 5
     assert out == ""

@@ -93,7 +93,8 @@ def test_every_error_is_told_at_once() -> None:
         "[train] learning_rate: should be a finite number, found inf",
         "[train] schedule: should be 'cosine', 'constant' or 'step', found 'cosin'",
         '[train] "optimizer" is not a key here, did you mean "optimiser"? (known: batch, class_weights, clip, epochs, '
-        "learning_rate, modality_dropout, optimiser, patience, precision, schedule, seed, warmup, weight_decay)",
+        "learning_rate, modality_dropout, optimiser, patience, precision, schedule, seed, threads, warmup, "
+        "weight_decay)",
         '"dat" is not a key here, did you mean "data"? (known: data, method, modality, model, train)',
         '[data] missing names "sond", did you mean "sound"? (known: 2, flat, image, sound)',
     ]
@@ -310,4 +311,15 @@ def test_the_effective_recipe_is_the_recipe(manifest: str, seed: int, rate: floa
 @pytest.mark.parametrize("name", RESERVED)
 def test_a_reserved_name_is_refused_before_anything_is_trained(name: str) -> None:
     (sentence,) = sentences({**SMALL, "modality": {name: IMAGE, "audio": AUDIO}})
-    assert sentence == (f'[modality.{name}] "{name}" is a tensor of every exported graph; call the modality otherwise')
+    assert sentence == f'[modality.{name}] "{name}" {RESERVED[name]}; call the modality otherwise'
+    alike = {f"{name}_": IMAGE, name.upper(): AUDIO}
+    assert [m.name for m in build_recipe({**SMALL, "modality": alike}, "my.toml", "my").modalities] == list(alike)
+
+
+@pytest.mark.parametrize("column", ["label", "split"])
+def test_a_modality_is_not_told_the_answer(column: str) -> None:
+    said = f'it would read the column "{column}", which is no input; give its own with: column = "NAME"'
+    for name, table in ((column, IMAGE), ("image", {**IMAGE, "column": column})):
+        assert sentences({**SMALL, "modality": {name: table, "audio": AUDIO}}) == [f"[modality.{name}] {said}"]
+    named = {column: {**IMAGE, "column": "photo"}, "audio": AUDIO}
+    assert build_recipe({**SMALL, "modality": named}, "my.toml", "my").modalities[0].column_name == "photo"

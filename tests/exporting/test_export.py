@@ -11,6 +11,7 @@ from robustmm.data.loading import read_split
 from robustmm.data.manifest import read_manifest
 from robustmm.errors import DataError
 from robustmm.exporting import export, parity
+from robustmm.exporting.graph import OPSET
 from robustmm.exporting.parity import Tolerance
 from robustmm.exporting.precision import convert_fp16, quantise_int8
 from robustmm.runs import Run
@@ -145,7 +146,7 @@ def test_the_metadata_is_all_an_audit_needs(run: Run, model: Path) -> None:
     assert all(len(digest) == 64 for digest in facts["data"].values())
     assert facts["versions"]["exported"]["robustmm"]
     assert str(Path(run.read_facts()["manifest"]).parent) not in facts["run"]
-    assert graph.opset_import[0].version == export.OPSET
+    assert graph.opset_import[0].version == OPSET
     assert [i.name for i in graph.graph.input] == ["present", "vector", "series"]
     assert [o.name for o in graph.graph.output] == ["logits", "probabilities", "z.vector", "z.series"]
 

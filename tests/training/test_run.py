@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from worlds import Nobody, manifest, recipe
 
+from robustmm.conditions.missing import read_presence_table
 from robustmm.config.recipe import load_recipe
 from robustmm.data.manifest import read_manifest
 from robustmm.errors import DataError, InterruptedRun, UsageError
@@ -97,7 +99,11 @@ def test_missing_rates_draw_a_fixed_stored_table(tmp_path: Path) -> None:
     rows = list(csv.DictReader(tables[0].splitlines()))
     assert sum(row["series"] == "0" for row in rows) == len(rows) // 2
     assert all(row["vector"] == "1" for row in rows)
-    assert [row["id"] for row in rows] == read_manifest(path).split("train").ids
+    train_ids = read_manifest(path).split("train").ids
+    assert [row["id"] for row in rows] == train_ids
+    table = read_presence_table(runs[0].folder / "missing.csv", train_ids, ["vector", "series"])
+    assert table.tolist() == [[True, row["series"] == "1"] for row in rows]
+    assert b"\r" not in (runs[0].folder / "missing.csv").read_bytes(), "as `data missing` writes it"
 
 
 def test_what_a_dropped_cell_holds_is_never_learned_from(tmp_path: Path) -> None:
@@ -130,6 +136,48 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     resume(run, Nobody())
     assert weights(run) == weights(whole)
     assert [line.split(",")[0] for line in run.log_file.read_text().split()[1:]] == [str(e) for e in range(1, 31)]
+
+
+class Counting(Nobody):
+    """Notes the threads of every step, and changes the machine's in between as a library might."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[int] = set()
+
+    def step(self, count: int = 1) -> None:
+        self.threads.add(torch.get_num_threads())
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_training_has_the_threads_of_its_recipe_on_every_machine(tmp_path: Path, asked: int) -> None:
+    path = manifest(tmp_path / "data")
+    before, found = torch.get_num_threads(), []
+    try:
+        for machine in (1, 3):
+            torch.set_num_threads(machine)
+            watcher = Counting()
+            found.append(weights(train(recipe(path, threads=asked), path, tmp_path / "runs", watcher)))
+            assert watcher.threads == {asked}
+            assert torch.get_num_threads() == machine, "they are given back"
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
+    assert load_recipe(tmp_path / "runs" / "world-001" / "recipe.toml").train.threads == asked
+
+
+def test_a_resume_has_the_threads_it_began_with(tmp_path: Path) -> None:
+    path = manifest(tmp_path / "data")
+
+    class Stops(Nobody):
+        def epoch(self, row: object) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRun):
+        train(recipe(path, threads=3), path, tmp_path / "runs", Stops())
+    watcher = Counting()
+    resume(Run(tmp_path / "runs" / "world-001"), watcher)
+    assert watcher.threads == {3}
 
 
 def test_killed_before_the_first_epoch_starts_over_in_its_folder(tmp_path: Path) -> None:
@@ -216,16 +264,12 @@ def test_unreadable_inputs_can_count_as_missing(tmp_path: Path) -> None:
 
 
 def test_class_weights_balance(tmp_path: Path) -> None:
-    import torch
-
     from robustmm.training.data import balanced_weights
 
     torch.testing.assert_close(balanced_weights(torch.tensor([0, 0, 0, 1]), 3), torch.tensor([4 / 9, 4 / 3, 0.0]))
 
 
 def test_modality_dropout_never_takes_the_last(tmp_path: Path) -> None:
-    import torch
-
     from robustmm.methods.combinations import drop_modalities
 
     torch.manual_seed(0)

@@ -1,6 +1,7 @@
 """Loads Hugging Face backbones. `transformers` is imported here, when the first one is built."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -23,15 +24,32 @@ def load_backbone(model: str, config: Mapping[str, Any], pretrained: bool, fits:
     backbone: nn.Module
     pretrained = pretrained and bool(model)
     try:
-        settings = load_configuration(model, config, {} if pretrained else fits)
-        if pretrained:
-            backbone = AutoModel.from_pretrained(model, config=settings, use_safetensors=True, trust_remote_code=False)
-        else:
-            backbone = AutoModel.from_config(settings, trust_remote_code=False)
+        with hide_bars():
+            settings = load_configuration(model, config, {} if pretrained else fits)
+            if pretrained:
+                backbone = AutoModel.from_pretrained(
+                    model, config=settings, use_safetensors=True, trust_remote_code=False
+                )
+            else:
+                backbone = AutoModel.from_config(settings, trust_remote_code=False)
     except (OSError, ValueError, TypeError, RuntimeError, StrictDataclassError) as error:
         what = f'the weights of "{model}" cannot be loaded' if pretrained else "the backbone cannot be built"
         raise UsageError(f"{what}: {reason(error)}") from error
     return backbone.float()  # checkpoints may be stored in half precision
+
+
+@contextmanager
+def hide_bars() -> Iterator[None]:
+    """No bars of transformers and its hub meanwhile: they would stand in a log, and across our own."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def load_configuration(model: str, config: Mapping[str, Any], fits: Mapping[str, Any]) -> Any:

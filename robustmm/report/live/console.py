@@ -52,7 +52,8 @@ class ConsoleReporter:
 
     @contextmanager
     def stage(self, title: str, total: int) -> Iterator[Any]:
-        """A bar with an ETA, gone when done; yields a function that advances it."""
-        with Progress(*progress_columns(), console=notes, transient=True) as bar:
+        """A bar with an ETA, gone when done; nothing where there is no screen. Yields a function that advances it."""
+        drawn = notes.is_terminal or notes.is_jupyter
+        with Progress(*progress_columns(), console=notes, transient=True, disable=not drawn) as bar:
             task = bar.add_task(title, total=total)
             yield lambda steps: bar.advance(task, steps)

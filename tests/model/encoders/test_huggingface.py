@@ -245,3 +245,14 @@ def test_each_encoder_of_a_graph_stands_on_its_own_input() -> None:
                 reached.add(name)
                 left += makers[name].input if name in makers else []
         assert reached & {"left", "right", "present"} == {m.name}
+
+
+def test_the_bars_of_transformers_are_not_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from transformers.utils import logging
+
+    saved(PLAIN["image"], RESNET, tmp_path)
+    capfd.readouterr()
+    for _ in range(2):
+        built("transformers", PLAIN["image"], model=str(tmp_path))
+    assert "Loading weights" not in capfd.readouterr().err
+    assert logging.is_progress_bar_enabled(), "they are as a user's own program left them"

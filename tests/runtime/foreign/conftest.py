@@ -60,7 +60,7 @@ class Dual(torch.nn.Module):
 @pytest.fixture(scope="session")
 def dual(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
     """An export as the transformers library's users make it, with its tokenizer beside it."""
-    from robustmm.exporting.export import silence_exporter
+    from robustmm.exporting.graph import silence_exporter
 
     folder = tmp_path_factory.mktemp("dual")
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])},

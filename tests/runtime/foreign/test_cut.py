@@ -238,7 +238,7 @@ def test_a_cut_that_answers_otherwise_is_not_believed(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("dynamo", [True, False])
 def test_what_torch_exports_is_cut(dynamo: bool, tmp_path: Path) -> None:
     """A picture and a sequence, with a class token that is expanded to the batch, by both exporters."""
-    from robustmm.exporting.export import silence_exporter
+    from robustmm.exporting.graph import silence_exporter
 
     class Two(torch.nn.Module):
         def __init__(self) -> None:
