@@ -74,10 +74,11 @@ def test_every_error_is_told_at_once() -> None:
         "method": {"name": 5, "cal": 3},
         "train": {"epochs": -1, "optimizer": "adam", "schedule": "cosin", "learning_rate": math.inf},
     }
+    known = {"encoder", *(key for key in Image.model_fields if key != "name")}
     assert sentences(content) == [
         "[modality.image] size[1]: should be greater than 0, found 0",
         "[modality.image] size[2] is missing",
-        '[modality.image] "sise" is not a key here, did you mean "size"? (known: column, encoder, kind, size)',
+        f'[modality.image] "sise" is not a key here, did you mean "size"? (known: {", ".join(sorted(known))})',
         '[modality.sound] "adio" is not a kind, did you mean "audio"? '
         "(known: audio, features, image, series, text, video)",
         "[modality.2] name: string should match pattern '^[A-Za-z][A-Za-z0-9_-]{0,63}$', found '2'",
