@@ -28,19 +28,23 @@ def fit_length(
     return np.pad(kept, widths, mode="edge") if padding == "edge" else np.pad(kept, widths)
 
 
-def fit_picture(picture: Array, height: int, width: int, resize: Resize, interpolation: Interpolation) -> Array:
+def fit_picture(
+    picture: Array, height: int, width: int, resize: Resize, interpolation: Interpolation, shorter_side: int = 0
+) -> Array:
     """uint8 (h, w, channels) at (height, width).
 
     `stretch` changes the proportions. `crop` scales until both sides are covered and keeps the centre: for a square
     the shorter side gets the size and the longer one size * longer // shorter, as in torchvision's `Resize(size)`,
-    then `CenterCrop(size)` begins at half the surplus, rounded down. `pad` scales until the whole picture fits,
-    rounded down, and puts black around it, as `tf.image.resize_with_pad` does.
+    then `CenterCrop(size)` begins at half the surplus, rounded down; `shorter_side` is for another size of `Resize`
+    (256 before 224). `pad` scales until the whole picture fits, rounded down, and puts black around it, as
+    `tf.image.resize_with_pad` does.
     """
     h, w = picture.shape[:2]
     if resize == "stretch":
         return scale_picture(picture, height, width, interpolation)
-    by_height = (height * w >= width * h) == (resize == "crop")  # which side gets its size exactly
-    rows, columns = (height, max(1, height * w // h)) if by_height else (max(1, width * h // w), width)
+    tall, wide = (shorter_side, shorter_side) if shorter_side else (height, width)
+    by_height = (tall * w >= wide * h) == (resize == "crop")  # which side gets its size exactly
+    rows, columns = (tall, max(1, tall * w // h)) if by_height else (max(1, wide * h // w), wide)
     scaled = scale_picture(picture, rows, columns, interpolation)
     if resize == "crop":
         top, left = (rows - height) // 2, (columns - width) // 2

@@ -1,11 +1,12 @@
 """Images: uint8 (height, width, channels) at the recipe's size, decoded with OpenCV."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import FiniteFloat, field_validator
+from pydantic import Field, FiniteFloat, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
@@ -22,9 +23,10 @@ MOST_ENLARGED = 4
 class Image(Modality):
     """A still picture. `size` is (height, width, channels); channels is 1 (grey) or 3 (RGB).
 
-    `resize` says how other sizes become it (see `fit_picture`), `interpolation` with what. `colours = "bgr"` turns the
-    channels round before they enter the graph, after corruptions, which see RGB. `range` are the stored values that
-    become 0 and 255, of pictures with more than 8 bits (see `to_eight_bits`). Arrays may have the channels first.
+    `resize` says how other sizes become it (see `fit_picture`), `interpolation` with what; `shorter_side` is that
+    before the centre is cropped, where it is not that of the crop. `colours = "bgr"` turns the channels round
+    before they enter the graph, after corruptions, which see RGB. `range` are the stored values that become 0 and
+    255, of pictures with more than 8 bits (see `to_eight_bits`). Arrays may have the channels first.
     """
 
     suffixes = (
@@ -35,6 +37,7 @@ class Image(Modality):
     kind: Literal["image"] = "image"
     size: tuple[Positive, Positive, Literal[1, 3]]
     resize: Resize = "stretch"
+    shorter_side: Annotated[int, Field(ge=0)] = 0
     interpolation: Interpolation = "area"
     colours: Literal["rgb", "bgr"] = "rgb"
     range: tuple[FiniteFloat, FiniteFloat] | None = None
@@ -43,8 +46,15 @@ class Image(Modality):
     @classmethod
     def _check_range(cls, range: tuple[float, float] | None) -> tuple[float, float] | None:
         if range and range[0] >= range[1]:
-            raise ValueError(f"range should be [low, high] with low below high, found {list(range)}")
+            raise PydanticCustomError("range", "should be [low, high], low below high")
         return range
+
+    @field_validator("shorter_side")
+    @classmethod
+    def _check_shorter_side(cls, side: int, given: ValidationInfo) -> int:
+        if side and (given.data.get("resize") != "crop" or side < max(given.data.get("size", (0, 0))[:2])):
+            raise PydanticCustomError("side", 'should be at least the size, beside resize = "crop"')
+        return side
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,7 +66,7 @@ class Image(Modality):
 
     def read(self, cell: str, folder: Path) -> NDArray[np.uint8]:
         picture = to_eight_bits(read_pixels(cell, folder), self.range, cell)
-        return resize_image(picture, self.size, cell, self.resize, self.interpolation)
+        return resize_image(picture, self.size, cell, self.resize, self.interpolation, self.shorter_side)
 
     def find_faults(self, cell: str, folder: Path) -> list[str]:
         picture, found = put_channels_last(read_pixels(cell, folder)), []
@@ -134,6 +144,7 @@ def resize_image(
     cell: str,
     resize: Resize = "stretch",
     interpolation: Interpolation = "area",
+    shorter_side: int = 0,
 ) -> NDArray[np.uint8]:
     """uint8 pixels (h, w), (h, w, 1|3|4) or (1|3, h, w) at `size`, in its channels."""
     import cv2
@@ -147,4 +158,4 @@ def resize_image(
         picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)[:, :, None]
     elif channels == 3 and picture.shape[2] == 1:
         picture = np.repeat(picture, 3, axis=2)
-    return np.ascontiguousarray(fit_picture(picture, height, width, resize, interpolation))
+    return np.ascontiguousarray(fit_picture(picture, height, width, resize, interpolation, shorter_side))

@@ -129,7 +129,12 @@ def test_crop_is_resize_and_centre_crop(tmp_path: Path) -> None:
     assert (rows, columns) == (64, 48)
     whole = Pillow.open(tmp_path / "a.png").resize((columns, rows), Pillow.Resampling.BICUBIC)
     expected = np.asarray(whole)[8:56]
-    found = built("image", size=(48, 48, 3), resize="crop", interpolation="cubic").read("a.png", tmp_path)
+    keys = {"size": (48, 48, 3), "resize": "crop", "interpolation": "cubic"}
+    assert np.abs(built("image", **keys).read("a.png", tmp_path).astype(int) - expected).max() <= 1
+    rows, columns = torchvision_rule(120, 90, 55)
+    whole = Pillow.open(tmp_path / "a.png").resize((columns, rows), Pillow.Resampling.BICUBIC)
+    expected = np.asarray(whole)[(rows - 48) // 2 :, (columns - 48) // 2 :][:48, :48]
+    found = built("image", **keys, shorter_side=55).read("a.png", tmp_path)
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
@@ -193,6 +198,7 @@ def test_the_keys_are_said_wrongly_in_no_silence() -> None:
         ("audio", "pad", "middle"), ("audio", "full_scale", 0), ("audio", "normalise", "batch"),
         ("series", "padding", "mean"), ("image", "resize", "fit"), ("image", "colours", "grb"),
         ("image", "range", [5, 5]), ("image", "range", [0, float("inf")]), ("video", "interpolation", "lanczos"),
+        ("image", "shorter_side", 8),
     ):  # fmt: skip
         sizes = {"audio": {"rate": 8000, "seconds": 1}, "series": {"steps": 3, "channels": 1}}
         rest = sizes.get(kind, {"size": (4, 4, 3)}) | ({"frames": 2} if kind == "video" else {})
@@ -207,6 +213,7 @@ def test_what_a_file_carries_is_read_back() -> None:
         Audio(name="a", rate=8000, seconds=1, pad="end", cut="start", normalise="clip", full_scale=32768),
         Series(name="s", steps=3, channels=1, fit="crop", pad="start", cut="end", padding="zero"),
         Image(name="i", size=(4, 4, 3), resize="pad", interpolation="cubic", colours="bgr", range=(500, 4000)),
+        Image(name="k", size=(4, 4, 3), resize="crop", shorter_side=5),
         Video(name="v", size=(4, 4, 3), frames=2, resize="crop", interpolation="nearest", colours="bgr"),
         Image(name="j", size=(4, 4, 1)),
     ]
