@@ -158,3 +158,35 @@ def test_numbers_are_told_and_never_learned_from_by_themselves(tmp_path: Path) -
     assert [m.name for m in guess_modalities(manifest, ["speaker", "features=speaker", "present=speaker"])] == [
         "features", "features_2", "present_2", "words",
     ]  # fmt: skip
+
+
+def test_sixteen_bit_pictures_are_drafted_with_the_range_of_the_cells(tmp_path: Path) -> None:
+    deep = [RNG.integers(500, 4000, (12, 10), dtype=np.uint16) for _ in range(8)]
+    deep[0][0, 0], deep[5][0, 0] = 600, 4100
+    for i, picture in enumerate(deep):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), picture)
+    cells = [f"{i}.png" for i in range(8)]
+    found = guess(tmp_path, cells)
+    assert isinstance(found, Image)
+    assert found.range == (min(p.min() for p in deep), 4100)
+    facts = check_manifest(written(tmp_path, depth=cells))
+    assert facts.unusable() == 0
+    assert not [one for one in facts.findings if one.kind == "read-with-loss"]
+
+
+@pytest.mark.parametrize(("shape", "size"), [((20, 16, 3), (20, 16, 3)), ((3, 20, 16), (20, 16, 3))])
+def test_pictures_of_floats_are_pictures_and_no_metadata(tmp_path: Path, shape: Any, size: Any) -> None:
+    cells = arrays(tmp_path, *(RNG.uniform(0, 1, shape).astype(np.float32) for _ in range(8)))
+    manifest = written(tmp_path, photo=cells)
+    assert guess_modalities(manifest) == [Image(name="photo", size=size, range=(0, 1))]
+    facts = check_manifest(manifest)
+    assert (facts.unusable(), facts.metadata) == (0, [])
+
+
+def test_floats_on_the_scale_of_integers_are_drafted_with_their_full_scale(tmp_path: Path) -> None:
+    for i in range(6):
+        wave = RNG.uniform(-20_000, 20_000, 800).astype(np.float32)
+        soundfile.write(tmp_path / f"{i}.wav", wave, 8000, subtype="FLOAT")
+    cells = [f"{i}.wav" for i in range(6)]
+    assert guess(tmp_path, cells) == Audio(name="x", rate=8000, seconds=0.1, full_scale=32768)
+    assert check_manifest(written(tmp_path, clip=cells)).unusable() == 0
