@@ -74,6 +74,9 @@ def recipe(manifest: ManifestPath, features: Features = None) -> None:
     print(to_toml(draft.draft_recipe(modalities, str(table.path.resolve()))), end="")
     for column, sentence in draft.describe_unread_columns(table, modalities).items():
         note(f"left out: {column}, {sentence}")
+    for modality in modalities:
+        for sentence in draft.describe_csv_files(table, modality).values():
+            note(f"{modality.name}: {sentence}")
     if numbers := draft.numeric_columns(table, modalities):
         note(f"left out as metadata: {', '.join(numbers)}; to learn from these numbers: --features {','.join(numbers)}")
 

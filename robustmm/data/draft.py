@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from robustmm.config.recipe import RESERVED
-from robustmm.data.guess import MEDIA, common_suffix, guess_modality, names_files
+from robustmm.data.guess import MEDIA, common_suffix, guess_modality, names_files, read_cells
 from robustmm.data.manifest import REQUIRED, Manifest, name_some
 from robustmm.errors import DataError, UsageError
 from robustmm.modalities import Features, Modality
-from robustmm.modalities.base import modality_name
+from robustmm.modalities.base import find_file, is_array, modality_name
 from robustmm.modalities.features import is_number
+from robustmm.modalities.series import describe_table
 
 CELLS_PER_COLUMN = 24
 """Cells read per column."""
@@ -86,6 +87,21 @@ def describe_unread_columns(manifest: Manifest, modalities: Sequence[Modality]) 
         elif names_files(cells, manifest.folder):
             known = name_some(sorted(MEDIA), len(MEDIA))
             found[column] = f"it names files and is not read, such as {cells[0]}; files that are read end in {known}"
+    return found
+
+
+def describe_csv_files(manifest: Manifest, modality: Modality) -> dict[str, str]:
+    """How the CSV files of a series are read where it is not as they stand, a sentence by kind of finding."""
+    if modality.kind != "series":
+        return {}
+    cells = [cell for cell in sample_cells(manifest, modality.column_name) if not is_array(cell)]
+    facts = read_cells(lambda cell, folder: describe_table(find_file(cell, folder)), cells, manifest.folder)
+    names = dict.fromkeys(f'"{name}"' if name else "one without a name" for one in facts for name in one.left_out)
+    found = {}
+    if names:
+        found["column-left-out"] = f"leading columns of its CSV files are an index or a time: {name_some(names)}"
+    if any(one.decimal == "," for one in facts):
+        found["decimal-commas"] = "its CSV files have decimal commas, which are read as points"
     return found
 
 

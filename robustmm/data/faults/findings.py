@@ -53,6 +53,8 @@ TABLE = {
         "the same; of a metadata column it is a group of its own",
     ),
     "column-not-read": Meaning("warning", "learns nothing from the column", "does not corrupt and does not feed it"),
+    "column-left-out": Meaning("note", "learns nothing from them: they are no channels", "does not feed them"),
+    "decimal-commas": Meaning("note", "reads 1,5 as 1.5", "reads 1,5 as 1.5"),
     "numbers-not-read": Meaning("note", "learns nothing from them, as from any metadata", "can group rows by them"),
 }
 """Findings about the table itself."""

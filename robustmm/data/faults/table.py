@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from robustmm.data.draft import describe_unread_columns, numeric_columns
+from robustmm.data.draft import describe_csv_files, describe_unread_columns, numeric_columns
 from robustmm.data.faults.findings import Finding, Severity, build_finding, count_rows
 from robustmm.data.manifest import REQUIRED, Manifest, class_names, is_regression_target, name_some
 from robustmm.errors import did_you_mean
@@ -18,7 +18,7 @@ NOTHING = {"nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "nat", "un
 
 
 def check_table(manifest: Manifest, modalities: Sequence[Modality]) -> Iterator[Finding]:
-    """Every fault that can be seen without reading a file."""
+    """Every fault that can be seen without reading all files."""
     yield from _check_splits(manifest)
     if is_regression_target(manifest.labels):
         found = sorted(set(manifest.labels), key=float)
@@ -29,6 +29,9 @@ def check_table(manifest: Manifest, modalities: Sequence[Modality]) -> Iterator[
     yield from _check_words(manifest, modalities)
     for column, sentence in describe_unread_columns(manifest, modalities).items():
         yield build_finding(manifest, "column-not-read", column, sentence)
+    for modality in modalities:
+        for kind, sentence in describe_csv_files(manifest, modality).items():
+            yield build_finding(manifest, kind, modality.name, sentence)
     if numbers := numeric_columns(manifest, modalities):
         sentence = (
             f"{name_some(numbers)} hold{'s' if len(numbers) == 1 else ''} numbers and count as metadata; to learn "
