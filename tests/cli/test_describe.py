@@ -145,8 +145,8 @@ def test_pictures_and_texts_in_three_commands(robustmm: Cli, tmp_path: Path) -> 
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="you"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    config = {"do_rescale": True, "do_normalize": True, "image_mean": [0.4] * 3, "image_std": [0.2] * 3, "do_resize": True,
-              "rescale_factor": 1 / 255, "size": {"height": 8, "width": 8}, "resample": 2}  # fmt: skip
+    config = {"do_rescale": True, "do_normalize": True, "image_mean": [0.4] * 3, "image_std": [0.2] * 3,
+              "rescale_factor": 1 / 255, "do_resize": True, "size": {"height": 8, "width": 8}}  # fmt: skip
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
     texts = [" ".join(rng.choice(words, 1 + int(rng.integers(5)))) for _ in target]
     write_manifest(tmp_path, target, {"photo": [f"p{i}.png" for i in range(80)], "caption": texts})

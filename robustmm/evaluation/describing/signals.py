@@ -29,6 +29,8 @@ def fill_signal(
     found = read.get(column)
     _settle_kind(draft, found)
     rows = train or manifest
+    if found is not None and found.kind == draft.kind and train is not None:
+        _fill_scales(draft, found)
     cells = spread([cell for cell in rows.column(column) if cell])
     if isinstance(found, Audio) and draft.kind == "audio":
         _fill_audio(draft, cells, rows.folder)
@@ -43,6 +45,15 @@ def fill_signal(
         draft.checks.pop("length")
     if draft.kind in ("features", "series") and not {"mean", "std"} <= draft.table.keys():
         _fill_statistics(draft, train)
+
+
+def _fill_scales(draft: Draft, found: Modality) -> None:
+    """Which stored values are black and white, or full scale, where the files are not on the usual scales."""
+    for key in ("range", "full_scale"):
+        field = type(found).model_fields.get(key)
+        if field is not None and (value := getattr(found, key)) != field.default:
+            draft.table[key] = list(value) if isinstance(value, tuple) else value
+            draft.checks[key] = "by the train split's files: the scale that they are stored on"
 
 
 def spread(cells: Sequence[str]) -> list[str]:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from robustmm.modalities import KINDS
 from robustmm.modalities.text import find_padding, read_tokenizer
 from robustmm.runtime.foreign.drafting.kinds import Draft
 
@@ -70,15 +69,14 @@ def _apply_image_processor(draft: Draft, config: Mapping[str, Any]) -> None:
     if wanted and len(wanted) == 2 and "open" in draft.checks.get("size", ""):
         draft.table["size"] = [*wanted, width]
         draft.checks.pop("size")
-    fields = KINDS[draft.kind].model_fields
-    if "resize" in fields and config.get("do_resize", True):
+    if config.get("do_resize", True):
         draft.table["resize"] = "crop" if crops or len(size) == 1 else "stretch"
         if crops and min(size, default=0) != min(crop):
             draft.checks["resize"] = (
                 f"the checkpoint brings the shorter side to {min(size, default=0)} and keeps {min(crop)}; crop keeps "
                 "all of the shorter side"
             )
-    if "interpolation" in fields and "resample" in config:
+    if "resample" in config:
         draft.table["interpolation"] = FILTERS.get(config["resample"], "area")
     draft.settled |= {"colours"} if config.get("do_convert_rgb") else set()
 
@@ -89,10 +87,9 @@ def _apply_feature_extractor(draft: Draft, config: Mapping[str, Any]) -> None:
     rate = int(config["sampling_rate"])
     draft.table |= {"rate": rate, "seconds": samples / rate}
     draft.checks.pop("rate", None)
-    fields = KINDS[draft.kind].model_fields
-    if "normalise" in fields and "do_normalize" in config:
+    if "do_normalize" in config:
         draft.table["normalise"] = "clip" if config["do_normalize"] else "none"
-    if "pad" in fields and config.get("padding_side") in ("left", "right"):
+    if config.get("padding_side") in ("left", "right"):
         draft.table["pad"] = "start" if config["padding_side"] == "left" else "end"
 
 
