@@ -35,8 +35,11 @@ def describe(
 
         fill_draft(draft, read_manifest(resolve_option(data)))
     text = format_draft(draft)
+    count = count_checks(text)
+    left = f"{count} line{'s' * (count != 1)} to check; then" if count else "nothing to check; next"
     if to is None:
         print(text, end="")
+        note(f"{left}: robustmm audit {model} --describe THIS.toml --data {data or 'MANIFEST'}")
         return
     try:
         with to.open("x", encoding="utf-8") as file:
@@ -46,6 +49,4 @@ def describe(
     except (OSError, ValueError) as error:
         raise UsageError(f"the description cannot be written ({error})") from error
     show_path(to)
-    count = count_checks(text)
-    check = f"{count} line{'s' * (count != 1)} to check; then" if count else "nothing to check; next"
-    note(f"{check}: robustmm audit {model} --describe {to} --data {data or 'MANIFEST'}")
+    note(f"{left}: robustmm audit {model} --describe {to} --data {data or 'MANIFEST'}")

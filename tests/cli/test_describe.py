@@ -229,8 +229,9 @@ def test_sensors_in_three_commands(robustmm: Cli, here: Path) -> None:
 def test_how_many_lines_are_left_to_check(robustmm: Cli, here: Path) -> None:
     result = robustmm("describe", "theirs.onnx", "--data", "manifest.csv", "-o", "d.toml", cwd=here)
     count = (here / "d.toml").read_text().count("# CHECK:")
+    assert count == 1, "the prior, since there is no train split"
     assert (
-        f"{count} lines to check; then: robustmm audit theirs.onnx --describe d.toml --data manifest.csv" in result.err
+        f"{count} line to check; then: robustmm audit theirs.onnx --describe d.toml --data manifest.csv" in result.err
     )
     result = robustmm("describe", "theirs.onnx", "--data", "none.csv", cwd=here)
     assert (result.code, result.out) == (3, "")

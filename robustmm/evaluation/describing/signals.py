@@ -40,9 +40,12 @@ def fill_signal(
         _fill_text(draft, cells, beside)
     elif isinstance(found, Series) and draft.kind == "series":
         _fill_series(draft, found, cells, rows.folder)
-    elif found is not None and found.kind == draft.kind == "features" and "length" in draft.checks:
-        draft.table["length"] = found.shape[0]
-        draft.checks.pop("length")
+    elif found is not None and found.kind == draft.kind == "features":
+        if "columns" not in draft.table:  # one column of the manifest feeds all of it
+            draft.checks.pop("columns", None)
+        if "length" in draft.checks:
+            draft.table["length"] = found.shape[0]
+            draft.checks.pop("length")
     if draft.kind in ("features", "series") and not {"mean", "std"} <= draft.table.keys():
         _fill_statistics(draft, train)
 

@@ -41,14 +41,22 @@ class Output(Section):
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
 
 
+class InputStatistics(Section):
+    """Mean and deviation of the training data for every column of an input, of which each modality takes its own."""
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
 class DescriptionTable(Section):
-    """The keys outside the modalities. `batch` is the only number of rows that the graph can take, where the graph
-    does not say so itself."""
+    """The keys outside the modalities; `input` has a table by name for inputs that modalities share. `batch` is the
+    only number of rows that the graph can take, where the graph does not say so itself."""
 
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
     prior: tuple[Annotated[float, Field(ge=0)], ...] = ()
     batch: Annotated[int, Field(ge=0)] = 0
     output: Output
+    input: dict[str, InputStatistics] = {}
     modality: dict[str, Any]
 
 
@@ -76,15 +84,21 @@ def load_description(path: Path) -> Description:
         head = DescriptionTable.model_validate(content)
         errors += [(find_line(source, [key]), error) for key, error in _check_classes(head)]
     except ValidationError as error:
-        errors += [
-            (find_line(source, item["loc"]), describe_error(item, DescriptionTable, "", 0)) for item in error.errors()
-        ]
+        errors += [_locate_head_error(item, source) for item in error.errors()]
     tables = content.get("modality")
     if not isinstance(tables, Mapping) or not tables:
         tables = {}
         errors.append((1, "[modality.NAME] should describe at least one modality, found none"))
     modalities, preprocessings = [], []
+    shared = head.input if head else {}
+    fed = [table.get("input", name) for name, table in tables.items() if isinstance(table, Mapping)]
+    for name in shared:
+        if name not in fed:
+            line = find_line(source, [f"input.{name}"])
+            errors.append((line, f"[input.{name}] no modality has this input{suggest(name, set(map(str, fed)))}"))
     for name, table in tables.items():
+        if isinstance(table, Mapping):
+            table = take_statistics(table, shared.get(table.get("input", name)))
         modality, preprocessing, wrong = _load_modality(name, table, path)
         errors += [(find_line(source, [f"modality.{name}", key]), f"[modality.{name}] {one}") for key, one in wrong]
         modalities += [modality] if modality else []
@@ -94,10 +108,31 @@ def load_description(path: Path) -> Description:
     return Description(path, source, head, modalities, preprocessings)
 
 
+def take_statistics(table: Mapping[str, Any], shared: InputStatistics | None) -> Mapping[str, Any]:
+    """A modality's table with its columns of what its input shares, unless it says its own."""
+    columns = table.get("columns")
+    part = slice(None)
+    if isinstance(columns, list) and len(columns) == 2 and all(isinstance(i, int) for i in columns):
+        part = slice(*columns)
+    taken = {key: list(getattr(shared, key)[part]) for key in ("mean", "std") if shared and getattr(shared, key)}
+    return taken | dict(table)
+
+
 def raise_errors(path: Path, errors: Sequence[tuple[int, str]]) -> None:
     """Raises UsageError with these sentences in the order of their lines, where there are any."""
     if errors:
         raise UsageError("\n".join(f"{path}:{line}: {error}" for line, error in sorted(set(errors))))
+
+
+def _locate_head_error(item: Any, source: str) -> tuple[int, str]:
+    """An error of pydantic outside the modalities, with its line."""
+    if item["loc"][0] != "input" or len(item["loc"]) < 3:
+        return find_line(source, item["loc"]), describe_error(item, DescriptionTable, "", 0)
+    _, name, key, *_ = item["loc"]
+    sentence = describe_error(item, InputStatistics, "", 2)
+    if item["type"] == "extra_forbidden":
+        sentence = f'"{key}" is not a key here{suggest(str(key), InputStatistics.model_fields)}'
+    return find_line(source, [f"input.{name}", key]), f"[input.{name}] {sentence}"
 
 
 def _check_classes(head: DescriptionTable) -> list[tuple[str, str]]:

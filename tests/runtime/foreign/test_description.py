@@ -7,6 +7,7 @@ from graphs import Inputs, linear
 from tokenizers import Tokenizer, models
 
 from robustmm.errors import DataError, UsageError
+from robustmm.modalities import Features
 from robustmm.runtime.foreign.description import load_description
 from robustmm.runtime.foreign.session import ForeignSession, open_session
 from robustmm.runtime.foreign.tokens import MarkedText
@@ -314,3 +315,51 @@ def test_every_modality_of_a_shared_input_fits_it(tmp_path: Path) -> None:
     assert found.startswith(
         "8: [modality.colour] input: should be (batch, 4, 5, 7) for image in the layout NCHW, found"
     )
+
+
+SHARED = """classes = ["x", "y", "z"]
+[output]
+name = "logits"
+[input.X]
+mean = [1, 2, 3]
+std = [4, 5, 6]
+[modality.a]
+kind = "features"
+length = 1
+input = "X"
+columns = [0, 1]
+missing = "mean"
+[modality.b]
+kind = "features"
+length = 2
+input = "X"
+columns = [1, 3]
+mean = [7, 8]
+"""
+
+
+def test_statistics_stand_once_for_an_input(tmp_path: Path) -> None:
+    """Each modality takes its own columns, and its own numbers come first."""
+    linear(tmp_path, {"X": ("f", [None, 3])})
+    (tmp_path / "m.toml").write_text(SHARED)
+    a, b = load_description(tmp_path / "m.toml").modalities
+    assert isinstance(a, Features)
+    assert isinstance(b, Features)
+    assert (a.mean, a.std, b.mean, b.std) == ((1,), (4,), (7, 8), (5, 6))
+    opened = open_session(tmp_path / "theirs.onnx", tmp_path / "m.toml")
+    assert opened.blank_embedding("a", 1).tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("[input.X]", "[input.Y]", '4: [input.Y] no modality has this input (known: X)'),
+        ("std = [4, 5, 6]", "std = [4, 5]", "13: [modality.b] std: should hold a number for each of 2 channels, found"),
+        ("std = [4, 5, 6]", "sdt = [4, 5, 6]", '6: [input.X] "sdt" is not a key here'),
+        ("[1, 2, 3]", '"mean"', "5: [input.X] mean: should be a valid tuple, found 'mean'"),
+    ],
+)  # fmt: skip
+def test_statistics_of_an_input_that_do_not_fit(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    linear(tmp_path, {"X": ("f", [None, 3])})
+    found = errors_of(tmp_path, SHARED.replace(old, new, 1))
+    assert any(line.startswith(sentence) for line in found), found

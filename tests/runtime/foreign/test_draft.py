@@ -45,21 +45,22 @@ def test_scikit_learn_from_draft_to_answer(fitted: tuple[Any, Any, Any], tmp_pat
     onnx.save(to_onnx(pipeline, x[:1]), path)
     text = draft_description(path)
     (table,) = tomllib.loads(text)["modality"].values()
-    np.testing.assert_allclose(table["mean"], x.mean(0), rtol=1e-4)
-    np.testing.assert_allclose(table["std"], x.std(0), rtol=1e-4)
+    (shared,) = tomllib.loads(text)["input"].values()
+    np.testing.assert_allclose(shared["mean"], x.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(shared["std"], x.std(0), rtol=1e-4)
     table = {key: table[key] for key in ("kind", "input", "length", "missing")}
     assert table == {"kind": "features", "input": "X", "length": 12, "missing": "mean"}
     assert "CHECK: several sensors in this input: a table for each" in text
-    mean, std = x.mean(0).tolist(), x.std(0).tolist()
     tables = [
         f'[modality.{name}]\nkind = "features"\ninput = "X"\nlength = {after - first}\ncolumns = [{first}, {after}]\n'
-        f'missing = "mean"\nmean = {mean[first:after]}\nstd = {std[first:after]}\n'
+        'missing = "mean"\n'
         for name, first, after in (("near", 0, 5), ("far", 5, 12))
     ]
-    text = text[: text.index("[modality.X]")] + "\n".join(tables)
+    text = text[: text.index("[modality.X]")] + "\n".join(tables) + text[text.index("[input.X]") :]
     path.with_suffix(".toml").write_text(text)
     session = open_session(path, path.with_suffix(".toml"))
     assert session.classes == pipeline.classes_.tolist()
+    np.testing.assert_allclose(getattr(session.modality("far"), "std", ()), x[:, 5:].std(0), rtol=1e-4)
     found = session.predict({"near": x[:, :5], "far": x[:, 5:]}, np.ones((40, 2), bool))
     np.testing.assert_allclose(found, pipeline.predict_proba(x), atol=2e-6)
 

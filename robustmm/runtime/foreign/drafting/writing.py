@@ -38,12 +38,15 @@ def count_checks(text: str) -> int:
 
 
 def _format_table(draft: Draft) -> str:
-    checks = dict(draft.checks)
-    lines = [line for key, value in draft.table.items() for line in _format_entry(key, value, checks.pop(key, ""))]
+    checks, table, shared = dict(draft.checks), dict(draft.table), ""
+    if "columns" in checks and "columns" not in table and "mean" in table:  # so that a split copies no numbers
+        head = to_toml({"input": {table["input"]: {}}}).strip()
+        shared = "\n".join([f"\n\n{head}", *(_format_line(key, table.pop(key)) for key in ("mean", "std"))])
+    lines = [line for key, value in table.items() for line in _format_entry(key, value, checks.pop(key, ""))]
     lines += [line for check in checks.values() for line in _format_comment(f"CHECK: {check}")]
     if choices := format_choices(draft):
         lines += _format_comment(f"CHECK: a file becomes this input by {choices}")
-    return "\n".join([f"[modality.{draft.name}]", *lines])
+    return "\n".join([f"[modality.{draft.name}]", *lines]) + shared
 
 
 def format_choices(draft: Draft) -> str:
