@@ -2,6 +2,7 @@
 
 from difflib import SequenceMatcher
 
+from robustmm.data.draft import numeric_columns
 from robustmm.data.manifest import REQUIRED, Manifest
 from robustmm.modalities import Features, Modality
 from robustmm.modalities.base import modality_name
@@ -20,7 +21,7 @@ def match_columns(draft: DescriptionDraft, manifest: Manifest, read: list[Modali
     signals."""
     kinds = {modality.column_name: modality.kind for modality in read}
     left = [column for column in manifest.columns if column not in REQUIRED]
-    matched: dict[str, str] = {}
+    matched: dict[str, object] = {}
     for same in (_is_same, _is_alike):
         for modality in draft.modalities:
             if modality.name not in matched:
@@ -39,11 +40,23 @@ def match_columns(draft: DescriptionDraft, manifest: Manifest, read: list[Modali
                 matched[modality.name] = fitting[0]
                 left.remove(fitting[0])
                 _note(modality, fitting[0], sure=False)
+    _gather_numbers(draft, numeric_columns(manifest, read), left, matched)
     for modality in draft.modalities:
         if modality.name not in matched:
             rest = f"one of {', '.join(left)}?" if left else "the manifest has none left"
             modality.checks["column"] = f"which column feeds it: column = ...; {rest}"
     return [modality for modality in draft.modalities if modality.name in matched]
+
+
+def _gather_numbers(draft: DescriptionDraft, numbers: list[str], left: list[str], matched: dict[str, object]) -> None:
+    """An input as wide as there are columns of numbers takes them all, in the manifest's order."""
+    wide = [d for d in draft.modalities if d.kind == "features" and d.name not in matched]
+    numbers = [column for column in numbers if column in left]
+    if len(wide) == 1 and 1 < len(numbers) == wide[0].table["length"]:
+        matched[wide[0].name] = numbers
+        left[:] = [column for column in left if column not in numbers]
+        wide[0].table = {"kind": "features", "column": numbers} | wide[0].table
+        wide[0].checks["column"] = "the manifest's columns of numbers, in the order of the input?"
 
 
 def _note(modality: Draft, column: str, sure: bool) -> None:
@@ -73,7 +86,7 @@ def _may_feed(modality: Draft, kind: str | None) -> bool:
     return kind is None or kind in (modality.kind, *modality.others)
 
 
-def _split_input(draft: DescriptionDraft, read: list[Modality], left: list[str], matched: dict[str, str]) -> None:
+def _split_input(draft: DescriptionDraft, read: list[Modality], left: list[str], matched: dict[str, object]) -> None:
     """An input whose width is that of several columns of features together becomes a modality for each of them."""
     blocks = [m for m in read if isinstance(m, Features) and m.column_name in left]
     wide = [d for d in draft.modalities if d.kind == "features" and d.name not in matched]

@@ -25,7 +25,10 @@ def fill_signal(
 ) -> None:
     """Fills a modality with what its column tells; numbers come from the train split. `beside` is the description's
     folder, where its tokenizer is looked for."""
-    column = str(draft.table.get("column", draft.name))
+    column = draft.table.get("column", draft.name)
+    if isinstance(column, list):  # of numbers: nothing but their statistics is left to tell
+        _fill_statistics(draft, train)
+        return
     found = read.get(column)
     _settle_kind(draft, found)
     rows = train or manifest
@@ -46,7 +49,7 @@ def fill_signal(
         if "length" in draft.checks:
             draft.table["length"] = found.shape[0]
             draft.checks.pop("length")
-    if draft.kind in ("features", "series") and not {"mean", "std"} <= draft.table.keys():
+    if draft.kind in ("features", "series"):
         _fill_statistics(draft, train)
 
 
@@ -162,12 +165,15 @@ def _fill_series(draft: Draft, found: Series, cells: list[str], folder: Path) ->
 
 def _fill_statistics(draft: Draft, train: Manifest | None) -> None:
     """Mean and deviation of the train split, which also become the fill of a missing signal."""
+    if {"mean", "std"} <= draft.table.keys():
+        return
     if train is None:
         for key in ("mean", "std"):
             draft.checks[key] = f"{draft.checks.get(key, key)}; the manifest has no rows in split train"
         return
     kind = KINDS[draft.kind]
     fields = {key: value for key, value in draft.table.items() if key in kind.model_fields}
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
     modality = kind(**{**known_defaults(draft.kind), **fields}, name=draft.name)
     bad: list[str] = []
     count = 0

@@ -212,6 +212,31 @@ def test_columns_are_matched(tmp_path: Path, inputs: Any, columns: Any, expected
     assert ("CHECK: the manifest's column" in text) is (not sure and not lost)
 
 
+@pytest.mark.parametrize("extra", [False, True])
+def test_columns_of_numbers_feed_an_input_as_wide(tmp_path: Path, extra: bool) -> None:
+    """Not where there are others beside them: a number may be a site or an age that the model does not read."""
+    x = RNG.normal(50, 9, (10, 3)).round(3)
+    columns = {name: [str(v) for v in x[:, i]] for i, name in enumerate(("age", "pressure", "rate"))}
+    columns |= {"site": ["3"] * 10} if extra else {}
+    write_manifest(tmp_path, columns)
+    found, text = filled(tmp_path, {"X": ("f", [None, 3])})
+    table = found["modality"]["X"]
+    assert table.get("column") == (None if extra else ["age", "pressure", "rate"])
+    if not extra:
+        np.testing.assert_allclose(found["input"]["X"]["std"], x[:6].std(0), rtol=1e-4)
+        opens(tmp_path, text)
+
+
+def test_numbers_in_cells(tmp_path: Path) -> None:
+    """An input for each column, as skl2onnx converts a data frame."""
+    x = RNG.normal(50, 9, (10, 2)).round(3)
+    write_manifest(tmp_path, {name: [str(v) for v in x[:, i]] for i, name in enumerate(("age", "rate"))})
+    found, text = filled(tmp_path, {"rate": ("f", [None, 1]), "age": ("q", [None, 1])})
+    np.testing.assert_allclose(found["modality"]["rate"]["mean"], x[:6, 1:].mean(0), rtol=1e-4)
+    assert "CHECK: whole numbers: if they are categories" in text
+    assert "column" not in found["modality"]["age"]
+
+
 def test_a_column_that_cannot_be_read(tmp_path: Path) -> None:
     write_manifest(tmp_path, {"m": arrays(tmp_path, "m", RNG.normal(size=(10, 5)).astype(np.float32))})
     found, text = filled(tmp_path, {"m": ("f", [None, 3])})
