@@ -113,6 +113,25 @@ def test_files_that_say_nothing_change_nothing(tmp_path: Path, content: str) -> 
     assert (picture.table["subtract"], picture.table["divide"]) == (0.0, 255.0)
 
 
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ({"2": "cat", "0": "ant", "1": "bee"}, ["ant", "bee", "cat"]),
+        ({"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}, []),
+        ({"0": "ant", "1": "bee"}, []),
+        ({"0": "ant", "1": "ant", "2": "bee"}, []),
+        ({"0": "ant", "7": "bee", "2": "cat"}, []),
+        (["ant"], []),
+    ],
+)
+def test_labels_of_the_checkpoint(tmp_path: Path, labels: Any, found: list[str]) -> None:
+    """In the order of their numbers, where there is one for each column."""
+    draft = drafted(tmp_path, PIXELS, config={"id2label": labels})
+    assert draft.own_labels == found
+    assert ("classes" in draft.checks) is not bool(found)
+    assert draft.classes == (found or ["class 0", "class 1", "class 2"])
+
+
 def test_the_tokenizer_beside_the_model_is_taken(tmp_path: Path) -> None:
     """By its path from where the description will stand."""
     (tmp_path / "model").mkdir()

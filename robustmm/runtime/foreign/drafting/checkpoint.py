@@ -20,7 +20,7 @@ FILTERS = {0: "nearest", 2: "linear", 3: "cubic"}
 def apply_checkpoint(drafts: Sequence[Draft], model: Path, folder: Path) -> None:
     """Fills drafts in with the files beside a model, or in the folder above where the model stands in `onnx/`. Paths
     are written relative to `folder`."""
-    places = [model.parent, model.parent.parent] if model.parent.name == "onnx" else [model.parent]
+    places = checkpoint_folders(model)
     for draft in drafts:
         for config in read_configs(places):
             with suppress(TypeError, ValueError, ZeroDivisionError):  # numbers that are none: the checks stay
@@ -36,6 +36,22 @@ def apply_checkpoint(drafts: Sequence[Draft], model: Path, folder: Path) -> None
                 draft.checks["padding"] = (
                     "padding = ID, which fills up short texts: the tokenizer names no token for it"
                 )
+
+
+def checkpoint_folders(model: Path) -> list[Path]:
+    return [model.parent, model.parent.parent] if model.parent.name == "onnx" else [model.parent]
+
+
+def read_labels(model: Path) -> list[str]:
+    """The labels that the checkpoint's config.json names (`id2label`), in the output's order; none where it names none
+    of its own (`LABEL_0`)."""
+    for place in checkpoint_folders(model):
+        with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+            stored = json.loads((place / "config.json").read_text(encoding="utf-8"))["id2label"]
+            labels = [str(stored[str(i)]) for i in range(len(stored))]
+            if labels and labels[0] != "LABEL_0" and len(set(labels)) == len(labels):
+                return labels
+    return []
 
 
 def read_configs(places: Sequence[Path]) -> list[dict[str, Any]]:

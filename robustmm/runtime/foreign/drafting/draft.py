@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from robustmm.errors import DataError
 from robustmm.modalities.base import modality_name
 from robustmm.runtime import classifier, graph, session
-from robustmm.runtime.foreign.drafting.checkpoint import apply_checkpoint
+from robustmm.runtime.foreign.drafting.checkpoint import apply_checkpoint, read_labels
 from robustmm.runtime.foreign.drafting.kinds import Draft, draft_kind, guess_kinds, name_words
 from robustmm.runtime.graph import Tensor
 
@@ -28,7 +28,7 @@ class DescriptionDraft:
 
     classes: list[str]
     own_labels: list[str]
-    """The labels in the graph, in its order; empty where it has none."""
+    """The labels in the graph or in its checkpoint, in the output's order; empty where there are none."""
     output: dict[str, Any]
     modalities: list[Draft]
     unfed: list[str]
@@ -60,7 +60,7 @@ def draft_graph(path: Path, folder: Path = Path()) -> DescriptionDraft:
     if not modalities:
         raise DataError(f"{path} should have an input that is an image, audio, video, text, series or features")
     draft = DescriptionDraft([], [], {}, modalities, unfed, folder=folder)
-    _draft_classes(draft, model, output)
+    _draft_classes(draft, model, output, read_labels(path))
     _draft_output(draft, model, output)
     apply_checkpoint(draft.modalities, path, folder)
     return draft
@@ -153,11 +153,12 @@ def _note_quantisation(model: onnx.ModelProto, draft: Draft) -> None:
             draft.checks[key] = f"{said}; {rest}" if said else rest
 
 
-def _draft_classes(draft: DescriptionDraft, model: onnx.ModelProto, output: Tensor) -> None:
+def _draft_classes(draft: DescriptionDraft, model: onnx.ModelProto, output: Tensor, labels: list[str]) -> None:
+    """The graph's own labels, else those of its checkpoint, else placeholders."""
     width = classifier.count_columns(output)
     count = 2 if width == 1 else width
     draft.width = count
-    draft.own_labels = classifier.class_labels(model, count)
+    draft.own_labels = classifier.class_labels(model, count) or (labels if len(labels) == count else [])
     draft.classes = draft.own_labels or [f"class {i}" for i in range(count or 2)]
     if not draft.own_labels:
         known = "" if width else "how many classes there are, and "
