@@ -1,5 +1,6 @@
 """Holds a model's answers, as robustmm reads and feeds it, against what its user expects; looks for the usual cause."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,8 +29,10 @@ ACCURACY_TOLERANCE = 0.01
 """How far a whole split's accuracy may be from the expected one."""
 TRIED_ROWS = 64
 """Rows that a change of the description is tried on, half of them rows that disagree."""
-LISTED = 10
-"""Ids and causes that are told."""
+TRIED_FOR_ACCURACY = 400
+"""Rows that a change is tried on where only an accuracy is expected."""
+LISTED = 5
+"""Causes that are told."""
 
 Array = NDArray[np.float64]
 
@@ -50,10 +53,9 @@ def check_expectation(
     expected = read_expected(expect, manifest, session.classes) if expect else None
     rows = manifest.take(expected.rows) if expected else manifest
     p, target = answer_rows(session, rows, on_bad, advance), targets(rows, session.classes)
-    right = int((p.argmax(1) == target).sum())
-    accuracy = proportion(right, len(rows))
-    low, high = (accuracy.low, accuracy.high) if limited or expected else (accuracy.value,) * 2
-    agrees = (expect_accuracy is None or low - ACCURACY_TOLERANCE <= expect_accuracy <= high + ACCURACY_TOLERANCE) and (
+    right = p.argmax(1) == target
+    sample = limited or len(rows) < len(manifest)
+    agrees = (expect_accuracy is None or is_near(expect_accuracy, right, sample)) and (
         expected is None or agree(p, expected)
     )
     differing = np.flatnonzero(p.argmax(1) != expected.classes) if expected else np.zeros(0, np.int64)
@@ -64,7 +66,7 @@ def check_expectation(
         manifest=str(manifest.path),
         split=split,
         samples=len(rows),
-        accuracy=accuracy,
+        accuracy=proportion(int(right.sum()), len(rows)),
         expected_accuracy=float("nan") if expect_accuracy is None else expect_accuracy,
         agreement=agreement(p, expected) if expected else float("nan"),
         probability_difference=float(np.abs(p - expected.probabilities).max())
@@ -115,9 +117,7 @@ def find_causes(
     """Changes of the description under which the answers are nearer to what is expected, the best first: another order
     of classes, then those of `causes`, one at a time, then on top of the best of them."""
     truth = expected.classes if expected else target
-    differing = np.flatnonzero(p.argmax(1) != truth)[: TRIED_ROWS // 2]
-    others = np.setdiff1d(np.arange(len(rows)), differing)[: TRIED_ROWS - len(differing)]
-    some = sorted([*map(int, differing), *map(int, others)])
+    some = select_rows(rows.ids, p.argmax(1) != truth) if expected else order_rows(rows.ids)[:TRIED_FOR_ACCURACY]
     tried = rows.take(some)
     wanted = None
     if expected:
@@ -125,15 +125,20 @@ def find_causes(
         wanted = Expected(expected.path, some, expected.classes[some], probabilities)
 
     def judge(change: str, answers: Array) -> Cause:
-        if wanted is None:
-            assert accuracy is not None
-            score = float((answers.argmax(1) == target[some]).mean())
-            return Cause(change=change, agreement=score, fits=abs(score - accuracy) <= 2 * ACCURACY_TOLERANCE)
-        return Cause(change=change, agreement=agreement(answers, wanted), fits=agree(answers, wanted))
+        if wanted is not None:
+            return Cause(change=change, agreement=agreement(answers, wanted), fits=agree(answers, wanted))
+        right = answers.argmax(1) == target[some]
+        fits = accuracy is not None and is_near(accuracy, right, sample=len(some) < len(rows))
+        return Cause(change=change, agreement=right.mean(), fits=fits)
 
     def gain(cause: Cause) -> float:
         """How near a change comes: to the expected accuracy, or to full agreement."""
         return -abs(cause.agreement - accuracy) if wanted is None and accuracy is not None else cause.agreement
+
+    def search(on: ForeignSession, before: Cause) -> list[tuple[Cause, ForeignSession]]:
+        first = f"{before.change}; " if before.change else ""
+        tries = [(judge(first + v.change, answer_rows(v.session, tried, on_bad)), v.session) for v in draw_variants(on)]
+        return [entry for entry in tries if entry[0].fits or gain(entry[0]) > gain(before)]
 
     before = judge("", p[some])
     order = best_order(p, truth)
@@ -142,17 +147,32 @@ def find_causes(
         change = to_toml({"classes": [session.classes[i] for i in order]}).strip()
         found.append(judge(change, p[some][:, np.argsort(order)]))
     if isinstance(session, ForeignSession) and not any(cause.fits for cause in found):
-        variants = list(draw_variants(session))
-        tries = [(judge(v.change, answer_rows(v.session, tried, on_bad)), v) for v in variants]
-        found += [cause for cause, _ in tries]
-        if tries and not any(cause.fits for cause in found):
-            best, on = max(tries, key=lambda entry: gain(entry[0]))
-            if gain(best) > gain(before):
-                for variant in draw_variants(on.session):
-                    answers = answer_rows(variant.session, tried, on_bad)
-                    found.append(judge(f"{on.change}; {variant.change}", answers))
-    better = [cause for cause in found if cause.fits or gain(cause) > gain(before)]
-    return sorted(better, key=lambda cause: (not cause.fits, -gain(cause)))[:LISTED]
+        better = search(session, before)
+        found += [cause for cause, _ in better]
+        if better and not any(cause.fits for cause in found):
+            best, on = max(better, key=lambda entry: gain(entry[0]))
+            found += [cause for cause, _ in search(on, best)]
+    nearer = [cause for cause in found if cause.fits or gain(cause) > gain(before)]
+    return sorted(nearer, key=lambda cause: (not cause.fits, -gain(cause)))[:LISTED]
+
+
+def select_rows(ids: list[str], differs: NDArray[np.bool_]) -> list[int]:
+    """Rows that a change is tried on: half of them such as differ, in the order of the ids' hashes."""
+    order = order_rows(ids)
+    differing = [row for row in order if differs[row]][: TRIED_ROWS // 2]
+    return differing + [row for row in order if not differs[row]][: TRIED_ROWS - len(differing)]
+
+
+def order_rows(ids: list[str]) -> list[int]:
+    """Rows in the order of their ids' hashes: the first ones are a random sample."""
+    return sorted(range(len(ids)), key=lambda row: hashlib.blake2b(ids[row].encode(errors="surrogatepass")).digest())
+
+
+def is_near(accuracy: float, right: NDArray[np.bool_], sample: bool) -> bool:
+    """Whether an expected accuracy is that of these answers, by chance where they are but a sample."""
+    found = proportion(int(right.sum()), len(right))
+    low, high = (found.low, found.high) if sample else (found.value, found.value)
+    return low - ACCURACY_TOLERANCE <= accuracy <= high + ACCURACY_TOLERANCE
 
 
 def best_order(p: Array, target: NDArray[np.int64]) -> list[int]:
