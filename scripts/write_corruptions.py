@@ -25,7 +25,7 @@ from robustmm.corruptions import (  # noqa: E402
 )
 from robustmm.corruptions.draws import Value  # noqa: E402
 from robustmm.modalities import Signal  # noqa: E402
-from robustmm.report.sheet import Row, render_sheet  # noqa: E402
+from robustmm.report.sheets.sheet import Row, render_sheet  # noqa: E402
 
 DOCS = ROOT / "docs"
 ROWS = 12

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
@@ -17,6 +16,7 @@ from robustmm.api.inputs import (
     as_number,
     check_choice,
     find_manifest,
+    input_cell,
     open_model,
     rate_options,
     reporter,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from robustmm.conditions.condition import Condition
     from robustmm.data.manifest import Manifest
     from robustmm.evaluation.attack_result import AttackResult
+    from robustmm.evaluation.fit import PriorSource
     from robustmm.evaluation.predict import Prediction
     from robustmm.runtime.session import Session
 
@@ -58,11 +59,13 @@ def load(
 
 
 class Attack(NamedTuple):
-    """What an attack evaluates: a session, the rows and a condition."""
+    """What an attack evaluates: a completed session, the rows and a condition; what to tell of them."""
 
     session: "Session"
     rows: "Manifest"
     condition: "Condition"
+    prior: "PriorSource"
+    notes: "list[str]"
 
 
 def plan_attack(
@@ -86,12 +89,17 @@ def plan_attack(
     from robustmm.conditions.condition import build_condition
     from robustmm.conditions.missing import parse_rates
     from robustmm.data.manifest import read_manifest
+    from robustmm.evaluation.fit import fit_session
 
     check_choice("fill", fill, get_args(Fill))
     limit = as_count("limit", limit, 1)
     levels = [as_number("level", value) for value in as_list(level)]
-    session = open_model(model, describe, provider, 0, 64, runs, tell)
-    manifest = find_manifest(session, data, split, runs, tell)
+    bare = open_model(model, describe, provider, 0, 64, runs, tell)
+    manifest = read_manifest(find_manifest(bare, data, split, runs, tell))
+    rows, (session, prior, notes) = manifest.split(split, limit), fit_session(bare, manifest)
+    notes = [*rows.notes, *notes]
+    for said in notes:
+        tell.note(said)
     given = rate_options(missing)
     tables = [option for option in given if option.endswith(".csv")]
     if len(tables) > 1:
@@ -101,7 +109,7 @@ def plan_attack(
         "attacked", as_list(noise), levels, as_list(on), lost, setting_lines(set, quoted=False), "".join(tables), fill
     )
     chosen.resolve_steps(session.modalities)
-    return Attack(session, read_manifest(manifest).split(split, limit), chosen)
+    return Attack(session, rows, chosen, prior, notes)
 
 
 def attack(
@@ -132,12 +140,15 @@ def attack(
 
     tell, seed = reporter(progress), as_count("seed", seed, 0)
     check_choice("on_bad_input", on_bad_input, get_args(OnBad))
-    session, rows, condition = plan_attack(
+    planned = plan_attack(
         model, noise=noise, level=level, on=on, missing=missing, fill=fill, set=set, data=data, describe=describe,
         split=split, limit=limit, provider=provider, runs=runs, tell=tell,
     )  # fmt: skip
-    with tell.stage("attacking", 2 * len(rows)) as advance:
-        return work(session, rows, condition, split=split, seed=seed, on_bad=on_bad_input, advance=advance)
+    with tell.stage("attacking", 2 * len(planned.rows)) as advance:
+        return work(
+            planned.session, planned.rows, planned.condition, split=split, seed=seed, on_bad=on_bad_input,
+            prior=planned.prior, notes=planned.notes, advance=advance,
+        )  # fmt: skip
 
 
 def audit(
@@ -223,21 +234,3 @@ def predict(
             for path in files.values():
                 said = said.replace(str(path), "the array")
             raise DataError(said) from error
-
-
-def input_cell(session: "Session", name: str, given: object, file: Path) -> str:
-    """What a manifest's cell would hold for one input; an array is kept in `file`."""
-    import numpy as np
-
-    if isinstance(given, str):
-        return str(given)
-    if name in session.names and session.modality(name).kind == "text":
-        raise UsageError(f"{name} should be the text itself, found {type(given).__name__}")
-    if isinstance(given, PathLike):
-        return str(fspath(given))
-    try:
-        np.save(file, given, allow_pickle=False)  # type: ignore[arg-type]
-    except ValueError as error:
-        found = type(given).__name__
-        raise UsageError(f"{name} should be a file or an array of numbers, found {found} ({error})") from error
-    return str(file)

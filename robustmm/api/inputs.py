@@ -55,6 +55,24 @@ def find_manifest(session: "Session", data: Data, split: str, runs: AnyPath, tel
     return manifest
 
 
+def input_cell(session: "Session", name: str, given: object, file: Path) -> str:
+    """What a manifest's cell would hold for one input; an array is kept in `file`."""
+    import numpy as np
+
+    if isinstance(given, str):
+        return str(given)
+    if name in session.names and session.modality(name).kind == "text":
+        raise UsageError(f"{name} should be the text itself, found {type(given).__name__}")
+    if isinstance(given, PathLike):
+        return str(fspath(given))
+    try:
+        np.save(file, given, allow_pickle=False)  # type: ignore[arg-type]
+    except ValueError as error:
+        found = type(given).__name__
+        raise UsageError(f"{name} should be a file or an array of numbers, found {found} ({error})") from error
+    return str(file)
+
+
 def data_path(data: Data, runs: AnyPath) -> Path | None:
     """The path of a manifest; a table is kept as a Parquet file under `runs`, so that other processes and a later
     resume find it."""

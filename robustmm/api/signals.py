@@ -26,10 +26,10 @@ def corrupt(
     """A signal under a corruption at a level in [0, 1], in the dtype, shape and range it came in.
 
     Kinds and their canonical signals: image uint8 (H, W, C); video uint8 (F, H, W, C); audio float32 (T,) in [-1, 1]
-    at `rate` Hz; text a string; series float32 (T, D) and features float32 (D,), whose `mean` and `std` (D,) are the
-    training data's. `kind` is found from the signal where only one fits. The noise is drawn from (seed, sample,
-    modality, noise) alone, so it grows with the level and does not depend on what else is corrupted. `options` are
-    the corruption's own (`robustmm show NAME`). Raises UsageError for what does not fit.
+    at `rate` Hz; text a string; series float32 (T, D) and features float32 (D,), which need the training data's `mean`
+    and `std` (D,), the unit of their noise. `kind` is found from the signal where only one fits. The noise is drawn
+    from (seed, sample, modality, noise) alone, so it grows with the level and does not depend on what else is
+    corrupted. `options` are the corruption's own (`robustmm show NAME`). Raises UsageError for what does not fit.
     """
     from robustmm.corruptions import corrupt, find_corruption, pairs
 

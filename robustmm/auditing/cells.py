@@ -21,11 +21,10 @@ Sentences = TypeAdapter(list[str])
 class EvaluationPass:
     """Some conditions of a spec and the keys of their cells; every process builds its own, once."""
 
-    def __init__(self, opened: OpenedSpec, conditions: Sequence[Condition], folder: Path, emap: bool) -> None:
-        self.emap = emap
+    def __init__(self, opened: OpenedSpec, conditions: Sequence[Condition], folder: Path) -> None:
         self.work, self.store = opened, Store(folder)
         self.evaluation: Evaluation = opened.build_evaluation(conditions)
-        self.keys = opened.cell_keys(self.evaluation, emap)
+        self.keys = opened.cell_keys(self.evaluation)
         self._clean: Records | None = None
 
     def missing_cells(self, chunk: int) -> list[int]:
@@ -41,8 +40,7 @@ class EvaluationPass:
         samples = self.evaluation.read(rows)
         if missing[0] == 0:
             self._write_bad_inputs(chunk, samples.bad)
-        emap = self.emap and self.work.measures_emap(chunk)
-        for number, records in self.evaluation.records(rows, samples, missing, emap):
+        for number, records in self.evaluation.records(rows, samples, missing, self.work.measures_emap(chunk)):
             self.store.put(self.keys[number][chunk], records)
 
     def _write_bad_inputs(self, chunk: int, bad: list[str]) -> None:
@@ -85,18 +83,17 @@ class EvaluationPass:
 _CURRENT: dict[str, EvaluationPass] = {}
 
 
-def current_pass(spec: Spec, conditions: Sequence[Condition], folder: Path, emap: bool = True) -> EvaluationPass:
-    """This process's pass; the last one is kept, since the next job is most often of the same. With `emap`, it also
-    measures the additive projection."""
-    name = repr((spec, conditions, folder, emap))
+def current_pass(spec: Spec, conditions: Sequence[Condition], folder: Path) -> EvaluationPass:
+    """This process's pass; the last one is kept, since the next job is most often of the same."""
+    name = repr((spec, conditions, folder))
     if name not in _CURRENT:
         _CURRENT.clear()
-        _CURRENT[name] = EvaluationPass(open_spec(spec), conditions, folder, emap)
+        _CURRENT[name] = EvaluationPass(open_spec(spec), conditions, folder)
     return _CURRENT[name]
 
 
-def make_cells(spec: Spec, conditions: Sequence[Condition], folder: Path, emap: bool, chunk: int) -> None:
-    current_pass(spec, conditions, folder, emap).complete_chunk(chunk)
+def make_cells(spec: Spec, conditions: Sequence[Condition], folder: Path, chunk: int) -> None:
+    current_pass(spec, conditions, folder).complete_chunk(chunk)
 
 
 def run_pass(
@@ -105,10 +102,9 @@ def run_pass(
     conditions: Sequence[Condition],
     folder: Path,
     advance: Callable[[int], None],
-    emap: bool = True,
 ) -> EvaluationPass:
     """The pass with all its cells; `advance` gets the number of new cells."""
-    here = current_pass(spec, conditions, folder, emap)
+    here = current_pass(spec, conditions, folder)
     left = {(k, chunk) for chunk in range(len(here.work.chunks)) for k in here.missing_cells(chunk)}
     advance(len(conditions) * len(here.work.chunks) - len(left))
 
@@ -118,7 +114,7 @@ def run_pass(
         advance(len(come))
 
     wanted = sorted({chunk for _, chunk in left})
-    for _ in pool.map(make_cells, [(spec, conditions, folder, emap, chunk) for chunk in wanted], tick):
+    for _ in pool.map(make_cells, [(spec, conditions, folder, chunk) for chunk in wanted], tick):
         pass
     tick()
     return here

@@ -7,19 +7,22 @@ from pathlib import Path
 
 from robustmm.auditing.batch import tune_batch_size
 from robustmm.auditing.cells import current_pass
+from robustmm.auditing.cost import Cost, estimate_cost
 from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.run import CLEAN, Audit, AuditPlan, group_columns
+from robustmm.auditing.searches import check_search
 from robustmm.auditing.spec import Spec, hash_content, open_spec
 from robustmm.conditions.suite import load_suite
 from robustmm.config import shelf
 from robustmm.errors import UsageError
-from robustmm.evaluation.cost import Cost, estimate_cost
 from robustmm.progress import Reporter
 from robustmm.system import count_cores
 
 BATCH = 64
 MIN_PARALLEL_SECONDS = 20.0
 """Seconds of work from which several processes repay their start."""
+START_SECONDS = 2.0
+"""Seconds that a process takes to import what it needs, before it opens the model."""
 
 
 def build_plan(name: str, spec: Spec, groups: tuple[str, ...], share: float, reference: Path | None) -> AuditPlan:
@@ -30,7 +33,10 @@ def build_plan(name: str, spec: Spec, groups: tuple[str, ...], share: float, ref
     group_columns(open_spec(spec), groups)  # for its error only, before anything is measured
     path = shelf.find_file("attacks", name)
     suite = load_suite(path)
-    conditions = suite.conditions(open_spec(spec).session.modalities)
+    session = open_spec(spec).session
+    conditions = suite.conditions(session.modalities)
+    for search in suite.search:
+        check_search(session, search)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
     return AuditPlan(path.stem, tuple(conditions), content, groups, share, reference, suite.search)
 
@@ -60,9 +66,11 @@ def build_audit(
     tell: Reporter,
     measure: bool = True,
 ) -> Audit:
-    """The audit, ready to run; notes what is left to measure and its cost."""
+    """The audit, ready to run; notes what a reader should know, what is left to measure and its cost."""
     conditions = [CLEAN, *plan.conditions]
     opened = open_spec(spec)
+    for said in opened.notes:
+        tell.note(said)
     here = current_pass(spec, conditions, out / "cells")
     missing = sum(len(here.missing_cells(chunk)) for chunk in range(len(opened.chunks)))
     cells = len(conditions) * len(opened.chunks)
@@ -71,13 +79,15 @@ def build_audit(
         return Audit(spec, plan, out, workers or 1, tell.stage)
     if measure:
         spec = replace(spec, batch=tune_batch_size(opened.session, len(opened.chunks[0])))
-    price = estimate_cost(opened.session, opened.rows, plan.conditions, spec.on_bad)
-    left = price.seconds * missing / cells
+    price, part = estimate_cost(opened, plan.conditions, plan.share), missing / cells
     if workers is None:
-        workers = min(count_cores(), len(opened.chunks)) if left > MIN_PARALLEL_SECONDS else 1
+        workers = min(count_cores(), len(opened.chunks)) if price.seconds * part > MIN_PARALLEL_SECONDS else 1
+    left = price.seconds * part / workers
+    left += START_SECONDS + opened.seconds if workers > 1 else 0.0
     tell.note(
-        describe_cost(price, left / workers, workers)
-        + (f"; {1 - missing / cells:.0%} is measured already" if missing < cells else "")
+        describe_cost(price, left, workers)
+        + ("" if missing == cells else f"; {1 - part:.0%} is measured already")
+        + ("; searches aside" if plan.searches else "")
     )
     return Audit(spec, plan, out, workers, tell.stage)
 
@@ -87,6 +97,5 @@ def describe_cost(price: Cost, seconds: float, workers: int) -> str:
     took = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
     return (
         f"audit: {price.conditions} conditions and clean on {price.samples} samples; per sample {price.decodings} "
-        f"decodings and encodings {encodings}; about {took} with {workers} worker{'s' if workers > 1 else ''}, "
-        "breaking levels aside"
+        f"decodings and encodings {encodings}; about {took} with {workers} worker{'s' if workers > 1 else ''}"
     )

@@ -28,7 +28,8 @@ from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.tables import SearchTable
 from robustmm.errors import InterruptedRun
-from robustmm.evaluation.attack_result import Estimate
+from robustmm.evaluation.attack import hash_bytes
+from robustmm.evaluation.chance import doubt_accuracy
 from robustmm.evaluation.records import Records
 from robustmm.progress import Stage
 from robustmm.version import __version__
@@ -83,21 +84,26 @@ class Audit:
         measured = self._run_pass(pool, "conditions", conditions)
         clean, *found = self._summarise_conditions(pool, measured, conditions)
         found = classify_effects(found, floor)
-        worst, broken = worst_group([clean, *found]), self._find_breaking_levels(pool, clean, found)
+        worst, broken = worst_group([clean, *found]), self._find_breaking_levels(pool, measured, clean, found)
+        work, described = self.work, self.work.description
         result = AuditResult(
             model=str(self.spec.model),
-            model_sha256=self.work.model_sha256,
-            method=self.work.session.facts["recipe"]["method"]["name"],
+            model_sha256=work.model_sha256,
+            description=described,
+            description_sha256=hash_bytes(described.encode()) if described else "",
+            method=work.session.facts["recipe"]["method"]["name"],
+            prior=work.prior,
+            notes=[*doubt_accuracy(measured.clean_records(), work.session.classes, bool(described)), *work.notes],
             manifest=str(self.spec.manifest),
-            data_sha256=self.work.data_sha256,
+            data_sha256=work.data_sha256,
             split=self.spec.split,
-            samples=len(self.work.rows),
-            classes=self.work.session.classes,
+            samples=len(work.rows),
+            classes=work.session.classes,
             seed=self.spec.seed,
             suite=self.plan.suite,
             suite_sha256=self.plan.suite_sha256,
             baseline=self.spec.baseline,
-            exact=bool(clean.interactions) or len(self.work.session.names) == 1,
+            exact=bool(clean.interactions) or len(work.session.names) == 1,
             retention_threshold=self.plan.share,
             runtime=runtime_facts(self.spec),
             noise_floor=floor,
@@ -119,11 +125,9 @@ class Audit:
         write_whole(self.folder / "results.json", lambda file: file.write(text.encode(errors="backslashreplace")))
         return result
 
-    def _run_pass(
-        self, pool: WorkerPool, title: str, conditions: Sequence[Condition], emap: bool = True
-    ) -> cells.EvaluationPass:
+    def _run_pass(self, pool: WorkerPool, title: str, conditions: Sequence[Condition]) -> cells.EvaluationPass:
         with self.stage(title, len(conditions) * len(self.work.chunks)) as advance:
-            return cells.run_pass(pool, self.spec, conditions, self.store.folder, advance, emap)
+            return cells.run_pass(pool, self.spec, conditions, self.store.folder, advance)
 
     def _noise_floor(self) -> NoiseFloor:
         path = self.store.path(hash_content(["floor", self.work.digest]), ".json")
@@ -141,38 +145,44 @@ class Audit:
     ) -> list[ConditionResult]:
         """A summary of every condition; one that is there already is read. Numbers in files have six digits, so all are
         read from there, or a second run would round otherwise."""
-        keys = [hash_content([keys, measured.keys[0], self.columns]) for keys in measured.keys]
+        keys = [hash_content([keys, measured.keys[0], self.columns, self.plan.share]) for keys in measured.keys]
         paths = [self.store.path(key, ".json") for key in keys]
         found = [read_parsed(path, ConditionResult.model_validate_json) for path in paths]
         missing = [k for k, result in enumerate(found) if result is None]
         with self.stage("statistics", len(conditions)) as advance:
             advance(len(conditions) - len(missing))
-            jobs = [(self.spec, conditions, self.store.folder, k, paths[k], self.columns) for k in missing]
+            common = (self.spec, conditions, self.store.folder, self.columns, self.plan.share)
+            jobs = [(*common, k, paths[k]) for k in missing]
             for _ in pool.map(write_summary, jobs):
                 advance(1)
         read = [f or ConditionResult.model_validate_json(p.read_text()) for f, p in zip(found, paths, strict=True)]
         return [c.model_copy(update={"name": one.name}) for c, one in zip(read, conditions, strict=True)]
 
     def _find_breaking_levels(
-        self, pool: WorkerPool, clean: ConditionResult, found: list[ConditionResult]
+        self, pool: WorkerPool, measured: cells.EvaluationPass, clean: ConditionResult, found: list[ConditionResult]
     ) -> list[BreakingLevel]:
-        sweeps = breaking_levels.build_sweeps(self.plan.conditions)
-        known = {c.name: result.accuracy for c, result in zip(self.plan.conditions, found, strict=True)}
+        sweeps, untouched = breaking_levels.build_sweeps(self.plan.conditions), measured.clean_records()
+        known = {
+            c.name: breaking_levels.Measured(result.accuracy, result.outcome, result.samples_to_decide)
+            for c, result in zip(self.plan.conditions, found, strict=True)
+        }
         for sweep in sweeps:
             sweep.known = {level: known[name] for level, name in sweep.grid.items()}
-        limit = self.plan.share * clean.accuracy.value
 
-        def measure_accuracies(chosen: list[Condition]) -> list[Estimate]:
-            measured = self._run_pass(pool, "breaking levels", chosen, emap=False)
-            return [breaking_levels.accuracy(measured.read_records(k)) for k in range(len(chosen))]
+        def measure(chosen: list[Condition]) -> list[breaking_levels.Measured]:
+            made = self._run_pass(pool, "breaking levels", chosen)
+            records = map(made.read_records, range(len(chosen)))
+            return [breaking_levels.measure_level(each, untouched, self.plan.share) for each in records]
 
-        if clean.accuracy.low >= limit:
-            breaking_levels.bisect_sweeps(sweeps, limit, measure_accuracies)
+        breaking_levels.bisect_sweeps(sweeps, measure)
         modalities = self.work.session.modalities
-        return [breaking_levels.breaking_level(sweep, modalities, clean.accuracy, self.plan.share) for sweep in sweeps]
+        return [breaking_levels.breaking_level(sweep, modalities, clean.accuracy.value) for sweep in sweeps]
 
     def _compare_with_reference(self, clean: ConditionResult, found: list[ConditionResult]) -> Reference | None:
-        return compare_with_reference(self.plan.reference, clean, found, self.plan.conditions, self.work.data_sha256)
+        asked, work = self.plan, self.work
+        return compare_with_reference(
+            asked.reference, clean, found, asked.conditions, work.data_sha256, work.description
+        )
 
     def _run_searches(self, pool: WorkerPool) -> list[SearchResult]:
         tables = self.plan.searches
@@ -199,12 +209,11 @@ class Audit:
 
 
 def write_summary(
-    spec: Spec, conditions: Sequence[Condition], folder: Path, number: int, path: Path, groups: Columns
+    spec: Spec, conditions: Sequence[Condition], folder: Path, groups: Columns, share: float, number: int, path: Path
 ) -> None:
     measured = cells.current_pass(spec, conditions, folder)
-    found = summarise_condition(
-        measured.evaluation.plans[number], measured.read_records(number), measured.clean_records(), groups, spec.seed
-    )
+    plan, records = measured.evaluation.plans[number], measured.read_records(number)
+    found = summarise_condition(plan, records, measured.clean_records(), groups, spec.seed, share)
     text = json.dumps(found.model_dump(mode="json"))
     write_whole(path, lambda file: file.write(text.encode()))
 

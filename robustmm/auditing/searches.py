@@ -9,22 +9,38 @@ from robustmm.auditing.spec import Spec, open_spec
 from robustmm.auditing.store import write_whole
 from robustmm.conditions.tables import MixTable, SearchTable
 from robustmm.corruptions import pairs
+from robustmm.data.sample import sample_rows
+from robustmm.runtime.session import Session
+from robustmm.search.choices import select_corruptions
 from robustmm.search.mix import find_worst_mix
 from robustmm.search.square import run_square_attack
+from robustmm.search.targets import build_targets
+
+
+def check_search(session: Session, table: SearchTable) -> None:
+    """Raises UsageError, before anything is measured, for a search that does not fit the model."""
+    if isinstance(table, MixTable):
+        select_corruptions(session.modalities, serving_corruptions(session, table))
+    else:
+        build_targets(session, table.on, table.eps, table.scale, table.queries)
+
+
+def serving_corruptions(session: Session, table: MixTable) -> list[str]:
+    """The corruptions of a mix that serve a modality of the model."""
+    kinds = {m.kind for m in session.modalities}
+    return [name for name in table.noise if kinds.intersection(pairs.supported_kinds(name))]
 
 
 def run_search(spec: Spec, table: SearchTable, path: Path) -> None:
     """Runs one search and writes its outcome."""
     opened = open_spec(spec)
     rows = opened.rows
-    if table.samples is not None and table.samples < len(rows):
-        rows = rows.take([i * len(rows) // table.samples for i in range(table.samples)])
+    rows = rows.take(sample_rows(rows.ids, rows.labels, table.samples))
     found: SearchResult
     if isinstance(table, MixTable):
-        kinds = {m.kind for m in opened.session.modalities}
-        able = [name for name in table.noise if kinds.intersection(pairs.supported_kinds(name))]
+        noises = serving_corruptions(opened.session, table)
         found = find_worst_mix(
-            opened.session, rows, able, budgets=table.budget, levels=table.level, seed=spec.seed,
+            opened.session, rows, noises, budgets=table.budget, levels=table.level, seed=spec.seed,
             batch=len(opened.chunks[0]), on_bad=spec.on_bad,
         )  # fmt: skip
     else:

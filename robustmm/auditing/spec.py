@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ import numpy as np
 from robustmm.conditions.condition import Condition
 from robustmm.data.loading import OnBad
 from robustmm.data.manifest import Manifest, read_manifest
+from robustmm.data.sample import hash_order
 from robustmm.evaluation.evaluate import Evaluation
+from robustmm.evaluation.fit import PriorSource, description_text, fit_session
 from robustmm.evaluation.subsets import Baseline
 from robustmm.modalities import Modality
 from robustmm.runtime.foreign.session import open_session
 from robustmm.runtime.session import Session
 
-FORMAT = 2
+FORMAT = 3
 """Raised when cells hold other fields, so that those of an older robustmm are not read."""
 MIN_CHUNK, MAX_CHUNK = 32, 256
 """Fewest and most samples of a chunk; there are 16 or more chunks where the samples suffice."""
@@ -44,60 +47,79 @@ class Spec:
     baseline: Baseline = "masked"
     provider: str = "cpu"
     threads: int = 1
-    batch: int = 64
+    batch: int = field(default=64, compare=False)  # no number depends on it
 
 
 @dataclass(frozen=True)
 class OpenedSpec:
-    """An opened spec: a session, the rows, their chunks, and the hashes that identify its cells."""
+    """An opened spec: a session and what it was completed with, the rows, their chunks, and the hashes that identify
+    its cells. `description` is the text of a foreign model's."""
 
     spec: Spec
     session: Session
     rows: Manifest
     chunks: list[list[int]]
+    prior: PriorSource
+    notes: list[str]
     model_sha256: str
+    description: str
     data_sha256: str
     digest: str
+    seconds: float  # that opening took
 
     def build_evaluation(self, conditions: Sequence[Condition]) -> Evaluation:
         s = self.spec
         return Evaluation(self.session, self.rows, conditions, seed=s.seed, on_bad=s.on_bad, baseline=s.baseline)
 
-    def cell_keys(self, evaluation: Evaluation, emap: bool) -> list[list[str]]:
+    def cell_keys(self, evaluation: Evaluation) -> list[list[str]]:
         """The name of every cell (condition, chunk). A condition's name is not part of it."""
         found = []
         for plan in evaluation.plans:
             content = asdict(plan.condition) | {"name": ""}
-            inputs = [content, self.digest, _condition_stamps(plan.condition), emap]
+            inputs = [content, self.digest, _condition_stamps(plan.condition)]
             found.append([hash_content([inputs, chunk, plan.present[chunk].tolist()]) for chunk in self.chunks])
         return found
 
     def measures_emap(self, number: int) -> bool:
-        """Whether the additive projection is measured on this chunk."""
+        """Whether the clean condition's additive projection is measured on this chunk."""
         return number * len(self.chunks[0]) < EMAP_SAMPLES
 
 
-@lru_cache(maxsize=1)
 def open_spec(spec: Spec) -> OpenedSpec:
-    """Opens a spec. Raises DataError and UsageError for files that cannot be read."""
+    """Opens a spec; the last one is kept. Raises DataError and UsageError for files that cannot be read."""
+    opened = open_files(spec)
+    opened.session.batch = spec.batch
+    return opened
+
+
+@lru_cache(maxsize=1)
+def open_files(spec: Spec) -> OpenedSpec:
     from robustmm.version import __version__
 
-    session = open_session(spec.model, spec.describe, spec.provider, spec.threads, spec.batch)
-    rows = read_manifest(spec.manifest).split(spec.split, spec.limit)
-    files = [spec.model, *([spec.describe] if spec.describe else [])]
-    model = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files)).hexdigest()
+    began, manifest = time.perf_counter(), read_manifest(spec.manifest)
+    rows = manifest.split(spec.split, spec.limit)
+    bare = open_session(spec.model, spec.describe, spec.provider, spec.threads, spec.batch)
+    session, prior, notes = fit_session(bare, manifest)
+    model = hashlib.sha256(spec.model.read_bytes()).hexdigest()
+    description = description_text(session)
     cells = {m.name: rows.cells(m) for m in session.modalities}
     data = hash_content([rows.ids, rows.labels, cells])
     ran: dict[str, object] = {"seed": spec.seed, "on_bad": spec.on_bad, "baseline": spec.baseline}
     ran |= {"provider": spec.provider, "threads": spec.threads}
-    digest = hash_content([FORMAT, __version__, model, data, _manifest_stamps(rows, session.modalities), ran])
-    return OpenedSpec(spec, session, rows, split_chunks(rows.ids, session.modalities), model, data, digest)
+    fitted = [session.prior.tolist(), [[getattr(m, key, ()) for key in ("mean", "std")] for m in session.modalities]]
+    stamps = _manifest_stamps(rows, session.modalities)
+    digest = hash_content([FORMAT, __version__, model, description, fitted, data, stamps, ran])
+    chunks = split_chunks(rows.ids, session.modalities)
+    return OpenedSpec(
+        spec, session, rows, chunks, prior, [*rows.notes, *notes], model, description, data, digest,
+        time.perf_counter() - began,
+    )  # fmt: skip
 
 
 def split_chunks(ids: Sequence[str], modalities: Sequence[Modality]) -> list[list[int]]:
     """Rows in chunks, in the order of their ids' hashes, so that every chunk is a random sample whatever the order of
     the manifest. Their size depends on the data alone: never on the machine, the batch or the number of workers."""
-    order = sorted(range(len(ids)), key=lambda row: hashlib.blake2b(ids[row].encode(errors="surrogatepass")).digest())
+    order = hash_order(ids)
     sample = sum(int(np.prod(m.shape)) * np.dtype(m.dtype).itemsize for m in modalities)
     size = min(max(MIN_CHUNK, -(-len(ids) // 16)), MAX_CHUNK, max(2, CHUNK_BYTES // max(1, sample)))
     return [order[start : start + size] for start in range(0, len(ids), size)]

@@ -99,16 +99,21 @@ def describe_suite(path: Path, suite: Suite, cost: SuiteCost | None = None) -> S
 def describe_suite_on(name: str, model: Path, data: Path | None, split: str) -> SuiteDetails:
     """A suite, and what it costs on an exported file and a split of its data."""
     # onnxruntime takes its time to load, and nothing else here needs it
-    from robustmm.data.manifest import read_manifest
-    from robustmm.evaluation.cost import estimate_cost
+    from robustmm.auditing.cost import estimate_cost
+    from robustmm.auditing.spec import Spec, open_spec
     from robustmm.evaluation.source import find_model_manifest
     from robustmm.runtime.session import Session
 
     path = shelf.find_file("attacks", name)
     suite, session = load_suite(path), Session(model)
-    rows = read_manifest(find_model_manifest(session, data)).split(split)
-    found = estimate_cost(session, rows, suite.conditions(session.modalities))
-    return describe_suite(path, suite, SuiteCost(model=str(model), modalities=session.names, **vars(found)))
+    opened = open_spec(Spec(model, find_model_manifest(session, data), split=split))
+    found = estimate_cost(opened, suite.conditions(session.modalities))
+    return describe_suite(
+        path, suite, SuiteCost(
+            model=str(model), modalities=session.names, conditions=found.conditions, encodings=found.encodings,
+            decodings=found.decodings, samples=found.samples, seconds=found.seconds,
+        )
+    )  # fmt: skip
 
 
 def count_conditions(suite: Suite, kinds: Iterable[str]) -> int:

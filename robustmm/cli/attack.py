@@ -47,7 +47,7 @@ def attack(
         typer.Option("--preview", help="Draw samples at five levels into this .png or .html, and do not attack."),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="The manifest's split to attack.")] = "test",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, spread over the split.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, of all classes alike.")] = None,
     seed: Seed = 0,
     provider: Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")] = "cpu",
     on_bad_input: OnBadInput = "error",
@@ -57,7 +57,8 @@ def attack(
     """Attack a model: accuracy, calibration and each modality's contribution, clean and under one condition."""
     from robustmm.api.evaluation import attack as run_attack
     from robustmm.api.evaluation import plan_attack
-    from robustmm.report import sheet, tables
+    from robustmm.report import tables
+    from robustmm.report.sheets import sheet
 
     chosen: dict[str, Any] = {
         "noise": noise or [], "on": on or [], "missing": missing, "fill": fill, "set": settings, "data": data,

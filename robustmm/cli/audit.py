@@ -24,7 +24,7 @@ def audit(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Processes (default: all cores, where the work is long).")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, spread over the split.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, of all classes alike.")] = None,
     seed: Seed = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was measured before, and measure again.")] = False,
     by: Annotated[

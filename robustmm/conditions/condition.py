@@ -125,15 +125,32 @@ def _resolve_step(noise: Noise, modalities: Sequence[Modality]) -> Step:
                 )
         empty_pool = pairs.Pool(("",), ("",), lambda modality, row: False)
         sample = pairs.Sample(0, tuple(by_name[n] for n in chosen), empty_pool)
-        pair(sample, noise.level, 0)  # raises where these modalities do not fit
+        faults = pair(sample, noise.level, 0)  # raises where these modalities do not fit
+        if not all(isinstance(fault, int) for fault in faults.values()):  # corruptions, not other samples' signals
+            for name in chosen:
+                check_unit(by_name[name])
         return Step(noise.name, noise.level, noise.probability, dict.fromkeys(chosen), pair)
     on = {n: build_corruption(noise.name, by_name[n], noise.options) for n in chosen}
     return Step(noise.name, noise.level, noise.probability, dict(on))
 
 
 def build_corruption(name: str, modality: Modality, options: dict[str, Any]) -> Corruption:
-    """The corruption of this name on a modality, with its options and the table for its size."""
+    """The corruption of this name on a modality, with its options and the table for its size. Raises UsageError for a
+    modality whose unit of noise is not known."""
+    check_unit(modality)
     return find_corruption(name, modality.kind).with_options(**options).for_shape(modality.shape)
+
+
+def check_unit(modality: Modality) -> None:
+    """Raises UsageError for series and features without the mean and std of the training data: their corruptions are
+    in units of it."""
+    lacking = [key for key in ("mean", "std") if getattr(modality, key, None) == ()]
+    if lacking:
+        keys = " and ".join(f"{key} = [...]" for key in lacking)
+        raise UsageError(
+            f"noise on {modality.name} is in units of the training data, which are not known: give {keys} under "
+            f"[modality.{modality.name}] in the description, or a manifest whose train split has it"
+        )
 
 
 def corrupt_signal(

@@ -57,8 +57,8 @@ class Corruption:
     ) -> Signal:
         """The corrupted signal, in the dtype, shape and range of `x`, which is never written to.
 
-        `mean` and `std` (D,) are the training statistics of series and features, `rate` the samples per second of
-        audio; other kinds ignore them.
+        `mean` and `std` (D,) are the training statistics of series and features, which need them; `rate` is the
+        samples per second of audio; other kinds ignore them.
         """
         who = f'the corruption "{self.name}" on {self.kind}'
         if not 0 <= level <= 1:

@@ -83,7 +83,7 @@ def _apply_standardised(physics: Callable[[Array], Array], x: Array, who: str, m
     """
     finite = np.isfinite(x)
     wide = np.where(finite, x, 0).astype(np.float64)
-    mean, std = _mean_and_std(wide, finite, who, mean, std)
+    mean, std = _mean_and_std(x, who, mean, std)
     z = np.where(finite, (wide - mean) / std, 0)
     moved = physics(z.copy()) - z
     limit = float(np.finfo(x.dtype).max)
@@ -92,22 +92,20 @@ def _apply_standardised(physics: Callable[[Array], Array], x: Array, who: str, m
     return out
 
 
-def _mean_and_std(x: Array, finite: Array, who: str, mean: Any, std: Any) -> tuple[Array, Array]:
-    """The training mean and std; where not given, the signal's own: per channel over time, or over the features.
+def _mean_and_std(x: Array, who: str, mean: Any, std: Any) -> tuple[Array, Array]:
+    """The training mean and std of every channel or feature; a signal's own spread would be another unit in every
+    sample, and none at all for one number.
 
     A channel whose std is below what float32 resolves beside its mean is constant: its std counts as 1, so that
     blanking still reaches the mean and noise has the channel's own units (as scikit-learn's StandardScaler does).
     A mean or std that is not finite (a channel never seen in training) counts as 0 or 1.
     """
     for name, given in (("mean", mean), ("std", std)):
-        if given is not None and np.shape(given) != x.shape[-1:]:
+        if given is None:
+            raise UsageError(f"{who} takes the training data's mean and std, each {x.shape[-1:]}, found no {name}")
+        if np.shape(given) != x.shape[-1:]:
             raise UsageError(f"{who}: expected a {name} of shape {x.shape[-1:]}, found {np.shape(given)}")
-    count = np.maximum(finite.sum(axis=0), 1)
-    centre = x.sum(axis=0) / count if mean is None else np.asarray(mean, np.float64)
+    centre, spread = np.asarray(mean, np.float64), np.asarray(std, np.float64)
     centre = np.where(np.isfinite(centre), centre, 0)
-    if std is None:
-        own = x.sum(axis=0) / count
-        std = np.sqrt(np.where(finite, (x - own) ** 2, 0).sum(axis=0) / count)
-    spread = np.asarray(std, np.float64)
     varies = np.isfinite(spread) & (spread > np.maximum(FLOAT32.eps * np.abs(centre), FLOAT32.tiny))
     return centre, np.where(varies, spread, 1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from robustmm.data.readers import READERS
+from robustmm.data.sample import describe_vanished, sample_rows
 from robustmm.errors import DataError, suggest
 from robustmm.modalities import Modality
 from robustmm.modalities.features import is_number
@@ -28,6 +29,8 @@ class Manifest:
     columns: dict[str, list[str]] = field(repr=False)
     lines: list[int] = field(repr=False)
     base: Path | None = None
+    notes: tuple[str, ...] = ()
+    """What a reader of its numbers should know of how the rows were chosen, a sentence each."""
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -75,13 +78,14 @@ class Manifest:
         return counts
 
     def split(self, name: str, limit: int | None = None) -> "Manifest":
-        """The rows of one split, at most `limit` of them (spread evenly). Raises DataError when there are none."""
+        """The rows of one split, at most `limit` of them (see sample.sample_rows); a class that is lost is told in
+        `notes`. Raises DataError when there are none."""
         rows = [i for i, split in enumerate(self.columns["split"]) if split == name]
         if not rows:
             raise DataError(f'{self.path} has no rows in split "{name}"{suggest(name, self.split_sizes())}')
-        if limit is not None and limit < len(rows):
-            rows = [rows[i * len(rows) // limit] for i in range(limit)]
-        return self.take(rows)
+        whole = self.take(rows)
+        some = sample_rows(whole.ids, whole.labels, limit)
+        return replace(whole.take(some), notes=tuple(describe_vanished(whole.labels, some)))
 
     def take(self, rows: list[int]) -> "Manifest":
         columns = {name: [values[i] for i in rows] for name, values in self.columns.items()}

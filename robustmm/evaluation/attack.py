@@ -21,7 +21,9 @@ from robustmm.evaluation.attack_result import (
     Scores,
     SnrSummary,
 )
+from robustmm.evaluation.chance import doubt_accuracy
 from robustmm.evaluation.evaluate import evaluate
+from robustmm.evaluation.fit import PriorSource, description_text
 from robustmm.evaluation.records import Records
 from robustmm.metrics import classification, contribution, statistics
 from robustmm.runtime.session import Session
@@ -37,9 +39,12 @@ def attack(
     seed: int,
     on_bad: OnBad = "error",
     batch: int = 64,
+    prior: PriorSource = "model",
+    notes: Sequence[str] = (),
     advance: Callable[[int], None] = lambda steps: None,
 ) -> AttackResult:
-    """Evaluates a file clean and under `condition` on the same samples."""
+    """Evaluates a file clean and under `condition` on the same samples; `prior` and `notes` are those of
+    fit.fit_session."""
     plan = Plan(condition, session.modalities, manifest, seed, on_bad)
     (clean, attacked), bad = evaluate(
         session, manifest, [Condition("clean"), condition], seed=seed, on_bad=on_bad, batch=batch, advance=advance
@@ -48,11 +53,16 @@ def attack(
     surprise = [classification.sample_nll(r.probabilities, r.target) for r in (clean, attacked)]
     flipped = int((clean.probabilities.argmax(1) != attacked.probabilities.argmax(1)).sum())
     before, after = contributions(session.names, clean, seed), contributions(session.names, attacked, seed)
+    description = description_text(session)
     return AttackResult(
         robustmm=__version__,
         model=str(session.path),
-        model_sha256=hashlib.sha256(session.path.read_bytes()).hexdigest(),
+        model_sha256=hash_bytes(session.path.read_bytes()),
+        description=description,
+        description_sha256=hash_bytes(description.encode()) if description else "",
         method=session.facts["recipe"]["method"]["name"],
+        prior=prior,
+        notes=[*doubt_accuracy(clean, session.classes, foreign=bool(description)), *notes],
         manifest=str(manifest.path),
         split=split,
         samples=len(manifest),
@@ -83,6 +93,10 @@ def attack(
         ],
         classes=compare_classes(session.classes, clean, attacked),
     )
+
+
+def hash_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def summarise_corruption(step: Step, modality: str) -> AppliedCorruption:
@@ -130,8 +144,7 @@ def contributions(names: Sequence[str], records: Records, seed: int) -> list[Con
     """What each modality contributes under one condition. Leave-one-out counts samples that have the modality."""
     right = classification.correctness(records.probabilities, records.target)
     phi, log_phi = bootstrap_means(records.phi_accuracy, seed), bootstrap_means(records.phi_log_probability, seed)
-    shares = contribution.shares(records.phi_accuracy.mean(0))
-    log_shares = contribution.shares(records.phi_log_probability.mean(0))
+    shares, log_shares = (certain_shares(x, seed) for x in (records.phi_accuracy, records.phi_log_probability))
     nothing = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
     found = []
     for m in range(len(names)):
@@ -149,6 +162,13 @@ def contributions(names: Sequence[str], records: Records, seed: int) -> list[Con
             )
         )
     return found
+
+
+def certain_shares(phi: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Shares (modality,) of the values (samples, modality); NaN where their sum, v(all) - v(empty), is not certainly
+    positive: of nothing there are no shares."""
+    total = bootstrap_means(phi.sum(1), seed)[0]
+    return contribution.shares(phi.mean(0)) if total.low > 0 else np.full(phi.shape[1], np.nan)
 
 
 def compare_classes(classes: Sequence[str], clean: Records, attacked: Records) -> list[ClassResult]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from robustmm.evaluation.fit import PriorSource
 from robustmm.results import Number, Result
 
 
@@ -36,7 +37,8 @@ class Contribution(Result):
 
     `unimodal_accuracy`: accuracy from it alone. `leave_one_out`: accuracy lost without it. `shapley_accuracy` and
     `shapley_log_probability`: Shapley values in the games of accuracy and of the true class's log-probability (nats),
-    the value of the empty set being the class prior's, with bootstrap intervals. Shares are of the positive parts.
+    the value of the empty set being the class prior's, with bootstrap intervals. Shares are of the positive parts,
+    and null where the sum of all modalities' values is not certainly (95 %) above 0.
     """
 
     present: Number = Field(description="share of the samples that have it")
@@ -96,13 +98,17 @@ class ClassResult(Result):
 
 
 class AttackResult(Result):
-    """The result of `robustmm attack --json`, format 2."""
+    """The result of `robustmm attack --json`, format 3."""
 
-    format: int = 2
+    format: int = 3
     robustmm: str
     model: str
-    model_sha256: str
+    model_sha256: str = Field(description="of the model's file")
+    description: str = Field(description="the whole description of a foreign model; empty for a file of ours")
+    description_sha256: str = Field(description="of that text in UTF-8; empty where there is none")
     method: str
+    prior: PriorSource = Field(description="where the class prior, the value of the empty set, comes from")
+    notes: list[str] = Field(description="what a reader of the numbers should know, a sentence each")
     manifest: str
     split: str
     samples: int

@@ -59,7 +59,8 @@ class Evaluation:
     def records(
         self, rows: Sequence[int], samples: Samples, numbers: Sequence[int], emap: bool = False
     ) -> Iterator[tuple[int, Records]]:
-        """The records of these rows, whose samples were read, under the conditions of these numbers, in order."""
+        """The records of these rows, whose samples were read, under the conditions of these numbers, in order. With
+        `emap`, those of the clean condition have the additive projection: it says how the model fuses, and is dear."""
         here, index = samples.present(), np.array(rows, dtype=np.int64)
         wanted = {k: [(name, self.plans[k].key(name)) for name in self.session.names] for k in numbers}
         uses = Counter(part for parts in wanted.values() for part in parts)
@@ -72,7 +73,8 @@ class Evaluation:
                 plan, chosen = self.plans[number], {part[0]: held[part] for part in parts}
                 found = evaluate_subsets(
                     self.session, samples.ids, {name: e.z for name, e in chosen.items()},
-                    plan.presence_mask(here, index), self.target[index], baseline=self.baseline, emap=emap,
+                    plan.presence_mask(here, index), self.target[index], baseline=self.baseline,
+                    emap=emap and plan.condition.is_clean,
                 )  # fmt: skip
                 unchanged = [e.unchanged for name, e in chosen.items() if plan.noises(name)]
                 found.untouched = int(np.all(unchanged, axis=0).sum()) if unchanged else 0

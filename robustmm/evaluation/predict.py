@@ -14,6 +14,9 @@ from robustmm.metrics.contribution import shapley, shares, subset_masks
 from robustmm.results import Number, Result
 from robustmm.runtime.session import Session
 
+MIN_SUPPORT = 1e-8
+"""Nats below which a sum of contributions is rounding."""
+
 
 class ClassProbability(Result):
     label: str
@@ -21,7 +24,8 @@ class ClassProbability(Result):
 
 
 class Support(Result):
-    """A modality's exact Shapley value of the log-probability of the predicted class, and its share of the support."""
+    """A modality's exact Shapley value of the log-probability of the predicted class, and its share of the support;
+    null where the inputs together make the answer no likelier than the prior does."""
 
     name: str
     present: bool
@@ -66,6 +70,7 @@ def predict(session: Session, cells: Mapping[str, str]) -> Prediction:
     p = np.where(masks.any(1)[:, None], p, session.prior)
     answer = int(p[-1].argmax())
     phi = shapley(np.log(np.maximum(p[:, answer], MIN_PROBABILITY)))
+    supports = shares(phi) if phi.sum() > MIN_SUPPORT else np.full(M, np.nan)
     order = np.argsort(-p[-1], kind="stable")
     return Prediction(
         model=str(session.path),
@@ -79,6 +84,6 @@ def predict(session: Session, cells: Mapping[str, str]) -> Prediction:
                 share=share,
                 unimodal_label=session.classes[int(p[1 << m].argmax())] if present[m] else "",
             )
-            for m, (name, share) in enumerate(zip(session.names, shares(phi), strict=True))
+            for m, (name, share) in enumerate(zip(session.names, supports, strict=True))
         ],
     )

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 @dataclass
 class Records:
     """One row per sample under one condition. Contributions are of two games: log p(true class) and correctness;
-    the value of the empty set is that of the class prior. NaN marks a missing modality."""
+    the value of the empty set is that of the class prior, tied classes at random. NaN marks a missing modality."""
 
     ids: list[str]
     target: NDArray[np.int64]
@@ -24,7 +24,7 @@ class Records:
     unimodal_correct: Array  # (samples, modality): 1 where the unimodal answer is right
     leave_one_out_correct: Array  # (samples, modality): 1 where right without this modality
     empty_value: Array  # (samples, 2): value of the empty set in both games
-    subset_correct: NDArray[np.bool_]  # (samples, 2**modality): the empty subset first; no columns unless exact
+    subset_correct: NDArray[np.float32]  # (samples, 2**modality): the empty subset first; no columns unless exact
     interaction: Array  # (samples, pair): Shapley interaction of correctness, pairs as itertools.combinations has them
     additive: Array  # (samples,): 1 where the additive projection is right, NaN where it was not measured
     information: Array  # (samples, modality): share of log p(true class), with log 1/classes for the empty set

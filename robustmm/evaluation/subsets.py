@@ -60,10 +60,16 @@ def evaluate_subsets(
 
     def subset_values(masks: NDArray[np.bool_], p: Array) -> Array:
         """(coalition, sample, 2): log p(true class) and correctness; the prior's where nothing is present."""
-        p = np.where(has_input(masks)[..., None], p, session.prior)
         true = np.take_along_axis(p, np.broadcast_to(target, p.shape[:2])[..., None], -1)[..., 0]
-        return np.stack([np.log(np.maximum(true, MIN_PROBABILITY)), p.argmax(-1) == target], -1)
+        held, right = has_input(masks), contribution.expected_correctness
+        true, hit = np.where(held, true, session.prior[target]), np.where(held, right(p, target), chance)
+        return np.stack([np.log(np.maximum(true, MIN_PROBABILITY)), hit], -1)
 
+    def answers(masks: NDArray[np.bool_], p: Array) -> Array:
+        """(sample, coalition): whether the answer, the first of equal classes, is right."""
+        return np.where(has_input(masks), p.argmax(-1) == target, chance).T
+
+    chance = contribution.expected_correctness(session.prior, target)
     exact = contribution.EXACT_LIMIT >= M
     one = np.eye(M, dtype=bool)
     if exact:
@@ -77,7 +83,7 @@ def evaluate_subsets(
         uniform = np.where(has_input(masks), values[..., 0], -np.log(len(session.classes))).T
         information = contribution.shapley(uniform)
         single = 1 << np.arange(M)
-        unimodal, without, ends = values[single, :, 1].T, values[2**M - 1 - single, :, 1].T, values[[0, -1]]
+        others = 2**M - 1 - single
     else:
         phi = contribution.shapley_sampled(lambda m: subset_values(m, decode(m)), M, orders=ORDERS, seed=0)
         masks, single = np.concatenate([np.zeros((1, M), bool), one, ~one, np.ones((1, M), bool)]), 1 + np.arange(M)
@@ -85,7 +91,9 @@ def evaluate_subsets(
         values = subset_values(masks, p)
         interaction, information = np.full((n, M * (M - 1) // 2), np.nan), np.full((n, M), np.nan)
         right = np.zeros((n, 0))
-        unimodal, without, ends = values[single, :, 1].T, values[M + 1 : -1, :, 1].T, values[[0, -1]]
+        others = M + single
+    unimodal, without = (answers(masks[some], p[some]) for some in (single, others))
+    ends = values[[0, -1]]
     additive = emap_correct(session, z, present, target) if emap and M > 1 else np.full(n, np.nan)
     singly = p[single].clip(min=0)  # (modality, sample, class)
     certainty = np.where(present, 1 - entr(singly).sum(-1).T / np.log(max(2, len(session.classes))), np.nan)
@@ -93,7 +101,7 @@ def evaluate_subsets(
     return Records(
         ids, target, present, p[-1],
         phi[:, 0], phi[:, 1], np.where(present, unimodal, np.nan), np.where(present, without, np.nan),
-        ends[0], right.astype(bool), interaction, additive, information, certainty, residual, exact=exact,
+        ends[0], right.astype(np.float32), interaction, additive, information, certainty, residual, exact=exact,
     )  # fmt: skip
 
 

@@ -68,21 +68,33 @@ def efficiency_residual(v: ArrayLike, phi: ArrayLike) -> Array:
 
 
 def shares(phi: ArrayLike) -> Array:
-    """For display: relu(phi) / sum_m relu(phi) (..., M); uniform where no modality helps (sum below 1e-8)."""
+    """For display: relu(phi) / sum_m relu(phi) (..., M); NaN where no modality helps (sum below 1e-8)."""
     positive = np.maximum(np.asarray(phi, dtype=np.float64), 0.0)
     total = positive.sum(axis=-1, keepdims=True)
-    return np.asarray(np.where(total < 1e-8, 1 / positive.shape[-1], positive / np.maximum(total, 1e-8)))
+    return np.asarray(np.where(total < 1e-8, np.nan, positive / np.maximum(total, 1e-8)))
+
+
+def expected_correctness(outputs: ArrayLike, target: ArrayLike) -> Array:
+    """(..., sample): how often the likeliest class of the outputs (..., sample, class), or (class,) for all samples, is
+    the target (sample,), one of several equal ones being drawn at random: an index would favour the class that happens
+    to be listed first."""
+    x, y = np.asarray(outputs), np.asarray(target)
+    x = np.broadcast_to(x, (*x.shape[:-2], len(y), x.shape[-1]))
+    likeliest = x == x.max(axis=-1, keepdims=True)
+    index = np.broadcast_to(y, x.shape[:-1])[..., None]
+    return np.asarray(np.take_along_axis(likeliest, index, axis=-1)[..., 0] / np.maximum(likeliest.sum(axis=-1), 1))
 
 
 def accuracy_game(outputs: ArrayLike, target: ArrayLike, prior: ArrayLike, present: ArrayLike | None = None) -> Array:
-    """v = [argmax of the outputs (sample, 2**M, class), logits or probabilities, is the target].
+    """v = [argmax of the outputs (sample, 2**M, class), logits or probabilities, is the target], equal classes being
+    drawn at random.
 
     The empty set answers with the class prior (class,), whatever outputs[:, 0] holds. With `present` (sample, M) absent
     modalities are null players; the outputs of subsets that hold them are not looked at and may be NaN.
     """
     x, y, chance = _check_outputs(outputs, target, prior)
-    v = np.where(np.isnan(x.max(axis=2)), np.nan, x.argmax(axis=2) == y[:, None])
-    v[:, 0] = chance.argmax() == y
+    v = np.where(np.isnan(x.max(axis=2)), np.nan, expected_correctness(x.swapaxes(0, 1), y).T)
+    v[:, 0] = expected_correctness(chance, y)
     return _mask_absent(v, present)
 
 

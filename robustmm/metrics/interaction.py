@@ -80,5 +80,11 @@ def information_confidence(
     certainty = np.where(has, 1 - entr(unimodal).sum(axis=2) / np.log(classes), 0)
     contribution = np.zeros(has.shape[1])
     for part, measured in ((weight, phi), (1 - weight, certainty)):
-        contribution[seen] += part * shares(measured.sum(axis=0)[seen] / count[seen])
+        contribution[seen] += part * uniform_shares(measured.sum(axis=0)[seen] / count[seen])
     return contribution
+
+
+def uniform_shares(values: ArrayLike) -> Array:
+    """`contribution.shares` of values (M,), as CAL needs them: uniform where they sum to nothing."""
+    found = shares(values)
+    return np.nan_to_num(found, nan=1 / len(found))

@@ -62,6 +62,18 @@ def samples_to_decide(p: float, threshold: float, confidence: float = 0.95) -> f
     return max(1, math.ceil(z**2 * threshold * (1 - threshold) / (p - threshold) ** 2))
 
 
+def paired_samples_to_decide(n: int, score: float, confidence: float = 0.95) -> float:
+    """Samples until a paired score statistic, of `score` on n samples, leaves the interval around 0; infinite at 0.
+
+    Among more samples in the same proportions the score grows with the root of their number.
+    """
+    if n < 1 or not 0 < confidence < 1:
+        raise ValueError(f"expected at least 1 sample and a confidence between 0 and 1, got {n} and {confidence}")
+    if score == 0:
+        return math.inf
+    return max(1, math.ceil(n * (float(ndtri((1 + confidence) / 2)) / score) ** 2))
+
+
 def _quantiles(alpha: float, power: float) -> tuple[float, float]:
     if not 0 < alpha < 1:
         raise ValueError(f"expected an alpha between 0 and 1, got {alpha}")

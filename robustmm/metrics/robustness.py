@@ -78,20 +78,6 @@ def evenness(subset_accuracies: ArrayLike) -> float | None:
     return min(1.0, float(entr(shares(gain)).sum() / np.log(M)))
 
 
-def breaking_index(levels: ArrayLike, low: ArrayLike, threshold: float) -> int | None:
-    """Index of the first of rising levels (level,) whose lower bound (level,) lies below the threshold, or None.
-
-    A later level that recovers does not undo it: the model breaks at the first.
-    """
-    grid, bound = np.asarray(levels, dtype=np.float64), _check_fractions(low, "lower bounds", 1)
-    limit = _check_fractions(threshold, "threshold", 0)
-    if grid.shape != bound.shape:
-        raise ValueError(f"expected a lower bound for each level, got shapes {bound.shape} and {grid.shape}")
-    _check_rising(grid, "levels")
-    below = np.flatnonzero(bound < limit)
-    return int(below[0]) if len(below) else None
-
-
 def _relative_error(ours: Array, theirs: Array) -> CorruptionError:
     if (theirs.sum(axis=1) <= 0).any():
         raise ValueError("expected a reference that errs, and more than when clean, under every corruption")

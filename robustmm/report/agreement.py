@@ -5,7 +5,7 @@ from rich.panel import Panel
 
 from robustmm.evaluation.agreement.result import CheckResult
 from robustmm.report.bars import safe_text
-from robustmm.report.tables import grid, interval, number, percent
+from robustmm.report.formats import grid, interval, number, percent
 
 LISTED = 10
 """Ids that are listed; the JSON has them all."""

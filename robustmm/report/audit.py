@@ -3,22 +3,22 @@
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from robustmm.auditing.results.schema import AuditResult, BreakingLevel, ConditionResult
 from robustmm.report import search
 from robustmm.report.bars import COLOURS, safe_text
-from robustmm.report.tables import grid, interval, percent, points, signed_number
+from robustmm.report.formats import grid, interval, percent, points, signed_number
+from robustmm.report.sentences import audit_headline, lacking_text, notes_text, prior_name
 
-COLUMNS = 5
+COLUMNS = 4
 """Levels that a table shows; of more, some in between are left to results.json."""
-STYLES = {"drop": "red", "gain": "green", "none": "dim"}
+STYLES = {"drop": "red", "gain": "green", "none": "dim", "holds": "", "fails": "red", "undecided": "yellow"}
 
 
 def render_audit(result: AuditResult) -> Group:
-    parts: list[RenderableType] = [heading(result), headline(result)]
+    parts: list[RenderableType] = [*notes_text(result.notes), heading(result), audit_headline(result)]
     if result.breaking_levels:
         parts.append(breaking_level_tables(result))
     others = other_conditions(result)
@@ -35,44 +35,9 @@ def render_audit(result: AuditResult) -> Group:
 
 def heading(result: AuditResult) -> Text:
     said = f"{result.samples} samples of split {result.split} of {result.manifest}, seed {result.seed}"
+    said += lacking_text(result.samples, {m.name: m.present for m in result.clean.modalities})
     which = (safe_text(result.model).plain, "bold")
     return Text.assemble(which, safe_text(f" ({result.method}), suite {result.suite}"), "\n", safe_text(said), "\n")
-
-
-def headline(result: AuditResult) -> Panel:
-    """What holds and what breaks, in a few sentences."""
-    lost = [c for c in result.conditions if c.effect == "drop"]
-    said = [
-        f"Clean accuracy is {interval(result.clean.accuracy)}.",
-        f"{len(lost)} of {len(result.conditions)} conditions cause a significant drop (adjusted p < 0.05).",
-    ]
-    if lost:
-        worst = min(lost, key=lambda c: c.accuracy.value)
-        said.append(f"Lowest accuracy: {interval(worst.accuracy)} under {worst.name}.")
-    if result.breaking_levels:
-        said.append(f"Mean retention under corruption is {percent(result.mean_retention, 0)}.")
-    decided = [b for b in result.breaking_levels if not b.undecided]
-    broken = [b for b in decided if b.breaking_level == b.breaking_level]
-    if decided:
-        said.append(f"{len(decided) - len(broken)} of {len(decided)} corruptions have no breaking level.")
-    if broken:
-        first = min(broken, key=lambda b: b.breaking_level)
-        said.append(
-            f"The lowest breaking level is {first.breaking_level:.3g}, of {first.noise} on "
-            f"{' and '.join(first.modalities)} ({first.unit}: {first.breaking_strength:.3g})."
-        )
-    if len(decided) < len(result.breaking_levels):
-        said.append(f"{result.samples} samples are too few to find breaking levels.")
-    beaten = [c for c in (result.clean, *result.conditions) if c.best_unimodal and c.best_unimodal.negative_transfer]
-    if beaten:
-        one = max(beaten, key=lambda c: -c.best_unimodal.change.value if c.best_unimodal else 0.0)
-        assert one.best_unimodal
-        said.append(
-            f"Negative transfer under {len(beaten)} of {1 + len(result.conditions)} conditions: the fusion is "
-            f"significantly worse than its best modality alone. It is largest under {one.name} "
-            f"({one.best_unimodal.modality} alone: {percent(one.best_unimodal.accuracy)})."
-        )
-    return Panel(safe_text(" ".join(said)), border_style="red" if lost else "green", expand=True)
 
 
 def breaking_level_tables(result: AuditResult) -> Group:
@@ -81,9 +46,10 @@ def breaking_level_tables(result: AuditResult) -> Group:
     for b in result.breaking_levels:
         on.setdefault(tuple(b.modalities), []).append(b)
     legend = (
-        "Accuracy in % by level. Breaks at: the breaking level, the lowest level tried at which the lower bound of "
-        f"accuracy is below {percent(result.retention_threshold, 0)} of clean accuracy. Strength: the physical value "
-        "there."
+        "Accuracy in % by level. Holds to: the highest level up to which certainly "
+        f"{percent(result.retention_threshold, 0)} of clean accuracy are kept. Breaks at: the lowest level tried at "
+        "which certainly less is kept (?: at none, and so many samples leave some undecided). Strength: the physical "
+        "value there."
     )
     tables = (breaking_level_table(safe_text(", ".join(names)).plain, some, result) for names, some in on.items())
     return Group(*tables, Text(legend, style="dim"))
@@ -93,15 +59,16 @@ def breaking_level_table(title: str, some: Sequence[BreakingLevel], result: Audi
     shown = table_levels(some)
     headings = [f"{level:g}" for level in shown]
     table = grid(
-        f"Breaking levels: {title}", "corruption", *headings, "breaks\nat", "strength", left=(0, len(shown) + 2)
-    )
+        f"Breaking levels: {title}", "corruption", *headings, "holds\nto", "breaks\nat", "strength",
+        left=(0, len(shown) + 3),
+    )  # fmt: skip
     for b in sorted(some, key=lambda b: b.breaking_level if b.breaking_level == b.breaking_level else 2):
-        accuracies = {p.level: p.accuracy.value for p in b.points}
-        broken = b.breaking_level == b.breaking_level
+        at, broken = {p.level: p for p in b.points}, b.outcome == "fails"
         table.add_row(
             safe_text(b.noise),
-            *(accuracy_text(accuracies[x], result) if x in accuracies else "" for x in shown),
-            f"{b.breaking_level:.2f}" if broken else "?" if b.undecided else "none",
+            *(Text(f"{100 * at[x].accuracy.value:.1f}", style=STYLES[at[x].outcome]) if x in at else "" for x in shown),
+            f"{b.holding_level:.2f}",
+            f"{b.breaking_level:.2f}" if broken else "?" if b.outcome == "undecided" else "none",
             Text(f"{b.breaking_strength:.3g} {b.unit}" if broken else "", style="dim"),
         )
     return table
@@ -113,11 +80,6 @@ def table_levels(some: Sequence[BreakingLevel]) -> list[float]:
     return sorted(found[:: -max(1, -(-len(found) // COLUMNS))])
 
 
-def accuracy_text(accuracy: float, result: AuditResult) -> Text:
-    style = "red" if accuracy < result.retention_threshold * result.clean.accuracy.value else ""
-    return Text(f"{100 * accuracy:.1f}", style=style)
-
-
 def other_conditions(result: AuditResult) -> list[ConditionResult]:
     """Conditions in no table of breaking levels or missing rates."""
     shown = {p.condition for b in result.breaking_levels for p in b.points}
@@ -126,11 +88,12 @@ def other_conditions(result: AuditResult) -> list[ConditionResult]:
 
 
 def condition_table(result: AuditResult, some: Sequence[ConditionResult]) -> Table:
-    table = grid("Other conditions", "condition", "accuracy", "change", "adjusted\np", "", left=(0, 4))
+    table = grid("Other conditions", "condition", "accuracy", "change", "adjusted\np", "", "", left=(0, 4, 5))
     for c in some:
         table.add_row(
             safe_text(c.name), interval(c.accuracy), points(c.change.value), f"{c.adjusted_p:.3f}",
             Text(c.effect if c.effect != "none" else "", style=STYLES[c.effect]),
+            Text(c.outcome, style=STYLES[c.outcome]),
         )  # fmt: skip
     return table
 
@@ -164,7 +127,8 @@ def contribution_table(result: AuditResult) -> Group:
             signed_number(m.shapley_log_probability.value, 2), safe_text(shift.condition) if shift else "",
             percent(shift.share, 0) if shift else "",
         )  # fmt: skip
-    sentences = ["Changed most by: the condition that changes the share most, and the share there."] if shifts else []
+    sentences = [f"Shapley values count from the {prior_name(result.prior)}."]
+    sentences += ["Changed most by: the condition that changes the share most, and the share there."] if shifts else []
     sentences += [
         f"The Shapley interaction of {' and '.join(i.modalities)} is {points(i.value.value)} points "
         f"[{points(i.value.low)}, {points(i.value.high)}]."

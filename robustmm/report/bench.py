@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from robustmm.metrics.paired import SIGNIFICANCE_LEVEL, BenchResult, MethodResult, Score
-from robustmm.report.tables import grid, signed_number
+from robustmm.report.formats import grid, signed_number
 
 NAME, HEADING = 20, 12
 """Widths in cells from which a method's name and a heading take more than one line."""

@@ -23,7 +23,7 @@ from robustmm.catalogue.result import (
     SuiteCost,
     SuiteDetails,
 )
-from robustmm.report.tables import grid
+from robustmm.report.formats import grid
 
 
 def render_list(result: ListResult) -> Group:

@@ -12,7 +12,7 @@ from robustmm.data.check import ManifestFacts
 from robustmm.data.faults.findings import Finding, Row, Severity
 from robustmm.errors import printable
 from robustmm.report.bars import bar, safe_text
-from robustmm.report.tables import grid, percent
+from robustmm.report.formats import grid, percent
 
 MAX_ROWS = 20
 """Classes listed of which there may be thousands; the JSON has them all."""

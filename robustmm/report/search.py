@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from robustmm.report.bars import safe_text
-from robustmm.report.tables import grid, interval, percent, points
+from robustmm.report.formats import grid, interval, percent, points
 from robustmm.search.outcome import FirstBroken, MixOutcome, MixPoint, SanityCheck, Spend, SquareOutcome
 
 

@@ -1,70 +1,38 @@
 """An attack, a proof and a prediction as rich tables that fit 80 columns."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.evaluation.attack_result import AttackResult, Change, Contribution, Estimate, ModalityResult
+from robustmm.evaluation.attack_result import AttackResult, Change, Contribution
 from robustmm.evaluation.predict import Prediction
 from robustmm.report.bars import COLOURS, bar, safe_text
+from robustmm.report.formats import grid, interval, number, percent, points, signed_number
+from robustmm.report.sentences import attack_headline, lacking_text, notes_text, prior_name
 
 if TYPE_CHECKING:  # the proof stands above the wall
     from robustmm.exporting.parity import Proof
 
 BAR = 6
+MAX_CLASSES = 20
+"""Classes that a table lists in full; of more, the `WORST`."""
+WORST = 10
 FILLED = {"zero": "imputed with zeros", "stale": "imputed with the last value"}
 
 
-def grid(title: str, *columns: str, left: Iterable[int] = (0,)) -> Table:
-    """A table in the house style; columns are numbers, right-aligned, except those named `left`. Only names may take
-    more than one line, and they lose no character."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, column in enumerate(columns):
-        wraps = i in set(left) and column != ""
-        table.add_column(
-            column,
-            justify="left" if i in set(left) else "right",
-            no_wrap=not wraps,
-            overflow="fold" if wraps else "ellipsis",
-        )
-    return table
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None or value != value else f"{100 * value:.{digits}f} %"
-
-
-def points(value: float | None) -> str:
-    return "–" if value is None else signed_number(100 * value, 1)
-
-
-def signed_number(value: float, digits: int) -> str:
-    """`value` with its sign; what rounds to nothing has none."""
-    return "–" if value != value else f"{round(value, digits) + 0.0:+.{digits}f}"
-
-
-def number(value: float) -> str:
-    return "–" if value != value else f"{value:.3f}"
-
-
-def interval(e: Estimate) -> str:
-    return "–" if e.value != e.value else f"{100 * e.value:.1f} % [{100 * e.low:.1f}, {100 * e.high:.1f}]"
-
-
 def render_attack(result: AttackResult) -> Group:
-    parts: list[RenderableType] = [condition_text(result), headline(result), score_table(result)]
+    parts: list[RenderableType] = [*notes_text(result.notes), condition_text(result), attack_headline(result)]
+    parts.append(score_table(result))
     parts += [contribution_table(result), class_table(result), footer(result)]
     return Group(*parts)
 
 
 def condition_text(result: AttackResult) -> Text:
     text = Text()
-    text.append(f"{result.samples} samples, split {result.split}, seed {result.seed}\n")
+    lacking = lacking_text(result.samples, {m.name: m.clean.present for m in result.modalities})
+    text.append(f"{result.samples} samples, split {result.split}, seed {result.seed}{lacking}\n")
     for m in result.modalities:
         done = [
             f"{n.name} {n.level:g} ({n.unit}: {n.strength:.4g})"
@@ -82,41 +50,6 @@ def condition_text(result: AttackResult) -> Text:
     if not any(m.noises or m.missing for m in result.modalities):
         text.append("no attack: give --noise NAME or --missing MODALITY=RATE\n", style="yellow")
     return text
-
-
-def headline(result: AttackResult) -> Panel:
-    """What holds and what breaks, in two sentences."""
-    change = result.accuracy_change
-    what = "drops" if change.value < 0 else "rises"
-    sure = change.low > 0 or change.high < 0
-    first = (
-        f"Accuracy {what} from {percent(result.clean.accuracy.value)} to {percent(result.attacked.accuracy.value)} "
-        f"({points(change.value)} points, 95 % interval {points(change.low)} to {points(change.high)})."
-        if sure
-        else f"Accuracy is {percent(result.clean.accuracy.value)} clean and {percent(result.attacked.accuracy.value)} "
-        f"attacked: no change beyond chance with {result.samples} samples."
-    )
-    before, after = (max(result.modalities, key=key) for key in (clean_share, attacked_share))
-    lean = (
-        f"The largest contribution is that of {after.name} ({percent(attacked_share(after), 0)}), as when clean."
-        if before is after
-        else f"The largest contribution is that of {after.name} ({percent(attacked_share(after), 0)}); clean it was "
-        f"that of {before.name}."
-    )
-    survivors = [m for m in result.modalities if m.attacked.unimodal_accuracy.value > result.attacked.accuracy.high]
-    warning = "".join(
-        f" Negative transfer: {m.name} alone reaches {percent(m.attacked.unimodal_accuracy.value)}."
-        for m in survivors[:1]
-    )
-    return Panel(f"{first} {lean}{warning}", border_style="red" if sure and change.value < 0 else "green", expand=True)
-
-
-def clean_share(m: ModalityResult) -> float:
-    return float(m.clean.shapley_log_probability_share)
-
-
-def attacked_share(m: ModalityResult) -> float:
-    return float(m.attacked.shapley_log_probability_share)
 
 
 def score_table(result: AttackResult) -> Table:
@@ -154,7 +87,8 @@ def contribution_table(result: AttackResult) -> Group:
     legend = Text(
         "First line clean, second attacked. Unimodal accuracy: from this modality alone. Leave-one-out: points of "
         "accuracy lost without it. Shapley value: points of accuracy, and nats of the true class's log-probability, "
-        "that it adds over the class prior. The bar is the share in nats.",
+        f"that it adds over the {prior_name(result.prior)}. The bar is the share in nats; where the sum of the values "
+        "is not certainly positive there are no shares (–).",
         style="dim",
     )
     return Group(table, legend)
@@ -162,7 +96,12 @@ def contribution_table(result: AttackResult) -> Group:
 
 def class_table(result: AttackResult) -> Table:
     table = grid("Per class", "class", "n", "recall,\nclean", "recall,\nattacked", "change", "", left=(0, 5))
-    for c in result.classes:
+    shown = result.classes
+    if len(shown) > MAX_CLASSES:
+        seen = [c for c in shown if c.support]
+        shown = sorted(seen, key=lambda c: (c.attacked_recall, c.attacked_recall - c.clean_recall))[:WORST]
+        table.caption = f"the {len(shown)} worst; {len(result.classes) - len(shown)} more are in --json"
+    for c in shown:
         some = c.support > 0
         table.add_row(
             safe_text(c.label),
@@ -230,7 +169,12 @@ def render_prediction(result: Prediction, top: int = 5) -> Group:
             percent(m.share, 0),
             bar(m.share if m.present else float("nan"), BAR, COLOURS[i % len(COLOURS)]),
         )
-    return Group(Text.assemble("answer: ", (safe_text(result.label).plain, "bold")), table, support)
+    parts: list[RenderableType] = [Text.assemble("answer: ", (safe_text(result.label).plain, "bold")), table, support]
+    if all(m.share != m.share for m in result.modalities):
+        parts.append(
+            Text("No modality's contribution is certain: together they add nothing to the prior.", style="dim")
+        )
+    return Group(*parts)
 
 
 __all__ = ["Change", "Contribution", "render_attack", "render_prediction", "render_proof"]

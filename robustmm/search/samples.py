@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from robustmm.corruptions import generator
 from robustmm.data.loading import Samples, collate_signals
+from robustmm.metrics.contribution import expected_correctness
 from robustmm.modalities import Modality, Signal
 from robustmm.runtime.session import Embeddings, Session
 from robustmm.search.windows import bounds, draw_signs
@@ -46,12 +47,12 @@ class SampleBatch:
         numbers = {name: session.names.index(name) for name in attacked}
         return [[name for name, m in numbers.items() if here[m]] for here in self.present]
 
-    def correct_without(self, session: Session, attacked: Eps) -> Bools:
-        """(sample,): right where the presence mask drops the attacked modalities; from the prior where nothing is
-        left."""
+    def correct_without(self, session: Session, attacked: Eps) -> NDArray[np.float64]:
+        """(sample,): 1 where right when the presence mask drops the attacked modalities; where nothing is left, how
+        often the prior is."""
         left = self.present & np.array([name not in attacked for name in session.names])
-        p = np.where(left.any(1)[:, None], session.decode(self.z, left), session.prior)
-        return np.asarray(p.argmax(1) == self.target)
+        right = session.decode(self.z, left).argmax(1) == self.target
+        return np.where(left.any(1), right, expected_correctness(session.prior, self.target))
 
     def correct_under_noise(self, session: Session, eps: Eps, seed: int) -> Bools:
         """(sample,): right under random signs of the same norms on all entries, in one query: the control."""

@@ -60,7 +60,7 @@ def check_stronger_than_noise(clean: Bools, runs: Sequence[AttackRun], seed: int
     )
 
 
-def check_reaches_chance(whole: AttackRun, without: Bools, classes: int) -> SanityCheck:
+def check_reaches_chance(whole: AttackRun, without: NDArray[np.float64], classes: int) -> SanityCheck:
     """With norms as wide as the signals, accuracy falls to chance, or to what the model knows without the attacked
     modalities where others are left."""
     found, limit = float(whole.robust_mask.mean()), max(1 / classes, float(without.mean()))

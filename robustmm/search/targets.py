@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robustmm.conditions.condition import check_unit
 from robustmm.errors import UsageError, suggest
 from robustmm.runtime.session import Session
 from robustmm.search.samples import Eps
@@ -48,6 +49,8 @@ def build_targets(session: Session, on: Sequence[str], eps: Eps, scales: Sequenc
     if queries < 1 or not scales or not all(0 < s < float("inf") for s in scales):
         raise UsageError(f"expected at least one query and positive scales, found {queries} and {list(scales)}")
     subsets = [[name] for name in names] + ([names] if len(names) > 1 else [])
+    for name in names:
+        check_unit(session.modality(name))
     full = {name: eps.get(name, EPS[kinds[name]]) for name in names}
     targets = [Target({n: full[n] * s for n in subset}, s, queries) for s in sorted(scales) for subset in subsets]
     for aim in targets:

@@ -41,7 +41,7 @@ def norm_size(modality: Modality, eps: float) -> Array:
     """A norm in the signal's own units (whole grey levels for uint8), what broadcasts to one sample."""
     if modality.dtype == np.uint8:
         return np.array(int(eps * 255 + 1e-9))
-    return eps * np.array(getattr(modality, "std", ()) or 1.0)
+    return eps * np.array(getattr(modality, "std", 1.0))
 
 
 def bounds(modality: Modality, x: Array, eps: float) -> tuple[Array, Array]:

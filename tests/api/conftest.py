@@ -23,7 +23,7 @@ Command = Callable[..., Any]
 @pytest.fixture
 def here(tmp_path: Path, world: Run, world_manifest: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: runs/world-001, exported, a small suite, and a recipe over the world's data."""
-    spec.open_spec.cache_clear()
+    spec.open_files.cache_clear()
     cells._CURRENT.clear()
     shutil.copytree(world.folder, tmp_path / "runs" / "world-001")
     (tmp_path / "short.toml").write_text(SUITE)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from signals import clip, course, picture, sentence, voice
+from signals import clip, course, picture, sentence, statistics, voice
 from worlds import SIX, everything
 
 import robustmm as rm
@@ -37,7 +37,7 @@ def test_the_evaluations_own_signals(name: str, tmp_path: Path) -> None:
         chosen = build_corruption(name, modality, {})
         for sample, signal in zip(samples.ids, samples.signals[modality.name], strict=True):
             expected = corrupt_signal(signal, chosen, 0.7, 5, sample, modality)
-            facts = {"rate": modality.rate} if modality.kind == "audio" else {}
+            facts = {key: getattr(modality, key) for key in ("rate", "mean", "std") if hasattr(modality, key)}
             found = rm.corrupt(
                 signal, name, level=0.7, seed=5, kind=modality.kind, sample=sample, modality=modality.name, **facts
             )
@@ -72,7 +72,7 @@ def test_level_seed_sample_and_modality_decide(kind: str) -> None:
     before = signal if kind == "text" else signal.copy()
 
     def struck(level: float = 0.8, **options: Any) -> Any:
-        return rm.corrupt(signal, name, level=level, kind=kind, **options)
+        return rm.corrupt(signal, name, level=level, kind=kind, **statistics(kind, signal), **options)
 
     assert same(struck(0), signal)
     assert same(struck(), struck(seed=0, sample="", modality=""))
@@ -92,8 +92,9 @@ def test_level_seed_sample_and_modality_decide(kind: str) -> None:
 def test_a_kind_is_guessed_where_one_alone_fits(kind: str) -> None:
     assert guess_kind(SIGNALS[kind]) == kind
     name = "keyboard" if kind == "text" else "gaussian"
-    guessed = rm.corrupt(SIGNALS[kind], name, level=0.5)
-    assert same(guessed, rm.corrupt(SIGNALS[kind], name, level=0.5, kind=kind))
+    own = statistics(kind, SIGNALS[kind])
+    guessed = rm.corrupt(SIGNALS[kind], name, level=0.5, **own)
+    assert same(guessed, rm.corrupt(SIGNALS[kind], name, level=0.5, kind=kind, **own))
 
 
 @pytest.mark.parametrize(

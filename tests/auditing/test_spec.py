@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from audits import forget
+from graphs import linear
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds import SIX
@@ -34,9 +36,9 @@ def opened(asked: Spec) -> OpenedSpec:
     return open_spec(asked)
 
 
-def keys(asked: Spec, condition: Condition = CLEAN, emap: bool = True) -> list[str]:
+def keys(asked: Spec, condition: Condition = CLEAN) -> list[str]:
     work = opened(asked)
-    return work.cell_keys(work.build_evaluation([condition]), emap)[0]
+    return work.cell_keys(work.build_evaluation([condition]))[0]
 
 
 @given(st.integers(1, 3000), st.integers(0, 99))
@@ -93,18 +95,17 @@ def test_keys_are_a_cells_own(asked: Spec) -> None:
         Condition("i", (), {"series": 0.5}, burst=3),
         Condition("j", (), present=("series",)),
     ]
-    found = work.cell_keys(work.build_evaluation(conditions), True)
+    found = work.cell_keys(work.build_evaluation(conditions))
     flat = [key for row in found for key in row]
     assert len(flat) == len(set(flat)) == len(conditions) * 3
-    assert set(flat).isdisjoint(key for row in work.cell_keys(work.build_evaluation(conditions), False) for key in row)
-    assert found == work.cell_keys(work.build_evaluation(conditions), True)
+    assert found == work.cell_keys(work.build_evaluation(conditions))
 
 
 def test_a_name_is_no_part_of_a_cell_and_company_is_not_either(asked: Spec) -> None:
     half = Condition("half", (Noise("gaussian", 0.5),))
     work = opened(asked)
-    first = work.cell_keys(work.build_evaluation([half]), True)[0]
-    assert work.cell_keys(work.build_evaluation([CLEAN, replace(half, name="renamed")]), True)[1] == first
+    first = work.cell_keys(work.build_evaluation([half]))[0]
+    assert work.cell_keys(work.build_evaluation([CLEAN, replace(half, name="renamed")]))[1] == first
 
 
 @pytest.mark.parametrize(
@@ -252,3 +253,35 @@ def test_hashes_do_not_depend_on_the_order_of_keys() -> None:
     assert spec.hash_content({"a": 1, "b": [Path("c"), "\udcff"]}) == spec.hash_content({"b": ["c", "\udcff"], "a": 1})
     assert spec.hash_content([1, "1"]) != spec.hash_content(["1", 1])
     assert len({spec.hash_content(np.arange(k).tolist()) for k in range(9)}) == 9
+
+
+def test_the_description_and_what_was_fitted_are_part_of_a_cell(tmp_path: Path) -> None:
+    """And `model_sha256` is the file's own, whatever describes it."""
+    path, _ = linear(tmp_path, {"x": ("f", ["batch", 3])}, classes=2)
+    toml = tmp_path / "theirs.toml"
+    text = 'classes = ["a", "b"]\n[output]\nname = "logits"\n[modality.x]\nkind = "features"\nlength = 3\n'
+    toml.write_text(text)
+    values = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    rows = [f"s{i},{'train' if i < 20 else 'test'},{'ab'[i % 2]},x.npy#{i}" for i in range(40)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["id,split,label,x", *rows]))
+
+    def found() -> OpenedSpec:
+        forget()
+        np.save(tmp_path / "x.npy", values)
+        os.utime(tmp_path / "x.npy", (0, 0))
+        return opened(Spec(path, tmp_path / "manifest.csv", toml))
+
+    first = found()
+    assert first.model_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (first.description, first.prior, len(first.notes)) == (text, "train split", 2)
+    assert first.session.modality("x").std == pytest.approx(values[:20].std(0))  # type: ignore[attr-defined]
+    assert found().digest == first.digest
+    values[30] += 1
+    assert found().digest == first.digest, "the file's stamp was held still, and the test rows fit nothing"
+    values[3] += 1
+    assert found().digest != first.digest
+    before = found()
+    toml.write_text(text + "# a word\n")
+    after = found()
+    assert after.digest != before.digest
+    assert (after.model_sha256, after.description) == (before.model_sha256, text + "# a word\n")

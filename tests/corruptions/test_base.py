@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from signals import natural, voice
+from signals import natural, statistics, voice
 
 from robustmm.corruptions import KINDS, corrupt, find_corruption, generator, kinds, names
 
@@ -129,8 +129,9 @@ def digest(x):
     return hashlib.sha256(raw).hexdigest()
 
 
-def run(corruption, x, level, seed=0, **statistics):
-    return corrupt(x, corruption, level, seed=seed, sample_id="s1", modality="m", **statistics)
+def run(corruption, x, level, seed=0, **facts):
+    facts = statistics(corruption.kind, x) | facts
+    return corrupt(x, corruption, level, seed=seed, sample_id="s1", modality="m", **facts)
 
 
 def damage(x, y):
@@ -233,10 +234,11 @@ def test_views_and_other_memory_layouts_give_the_same_bytes(corruption):
 @every_corruption
 def test_samples_modalities_and_seeds_have_noise_of_their_own_in_any_order(corruption):
     x = natural(corruption.kind)
+    own = statistics(corruption.kind, x)
     keys = [(seed, sample, modality) for seed in (0, 1) for sample in ("a", "b") for modality in ("m", "n")]
 
     def bytes_of(order):
-        return {k: digest(corrupt(x, corruption, 0.9, seed=k[0], sample_id=k[1], modality=k[2])) for k in order}
+        return {k: digest(corrupt(x, corruption, 0.9, seed=k[0], sample_id=k[1], modality=k[2], **own)) for k in order}
 
     assert bytes_of(keys) == bytes_of(keys[::-1])
     found = len(set(bytes_of(keys).values()))
@@ -254,7 +256,7 @@ def test_threads_side_by_side_give_the_bytes_of_one_after_the_other(kind):
     jobs = [(c, f"s{i}") for i in range(3) for c in CORRUPTIONS if c.kind == kind]
 
     def work(job):
-        return digest(corrupt(x, job[0], 0.7, seed=1, sample_id=job[1], modality="m"))
+        return digest(corrupt(x, job[0], 0.7, seed=1, sample_id=job[1], modality="m", **statistics(kind, x)))
 
     alone = [work(job) for job in jobs]
     with ThreadPoolExecutor(4) as pool:
@@ -281,7 +283,8 @@ x = dict(image=np.full((9, 9, 3), 90, "u1"), video=np.full((2, 9, 9, 3), 90, "u1
 h = hashlib.sha256()
 for name in names():
     for kind in kinds(name):
-        y = corrupt(x[kind], find_corruption(name, kind), 0.7, seed=5, sample_id="é", modality="m")
+        own = {key: np.ones(x[kind].shape[-1:]) for key in ("mean", "std")} if kind in ("series", "features") else {}
+        y = corrupt(x[kind], find_corruption(name, kind), 0.7, seed=5, sample_id="é", modality="m", **own)
         h.update(y.encode() if kind == "text" else y.tobytes())
 print(h.hexdigest())
 """

@@ -18,7 +18,7 @@ from robustmm.runtime.session import Session
 MODALITIES: tuple[Modality, ...] = (
     Audio(name="audio", rate=8000, seconds=1),
     Image(name="image", size=(16, 16, 3)),
-    Series(name="series", steps=50, channels=2),
+    Series(name="series", steps=50, channels=2, mean=(0.0, 0.0), std=(1.0, 1.0)),
 )
 N = 400
 IDS = [f"s{i}" for i in range(N)]

@@ -141,7 +141,7 @@ def test_what_is_not_the_canonical_signal_is_a_sentence(kind, x, sentence):
 )
 def test_what_a_users_own_returns_is_checked(kind, x, function, sentence):
     with np.errstate(all="ignore"), pytest.raises(UsageError, match=f'the corruption "own" on {kind} {sentence}'):
-        own(function, kind=kind)(x, 0.5, RNG)
+        own(function, kind=kind)(x, 0.5, RNG, mean=np.zeros(3), std=np.ones(3))
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,9 @@ def test_other_dtypes_that_come_back_are_brought_home():
 @pytest.mark.parametrize("statistic", ["mean", "std"])
 def test_statistics_of_another_width_are_a_sentence(statistic):
     x = np.ones((5, 3), np.float32)
+    given = {"mean": np.ones(3), "std": np.ones(3), statistic: np.ones(2)}
     with pytest.raises(UsageError, match=rf"expected a {statistic} of shape \(3,\), found \(2,\)"):
-        find_corruption("gaussian", "series")(x, 1, RNG, **{statistic: np.ones(2)})
+        find_corruption("gaussian", "series")(x, 1, RNG, **given)
 
 
 def test_other_kinds_ignore_statistics():

@@ -3,6 +3,7 @@
 import csv
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -231,11 +232,15 @@ def test_unknown_splits_and_columns_are_met_with_a_guess() -> None:
         table(["train"]).column("imgae")
 
 
-def test_a_limit_spreads_over_the_split() -> None:
-    whole = table(["test"] * 10)
-    assert whole.split("test", 3).ids == ["s0", "s3", "s6"]
-    assert whole.split("test", 1).ids == ["s0"]
-    assert whole.split("test", 10).ids == whole.split("test", 99).ids == whole.ids
+def test_a_limit_samples_the_split_and_tells_which_class_it_loses() -> None:
+    whole = table(["test", "train"] * 10)
+    whole = replace(whole, columns={**whole.columns, "label": [["no", "yes"][i // 2 % 2] for i in range(20)]})
+    half = whole.split("test", 4)
+    assert sorted(half.labels) == ["no", "no", "yes", "yes"]
+    assert half.notes == ()
+    one = whole.split("test", 1)
+    assert one.notes[0].startswith("1 of 2 classes have no row among the 1 of 10 sampled: ")
+    assert whole.split("test", 10).ids == whole.split("test", 99).ids == whole.split("test").ids
 
 
 @given(st.integers(1, 200), st.integers(1, 200))

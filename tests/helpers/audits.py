@@ -46,7 +46,7 @@ def silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def forget() -> None:
     """As in another process: nothing is opened yet."""
-    spec.open_spec.cache_clear()
+    spec.open_files.cache_clear()
     cells._CURRENT.clear()
 
 
@@ -76,7 +76,8 @@ def outcome(name: str = "clean", right: int = 80, n: int = 100, **more: Any) -> 
     fields: dict[str, Any] = {
         "name": name, "missing": {}, "fill": "masked", "accuracy": proportion(right, n), "change": change,
         "adjusted_p": change.p, "effect": "none", "minimum_detectable_effect": 0.1,
-        "retention": right / n / 0.8, "macro_f1": right / n, "nll": 0.5, "nll_change": change, "ece": 0.1,
+        "retention": Estimate(value=right / n / 0.8, low=right / n / 0.9, high=right / n / 0.7), "outcome": "holds",
+        "samples_to_decide": float("nan"), "macro_f1": right / n, "nll": 0.5, "nll_change": change, "ece": 0.1,
         "brier": 0.2, "aurc": 0.1, "flip_rate": proportion(0, n),
         "unchanged": 0, "efficiency_residual": 0.0, "modalities": [modality("a"), modality("b")], "interactions": [],
         "emap": None, "best_unimodal": None, "evenness": 0.9, "groups": [group("ant", right // 2, n // 2)],
@@ -89,7 +90,8 @@ def result(clean: ConditionResult, conditions: Sequence[ConditionResult] = (), *
         "robustmm": "0", "onnxruntime": "1", "provider": "cpu", "graph_optimisation": "ORT_ENABLE_ALL", "threads": 1
     }  # fmt: skip
     fields: dict[str, Any] = {
-        "model": "m.onnx", "model_sha256": "", "method": "joint", "manifest": "data.csv", "data_sha256": "d",
+        "model": "m.onnx", "model_sha256": "", "description": "", "description_sha256": "", "method": "joint",
+        "prior": "model", "notes": [], "manifest": "data.csv", "data_sha256": "d",
         "split": "test", "samples": 100, "classes": ["ant", "bee"], "seed": 0, "suite": "s", "suite_sha256": "",
         "baseline": "masked", "exact": True, "retention_threshold": 0.9, "runtime": runtime, "noise_floor": FLOOR,
         "clean": clean, "conditions": list(conditions), "breaking_levels": [], "mean_retention": float("nan"),

@@ -2,7 +2,7 @@
 
 Of two equally likely classes y, modality m observes (2 y - 1) d_m + N(0, 1), independently given y. The Bayes
 classifier of a subset S has the logit sum_(m in S) 2 d_m x_m for class 1 and is right with probability
-Phi(sqrt(sum_(m in S) d_m^2)); of nothing it answers with class 0, the argmax of the prior, and is right half the time.
+Phi(sqrt(sum_(m in S) d_m^2)); of nothing, and of a signal of no strength, it is right half the time: a coin.
 """
 
 from collections.abc import Sequence

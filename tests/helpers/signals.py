@@ -71,3 +71,15 @@ def natural(kind, seed=0):
     if kind == "features":
         return np.random.default_rng(seed).standard_normal(200).astype(np.float32)
     return {"image": picture, "video": clip, "audio": voice, "text": sentence, "series": course}[kind](seed=seed)
+
+
+def statistics(kind, x):
+    """`mean` and `std` for a corruption of `x`: for series and features those of `x` itself, finite entries only; other
+    kinds need none."""
+    if kind not in ("series", "features"):
+        return {}
+    finite = np.isfinite(x)
+    count, wide = np.maximum(finite.sum(0), 1), np.where(finite, x, 0).astype(np.float64)
+    mean = wide.sum(0) / count
+    std = np.sqrt(np.where(finite, (wide - mean) ** 2, 0).sum(0) / count)
+    return {"mean": np.broadcast_to(mean, x.shape[-1:]), "std": np.broadcast_to(std, x.shape[-1:])}

@@ -62,8 +62,8 @@ SIX = (
     Video(name="video", frames=6, size=(16, 16, 3)),
     Audio(name="audio", rate=16_000, seconds=0.5),
     Text(name="text").fit_to([" ".join(WORDS)]),
-    Series(name="series", steps=40, channels=3),
-    Features(name="features", length=20),
+    Series(name="series", steps=40, channels=3, mean=(0.0, 1.0, -1.0), std=(2.0, 1.0, 0.5)),
+    Features(name="features", length=20, mean=(0.0,) * 20, std=(1.0,) * 20),
 )
 """A modality of each kind."""
 

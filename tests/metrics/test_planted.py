@@ -101,7 +101,6 @@ def test_wilson_covers_the_accuracy_of_every_subset() -> None:
 
 
 def test_the_bootstrap_covers_the_contributions_to_accuracy() -> None:
-    """Of nothing the accuracy is that of class 0, drawn anew in every sample: 1/2 in truth, not in the sample."""
     truth = shapley_by_orders(planted(1, D, 0).truth)
     assert truth.sum() == pytest.approx(norm.cdf(np.linalg.norm(D)) - 0.5)
     honest(contributions(accuracy_game), truth)
@@ -130,7 +129,7 @@ def test_a_modality_of_pure_noise_contributes_exactly_nothing() -> None:
         assert low[0] > 0
 
 
-def test_the_empty_set_answers_with_class_0() -> None:
+def test_the_empty_set_answers_with_the_likeliest_class_or_a_coin() -> None:
     inputs, target, _ = planted(100, D, seed=3)
-    assert (accuracy_game(bayes(inputs, D), target, PRIOR)[:, 0] == (target == 0)).all()
+    assert (accuracy_game(bayes(inputs, D), target, PRIOR)[:, 0] == 0.5).all()
     assert (accuracy_game(bayes(inputs, D), target, (0.4, 0.6))[:, 0] == (target == 1)).all()

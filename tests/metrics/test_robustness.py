@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from robustmm.metrics.contribution import subset_masks
 from robustmm.metrics.robustness import (
     area_under_rates,
-    breaking_index,
     evenness,
     mean_corruption_error,
     relative_mean_corruption_error,
@@ -145,36 +144,6 @@ def test_evenness_wants_every_subset_of_two_or_more():
         evenness([0.1, 0.2])
 
 
-def test_crossing_by_hand():
-    levels, low = [0.2, 0.4, 0.6, 0.8], [0.9, 0.8, 0.6, 0.85]
-    assert breaking_index(levels, low, 0.7) == 2
-    assert breaking_index(levels, low, 0.6) is None  # at the threshold is not below it
-    assert breaking_index(levels, low, 0.61) == 2
-    assert breaking_index(levels, low, 0.95) == 0
-    assert breaking_index(levels, low, 0.86) == 1  # and the recovery at 0.8 does not count
-    assert breaking_index([5, 10, 20], [0.9, 0.4, 0.3], 0.5) == 1  # levels of any unit
-
-
-@QUICK
-@given(st.lists(SHARE, min_size=1, max_size=8), SHARE)
-def test_everything_before_the_crossing_holds(low, threshold):
-    index = breaking_index(range(len(low)), low, threshold)
-    assert all(bound >= threshold for bound in low[:index])
-    assert index is None or low[index] < threshold
-
-
-def test_crossing_wants_a_grid():
-    with pytest.raises(ValueError, match="rising levels"):
-        breaking_index([0.4, 0.2], [0.9, 0.8], 0.5)
-    with pytest.raises(ValueError, match="rising levels"):
-        breaking_index([0.4, np.nan], [0.9, 0.8], 0.5)
-    with pytest.raises(ValueError, match=r"for each level, got shapes \(1,\) and \(2,\)"):
-        breaking_index([0.2, 0.4], [0.9], 0.5)
-    for threshold in (np.nan, 1.5, [0.5]):
-        with pytest.raises(ValueError, match="expected threshold in"):
-            breaking_index([0.2], [0.9], threshold)
-
-
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_no_list_of_fractions_is_a_sentence(wrong):
     for name, measure in {
@@ -182,7 +151,6 @@ def test_what_is_no_list_of_fractions_is_a_sentence(wrong):
         "rates": lambda: area_under_rates(wrong, [0.5]),
         "accuracies ": lambda: area_under_rates([0, 1], wrong),
         "accuracies  ": lambda: evenness(wrong),
-        "lower bounds": lambda: breaking_index([1], wrong, 0.5),
     }.items():
         with pytest.raises(ValueError, match=rf"expected {name.strip()} in \[0, 1\] with 1 dimensions"):
             measure()

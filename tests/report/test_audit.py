@@ -42,11 +42,16 @@ def said(found: AuditResult) -> str:
 
 def breaking(noise: str = "gaussian", *values: float, **more: Any) -> BreakingLevel:
     grid = more.pop("levels", [(k + 1) / len(values) for k in range(len(values))])
-    points = [LevelPoint(level=x, accuracy=proportion(int(100 * v), 100), condition=f"{noise} {x:g}") for x, v in
-              zip(grid, values, strict=True)]  # fmt: skip
+    points = [
+        LevelPoint(
+            level=x, accuracy=proportion(int(100 * v), 100), condition=f"{noise} {x:g}", samples_to_decide=NAN,
+            outcome="holds" if v > 0.72 else "fails",
+        )
+        for x, v in zip(grid, values, strict=True)
+    ]  # fmt: skip
     fields: dict[str, Any] = {
         "noise": noise, "modalities": ["a"], "points": points, "retention": 0.9, "holding_level": 1.0,
-        "breaking_level": NAN, "undecided": False, "breaking_strength": NAN, "unit": "dB",
+        "breaking_level": NAN, "outcome": "holds", "samples_to_decide": NAN, "breaking_strength": NAN, "unit": "dB",
     }  # fmt: skip
     return BreakingLevel(**fields | more)
 
@@ -74,9 +79,11 @@ WHOLE = result(
     CLEAN,
     [under("gaussian 1 on a", 40), under("sun", 30), under("gone", 70, "none"), under("up", 90, "gain")],
     breaking_levels=[
-        breaking("gaussian", 0.8, 0.4, breaking_level=0.72, holding_level=0.6, breaking_strength=-3.0),
+        breaking("gaussian", 0.8, 0.4, breaking_level=0.72, holding_level=0.6, breaking_strength=-3.0,
+                 outcome="fails"),
         breaking("rain", 0.8, 0.8),
-        breaking("fog", 0.7, 0.3, breaking_level=0.3, breaking_strength=12.0, unit="metres of sight", modalities=["b"]),
+        breaking("fog", 0.7, 0.3, breaking_level=0.3, breaking_strength=12.0, unit="metres of sight", modalities=["b"],
+                 holding_level=0.0, outcome="fails"),
     ],
     mean_retention=0.85,
     missing_rates=[
@@ -100,11 +107,11 @@ def test_the_headline_tells_what_holds_and_what_breaks() -> None:
         "2 of 4 conditions cause a significant drop (adjusted p < 0.05).",
         "Lowest accuracy: 30.0 % [21.9, 39.6] under sun.",
         "Mean retention under corruption is 85 %.",
-        "1 of 3 corruptions have no breaking level.",
+        "Of 3 corruptions, 1 hold at 90 % of clean accuracy, 2 fail.",
         "The lowest breaking level is 0.3, of fog on b (metres of sight: 12).",
     ):
         assert sentence in found
-    assert "too few" not in found
+    assert "undecided" not in found.partition("Breaking levels")[0]
     assert "Negative transfer" not in found
 
 
@@ -120,20 +127,31 @@ def test_the_fusion_that_loses_to_one_modality_is_told() -> None:
 
 
 def test_where_samples_are_too_few_nothing_is_said_to_hold_or_break() -> None:
-    few = result(CLEAN, breaking_levels=[breaking("gaussian", 0.8, 0.3, undecided=True, holding_level=NAN)])
-    assert "100 samples are too few to find breaking levels." in said(few)
-    assert "have no breaking level" not in said(few)
-    assert "gaussian 80.0 30.0 ?" in said(few)
+    unsure = {"outcome": "undecided", "holding_level": 0.0}
+    some = [breaking("gaussian", 0.8, 0.7, samples_to_decide=x, **unsure) for x in (4200.0, 1234.5, float("inf"))]
+    few = result(CLEAN, breaking_levels=[*some, breaking("rain", 0.8)])
+    assert (
+        "Of 4 corruptions, 1 hold at 90 % of clean accuracy, 0 fail, 3 undecided with 100 samples; the first would be "
+        "decided with about 1,234."
+    ) in said(few)
+    assert "gaussian 80.0 70.0 0.00 ?" in said(few)
+    never = result(CLEAN, breaking_levels=some[2:])
+    assert "1 undecided with 100 samples." in said(never)
+    alone = result(
+        outcome(), [outcome("x", outcome="fails"), outcome("y", outcome="undecided", samples_to_decide=500.0)]
+    )
+    assert "Of 2 conditions, 0 hold at 90 % of clean accuracy, 1 fail, 1 undecided with 100 samples" in said(alone)
+    assert "x 80.0 % [71.1, 86.7] +0.0 1.000 fails y 80.0 % [71.1, 86.7] +0.0 1.000 undecided" in said(alone)
     assert "Lowest accuracy" not in said(few)
 
 
 def test_the_envelope_has_a_table_a_modality_and_the_first_to_break_on_top() -> None:
     found = said(WHOLE)
-    assert "Breaking levels: a breaks corruption 0.5 1 at strength" in found
-    assert "gaussian 80.0 40.0 0.72 -3 dB rain 80.0 80.0 none" in found
+    assert "Breaking levels: a holds breaks corruption 0.5 1 to at strength" in found
+    assert "gaussian 80.0 40.0 0.60 0.72 -3 dB rain 80.0 80.0 1.00 none" in found
     assert "Breaking levels: b" in found
-    assert "fog 70.0 30.0 0.30 12 metres of sight" in found
-    assert "at which the lower bound of accuracy is below 90 % of clean accuracy" in found
+    assert "fog 70.0 30.0 0.00 0.30 12 metres of sight" in found
+    assert "the highest level up to which certainly 90 % of clean accuracy are kept" in found
 
 
 def test_of_many_levels_some_are_shown_the_highest_among_them() -> None:
@@ -240,7 +258,8 @@ def test_many_modalities_and_long_names_fit(count: int) -> None:
         [outcome("a condition with " + "a very " * 20 + "long name", 20, modalities=some, groups=clean.groups)],
         breaking_levels=[
             breaking("defective-pixels", *[0.5] * 5, modalities=[n], breaking_level=0.5, breaking_strength=123456.789,
-                     unit="standard deviation of the noise, in training standard deviations") for n in names
+                     outcome="fails", unit="standard deviation of the noise, in training standard deviations")
+            for n in names
         ],
         contribution_shifts=[
             ShareShift(modality=n, condition="a condition with a long name", clean_share=0.5, share=0.1) for n in names

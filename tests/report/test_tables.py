@@ -21,7 +21,7 @@ from robustmm.evaluation.attack import (
 )
 from robustmm.evaluation.predict import ClassProbability, Prediction, Support
 from robustmm.exporting.parity import Pattern, Proof
-from robustmm.report import tables
+from robustmm.report import formats, tables
 from robustmm.report.bars import bar, stacked_bar
 
 NAN = float("nan")
@@ -81,6 +81,7 @@ def result(names: Sequence[str] = ("image", "audio"), labels: Sequence[str] = HO
     ]  # fmt: skip
     facts: dict[str, Any] = {
         "robustmm": "0", "model": "m", "model_sha256": "0", "method": "cal+mce", "manifest": "m", "split": "[/red]",
+        "description": "", "description_sha256": "", "prior": "model", "notes": [],
         "samples": 100_000, "seed": 0, "fill": "zero",
         "exact": True, "efficiency_residual": 0.0, "unchanged": 3, "bad_inputs": ["x"],
         "clean": scores, "attacked": scores, "accuracy_change": estimate(-0.3, Change, p=0.01),
@@ -154,7 +155,7 @@ def test_a_fusion_worse_than_its_best_modality_is_told() -> None:
     [(-0.0, "+0.0"), (-0.0004, "+0.0"), (0.0006, "+0.1"), (-0.0006, "-0.1"), (NAN, "–"), (None, "–")],
 )
 def test_points_that_round_to_nothing_have_no_minus(value: float | None, shown: str) -> None:
-    assert tables.points(value) == shown
+    assert formats.points(value) == shown
 
 
 @WIDTHS
@@ -218,3 +219,75 @@ def test_bars() -> None:
     assert [len(stacked_bar([1 / n] * n, 24)) for n in range(1, 9)] == [24] * 8
     assert stacked_bar([NAN, 1.0], 8).plain == "█" * 8
     assert [str(span.style) for span in stacked_bar([0.25, 0.75], 8).spans] == ["cyan", "magenta"]
+
+
+def test_notes_come_first_and_what_the_manifest_lacks_is_counted() -> None:
+    lacking = [
+        m.model_copy(update={"clean": m.clean.model_copy(update={"present": 0.75})}) for m in result().modalities
+    ]
+    found = result(
+        modalities=[lacking[0], result().modalities[1]], notes=["Accuracy [b]is[/b] below chance", "near: std"]
+    )
+    lines = rendered(tables.render_attack(found), 80).splitlines()
+    assert lines[0].rstrip() == "Accuracy [b]is[/b] below chance"
+    assert lines[1].rstrip() == "near: std"
+    assert "missing in the manifest: image in 25000" in " ".join(" ".join(lines).split())
+    assert "missing in the manifest" not in rendered(tables.render_attack(result()), 80)
+
+
+@pytest.mark.parametrize(("source", "name"), [("model", "class"), ("train split", "class"), ("uniform", "uniform")])
+def test_the_caption_names_the_prior(source: str, name: str) -> None:
+    shown = " ".join(rendered(tables.render_attack(result(prior=source)), 80).split())
+    assert f"that it adds over the {name} prior." in shown
+
+
+def shared(clean: float, attacked: float) -> list[ModalityResult]:
+    """Two modalities, the first with these shares of the contributions."""
+    return [
+        m.model_copy(
+            update={
+                when: getattr(m, when).model_copy(
+                    update={"shapley_log_probability_share": share if i == 0 else 1 - share}
+                )
+                for when, share in (("clean", clean), ("attacked", attacked))
+            }
+        )
+        for i, m in enumerate(result().modalities)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("clean", "attacked", "sentence"),
+    [
+        (0.7, 0.6, "The largest contribution is that of image (60 %), as when clean."),
+        (0.7, 0.2, "The largest contribution is that of audio (80 %); clean it was that of image."),
+        (0.7, NAN, "No modality's contribution is certain; clean the largest was that of image."),
+        (NAN, 0.7, "The largest contribution is that of image (70 %); clean none was certain."),
+        (NAN, NAN, "No modality's contribution is certain."),
+    ],
+)
+def test_of_nothing_no_modality_has_the_largest_share(clean: float, attacked: float, sentence: str) -> None:
+    found = result(modalities=shared(clean, attacked))
+    assert sentence in " ".join(rendered(tables.render_attack(found), 80).replace("│", " ").split())
+
+
+def test_of_many_classes_the_worst_are_shown() -> None:
+    labels = [f"class {i}" for i in range(1000)]
+    classes = [c.model_copy(update={"attacked_recall": i / 1000}) for i, c in enumerate(result(labels=labels).classes)]
+    classes[3] = classes[3].model_copy(update={"support": 0})
+    shown = rendered(tables.render_attack(result(classes=classes)), 80)
+    assert len(shown.splitlines()) < 60
+    assert [f"class {i} " in shown for i in (0, 2, 3, 10, 11)] == [True, True, False, True, False]
+    assert "the 10 worst; 990 more are in --json" in shown
+    assert "worst" not in rendered(tables.render_attack(result(labels=labels[: tables.MAX_CLASSES])), 80)
+
+
+def test_a_prediction_that_rests_on_nothing_says_so() -> None:
+    supports = [
+        Support(name=n, present=True, shapley_log_probability=-0.1, share=NAN, unimodal_label="a") for n in ("x", "y")
+    ]
+    classes = [ClassProbability(label="a", probability=1.0)]
+    shown = rendered(
+        tables.render_prediction(Prediction(model="m", label="a", classes=classes, modalities=supports)), 80
+    )
+    assert "No modality's contribution is certain: together they add nothing to the prior." in " ".join(shown.split())

@@ -87,7 +87,7 @@ def test_grey_levels_are_whole_and_a_norm_of_eight_is_eight() -> None:
 
 def test_values_that_are_not_finite_stay() -> None:
     x = np.array([[np.nan, np.inf, -np.inf, 1.0]], np.float32)
-    low, high = windows.bounds(Features(name="f", length=4), x, 0.25)
+    low, high = windows.bounds(Features(name="f", length=4, mean=(0.0,) * 4, std=(1.0,) * 4), x, 0.25)
     np.testing.assert_array_equal(low, [[np.nan, np.inf, -np.inf, 0.75]])
     np.testing.assert_array_equal(high, [[np.nan, np.inf, -np.inf, 1.25]])
 

@@ -1,9 +1,10 @@
-"""The breaking level of each corruption: the lowest level at which the lower bound of accuracy is below a share of
-clean accuracy, found by bisection between the suite's levels."""
+"""The breaking level of each corruption: the lowest level that certainly keeps less than a share of clean accuracy,
+found by bisection between the suite's levels."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from robustmm.auditing.results.schema import BreakingLevel, LevelPoint
 from robustmm.conditions.condition import Condition
@@ -11,33 +12,53 @@ from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.evaluation.records import Records
 from robustmm.metrics.classification import correctness
-from robustmm.metrics.robustness import breaking_index, retention
+from robustmm.metrics.noninferiority import Outcome, count_pairs, judge_retention
+from robustmm.metrics.robustness import retention
 from robustmm.modalities import Modality
 
 BISECTIONS = 4
 
 
+class Measured(NamedTuple):
+    """Accuracy at one level, and what it says of the share."""
+
+    accuracy: Estimate
+    outcome: Outcome
+    samples_to_decide: float
+
+
 @dataclass
 class LevelSweep:
-    """One corruption on some modalities at rising levels, and the accuracies measured so far."""
+    """One corruption on some modalities at rising levels, and what was measured so far."""
 
     condition: Condition
     grid: dict[float, str]  # the name of the suite's condition at each of its levels
-    known: dict[float, Estimate] = field(default_factory=dict)
+    known: dict[float, Measured] = field(default_factory=dict)
 
     def condition_at(self, level: float) -> Condition:
         (noise,) = self.condition.noises
         return replace(self.condition, name=f"{noise.name} {level:g}", noises=(replace(noise, level=level),))
 
-    def bracket(self, limit: float) -> tuple[float, float] | None:
-        """The highest level that holds below the breaking level, and the breaking level; None where all levels hold."""
-        levels = sorted(self.known)
-        first = breaking_index(levels, [self.known[level].low for level in levels], limit)
-        return None if first is None else (levels[first - 1] if first else 0.0, levels[first])
+    def breaking_level(self) -> float:
+        """The lowest level known to fail; NaN where none does. A later level that recovers does not undo it."""
+        return min((level for level, found in self.known.items() if found.outcome == "fails"), default=math.nan)
 
-    def next_condition(self, limit: float) -> Condition | None:
-        found = self.bracket(limit)
-        return self.condition_at(round(sum(found) / 2, 6)) if found else None
+    def holding_level(self) -> float:
+        """The highest known level up to which all hold; 0, which is clean, where the first does not."""
+        highest = 0.0
+        for level in sorted(self.known):
+            if self.known[level].outcome != "holds":
+                break
+            highest = level
+        return highest
+
+    def next_condition(self) -> Condition | None:
+        """Halfway between the breaking level and the one below it; None where no level fails."""
+        breaking = self.breaking_level()
+        if math.isnan(breaking):
+            return None
+        below = max((level for level in self.known if level < breaking), default=0.0)
+        return self.condition_at(round((below + breaking) / 2, 6))
 
 
 def build_sweeps(conditions: Iterable[Condition]) -> list[LevelSweep]:
@@ -51,35 +72,37 @@ def build_sweeps(conditions: Iterable[Condition]) -> list[LevelSweep]:
     return list(found.values())
 
 
-def bisect_sweeps(
-    sweeps: Sequence[LevelSweep], limit: float, measured: Callable[[list[Condition]], Iterable[Estimate]]
-) -> None:
-    """Bisects the bracket of every sweep some times; `measured` gives the accuracies under some conditions."""
+def bisect_sweeps(sweeps: Sequence[LevelSweep], measure: Callable[[list[Condition]], Iterable[Measured]]) -> None:
+    """Bisects below the breaking level of every sweep some times; `measure` gives what some conditions do."""
     for _ in range(BISECTIONS):
-        steps = [(sweep, step) for sweep in sweeps if (step := sweep.next_condition(limit))]
-        for (sweep, step), accuracy in zip(steps, measured([step for _, step in steps]), strict=True):
-            sweep.known[step.noises[0].level] = accuracy
+        steps = [(sweep, step) for sweep in sweeps if (step := sweep.next_condition())]
+        for (sweep, step), found in zip(steps, measure([step for _, step in steps]), strict=True):
+            sweep.known[step.noises[0].level] = found
 
 
-def accuracy(records: Records) -> Estimate:
-    right = correctness(records.probabilities, records.target)
-    return proportion(int(right.sum()), len(right))
+def measure_level(records: Records, clean: Records, share: float) -> Measured:
+    """What one condition's records say against the clean ones of the same samples."""
+    right, before = (correctness(each.probabilities, each.target) for each in (records, clean))
+    return Measured(proportion(int(right.sum()), len(right)), *judge_retention(count_pairs(right, before), share))
 
 
-def breaking_level(sweep: LevelSweep, modalities: Sequence[Modality], clean: Estimate, share: float) -> BreakingLevel:
-    """The breaking level of a sweep, after bisection."""
+def breaking_level(sweep: LevelSweep, modalities: Sequence[Modality], clean: float) -> BreakingLevel:
+    """The breaking level of a sweep, after bisection; `clean` is clean accuracy."""
     (step,) = sweep.condition.resolve_steps(modalities)
-    undecided = clean.low < share * clean.value
-    levels, found = sorted(sweep.known), None if undecided else sweep.bracket(share * clean.value)
-    strength, unit = replace(step, level=found[1] if found else 1.0).strength(next(iter(step.on)))
+    known, breaking = sorted(sweep.known.items()), sweep.breaking_level()
+    broken = not math.isnan(breaking)
+    strength, unit = replace(step, level=breaking if broken else 1.0).strength(next(iter(step.on)))
+    left = [found.samples_to_decide for level, found in known if level in sweep.grid and found.outcome == "undecided"]
+    outcome: Outcome = "fails" if broken else "undecided" if left else "holds"
     return BreakingLevel(
         noise=step.name,
         modalities=list(step.on),
-        points=[LevelPoint(level=x, accuracy=sweep.known[x], condition=sweep.grid.get(x, "")) for x in levels],
-        retention=retention([sweep.known[x].value for x in sweep.grid], clean.value) if clean.value else math.nan,
-        holding_level=math.nan if undecided else found[0] if found else levels[-1],
-        breaking_level=found[1] if found else math.nan,
-        undecided=undecided,
-        breaking_strength=strength if found else math.nan,
+        points=[LevelPoint(level=x, condition=sweep.grid.get(x, ""), **found._asdict()) for x, found in known],
+        retention=retention([sweep.known[x].accuracy.value for x in sweep.grid], clean) if clean else math.nan,
+        outcome=outcome,
+        samples_to_decide=min(left) if outcome == "undecided" else math.nan,
+        holding_level=sweep.holding_level(),
+        breaking_level=breaking,
+        breaking_strength=strength if broken else math.nan,
         unit=unit,
     )

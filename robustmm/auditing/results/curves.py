@@ -1,5 +1,6 @@
 """Accuracy over missing rates, and the condition that changes each modality's share the most."""
 
+import math
 from collections.abc import Sequence
 
 from robustmm.auditing.results.schema import ConditionResult, MissingRateCurve, ShareShift
@@ -35,9 +36,10 @@ def missing_rate_curves(
 
 def share_shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> list[ShareShift]:
     """For each modality the condition that changes its share of the Shapley accuracy the most, among those with a
-    significant effect and no missing modality."""
+    significant effect and no missing modality; none where there are no shares."""
     shifts = []
-    certain = [result for result in found if result.effect != "none" and not result.missing]
+    certain = [result for result in found if result.effect != "none" and not result.missing and has_shares(result)]
+    certain = certain if has_shares(clean) else []
     for m, before in enumerate(clean.modalities if certain else []):
 
         def moved(result: ConditionResult, m: int = m, share: float = before.shapley_accuracy_share) -> float:
@@ -53,3 +55,7 @@ def share_shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> li
             )
         )
     return shifts
+
+
+def has_shares(result: ConditionResult) -> bool:
+    return not any(math.isnan(m.shapley_accuracy_share) for m in result.modalities)

@@ -28,14 +28,21 @@ def compare_with_reference(
     found: Sequence[ConditionResult],
     conditions: Sequence[Condition],
     samples: str,
+    description: str,
 ) -> Reference | None:
-    """Raises DataError for a file that is no audit's result, lacks a condition, or has samples whose hash is not
-    `samples`."""
+    """Raises DataError for a file that is no audit's result, lacks a condition, has samples whose hash is not
+    `samples`, or another `description` of a foreign model: signals, units of noise and classes would not be the
+    same."""
     if path is None:
         return None
     other = read_audit(path)
     if other.data_sha256 != samples:
         raise DataError(f"the reference {path} was measured on other samples (split {other.split} of {other.manifest})")
+    if other.description and description and other.description != description:
+        raise DataError(
+            f"the reference {path} was measured under another description; both models should have the same one, since "
+            "it says what the signals and the units of noise are"
+        )
     theirs = {c.name: 1 - c.accuracy.value for c in other.conditions}
     ours = {c.name: 1 - c.accuracy.value for c in found}
     sweeps = build_sweeps(conditions)

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from robustmm.evaluation.attack_result import AppliedCorruption, Change, Contribution, Estimate, SnrSummary
+from robustmm.evaluation.fit import PriorSource
+from robustmm.metrics.noninferiority import Outcome
 from robustmm.results import Number, Result
 from robustmm.search.outcome import MixOutcome, SquareOutcome
 
@@ -77,7 +79,11 @@ class ConditionResult(Result):
     minimum_detectable_effect: Number = Field(
         description="smallest change that this many samples detect with 80 % power; null: none"
     )
-    retention: Number = Field(description="accuracy divided by clean accuracy")
+    retention: Estimate = Field(description="accuracy divided by clean accuracy, with the paired score interval")
+    outcome: Outcome = Field(description="whether that interval lies above the retention threshold, below, or neither")
+    samples_to_decide: Number = Field(
+        description="samples like these with which an undecided outcome would be decided; null: decided, or never"
+    )
     macro_f1: Number
     nll: Number
     nll_change: Change
@@ -99,8 +105,8 @@ class ConditionResult(Result):
         found = {
             "condition": self.name, "accuracy": self.accuracy.value, "low": self.accuracy.low,
             "high": self.accuracy.high, "change": self.change.value, "adjusted_p": self.adjusted_p,
-            "effect": self.effect, "retention": self.retention, "macro_f1": self.macro_f1, "nll": self.nll,
-            "ece": self.ece, "flip_rate": self.flip_rate.value,
+            "effect": self.effect, "retention": self.retention.value, "outcome": self.outcome,
+            "macro_f1": self.macro_f1, "nll": self.nll, "ece": self.ece, "flip_rate": self.flip_rate.value,
         }  # fmt: skip
         for m in self.modalities:
             found |= m.columns(m.name)
@@ -108,25 +114,31 @@ class ConditionResult(Result):
 
 
 class LevelPoint(Result):
-    """Accuracy at one level; `condition` is the suite's, empty where bisection chose the level."""
+    """Accuracy at one level, and whether it holds; `condition` is the suite's, empty where bisection chose the
+    level."""
 
     level: Number
     accuracy: Estimate
+    outcome: Outcome
+    samples_to_decide: Number
     condition: str
 
 
 class BreakingLevel(Result):
-    """The breaking level of one corruption on some modalities: the lowest level tried at which the lower bound of
-    accuracy is below `retention_threshold` times clean accuracy; null where there is none. `undecided`: the lower bound
-    of clean accuracy itself is below it, since the samples are few."""
+    """One corruption on some modalities at rising levels. The breaking level is the lowest level tried that fails, the
+    holding level the highest up to which all levels tried hold; what lies between is undecided, since the samples are
+    few. `outcome`: fails where a level does, holds where all levels of the suite do, else undecided."""
 
     noise: str
     modalities: list[str]
     points: list[LevelPoint]
     retention: Number = Field(description="mean of accuracy divided by clean accuracy over the suite's levels")
-    holding_level: Number = Field(description="highest level tried below the breaking level; 0 is clean")
-    breaking_level: Number
-    undecided: bool
+    outcome: Outcome
+    samples_to_decide: Number = Field(
+        description="samples like these with which the first undecided level of the suite would be decided"
+    )
+    holding_level: Number = Field(description="0 is clean")
+    breaking_level: Number = Field(description="null: none was found")
     breaking_strength: Number = Field(description="physical strength at the breaking level, in `unit`")
     unit: str
 
@@ -177,12 +189,16 @@ class Runtime(Result):
 
 
 class AuditResult(Result):
-    """The result of `robustmm audit`, format 2: the same inputs give the same bytes."""
+    """The result of `robustmm audit`, format 3: the same inputs give the same bytes."""
 
-    format: int = 2
+    format: int = 3
     model: str
-    model_sha256: str
+    model_sha256: str = Field(description="of the model's file")
+    description: str = Field(description="the whole description of a foreign model; empty for a file of ours")
+    description_sha256: str = Field(description="of that text in UTF-8; empty where there is none")
     method: str
+    prior: PriorSource = Field(description="where the class prior, the value of the empty set, comes from")
+    notes: list[str] = Field(description="what a reader of the numbers should know, a sentence each")
     manifest: str
     data_sha256: str
     split: str
@@ -193,7 +209,7 @@ class AuditResult(Result):
     suite_sha256: str
     baseline: str
     exact: bool
-    retention_threshold: Number = Field(description="share of clean accuracy below which a level breaks the model")
+    retention_threshold: Number = Field(description="share of clean accuracy that a condition has to keep to hold")
     runtime: Runtime
     noise_floor: NoiseFloor
     clean: ConditionResult

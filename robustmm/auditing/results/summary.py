@@ -1,5 +1,6 @@
 """One condition's records, against the clean ones, as numbers with intervals."""
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
@@ -16,11 +17,12 @@ from robustmm.auditing.results.schema import (
 )
 from robustmm.conditions.plan import Plan
 from robustmm.evaluation.attack import bootstrap_means, contributions, proportion, summarise_corruption, summarise_snr
-from robustmm.evaluation.attack_result import Change
+from robustmm.evaluation.attack_result import Change, Estimate
 from robustmm.evaluation.records import Array, Records
 from robustmm.metrics import classification, statistics
 from robustmm.metrics.classification import correctness, sample_nll
-from robustmm.metrics.contribution import shares
+from robustmm.metrics.interaction import uniform_shares
+from robustmm.metrics.noninferiority import count_pairs, judge_retention, retention_interval
 from robustmm.metrics.power import minimum_detectable_effect
 from robustmm.metrics.robustness import evenness
 from robustmm.metrics.selective import aurc
@@ -30,14 +32,19 @@ Columns = dict[str, list[str]]
 """What samples are grouped by: a column of the manifest, a value a sample."""
 
 
-def summarise_condition(plan: Plan, records: Records, clean: Records, groups: Columns, seed: int) -> ConditionResult:
-    """Everything but what needs the other conditions: `adjusted` and `effect` stay those of one test alone."""
+def summarise_condition(
+    plan: Plan, records: Records, clean: Records, groups: Columns, seed: int, share: float
+) -> ConditionResult:
+    """Everything but what needs the other conditions: `adjusted` and `effect` stay those of one test alone. `share` of
+    clean accuracy is what has to be kept."""
     p, y = records.probabilities, records.target
     right, before = correctness(p, y), correctness(clean.probabilities, y)
     change = statistics.paired_bootstrap(right, before, seed=seed)
     nll_change = statistics.paired_bootstrap(sample_nll(p, y), sample_nll(clean.probabilities, y), seed=seed)
     discordant = float((right != before).mean())
     flips = int((p.argmax(1) != clean.probabilities.argmax(1)).sum())
+    pairs = count_pairs(right, before)
+    kept, verdict = retention_interval(pairs), judge_retention(pairs, share)
     modalities = list(plan.modalities.values())
     lost = {
         m.name: float(1 - plan.present[:, i].mean()) for i, m in enumerate(modalities) if not plan.present[:, i].all()
@@ -51,7 +58,9 @@ def summarise_condition(plan: Plan, records: Records, clean: Records, groups: Co
         adjusted_p=change.p,
         effect="none",
         minimum_detectable_effect=minimum_detectable_effect(len(y), discordant or 1 / len(y)),
-        retention=right.mean() / before.mean() if before.any() else float("nan"),
+        retention=Estimate(value=right.mean() / before.mean() if before.any() else math.nan, **kept._asdict()),
+        outcome=verdict.outcome,
+        samples_to_decide=verdict.samples,
         macro_f1=classification.macro_f1(p, y),
         nll=classification.nll(p, y),
         nll_change=Change(**nll_change._asdict()),
@@ -107,7 +116,7 @@ def cal_weights(records: Records) -> Array:
     seen, count = here.any(0), here.sum(0)
     weight = np.zeros(here.shape[1])
     for part in (records.information, records.certainty):
-        weight[seen] += 0.5 * shares(np.where(here, part, 0).sum(0)[seen] / count[seen])
+        weight[seen] += 0.5 * uniform_shares(np.where(here, part, 0).sum(0)[seen] / count[seen])
     return weight
 
 
@@ -148,7 +157,7 @@ def _evenness(records: Records) -> float:
     """Over all configurations of missing modalities; NaN where there are none, or none gains over the prior."""
     if records.subset_correct.shape[1] < 4:
         return float("nan")
-    found = evenness(records.subset_correct.mean(0))
+    found = evenness(records.subset_correct.mean(0, dtype=np.float64))
     return float("nan") if found is None else found
 
 

@@ -1,7 +1,6 @@
 """A classifier that other tools exported, under a session's interface: cut into encoders and a head where its graph
 allows, else run whole for every subset."""
 
-import hashlib
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,8 @@ class ForeignSession(Session):
         self.facts = {
             "manifest": None,
             "recipe": {"method": {"name": "foreign"}},
-            "description": hashlib.sha256(loaded.source.encode()).hexdigest(),
+            "description": loaded.source,
+            "prior": list(loaded.table.prior) or None,
         }
         self.tensors = {tensor.name: tensor for tensor in graph.inputs(model)}
         self._cut: dict[str, CutEncoder] = {}

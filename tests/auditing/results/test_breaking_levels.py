@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
-from audits import outcome
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds import SIX
@@ -13,16 +12,17 @@ from worlds import SIX
 from robustmm.auditing.results.breaking_levels import (
     BISECTIONS,
     LevelSweep,
-    accuracy,
+    Measured,
     bisect_sweeps,
     breaking_level,
     build_sweeps,
+    measure_level,
 )
 from robustmm.auditing.results.schema import BreakingLevel
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.corruptions import find_corruption
 from robustmm.evaluation.attack import proportion
-from robustmm.evaluation.attack_result import Estimate
+from robustmm.metrics.noninferiority import Pairs, judge_retention
 from robustmm.metrics.robustness import retention
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -36,39 +36,44 @@ def grid(*levels: float, name: str = "gaussian", on: tuple[str, ...] = ("image",
     return [Condition(f"{name} {x:g}", (Noise(name, x, on, **more),)) for x in levels]  # type: ignore[arg-type]
 
 
+def level(right: float, clean: float = 1.0, n: int = SURE, share: float = 0.9) -> Measured:
+    """Of `n` samples a share `right` under the condition and `clean` before, the same ones as far as they go."""
+    x, y = round(right * n), round(clean * n)
+    pairs = Pairs(min(x, y), max(0, x - y), max(0, y - x), n - max(x, y))
+    return Measured(proportion(x, n), *judge_retention(pairs, share))
+
+
 def tried(
     curve: Curve, clean: float = 1.0, n: int = SURE, share: float = 0.9, levels: Iterable[float] = LEVELS
 ) -> tuple[BreakingLevel, list[float]]:
     """What halving makes of a curve, and the levels it measured."""
     (sweep,) = build_sweeps(grid(*levels))
 
-    def measured(steps: list[Condition]) -> list[Estimate]:
+    def measured(steps: list[Condition]) -> list[Measured]:
         asked.extend(step.noises[0].level for step in steps)
-        return [proportion(round(curve(step.noises[0].level) * n), n) for step in steps]
+        return [level(curve(step.noises[0].level), clean, n, share) for step in steps]
 
     asked: list[float] = []
-    whole = proportion(round(clean * n), n)
-    sweep.known = {x: proportion(round(curve(x) * n), n) for x in sweep.grid}
-    if whole.low >= share * whole.value:
-        bisect_sweeps([sweep], share * whole.value, measured)
-    return breaking_level(sweep, SIX, whole, share), asked
+    sweep.known = {x: level(curve(x), clean, n, share) for x in sweep.grid}
+    bisect_sweeps([sweep], measured)
+    return breaking_level(sweep, SIX, clean), asked
 
 
 @given(st.floats(0.001, 0.999))
 def test_halving_finds_a_step_within_a_sixteenth_of_the_grid(step: float) -> None:
-    found, asked = tried(lambda level: 1.0 if level < step else 0.5)
+    found, asked = tried(lambda x: 1.0 if x < step else 0.5)
     assert found.holding_level < step <= found.breaking_level + 1e-6
     assert found.breaking_level - found.holding_level == pytest.approx(0.2 / 2**BISECTIONS, abs=1e-5)
     assert BISECTIONS == 4
     assert len(asked) == BISECTIONS
-    assert not found.undecided
+    assert found.outcome == "fails"
     assert [p.level for p in found.points] == sorted({*LEVELS, *asked})
     assert [p.condition for p in found.points if p.condition] == [f"gaussian {x:g}" for x in LEVELS]
     assert all(p.accuracy.value == (1.0 if p.level < step else 0.5) for p in found.points)
 
 
 def test_the_strength_is_the_physical_one_at_the_breaking_level() -> None:
-    found, _ = tried(lambda level: 1.0 if level < 0.5 else 0.5)
+    found, _ = tried(lambda x: 1.0 if x < 0.5 else 0.5)
     gaussian = find_corruption("gaussian", "image").for_shape((24, 24, 3))
     assert (found.breaking_strength, found.unit) == (gaussian.strength(found.breaking_level), gaussian.unit)
     assert found.breaking_strength < gaussian.strength(1.0)
@@ -76,70 +81,92 @@ def test_the_strength_is_the_physical_one_at_the_breaking_level() -> None:
 
 
 def test_what_holds_everywhere_has_no_breaking_level() -> None:
-    found, asked = tried(lambda level: 0.95)
+    found, asked = tried(lambda x: 0.95)
     assert asked == []
     assert math.isnan(found.breaking_level)
     assert math.isnan(found.breaking_strength)
-    assert (found.holding_level, found.undecided) == (1.0, False)
+    assert (found.holding_level, found.outcome) == (1.0, "holds")
+    assert math.isnan(found.samples_to_decide)
     assert found.unit
     assert found.retention == pytest.approx(0.95)
-    assert tried(lambda level: 0.95, levels=(0.4, 0.8))[0].holding_level == 0.8, "further nothing is known"
+    assert tried(lambda x: 0.95, levels=(0.4, 0.8))[0].holding_level == 0.8, "further nothing is known"
 
 
 def test_what_breaks_at_the_first_level_is_looked_for_from_clean() -> None:
-    found, asked = tried(lambda level: 0.5)
+    found, asked = tried(lambda x: 0.5)
     assert asked == pytest.approx([0.1, 0.05, 0.025, 0.0125])
     assert (found.holding_level, found.breaking_level) == (0.0, pytest.approx(0.0125))
 
 
 def test_of_several_crossings_the_first_counts() -> None:
     """It breaks at 0.3, recovers from 0.5 and breaks again at 0.9."""
-    found, asked = tried(lambda level: 0.5 if 0.3 <= level < 0.5 or level >= 0.9 else 1.0)
+    found, asked = tried(lambda x: 0.5 if 0.3 <= x < 0.5 or x >= 0.9 else 1.0)
     assert found.holding_level < 0.3 <= found.breaking_level
     assert all(0.2 < level < 0.4 for level in asked)
 
 
 def test_a_crossing_between_levels_that_hold_is_not_seen_and_one_met_on_the_way_is_taken() -> None:
     """Halving between 0.4 and 0.6 meets 0.5, which holds, then 0.55, which breaks."""
-    found, asked = tried(lambda level: 0.5 if 0.54 <= level <= 0.56 or level >= 0.6 else 1.0)
+    found, asked = tried(lambda x: 0.5 if 0.54 <= x <= 0.56 or x >= 0.6 else 1.0)
     assert asked[:2] == pytest.approx([0.5, 0.55])
     assert found.holding_level < 0.54 <= found.breaking_level <= 0.55
 
 
-def test_it_is_the_lower_bound_that_must_stay_above() -> None:
-    """An accuracy of 92 % on 300 samples is above 90 % of clean, and not certainly."""
-    n = 300
-    found, _ = tried(lambda level: 1 - 0.2 * level, n=n)
-    tried_levels = (found.holding_level, found.breaking_level)
-    low = {level: proportion(round((1 - 0.2 * level) * n), n).low for level in tried_levels}
-    assert low[found.holding_level] >= 0.9 > low[found.breaking_level]
-    assert proportion(round((1 - 0.2 * found.breaking_level) * n), n).value > 0.9
+def test_between_what_certainly_holds_and_what_certainly_fails_it_is_undecided() -> None:
+    """90 % of clean accuracy is kept up to level 0.5: 300 samples tell to within some levels, 3,000 more closely."""
+    wide, _ = tried(lambda x: 1 - 0.2 * x, n=300)
+    close, _ = tried(lambda x: 1 - 0.2 * x, n=3000)
+    for found in (wide, close):
+        assert found.outcome == "fails"
+        assert found.holding_level < 0.5 < found.breaking_level
+        between = [p for p in found.points if found.holding_level < p.level < found.breaking_level]
+        assert {p.outcome for p in between} <= {"undecided"}
+        assert {p.outcome for p in found.points if p.level <= found.holding_level} <= {"holds"}
+    assert close.breaking_level < wide.breaking_level
+    assert close.holding_level >= wide.holding_level
+
+
+def test_a_change_of_nothing_on_few_samples_neither_breaks_nor_counts_as_failing() -> None:
+    """126 samples, clean 81.7 %, one answer fewer under every level: Wilson's lower bound, 73.3, lay below 90 % of
+    clean accuracy (73.5), and so it "broke"."""
+    n, clean, jpeg = 126, 103 / 126, 102 / 126
+    assert proportion(102, 126).low < 0.9 * clean
+    found, asked = tried(lambda x: jpeg, clean=clean, n=n)
+    assert (found.outcome, asked) == ("holds", [])
+    assert math.isnan(found.breaking_level)
+    worse, asked = tried(lambda x: 95 / 126, clean=clean, n=n)
+    assert (worse.outcome, asked) == ("undecided", [])
+    assert (worse.holding_level, math.isnan(worse.breaking_level)) == (0.0, True)
+    assert 126 < worse.samples_to_decide < 3000
+    assert level(95 / 126, clean, 60 * 126).outcome == "holds", "with as many of the same kind it is decided"
 
 
 def test_few_samples_are_undecided() -> None:
-    found, asked = tried(lambda level: 1 - level, clean=0.9, n=50)
-    assert found.undecided
-    assert asked == []
-    assert all(math.isnan(x) for x in (found.holding_level, found.breaking_level, found.breaking_strength))
-    assert found.retention == pytest.approx(np.mean([0.8, 0.6, 0.4, 0.2, 0.0]) / 0.9, abs=1e-4)
-    assert not tried(lambda level: 1 - level, clean=0.9, n=5000)[0].undecided
+    found, asked = tried(lambda x: 1 - 0.1 * x, clean=1.0, n=20)
+    assert (found.outcome, asked) == ("undecided", [])
+    assert all(math.isnan(x) for x in (found.breaking_level, found.breaking_strength))
+    assert found.holding_level == 0
+    assert found.retention == pytest.approx(np.mean([0.98, 0.96, 0.94, 0.92, 0.9]), abs=0.03)
+    assert tried(lambda x: 1 - 0.05 * x, clean=1.0, n=5000)[0].outcome == "holds"
+    assert tried(lambda x: 1 - x, clean=0.9, n=20)[0].outcome == "fails", "what fails grossly fails on few"
 
 
 @pytest.mark.parametrize(("share", "breaks"), [(0.5, 0.5), (0.9, 0.1), (1.0, 0.0)])
 def test_the_share_is_of_clean_accuracy(share: float, breaks: float) -> None:
-    found, _ = tried(lambda level: 0.8 * (1 - level), clean=0.8, share=share)
+    found, _ = tried(lambda x: 0.8 * (1 - x), clean=0.8, share=share)
     if share == 1:
-        assert found.undecided, "clean accuracy's own lower bound is below itself"
+        assert (found.holding_level, found.outcome) == (0, "fails")
+        assert found.breaking_level == pytest.approx(0.0125), "any loss at all"
     else:
         assert found.holding_level <= breaks + 1e-3
         assert breaks <= found.breaking_level <= breaks + 0.2 / 16 + 1e-3
 
 
 def test_retention_is_over_the_suites_levels_alone() -> None:
-    found, asked = tried(lambda level: 1 - level, clean=0.8)
+    found, asked = tried(lambda x: 1 - x, clean=0.8)
     assert asked
     assert found.retention == pytest.approx(retention([1 - x for x in LEVELS], 0.8))
-    assert math.isnan(tried(lambda level: 0.0, clean=0.0)[0].retention)
+    assert math.isnan(tried(lambda x: 0.0, clean=0.0)[0].retention)
 
 
 def test_sweeps_gather_conditions_by_everything_but_the_level() -> None:
@@ -182,49 +209,51 @@ def test_several_sweeps_are_bisected_together() -> None:
     ]
     calls: list[list[str]] = []
 
-    def at(on: str, level: float) -> Estimate:
-        return proportion(SURE if level < steps[on] else SURE // 2, SURE)
+    def at(on: str, x: float) -> Measured:
+        return level(1.0 if x < steps[on] else 0.5)
 
-    def measured(steps: list[Condition]) -> list[Estimate]:
+    def measured(steps: list[Condition]) -> list[Measured]:
         calls.append([step.noises[0].on[0] for step in steps])
         return [at(step.noises[0].on[0], step.noises[0].level) for step in steps]
 
     for sweep, on in zip(some, steps, strict=True):
         sweep.known = {x: at(on, x) for x in sweep.grid}
-    bisect_sweeps(some, 0.9, measured)
+    bisect_sweeps(some, measured)
     assert calls == [["image", "video"]] * BISECTIONS
-    found = [breaking_level(sweep, SIX, proportion(SURE, SURE), 0.9) for sweep in some]
+    found = [breaking_level(sweep, SIX, 1.0) for sweep in some]
     assert [b.breaking_level for b in found[:2]] == pytest.approx([0.3, 0.7], abs=0.2 / 16)
     assert math.isnan(found[2].breaking_level)
 
 
 def test_a_fault_of_whole_samples_is_told_on_all_it_strikes() -> None:
     (sweep,) = build_sweeps(grid(0.5, 1.0, name="storm", on=()))
-    sweep.known = {0.5: proportion(100, 100), 1.0: proportion(10, 100)}
-    found = breaking_level(sweep, SIX, proportion(100, 100), 0.9)
+    sweep.known = {0.5: level(1.0, n=100), 1.0: level(0.1, n=100)}
+    found = breaking_level(sweep, SIX, 1.0)
     assert len(found.modalities) > 1
     assert {*found.modalities} <= {m.name for m in SIX}
     assert found.breaking_level == 1.0
     assert math.isfinite(found.breaking_strength)
 
 
-def test_accuracy_is_of_the_records_with_wilsons_interval() -> None:
+def test_a_level_is_measured_by_the_pairs_of_its_records_with_the_clean_ones() -> None:
     from random_records import drawn
 
-    records = drawn(8)
-    records.probabilities = np.eye(3)[[0, 0, 0, 1, 1, 1, 2, 2]]
-    records.target = np.array([0, 0, 1, 1, 1, 1, 0, 0])
-    assert accuracy(records) == proportion(5, 8)
-    assert accuracy(records).low < 5 / 8 < accuracy(records).high
-    assert outcome("c", 5, 8).accuracy == accuracy(records)
+    clean, struck = drawn(8), drawn(8)
+    clean.target = struck.target = np.array([0, 0, 1, 1, 1, 1, 0, 0])
+    clean.probabilities = np.eye(3)[[0, 0, 1, 1, 1, 1, 2, 2]]
+    struck.probabilities = np.eye(3)[[0, 0, 0, 1, 1, 1, 0, 2]]
+    found = measure_level(struck, clean, 0.9)
+    assert found.accuracy == proportion(6, 8)
+    assert found[1:] == tuple(judge_retention(Pairs(5, 1, 1, 1), 0.9))
+    assert found.outcome == "undecided"
 
 
-def test_a_bracket_is_the_last_that_holds_and_the_first_that_breaks() -> None:
+def test_a_bracket_is_below_the_first_that_breaks() -> None:
     sweep = LevelSweep(grid(0.5)[0], {})
-    sweep.known = {1.0: proportion(0, 9), 0.25: proportion(9, 9), 0.5: proportion(0, 9)}
-    assert sweep.bracket(0.5) == (0.25, 0.5)
-    assert sweep.bracket(0.0) is None
-    assert sweep.next_condition(0.0) is None
-    found = sweep.next_condition(0.5)
-    assert found is not None
-    assert found.noises[0].level == 0.375
+    sweep.known = {1.0: level(0.0), 0.25: level(1.0), 0.5: level(0.0)}
+    assert (sweep.holding_level(), sweep.breaking_level()) == (0.25, 0.5)
+    step = sweep.next_condition()
+    assert step is not None
+    assert step.noises[0].level == 0.375
+    sweep.known = {0.25: level(1.0), 0.5: level(1.0, n=9)}
+    assert (sweep.holding_level(), sweep.next_condition()) == (0.25, None)

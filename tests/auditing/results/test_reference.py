@@ -41,9 +41,9 @@ def written(path: Path, right: tuple[int, ...] = THEIRS, clean: int = 80, **more
     return path
 
 
-def compared(path: Path | None, conditions: list[Condition] = CONDITIONS) -> Reference | None:
+def compared(path: Path | None, conditions: list[Condition] = CONDITIONS, description: str = "") -> Reference | None:
     found = outcomes(OURS)[: len(conditions)]
-    return compare_with_reference(path, outcome("clean", 90), found, conditions, "d")
+    return compare_with_reference(path, outcome("clean", 90), found, conditions, "d", description)
 
 
 def test_errors_are_summed_over_levels_and_divided(theirs: Path) -> None:
@@ -65,7 +65,7 @@ def test_errors_are_summed_over_levels_and_divided(theirs: Path) -> None:
 
 def test_a_model_is_as_good_as_itself(tmp_path: Path) -> None:
     found = compare_with_reference(
-        written(tmp_path / "own.json", OURS), outcome("clean", 80), outcomes(OURS), CONDITIONS, "d"
+        written(tmp_path / "own.json", OURS), outcome("clean", 80), outcomes(OURS), CONDITIONS, "d", ""
     )
     assert found is not None
     assert (found.mean_corruption_error, found.relative) == pytest.approx((1, 1))
@@ -101,6 +101,14 @@ def test_a_reference_on_other_samples_is_refused(tmp_path: Path) -> None:
         compared(path)
 
 
+def test_a_reference_under_another_description_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.json", description="[modality.a]\nstd = [1]\n", description_sha256="ab")
+    with pytest.raises(DataError, match=r"t\.json was measured under another description; both models should have"):
+        compared(path, description="[modality.a]\nstd = [2]\n")
+    assert compared(path, description="[modality.a]\nstd = [1]\n") == compared(written(tmp_path / "o.json"))
+    assert compared(path) is not None, "a file of ours has no description"
+
+
 def test_a_reference_without_our_conditions_is_refused(theirs: Path) -> None:
     found = json.loads(theirs.read_text())
     found["conditions"] = found["conditions"][:3]
@@ -111,7 +119,7 @@ def test_a_reference_without_our_conditions_is_refused(theirs: Path) -> None:
 
 def test_a_suite_without_corruptions_has_nothing_to_compare(theirs: Path) -> None:
     with pytest.raises(DataError, match="a reference is compared by corruptions"):
-        compare_with_reference(theirs, outcome(), [outcome("missing 0.5")], CONDITIONS[-1:], "d")
+        compare_with_reference(theirs, outcome(), [outcome("missing 0.5")], CONDITIONS[-1:], "d", "")
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{}", b'{"format": 1}', b"\xff", b"[" * 100_000])

@@ -20,6 +20,7 @@ from robustmm.evaluation.evaluate import Evaluation, evaluate
 from robustmm.evaluation.records import Records, join_records
 from robustmm.metrics import classification, contribution, statistics
 from robustmm.metrics.interaction import cross_modal_gap
+from robustmm.metrics.noninferiority import count_pairs, judge_retention, retention_interval
 from robustmm.metrics.power import minimum_detectable_effect
 from robustmm.metrics.robustness import evenness
 from robustmm.metrics.selective import aurc
@@ -49,7 +50,7 @@ def found(
         if (samples := Evaluation(session, rows, [c]).read(range(N)))  # type: ignore[arg-type]
     )
     plan = Plan(condition, session.modalities, rows, seed, "error")
-    return summarise_condition(plan, records, clean, dict(groups), seed), records, clean
+    return summarise_condition(plan, records, clean, dict(groups), seed, 0.9), records, clean
 
 
 def near(found: Any, expected: Any) -> None:
@@ -66,7 +67,10 @@ def test_scores_are_the_metrics_of_the_records(world: Any) -> None:
     for name in ("macro_f1", "nll", "ece", "brier"):
         assert getattr(result, name) == pytest.approx(getattr(classification, name)(p, y)), name
     assert result.aurc == pytest.approx(aurc(p, y))
-    assert result.retention == pytest.approx(right.mean() / before.mean())
+    pairs = count_pairs(right, before)
+    assert result.retention.value == pytest.approx(right.mean() / before.mean())
+    assert (result.retention.low, result.retention.high) == pytest.approx(retention_interval(pairs))
+    assert result.outcome == judge_retention(pairs, 0.9).outcome
     near(result.change, statistics.paired_bootstrap(right, before, seed=5)._asdict())
     assert result.change.value < 0
     surprises = [-np.log(r.probabilities[np.arange(N), y]) for r in (records, clean)]
@@ -84,7 +88,7 @@ def test_scores_are_the_metrics_of_the_records(world: Any) -> None:
 
 def test_the_clean_run_against_itself(world: Any) -> None:
     result, records, _ = found(world, CLEAN)
-    assert (result.change.value, result.change.p, result.retention, result.flip_rate.value) == (0, 1, 1, 0)
+    assert (result.change.value, result.change.p, result.retention.value, result.flip_rate.value) == (0, 1, 1, 0)
     assert result.minimum_detectable_effect == minimum_detectable_effect(N, 1 / N)
     assert result.missing == {}
     assert [m.noises for m in result.modalities] == [[], []]
@@ -93,14 +97,15 @@ def test_the_clean_run_against_itself(world: Any) -> None:
 
 def test_what_each_modality_is_under_a_condition(world: Any) -> None:
     result, records, _ = found(world, BLANK)
-    shares = contribution.shares(records.phi_accuracy.mean(0))
+    certain = statistics.bootstrap_mean(records.phi_accuracy.sum(1), seed=5).low > 0
+    shares = contribution.shares(records.phi_accuracy.mean(0)) if certain else [np.nan, np.nan]
     for m, one in enumerate(result.modalities):
         rows = records.present[:, m]
         assert one.name == "ab"[m]
         assert one.present == pytest.approx(rows.mean(), rel=1e-5)
         assert one.unimodal_accuracy.value == pytest.approx(records.unimodal_correct[rows, m].mean(), rel=1e-5)
         assert one.shapley_accuracy.value == pytest.approx(records.phi_accuracy[:, m].mean(), rel=1e-5)
-        assert one.shapley_accuracy_share == pytest.approx(shares[m], rel=1e-5)
+        assert one.shapley_accuracy_share == pytest.approx(shares[m], rel=1e-5, nan_ok=True)
         assert one.snr is None, "only audio has one"
     assert [len(m.noises) for m in result.modalities] == [0, 1]
     (noise,) = result.modalities[1].noises
@@ -148,14 +153,17 @@ def test_the_gap_is_what_combining_earns(world: Any) -> None:
 def test_no_projection_where_none_was_measured(world: Any) -> None:
     session, rows = world
     (records,), _ = evaluate(session, rows, [CLEAN])
-    assert summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0).emap is None
+    assert (
+        summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0, 0.9).emap
+        is None
+    )
 
 
 def table(session: LinearSession, rows: Manifest, **changes: Any) -> tuple[ConditionResult, Records]:
     """The summary of clean records in which something is written by hand."""
     (records,), _ = evaluate(session, rows, [CLEAN])  # type: ignore[arg-type]
     records = replace(records, leave_one_out_correct=np.zeros((N, 2)), **changes)
-    return summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0), records
+    return summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0, 0.9), records
 
 
 def test_the_best_single_is_paired_with_the_fusion_on_its_own_samples(world: Any) -> None:
@@ -222,7 +230,7 @@ def test_nothing_right_is_no_share_of_nothing(world: Any) -> None:
     p = np.eye(3)[(np.arange(N) + 1) % 3]
     result, _ = table(session, rows, target=np.arange(N) % 3, probabilities=p)
     assert result.accuracy.value == 0
-    assert np.isnan(result.retention)
+    assert np.isnan([result.retention.value, result.retention.low, result.samples_to_decide]).sum() == 2
 
 
 def test_groups_are_every_value_of_every_column(world: Any) -> None:
@@ -247,23 +255,23 @@ def test_audio_tells_what_the_corruption_achieved(tmp_path: Path) -> None:
     session, rows = MeanSession([SIX[2], SIX[5]]), everything(tmp_path)
     loud = Condition("loud", (Noise("gaussian", 0.5, ("audio",)),))
     clean, records = evaluate(session, rows, [CLEAN, loud])[0]  # type: ignore[arg-type]
-    result = summarise_condition(Plan(loud, session.modalities, rows, 0, "error"), records, clean, {}, 0)
+    result = summarise_condition(Plan(loud, session.modalities, rows, 0, "error"), records, clean, {}, 0, 0.9)
     assert result.modalities[0].snr is not None
     assert result.modalities[0].snr.changed == 4
     assert result.modalities[0].snr.median == pytest.approx(sorted(records.snr[:, 0])[1], abs=10)
     assert result.modalities[1].snr is None
     lossy = replace(loud, missing={"audio": 0.5})
     (records,), _ = evaluate(session, rows, [lossy])  # type: ignore[arg-type]
-    lost = summarise_condition(Plan(lossy, session.modalities, rows, 0, "error"), records, clean, {}, 0)
+    lost = summarise_condition(Plan(lossy, session.modalities, rows, 0, "error"), records, clean, {}, 0, 0.9)
     assert lost.modalities[0].snr == result.modalities[0].snr, "of all clips that there are"
-    quiet = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), clean, clean, {}, 0)
+    quiet = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), clean, clean, {}, 0, 0.9)
     assert quiet.modalities[0].snr is None
 
 
 def test_a_single_modality_has_no_partner(tmp_path: Path) -> None:
     session, rows = MeanSession([SIX[5]]), everything(tmp_path)
     (records,), _ = evaluate(session, rows, [CLEAN])  # type: ignore[arg-type]
-    result = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0)
+    result = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0, 0.9)
     assert (result.best_unimodal, result.emap, result.interactions) == (None, None, [])
     assert np.isnan(result.evenness)
     assert result.modalities[0].cal_weight == pytest.approx(1)

@@ -296,7 +296,8 @@ def test_resampling_measures_one_step_in_so_many_and_holds_it(severity):
 def test_resampling_by_no_whole_number_keeps_that_share_of_the_steps_and_never_looks_ahead():
     entry = find_corruption("resampling", "series")
     for level in (0.05, 0.13, 0.3, 0.47, 0.9):
-        y = entry(ramp(4000).astype(np.float32), level, np.random.default_rng(0)).round()
+        own = {"mean": np.zeros(CHANNELS), "std": np.ones(CHANNELS)}
+        y = entry(ramp(4000).astype(np.float32), level, np.random.default_rng(0), **own).round()
         assert len(np.unique(y)) == pytest.approx(4000 / entry.strength(level), rel=0.01)
         assert (y <= ramp(4000)).all()
         assert (ramp(4000) - y).max() < entry.strength(level) + 1

@@ -21,6 +21,7 @@ from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
 from robustmm.evaluation import attack, source
 from robustmm.evaluation.evaluate import evaluate
+from robustmm.evaluation.fit import fit_session
 from robustmm.modalities import Text
 from robustmm.runtime.foreign.output import probabilities
 from robustmm.runtime.foreign.session import ForeignSession, open_session
@@ -106,7 +107,16 @@ def test_an_evaluation_of_scikit_learn(
     rows = Manifest(tmp_path / "manifest.csv", columns, list(range(2, 42)))
     noisy = Condition("noisy", (Noise("gaussian", 0.5, ("near",)),))
     conditions = [Condition("clean"), Condition("alone", present=("far",)), noisy]
-    (clean, single, corrupted), _ = evaluate(sensors, rows, conditions, batch=16)
+    with pytest.raises(UsageError, match=r"noise on near is in units of the training data, .* give std = "):
+        evaluate(sensors, rows, conditions)
+    columns = {name: 2 * column for name, column in columns.items()}
+    columns |= {"id": [f"s{i}" for i in range(80)], "split": ["train"] * 40 + ["test"] * 40}
+    whole = Manifest(tmp_path / "manifest.csv", columns, list(range(2, 82)))
+    completed, prior, notes = fit_session(sensors, whole)
+    assert (prior, len(notes)) == ("description", 2)
+    np.testing.assert_allclose(completed.modality("near").std, x[:, :5].std(0), rtol=1e-5)  # type: ignore[attr-defined]
+    rows = whole.split("test")
+    (clean, single, corrupted), _ = evaluate(completed, rows, conditions, batch=16)
     subsets = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], bool)
     p = np.stack([pipeline.predict_proba(filled(x, np.tile(s, (40, 1)))) for s in subsets])
     np.testing.assert_allclose(clean.probabilities, p[3], atol=2e-6)
@@ -118,7 +128,7 @@ def test_an_evaluation_of_scikit_learn(
     np.testing.assert_allclose(clean.phi_log_probability, np.stack([near, far], 1), atol=2e-5)
     np.testing.assert_array_equal(clean.unimodal_correct[:, 0], p[1].argmax(1) == target)
     assert clean.exact
-    result = attack.attack(sensors, rows, noisy, split="test", seed=0)
+    result = attack.attack(completed, rows, noisy, split="test", seed=0)
     assert result.method == "foreign"
     assert result.clean.accuracy.value == pytest.approx((p[3].argmax(1) == target).mean())
 

@@ -16,8 +16,9 @@ from worlds import manifest
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.conditions.plan import Plan
 from robustmm.data.manifest import Manifest, read_manifest
+from robustmm.data.sample import sample_rows
 from robustmm.errors import UsageError
-from robustmm.report import draw, sheet
+from robustmm.report.sheets import draw, sheet
 from robustmm.runtime.session import Session
 
 NOISE = Condition("c", (Noise("gaussian", 1.0),))
@@ -228,11 +229,12 @@ def test_a_sheet_has_a_row_for_each_sample_and_a_column_for_each_level(
     assert np.array_equal(np.asarray(found[3].signals[3]), np.asarray(expected))
 
 
-def test_samples_are_spread_over_those_that_lack_nothing(session: Session, tmp_path: Path) -> None:
+def test_samples_are_those_of_a_limit_among_the_rows_that_lack_nothing(session: Session, tmp_path: Path) -> None:
     path = manifest(tmp_path, samples=96, missing=0.3)
     rows = read_manifest(path)
     whole = [i for i in range(96) if rows.column("vector")[i] and rows.column("series")[i]]
-    expected = [rows.ids[whole[i * len(whole) // 3]] for i in range(3)]
+    labels = [rows.labels[i] for i in whole]
+    expected = [rows.ids[whole[i]] for i in sample_rows([rows.ids[i] for i in whole], labels, 3)]
     found = sheet.sheet_rows(NOISE, session.modalities, rows, 0, "error")
     assert [re.findall(r"s\d{3}", row.title) for row in found] == [[sample] for sample in 2 * expected]
     for row, sample in zip(found[:3], expected, strict=True):

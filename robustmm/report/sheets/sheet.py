@@ -14,9 +14,10 @@ from robustmm.conditions.plan import Plan
 from robustmm.corruptions import LEVELS
 from robustmm.data.loading import OnBad, read_samples
 from robustmm.data.manifest import Manifest
+from robustmm.data.sample import sample_rows
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality, Signal
-from robustmm.report.draw import GREY, HEIGHT, INK, WIDTH, Picture, encode_png, render_panel, render_text
+from robustmm.report.sheets.draw import GREY, HEIGHT, INK, WIDTH, Picture, encode_png, render_panel, render_text
 
 SAMPLES = 3
 LABEL = 22
@@ -54,11 +55,12 @@ def heading(condition: Condition) -> str:
 def sheet_rows(
     condition: Condition, modalities: Sequence[Modality], manifest: Manifest, seed: int, on_bad: OnBad
 ) -> list[Row]:
-    """The rows of a sheet: samples spread over the manifest, those first that lack nothing."""
+    """The rows of a sheet: sampled rows of the manifest, those first that lack nothing."""
     cells = [manifest.cells(m) for m in modalities]
     whole = [i for i in range(len(manifest)) if all(column[i] for column in cells)]
     some = whole or list(range(len(manifest)))
-    chosen = sorted({some[i * len(some) // SAMPLES] for i in range(SAMPLES)})
+    picked = sample_rows([manifest.ids[i] for i in some], [manifest.labels[i] for i in some], SAMPLES)
+    chosen = [some[i] for i in picked]
     at = [replace(condition, noises=tuple(replace(n, level=x) for n in condition.noises)) for x in LEVELS]
     plans = [Plan(one, modalities, manifest, seed, on_bad) for one in at]
     found = []

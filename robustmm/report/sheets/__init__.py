@@ -1,0 +1,1 @@
+"""Samples drawn: panels of signals, and contact sheets of them."""
