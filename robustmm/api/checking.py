@@ -1,7 +1,7 @@
 """`check`: a model as robustmm reads and feeds it, against a user's own predictions or accuracy."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from robustmm.api.inputs import AnyPath, Data, Model, as_count, check_choice, find_manifest, open_model, reporter
 from robustmm.data.loading import OnBad
@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from robustmm.data.manifest import Manifest
     from robustmm.evaluation.agreement.result import CheckResult
     from robustmm.runtime.session import Session
+
+
+class Expectation(NamedTuple):
+    """What is expected of a model: a table of answers, an accuracy, or both; `limited` where the rows are a sample."""
+
+    table: AnyPath | None
+    accuracy: float | None
+    limited: bool
+    on_bad: OnBad
 
 
 def check(
@@ -43,44 +52,28 @@ def check(
         raise UsageError("check needs what is expected: --expect PREDICTIONS.csv or --expect-accuracy NUMBER")
     session = open_model(model, describe, provider, 0, 64, runs, tell)
     rows = read_manifest(find_manifest(session, data, split, runs, tell)).split(split, limit)
-    return compare(session, rows, split, expect, expect_accuracy, limit is not None, on_bad_input, tell)
+    return compare(session, rows, split, Expectation(expect, expect_accuracy, limit is not None, on_bad_input), tell)
 
 
-def compare(
-    session: "Session",
-    rows: "Manifest",
-    split: str,
-    expect: AnyPath | None,
-    expect_accuracy: float | None,
-    limited: bool,
-    on_bad: OnBad,
-    tell: Reporter,
-) -> "CheckResult":
+def compare(session: "Session", rows: "Manifest", split: str, expected: Expectation, tell: Reporter) -> "CheckResult":
     """The comparison on some rows. Raises UsageError for an accuracy that is none."""
     from robustmm.evaluation.agreement.check import check_expectation
 
-    if expect_accuracy is not None and not 0 <= expect_accuracy <= 1:
-        raise UsageError(f"the expected accuracy should be in [0, 1], found {expect_accuracy:g}")
+    accuracy = expected.accuracy
+    if accuracy is not None and not 0 <= accuracy <= 1:
+        raise UsageError(f"the expected accuracy should be in [0, 1], found {accuracy:g}")
+    table = Path(expected.table) if expected.table else None
     with tell.stage("checking", len(rows)) as advance:
         return check_expectation(
-            session, rows, split=split, expect=Path(expect) if expect else None, expect_accuracy=expect_accuracy,
-            limited=limited, on_bad=on_bad, advance=advance,
+            session, rows, split=split, expect=table, expect_accuracy=accuracy, limited=expected.limited,
+            on_bad=expected.on_bad, advance=advance,
         )  # fmt: skip
 
 
-def require_expected(
-    session: "Session",
-    rows: "Manifest",
-    split: str,
-    expect: AnyPath | None,
-    expect_accuracy: float | None,
-    limited: bool,
-    on_bad: OnBad,
-    tell: Reporter,
-) -> None:
+def require_expected(session: "Session", rows: "Manifest", split: str, expected: Expectation, tell: Reporter) -> None:
     """Does nothing where nothing is expected. Raises DataError where a model does not answer as expected."""
     from robustmm.evaluation.agreement.check import require_agreement
 
-    if expect is not None or expect_accuracy is not None:
-        require_agreement(compare(session, rows, split, expect, expect_accuracy, limited, on_bad, tell))
+    if expected.table is not None or expected.accuracy is not None:
+        require_agreement(compare(session, rows, split, expected, tell))
         tell.note("the model answers as expected")

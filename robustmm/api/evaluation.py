@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
+from robustmm.api.checking import Expectation, require_expected
 from robustmm.api.inputs import (
     AnyPath,
     Data,
@@ -128,13 +129,16 @@ def attack(
     seed: int = 0,
     provider: str = "cpu",
     on_bad_input: OnBad = "error",
+    expect: AnyPath | None = None,
+    expect_accuracy: float | None = None,
     runs: AnyPath = "runs",
     progress: bool | Reporter = False,
 ) -> "AttackResult":
     """A model clean and under one condition on the same samples: accuracy, calibration, modality contributions.
 
     `noise` and `level` (in [0, 1]) name corruptions in order, `on` restricts them to modalities, `set` sets their
-    options (`{"packet-loss.burst": 5}`); `missing` holds rates by modality, or names a stored table (.csv).
+    options (`{"packet-loss.burst": 5}`); `missing` holds rates by modality, or names a stored table (.csv). With
+    `expect` or `expect_accuracy`, a model that does not answer as expected is refused (see `check`).
     """
     from robustmm.evaluation.attack import attack as work
 
@@ -144,6 +148,8 @@ def attack(
         model, noise=noise, level=level, on=on, missing=missing, fill=fill, set=set, data=data, describe=describe,
         split=split, limit=limit, provider=provider, runs=runs, tell=tell,
     )  # fmt: skip
+    expected = Expectation(expect, expect_accuracy, limit is not None, on_bad_input)
+    require_expected(planned.session, planned.rows, split, expected, tell)
     with tell.stage("attacking", 2 * len(planned.rows)) as advance:
         return work(
             planned.session, planned.rows, planned.condition, split=split, seed=seed, on_bad=on_bad_input,
@@ -171,6 +177,8 @@ def audit(
     threads: int = 1,
     batch: int | None = None,
     on_bad_input: OnBad = "error",
+    expect: AnyPath | None = None,
+    expect_accuracy: float | None = None,
     runs: AnyPath = "runs",
     progress: bool | Reporter = False,
 ) -> "AuditResult":
@@ -178,10 +186,11 @@ def audit(
 
     `by` groups samples by columns of the manifest, `share` of clean accuracy is what a breaking level falls below,
     `baseline` replaces a modality outside a subset. Raises InterruptedRun on Ctrl-C: what was measured is
-    kept. `results.json` and `records.parquet` stand in `out` (by default in audits/, named by what is audited).
+    kept. `results.json` and `records.parquet` stand in `out` (by default in audits/, named by what is audited). With
+    `expect` or `expect_accuracy`, a model that does not answer as expected is refused (see `check`).
     """
     from robustmm.auditing import prepare
-    from robustmm.auditing.spec import Spec
+    from robustmm.auditing.spec import Spec, open_spec
 
     check_choice("baseline", baseline, get_args(Baseline))
     check_choice("on_bad_input", on_bad_input, get_args(OnBad))
@@ -197,6 +206,8 @@ def audit(
         threads=threads, batch=batch or prepare.BATCH,
     )  # fmt: skip
     plans = prepare.build_plan(str(suite), setting, tuple(as_list(by)), share, Path(reference) if reference else None)
+    opened, expected = open_spec(setting), Expectation(expect, expect_accuracy, limit is not None, on_bad_input)
+    require_expected(opened.session, opened.rows, split, expected, tell)
     folder = Path(out) if out else prepare.audit_folder(setting, plans)
     prepare.create_folder(folder, fresh)
     result = prepare.build_audit(setting, plans, folder, workers, tell, measure=batch is None).run()

@@ -105,7 +105,7 @@ class Audit:
             baseline=self.spec.baseline,
             exact=bool(clean.interactions) or len(work.session.names) == 1,
             retention_threshold=self.plan.share,
-            runtime=runtime_facts(self.spec),
+            runtime=runtime_facts(self.work),
             noise_floor=floor,
             clean=clean,
             conditions=found,
@@ -223,12 +223,13 @@ def group_columns(measured: OpenedSpec, asked: Sequence[str]) -> Columns:
     return {"label": measured.rows.labels, **{name: measured.rows.column(name) for name in asked}}
 
 
-def runtime_facts(spec: Spec) -> Runtime:
+def runtime_facts(work: OpenedSpec) -> Runtime:
     level = onnxruntime.SessionOptions().graph_optimization_level
     return Runtime(
         robustmm=__version__,
         onnxruntime=onnxruntime.__version__,
-        provider=spec.provider,
+        provider=work.spec.provider,
         graph_optimisation=str(level).rpartition(".")[2],
-        threads=spec.threads,
+        threads=work.spec.threads,
+        encoders=work.session.encoded,
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Json, OnBadInput, Runs, Seed, show_json
+from robustmm.cli.options import Expect, ExpectAccuracy, Json, OnBadInput, Runs, Seed, show_json
 from robustmm.report.live.console import ConsoleReporter, out, show_path
 
 
@@ -51,6 +51,8 @@ def attack(
     seed: Seed = 0,
     provider: Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")] = "cpu",
     on_bad_input: OnBadInput = "error",
+    expect: Expect = None,
+    expect_accuracy: ExpectAccuracy = None,
     json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -70,7 +72,10 @@ def attack(
         sheet.write_sheet(preview, planned.condition, planned.session.modalities, planned.rows, seed, on_bad_input)
         show_path(preview)
         return
-    result = run_attack(model, level=level or [], seed=seed, on_bad_input=on_bad_input, progress=True, **chosen)
+    result = run_attack(
+        model, level=level or [], seed=seed, on_bad_input=on_bad_input, expect=expect, expect_accuracy=expect_accuracy,
+        progress=True, **chosen,
+    )  # fmt: skip
     if json:
         show_json(result)
     else:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Json, OnBadInput, Runs, Seed, show_json
+from robustmm.cli.options import Expect, ExpectAccuracy, Json, OnBadInput, Runs, Seed, show_json
 from robustmm.report.live.console import out
 
 
@@ -51,6 +51,8 @@ def audit(
         int | None, typer.Option("--batch", min=1, help="Rows that an encoder takes at once (default: measured).")
     ] = None,
     on_bad_input: OnBadInput = "error",
+    expect: Expect = None,
+    expect_accuracy: ExpectAccuracy = None,
     json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -61,7 +63,8 @@ def audit(
     result = run_audit(
         model, suite=suite, data=data, describe=describe, split=split, out=to, workers=workers, limit=limit, seed=seed,
         fresh=fresh, by=by or (), baseline=baseline, share=share, reference=reference, provider=provider,
-        threads=threads, batch=batch, on_bad_input=on_bad_input, runs=runs, progress=True,
+        threads=threads, batch=batch, on_bad_input=on_bad_input, expect=expect,
+        expect_accuracy=expect_accuracy, runs=runs, progress=True,
     )  # fmt: skip
     if json:
         show_json(result)

@@ -187,6 +187,16 @@ def footer(result: AuditResult) -> Text:
         f"minimum detectable effect of {result.samples} samples {100 * effect:.1f} points" if effect < 1 else "",
         f"efficiency residual {residual:.1e}",
         f"onnxruntime {r.onnxruntime}, {r.provider}, {r.threads} thread, {r.graph_optimisation}",
+        describe_encoders(result),
         f"{len(result.bad_inputs)} unreadable inputs counted as missing" if result.bad_inputs else "",
     ]  # fmt: skip
     return Text("; ".join(part for part in said if part), style="dim")
+
+
+def describe_encoders(result: AuditResult) -> str:
+    """How far a foreign graph was cut; empty for a file of ours."""
+    if not result.description:
+        return ""
+    if not result.runtime.encoders:
+        return "the graph runs whole for every condition and subset"
+    return f"encoders apart: {', '.join(safe_text(name).plain for name in result.runtime.encoders)}"

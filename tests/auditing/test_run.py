@@ -263,7 +263,8 @@ def test_the_whole_says_what_its_parts_do(asked: Spec, finished: Path) -> None:
     assert found.model_sha256 == hashlib.sha256(asked.model.read_bytes()).hexdigest()
     assert found.noise_floor.answers_changed == found.noise_floor.probability_difference == 0
     assert (found.noise_floor.samples, found.noise_floor.repeats) == (32, noise_floor.REPEATS)
-    assert found.runtime == runtime_facts(asked)
+    assert found.runtime == runtime_facts(open_spec(asked))
+    assert found.runtime.encoders == open_spec(asked).session.names
     assert (found.searches, found.reference, found.bad_inputs) == ([], None, [])
     assert max(c.efficiency_residual for c in found.conditions) < 1e-9
 

@@ -1,6 +1,7 @@
 """`robustmm check`: exit codes and sentences, as a user meets them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from graphs import linear
 from jsonschema import validate
 
 ROOT = Path(__file__).parents[2]
+Cli = Callable[..., Any]
 DESCRIPTION = """\
 classes = ["no", "yes"]
 [output]
@@ -46,7 +48,7 @@ def arguments(world: Path, description: str, *more: str) -> list[str]:
     return ["check", f"{world}/theirs.onnx", "--describe", f"{world}/{description}", "--data", str(world), *more]
 
 
-def test_what_agrees_ends_with_0(world: Path, robustmm: Any) -> None:
+def test_what_agrees_ends_with_0(world: Path, robustmm: Cli) -> None:
     found = robustmm(
         *arguments(world, "right.toml", "--expect", f"{world}/p.csv", "--expect-accuracy", "1.0", "--json")
     )
@@ -56,7 +58,7 @@ def test_what_agrees_ends_with_0(world: Path, robustmm: Any) -> None:
     assert (result["agreement"], result["agrees"], result["causes"]) == (1, True, [])
 
 
-def test_padding_is_named(world: Path, robustmm: Any) -> None:
+def test_padding_is_named(world: Path, robustmm: Cli) -> None:
     """What padded at the end is read from the middle: the example that gave 85 % for 94 %."""
     found = robustmm(*arguments(world, "wrong.toml", "--expect", f"{world}/p.csv"))
     assert found.code == 3
@@ -78,9 +80,24 @@ def test_padding_is_named(world: Path, robustmm: Any) -> None:
     ],
 )
 def test_misuse_is_a_sentence(
-    more: list[str], sentence: str, world: Path, robustmm: Any, monkeypatch: pytest.MonkeyPatch
+    more: list[str], sentence: str, world: Path, robustmm: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(world)
     found = robustmm(*arguments(world, "right.toml", *more))
     assert found.code in (2, 3)
     assert sentence in found.err
+
+
+def test_audit_and_attack_refuse_what_does_not_answer_as_expected(world: Path, robustmm: Cli) -> None:
+    common = [f"{world}/theirs.onnx", "--data", str(world), "--expect", f"{world}/p.csv", "--expect-accuracy", "1"]
+    wrong = [*common, "--describe", f"{world}/wrong.toml"]
+    for command in (["attack", *wrong], ["audit", *wrong, "--suite", "quick", "--out", f"{world}/out"]):
+        found = robustmm(*command, cwd=world)
+        assert found.code == 3
+        assert 'agrees with: wave: pad = "end"' in found.err
+        assert found.out == ""
+    assert not (world / "out").exists(), "nothing was measured"
+    right = [*common, "--describe", f"{world}/right.toml", "--noise", "gaussian", "--level", "0.2"]
+    found = robustmm("attack", *right, cwd=world)
+    assert found.code == 0, found.err
+    assert "the model answers as expected" in found.err

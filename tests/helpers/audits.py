@@ -87,7 +87,8 @@ def outcome(name: str = "clean", right: int = 80, n: int = 100, **more: Any) -> 
 
 def result(clean: ConditionResult, conditions: Sequence[ConditionResult] = (), **more: Any) -> AuditResult:
     runtime = {
-        "robustmm": "0", "onnxruntime": "1", "provider": "cpu", "graph_optimisation": "ORT_ENABLE_ALL", "threads": 1
+        "robustmm": "0", "onnxruntime": "1", "provider": "cpu", "graph_optimisation": "ORT_ENABLE_ALL", "threads": 1,
+        "encoders": ["a", "b"],
     }  # fmt: skip
     fields: dict[str, Any] = {
         "model": "m.onnx", "model_sha256": "", "description": "", "description_sha256": "", "method": "joint",

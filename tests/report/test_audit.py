@@ -21,7 +21,7 @@ from robustmm.auditing.results.schema import (
 )
 from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Change, Estimate
-from robustmm.report.audit import COLUMNS, render_audit, table_levels
+from robustmm.report.audit import COLUMNS, footer, render_audit, table_levels
 
 NAN = float("nan")
 HOSTILE = "[/red]é 🎈 \x1b[31m\n[bold] " + "w" * 90
@@ -272,3 +272,14 @@ def test_many_modalities_and_long_names_fit(count: int) -> None:
     assert "x" * 70 in together or together.count("x") >= 70
     for word in ("standard", "deviation", "deviations", "pixels"):
         assert word in together
+
+
+@pytest.mark.parametrize(("encoders", "said"), [([], "the graph runs whole"), (["a"], "encoders apart: a")])
+def test_how_far_a_foreign_graph_was_cut_is_said(encoders: list[str], said: str) -> None:
+    ours = result(outcome("clean", 90))
+    theirs = ours.model_copy(
+        update={"description": "[output]", "runtime": ours.runtime.model_copy(update={"encoders": encoders})}
+    )
+    assert said in footer(theirs).plain
+    assert "graph" not in footer(ours).plain
+    assert "encoders" not in footer(ours).plain

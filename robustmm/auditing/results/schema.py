@@ -186,6 +186,9 @@ class Runtime(Result):
     provider: str
     graph_optimisation: str
     threads: int
+    encoders: list[str] = Field(
+        description="modalities whose encoders run apart from the rest; where there are none the graph runs whole"
+    )
 
 
 class AuditResult(Result):

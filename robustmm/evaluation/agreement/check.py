@@ -1,6 +1,5 @@
 """Holds a model's answers, as robustmm reads and feeds it, against what its user expects; looks for the usual cause."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from robustmm.config.toml import to_toml
 from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
 from robustmm.data.manifest import Manifest
+from robustmm.data.sample import hash_order
 from robustmm.errors import DataError
 from robustmm.evaluation.agreement.causes import draw_variants
 from robustmm.evaluation.agreement.expected import Expected, read_expected
@@ -117,7 +117,7 @@ def find_causes(
     """Changes of the description under which the answers are nearer to what is expected, the best first: another order
     of classes, then those of `causes`, one at a time, then on top of the best of them."""
     truth = expected.classes if expected else target
-    some = select_rows(rows.ids, p.argmax(1) != truth) if expected else order_rows(rows.ids)[:TRIED_FOR_ACCURACY]
+    some = select_rows(rows.ids, p.argmax(1) != truth) if expected else hash_order(rows.ids)[:TRIED_FOR_ACCURACY]
     tried = rows.take(some)
     wanted = None
     if expected:
@@ -158,14 +158,9 @@ def find_causes(
 
 def select_rows(ids: list[str], differs: NDArray[np.bool_]) -> list[int]:
     """Rows that a change is tried on: half of them such as differ, in the order of the ids' hashes."""
-    order = order_rows(ids)
+    order = hash_order(ids)
     differing = [row for row in order if differs[row]][: TRIED_ROWS // 2]
     return differing + [row for row in order if not differs[row]][: TRIED_ROWS - len(differing)]
-
-
-def order_rows(ids: list[str]) -> list[int]:
-    """Rows in the order of their ids' hashes: the first ones are a random sample."""
-    return sorted(range(len(ids)), key=lambda row: hashlib.blake2b(ids[row].encode(errors="surrogatepass")).digest())
 
 
 def is_near(accuracy: float, right: NDArray[np.bool_], sample: bool) -> bool:
