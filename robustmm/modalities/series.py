@@ -72,7 +72,8 @@ class Series(Modality):
 
     def _tell_left_out(self, cell: str, folder: Path) -> str:
         left_out = [] if is_array(cell) else describe_table(find_file(cell, folder)).left_out
-        return f' beside the column "{left_out[0]}", which is left out' if left_out else ""
+        named = " and ".join(f'"{name}"' for name in left_out)
+        return f" beside {named}, which {'is' if len(left_out) == 1 else 'are'} left out" if left_out else ""
 
     def _fit_length(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(values) == self.steps:

@@ -28,7 +28,8 @@ def render_check(result: CheckResult) -> Group:
         Panel(safe_text(" ".join([verdict, *said])), border_style="green" if result.agrees else "red", expand=True)
     ]
     if result.causes:
-        table = grid("Changes of the description that come nearer", "change", "agreement", "", left=(0, 2))
+        score = "agreement" if result.agreement == result.agreement else "accuracy"
+        table = grid("Changes of the description that come nearer", "change", score, "", left=(0, 2))
         for cause in result.causes:
             table.add_row(safe_text(cause.change), percent(cause.agreement), "fits" if cause.fits else "")
         parts.append(table)

@@ -68,6 +68,8 @@ def test_padding_is_named(world: Path, robustmm: Cli) -> None:
     alone = robustmm(*arguments(world, "wrong.toml", "--expect-accuracy", "1"))
     assert alone.code == 3
     assert 'agrees with: wave: pad = "end"' in alone.err
+    assert "agreement" in found.out
+    assert "agreement" not in alone.out
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_a_column_that_is_left_out_is_named_where_the_shape_is_wrong(tmp_path: P
     table(tmp_path, "time,x,y\n0,1,2\n1,3,4\n")
     with pytest.raises(DataError) as error:
         Series(name="s", steps=2, channels=3).read("a.csv", tmp_path)
-    sentence = 'a.csv should be a series (steps, 3), found (2, 2) beside the column "time", which is left out'
+    sentence = 'a.csv should be a series (steps, 3), found (2, 2) beside "time", which is left out'
     assert str(error.value) == sentence
 
 
@@ -149,3 +149,11 @@ def test_what_a_fit_loses_is_told(tmp_path: Path) -> None:
     ):  # fmt: skip
         series = Series.model_validate({"name": "s", "steps": steps, "channels": 2, "fit": fit})
         assert series.find_faults("a.npy", tmp_path) == told
+
+
+def test_an_index_and_a_time_are_both_left_out(tmp_path: Path) -> None:
+    """As pandas writes a frame that has a column of time."""
+    path = tmp_path / "a.csv"
+    path.write_text(",time,ax\n0,0.0,1.5\n1,0.1,0.5\n2,0.2,2.5\n")
+    assert describe_table(path) == TableFacts(channels=1, left_out=["", "time"], decimal=".")
+    assert read_csv(path).tolist() == [[1.5], [0.5], [2.5]]

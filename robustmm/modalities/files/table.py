@@ -72,9 +72,9 @@ def _split_rows(path: Path) -> Rows:
 def _build_table(rows: Rows) -> Table:
     names, body = _split_names(rows)
     left_out: list[str] = []
-    if names and len(names) > 1 and _is_index(names, [row[0] for _, row in body]):
-        left_out = [names[0]]
-        body = [(line, row[1:]) for line, row in body]
+    while len(names) > 1 and _is_index(names, [row[0] for _, row in body]):  # pandas' index, then the time
+        left_out.append(names[0])
+        names, body = names[1:], [(line, row[1:]) for line, row in body]
     first = 1 + len(left_out)
     commas = [(line, cell) for line, row in body for cell in row if "," in cell]
     points = [(line, cell) for line, row in body for cell in row if "." in cell]

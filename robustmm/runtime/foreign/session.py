@@ -28,8 +28,8 @@ TRIAL_ROWS = (2, 3, 5)
 """Numbers of rows that a graph is tried with; three tell what follows from the number of rows alone."""
 DECODE_BYTES = 2**26
 """Bytes of embeddings that a head is given at once."""
-LARGEST_GRAPH = 2**31 - 1
-"""Bytes of a graph that can be cut: a larger one cannot be handed to onnxruntime but by its path."""
+LARGEST_GRAPH = 2**31 - 2**24
+"""Bytes of weights of a graph that can be cut: a larger one cannot be handed to onnxruntime but by its path."""
 
 
 class ForeignSession(Session):
@@ -144,7 +144,8 @@ class ForeignSession(Session):
     def _try_cut(self, model: onnx.ModelProto, output: str, threads: int) -> None:
         """Cuts the graph, and keeps the parts where they answer as the whole does, whatever is missing."""
         whole, fixed = self._head, self._head.batch
-        if len(self.names) == 1 or model.ByteSize() > LARGEST_GRAPH or model.graph.sparse_initializer:
+        weights = sum(len(tensor.raw_data) for tensor in model.graph.initializer)  # protobuf cannot tell beyond 2 GB
+        if len(self.names) == 1 or weights > LARGEST_GRAPH or model.graph.sparse_initializer:
             return
         owners: dict[str, frozenset[str]] = {}
         for binding in self.bindings:

@@ -235,6 +235,22 @@ def test_a_cut_that_answers_otherwise_is_not_believed(tmp_path: Path, monkeypatc
     np.testing.assert_allclose(answers(session), whole(session.path), atol=1e-6)
 
 
+def test_weights_beyond_what_protobuf_holds_run_whole_from_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights beside the model, opened by its path; nothing asks protobuf for the graph's bytes."""
+    monkeypatch.setattr(foreign_session, "LARGEST_GRAPH", 10)
+    path = opened(tmp_path, [*ENCODERS, *JOINED]).path
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    monkeypatch.setattr(onnx.ModelProto, "SerializeToString", lambda model: pytest.fail("too large"))
+    session = open_session(path, tmp_path / "d.toml")
+    assert isinstance(session, ForeignSession)
+    assert session.encoded == []
+    monkeypatch.undo()
+    np.testing.assert_allclose(answers(session), whole(path), atol=1e-6)
+
+
 @pytest.mark.parametrize("dynamo", [True, False])
 def test_what_torch_exports_is_cut(dynamo: bool, tmp_path: Path) -> None:
     """A picture and a sequence, with a class token that is expanded to the batch, by both exporters."""
