@@ -76,7 +76,7 @@ def test_the_report_and_what_is_kept(robustmm: Cli, here: Path, world_manifest: 
     assert lines[0] == "model: runs/world-001/model.onnx (the newest exported)"
     assert lines[1] == f"data: split test of {world_manifest} (what the model was trained on)"
     assert lines[2].startswith("audit: 8 conditions and clean on 72 samples; per sample 36 decodings and encodings ")
-    assert re.search(r"; about \d+ s with 1 worker$", lines[2])
+    assert re.search(r"; about \d+ (s|min) with \d+ workers?$", lines[2])
     assert lines[-1] == f"results: {where}/results.json, records: {where}/records.parquet"
     shown = " ".join(result.out.split())
     for words in (
