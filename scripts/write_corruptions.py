@@ -10,7 +10,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
-from signals import natural, picture, sentence  # noqa: E402
+from signals import natural, picture, sentence, statistics  # noqa: E402
 
 from robustmm.corruptions import (  # noqa: E402
     LEVELS,
@@ -76,7 +76,8 @@ def rows(kind: str, some: list[str]) -> Iterator[Row]:
     clean = signal(kind)
     for name in some:
         c = find_corruption(name, kind)
-        noisy = [corrupt(clean, c, level, seed=0, sample_id="s", modality=kind) for level in LEVELS]
+        own = statistics(kind, clean)
+        noisy = [corrupt(clean, c, level, seed=0, sample_id="s", modality=kind, **own) for level in LEVELS]
         quoted = ", ".join(f"{c.strength(level):.4g}" for level in LEVELS)
         yield Row(f"{name}: {quoted} ({c.unit})", kind, [clean, *noisy])
 
