@@ -113,7 +113,7 @@ def _fill_picture(draft: Draft, found: Image | Video, cells: list[str], folder: 
     if "size" in draft.checks and "open" in draft.checks["size"]:
         own = (draft.tensor.dims or ())[1:]
         letters = str(draft.table["layout"]).removeprefix("N")
-        sizes = dict(zip(letters, own, strict=False))
+        sizes = {"C": 1} | dict(zip(letters, own, strict=False))
         size = [sizes.get(letter) or found.size[i] for i, letter in enumerate("HWC")]
         draft.table["size"] = [*size[:2], size[2] if size[2] in (1, 3) else 3]
         draft.checks["size"] = "the graph leaves it open; that of the manifest's pictures"

@@ -131,6 +131,12 @@ def test_pictures_and_sound(tmp_path: Path) -> None:
     opens(tmp_path, text)
 
 
+def test_a_layout_without_channels_is_grey(tmp_path: Path) -> None:
+    write_manifest(tmp_path, {"photo": pictures(tmp_path, (6, 8))})
+    found, _ = filled(tmp_path, {"photo": ("B", [None, None, 8])})
+    assert (found["modality"]["photo"]["size"], found["modality"]["photo"]["layout"]) == ([6, 8, 1], "NHW")
+
+
 def test_open_sizes_are_the_datas(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(TOKENIZER)
     texts = [f"{text} c a b" for text in ["a b c d", "a", "b b", *["a b"] * 7]]
