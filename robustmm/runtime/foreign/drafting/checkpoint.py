@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from robustmm.modalities import KINDS
 from robustmm.modalities.text import find_padding, read_tokenizer
 from robustmm.runtime.foreign.drafting.kinds import Draft
 
@@ -87,10 +88,12 @@ def _apply_image_processor(draft: Draft, config: Mapping[str, Any]) -> None:
         draft.checks.pop("size")
     if config.get("do_resize", True):
         draft.table["resize"] = "crop" if crops or len(size) == 1 else "stretch"
-        if crops and min(size, default=0) != min(crop):
+        side = min(size, default=0)
+        if crops and len(size) == 1 and side > max(crop) and "shorter_side" in KINDS[draft.kind].model_fields:
+            draft.table["shorter_side"] = side
+        elif crops and side != min(crop):
             draft.checks["resize"] = (
-                f"the checkpoint brings the shorter side to {min(size, default=0)} and keeps {min(crop)}; crop keeps "
-                "all of the shorter side"
+                f"the checkpoint brings the shorter side to {side} and keeps {min(crop)}; crop keeps all of it"
             )
     if "resample" in config:
         draft.table["interpolation"] = FILTERS.get(config["resample"], "area")
