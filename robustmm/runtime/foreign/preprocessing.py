@@ -70,11 +70,11 @@ def channel_letter(modality: Modality) -> str:
 def check_preprocessing(modality: Modality, preprocessing: Preprocessing) -> Iterator[tuple[str, str]]:
     """The errors in a modality's table: the key and the rest of a sentence."""
     letters, width = AXIS_LETTERS[modality.kind], modality.shape[-1] if channel_letter(modality) else 1
-    axes = preprocessing.layout.removeprefix("N").replace("1", "")
+    axes = preprocessing.layout.replace("N", "").replace("1", "")
     left = [c for c, size in zip(letters, modality.shape, strict=True) if c not in axes and size == 1]
-    if not preprocessing.layout.startswith("N") or sorted([*axes, *left]) != sorted(letters):
-        listed = f'"N{letters}" in its order, with 1 for a further axis of length one'
-        yield "layout", f'layout: should be N, then the axes of {listed}, found "{preprocessing.layout}"'
+    if preprocessing.layout.count("N") != 1 or sorted([*axes, *left]) != sorted(letters):
+        listed = f'"N{letters}" in its order (N is the batch), with 1 for a further axis of length one'
+        yield "layout", f'layout: should be the axes of {listed}, found "{preprocessing.layout}"'
     elif preprocessing.columns and (channel_letter(modality) or "none") not in preprocessing.layout:
         yield "columns", f'columns: should go with a layout that has channels, found "{preprocessing.layout}"'
     elif preprocessing.columns and (

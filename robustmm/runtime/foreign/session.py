@@ -1,6 +1,8 @@
 """A classifier that other tools exported, under a session's interface: cut into encoders and a head where its graph
 allows, else run whole for every subset."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from robustmm.errors import DataError, RobustmmError, UsageError
 from robustmm.modalities import Modality
 from robustmm.runtime import graph, session
 from robustmm.runtime.foreign import probe
+from robustmm.runtime.foreign.batch_axis import put_batch_first
 from robustmm.runtime.foreign.binding import bind_inputs
 from robustmm.runtime.foreign.description import Description, load_description, raise_errors
 from robustmm.runtime.foreign.inputs import InputBinding, build_inputs
@@ -43,6 +46,7 @@ class ForeignSession(Session):
         """Raises UsageError for a description that does not fit the graph, DataError for a graph that does not run, or
         whose answer to a row depends on the rows beside it."""
         model, loaded = session.read_graph(path), load_description(description)
+        loaded, given = put_batch_first(model, loaded), loaded
         self.bindings = bind_inputs(loaded, model)
         self.path, self.provider, self.description, self.batch = path, provider, description, batch
         self.modalities = loaded.modalities
@@ -65,9 +69,14 @@ class ForeignSession(Session):
         for binding in self.bindings:
             self._use(binding)
         fixed = loaded.table.batch or max(tensor.batch for tensor in self.tensors.values())
-        self._head = self._open_whole(model, loaded, threads, fixed)
+        self._head = self._open_whole(model, loaded, threads, fixed, turned=loaded is not given)
         self._check_rows(loaded.table.output.name)
         self._try_cut(model, loaded.table.output.name, threads)
+
+    def embed(self, name: str, x: NDArray[Any]) -> NDArray[Any]:
+        """The embedding of one modality's input (batch, *shape); see the class."""
+        with self._told():
+            return super().embed(name, x)
 
     def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Probabilities (batch, class) from embeddings and the presence mask (batch, modality)."""
@@ -114,12 +123,14 @@ class ForeignSession(Session):
         self._encoders[name] = part or binding  # type: ignore[assignment]
         self._fillers[name] = part.encode(binding.filler) if part else binding.filler
 
-    def _open_whole(self, model: onnx.ModelProto, loaded: Description, threads: int, fixed: int) -> Runner:
+    def _open_whole(
+        self, model: onnx.ModelProto, loaded: Description, threads: int, fixed: int, turned: bool
+    ) -> Runner:
         """The whole graph, tried with rows where everything is missing."""
         output = loaded.table.output.name
         try:
             found = Runner(self.path, self.provider, threads, fixed, [output])  # the very file that is deployed
-            if output not in [value.name for value in found.session.get_outputs()]:
+            if turned or output not in [value.name for value in found.session.get_outputs()]:
                 found = Runner(graph.select_output(model, output), self.provider, threads, fixed)
             nothing = {name: self.blank_embedding(name, 2) for name in self.names}
             answer = found(**self._feed(nothing, np.zeros((2, len(self.names)), bool)))
@@ -133,8 +144,11 @@ class ForeignSession(Session):
         return found
 
     def _check_rows(self, output: str) -> None:
-        rows = max(3, self._head.batch)
-        if wrong := probe.find_row_dependence(self._head, self._trial_feed(rows)):
+        try:
+            wrong = probe.find_row_dependence(self._head, self._trial_feed(max(3, self._head.batch)))
+        except GRAPH_ERRORS:  # drawn numbers that the graph refuses, such as categories that it does not know
+            return
+        if wrong:
             raise DataError(f'{self.path}: the answer "{output}" {wrong}')
 
     def _trial_feed(self, rows: int) -> dict[str, NDArray[Any]]:
@@ -165,7 +179,7 @@ class ForeignSession(Session):
             self._open_parts(found, threads, fixed)
             answer = self._run({name: self.embed(name, signals[name]) for name in self.names}, present)
             proved = probe.is_close(answer, expected)
-        except (*GRAPH_ERRORS, ValueError, KeyError, RuntimeError):
+        except (*GRAPH_ERRORS, RobustmmError, ValueError, KeyError, RuntimeError):
             proved = False  # a node that no part can do without: it runs whole, as it did just now
         if not proved:
             self._head, self._cut, self.decodes = whole, {}, type(self).decodes
@@ -192,7 +206,16 @@ class ForeignSession(Session):
         return feed
 
     def _run(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[Any]:
-        return self._head(**self._feed(z, present))
+        with self._told():
+            return self._head(**self._feed(z, present))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns what onnxruntime refuses while it runs into a sentence."""
+        try:
+            yield
+        except GRAPH_ERRORS as error:
+            raise DataError(session.describe_refusal(self.path, error)) from error
 
 
 def open_session(
