@@ -11,6 +11,7 @@ import torch
 from graphs import saved, softmax
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from makers import towers
 from onnx import helper
 
 from robustmm.errors import DataError
@@ -254,7 +255,6 @@ def test_weights_beyond_what_protobuf_holds_run_whole_from_their_file(
 @pytest.mark.parametrize("dynamo", [True, False])
 def test_what_torch_exports_is_cut(dynamo: bool, tmp_path: Path) -> None:
     """A picture and a sequence, with a class token that is expanded to the batch, by both exporters."""
-    from robustmm.exporting.graph import silence_exporter
 
     class Two(torch.nn.Module):
         def __init__(self) -> None:
@@ -270,22 +270,8 @@ def test_what_torch_exports_is_cut(dynamo: bool, tmp_path: Path) -> None:
             steps = torch.cat([self.token.expand(picture.shape[0], -1, -1), self.up(series)], 1)
             return self.head(torch.cat([seen, self.layer(steps)[:, 0]], 1))
 
-    model, given = Two().eval(), (torch.zeros(3, 3, 8, 8), torch.zeros(3, 5, 2))
-    names, path = ["picture", "series"], tmp_path / "theirs.onnx"
-    with silence_exporter():
-        if dynamo:
-            batch = torch.export.Dim("batch", min=1)
-            program = torch.onnx.export(
-                model, given, input_names=names, output_names=["logits"], opset_version=20, dynamo=True, verbose=False,
-                dynamic_shapes={name: {0: batch} for name in names},
-            )  # fmt: skip
-            assert program is not None
-            onnx.save(program.model_proto, path)
-        else:
-            axes = {name: {0: "batch"} for name in [*names, "logits"]}
-            torch.onnx.export(
-                model, given, str(path), input_names=names, output_names=["logits"], dynamo=False, dynamic_axes=axes
-            )
+    model, path = Two().eval(), tmp_path / "theirs.onnx"
+    towers.save(model, (torch.zeros(3, 3, 8, 8), torch.zeros(3, 5, 2)), ["picture", "series"], path, dynamo)
     (tmp_path / "d.toml").write_text(
         'classes = ["x", "y", "z"]\n[output]\nname = "logits"\n[modality.picture]\nkind = "image"\nsize = [8, 8, 3]\n'
         'layout = "NCHW"\ndivide = 255\n[modality.series]\nkind = "series"\nsteps = 5\nchannels = 2\n'
