@@ -23,6 +23,8 @@ def render_check(result: CheckResult) -> Group:
     if result.differing:
         more = f" and {len(result.differing) - LISTED} more" if len(result.differing) > LISTED else ""
         said.append(f"Another class: {', '.join(result.differing[:LISTED])}{more}.")
+    if result.other_ids:
+        said.append(f"{result.other_ids} ids of the table are not among these rows.")
     verdict = "The model answers as expected." if result.agrees else "The model does not answer as expected."
     parts: list[RenderableType] = [
         Panel(safe_text(" ".join([verdict, *said])), border_style="green" if result.agrees else "red", expand=True)

@@ -59,13 +59,15 @@ def check_expectation(
         expected is None or agree(p, expected)
     )
     differing = np.flatnonzero(p.argmax(1) != expected.classes) if expected else np.zeros(0, np.int64)
-    causes = [] if agrees else find_causes(session, rows, p, target, expected, expect_accuracy, on_bad)
+    better = expected is None and expect_accuracy is not None and right.mean() > expect_accuracy
+    causes = [] if agrees or better else find_causes(session, rows, p, target, expected, expect_accuracy, on_bad)
     return CheckResult(
         robustmm=__version__,
         model=str(session.path),
         manifest=str(manifest.path),
         split=split,
         samples=len(rows),
+        other_ids=expected.others if expected else 0,
         accuracy=proportion(int(right.sum()), len(rows)),
         expected_accuracy=float("nan") if expect_accuracy is None else expect_accuracy,
         agreement=agreement(p, expected) if expected else float("nan"),
@@ -191,6 +193,8 @@ def describe_disagreement(result: CheckResult, listed: int = 5) -> str:
         said.append(f"accuracy is {result.accuracy.value:.4g}, expected {result.expected_accuracy:.4g}")
     fits = [cause for cause in result.causes if cause.fits]
     hint = f"agrees with: {fits[0].change}" if fits else "no usual cause fits; see: robustmm check"
+    if not result.causes and result.accuracy.value > result.expected_accuracy:
+        hint = "no wrong description makes a model better: are these the same rows?"
     return f"{result.model} does not answer as expected: {'; '.join(said)}; {hint}"
 
 

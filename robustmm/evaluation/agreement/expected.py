@@ -18,12 +18,14 @@ CLASS_COLUMNS = ("prediction", "predicted", "pred", "answer", "class", "label")
 @dataclass(frozen=True)
 class Expected:
     """The answers that a table expects of some rows of a manifest: class indices (samples,), and probabilities
-    (samples, class) where the table has them."""
+    (samples, class) where the table has them. `others` of its ids are not among the rows, such as those of other
+    splits."""
 
     path: Path
     rows: list[int]
     classes: NDArray[np.int64]
     probabilities: NDArray[np.float64] | None = None
+    others: int = 0
 
 
 def read_expected(path: Path, manifest: Manifest, classes: Sequence[str]) -> Expected:
@@ -40,22 +42,21 @@ def read_expected(path: Path, manifest: Manifest, classes: Sequence[str]) -> Exp
     if "id" not in columns:
         raise DataError(f"{path} should have the columns id and a class, or id and probabilities, found {columns}")
     number = {sample: row for row, sample in enumerate(manifest.ids)}
-    rows: list[int] = []
-    for line, row in table:
-        sample = row.get("id", "")
-        if sample not in number:
-            raise DataError(
-                f'{path} line {line}: the id "{sample}" is not among the rows that are read{suggest(sample, number)}'
-            )
-        rows.append(number[sample])
-    if len(set(rows)) < len(rows):
-        twice = next(manifest.ids[row] for row in rows if rows.count(row) > 1)
+    ids = [row.get("id", "") for _, row in table]
+    if len(set(ids)) < len(ids):
+        twice = next(sample for sample in ids if ids.count(sample) > 1)
         raise DataError(f'{path} has the id "{twice}" twice')
+    here = [(line, row) for line, row in table if row.get("id", "") in number]
+    if not here:
+        raise DataError(
+            f'{path} has none of the {len(number)} ids that are read; its first is "{ids[0]}"{suggest(ids[0], number)}'
+        )
+    rows, others = [number[row["id"]] for _, row in here], len(table) - len(here)
     named = {c: c if c in columns else f"p.{c}" for c in classes}
     if set(named.values()) <= set(columns):
-        p = np.array([[_parse_number(path, line, row, named[c]) for c in classes] for line, row in table])
-        return Expected(path, rows, p.argmax(1).astype(np.int64), p)
-    return Expected(path, rows, _read_classes(path, table, columns, classes))
+        p = np.array([[_parse_number(path, line, row, named[c]) for c in classes] for line, row in here])
+        return Expected(path, rows, p.argmax(1).astype(np.int64), p, others)
+    return Expected(path, rows, _read_classes(path, here, columns, classes), None, others)
 
 
 def _read_classes(

@@ -25,6 +25,7 @@ class CheckResult(Result):
     manifest: str
     split: str
     samples: int = Field(description="rows that were compared")
+    other_ids: int = Field(description="ids of the table that are not among the rows, such as those of other splits")
     accuracy: Estimate
     expected_accuracy: Number = Field(description="null where none was given")
     agreement: Number = Field(description="share of the rows with the class that is expected; null without a table")

@@ -152,7 +152,7 @@ def test_some_ids_suffice_and_an_accuracy_beside_them_has_an_interval(world: Any
     ("text", "sentence"),
     [
         ("name,prediction\ns1,ant", "should have the columns id and a class"),
-        ("id,prediction\nx1,ant", r'line 2: the id "x1" is not among the rows'),
+        ("id,prediction\nx1,ant", r'has none of the 60 ids that are read; its first is "x1"'),
         ("id,prediction\ns1,ant\ns1,ant", 'has the id "s1" twice'),
         ("id,prediction\ns1,any", r'line 2, prediction: "any" is not a class, did you mean "ant"'),
         (
@@ -168,6 +168,22 @@ def test_tables_that_do_not_fit(text: str, sentence: str, world: Any, tmp_path: 
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(DataError, match=sentence):
         read_expected(tmp_path / "p.csv", world[1], CLASSES)
+
+
+def test_ids_of_other_splits_are_counted_and_left_out(world: Any, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("id,prediction\ntrain7,cat\ns4,cat\ns1,bee\n")
+    found = read_expected(tmp_path / "p.csv", world[1], CLASSES)
+    assert (found.rows, found.classes.tolist(), found.others) == ([4, 1], [2, 1], 1)
+    assert run(world, RIGHT, expect=tmp_path / "p.csv").other_ids == 1
+
+
+def test_a_model_better_than_expected_has_no_wrong_description(world: Any) -> None:
+    path, rows, pictures, vectors, theirs = world
+    truth = [CLASSES[k] for k in softmax(theirs(nchw(pictures), vectors)).argmax(1)]
+    found = run((path, Manifest(rows.path, rows.columns | {"label": truth}, rows.lines)), RIGHT, expect_accuracy=0.5)
+    assert (found.agrees, found.accuracy.value, found.causes) == (False, 1.0, [])
+    with pytest.raises(DataError, match=r"accuracy is 1, expected 0\.5; no wrong description makes a model better"):
+        require_agreement(found)
 
 
 def test_the_truth_is_not_taken_for_the_prediction(world: Any, tmp_path: Path) -> None:
