@@ -53,11 +53,11 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
     for split in ("valid", "test"):
         targets(table.split(split), classes)  # an unknown label is reported now, not after the training
     names = [m.name for m in recipe.modalities]
+    modalities = [m.fit_to(["text"] if m.kind == "text" else []) for m in recipe.modalities]  # what training learns
     for condition in setting.conditions:
-        condition.changed_modalities(recipe.modalities)
+        condition.changed_modalities(modalities)
         if condition.name in {CLEAN, MEAN, *subset_names(names)}:
             raise UsageError(f'the bench has a column "{condition.name}" of its own; call the condition otherwise')
-    modalities = [m.fit_to(["text"]) if m.kind == "text" else m for m in recipe.modalities]
     blank = build_model(recipe, modalities, len(classes))
     shared: list[Any] = [PROTOCOL, environment(), hashlib.sha256(setting.manifest.read_bytes()).hexdigest()]
     shared += [[asdict(c) for c in setting.conditions], setting.on_bad]

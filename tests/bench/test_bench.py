@@ -407,7 +407,7 @@ def test_one_bench_at_a_time_in_a_folder(done: Done, world_of_two: World, tmp_pa
 
 
 def test_a_bug_in_a_worker_is_a_bug_here(done: Done, world_of_two: World, tmp_path: Path) -> None:
-    wrong = Cell("joint", 0, {"no": "recipe"}, "k")
+    wrong = Cell("joint", 0, {"no": "recipe", "train": {"threads": 1}}, "k")
     with pytest.raises(RuntimeError, match="joint, seed 0:\nTraceback"):
         run_bench([wrong], world_of_two.setting, tmp_path, workers=1, watcher=Seen())
     assert multiprocessing.active_children() == []
