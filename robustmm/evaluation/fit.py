@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from robustmm.data.loading import read_batches
 from robustmm.data.manifest import Manifest
 from robustmm.data.prior import prior
+from robustmm.evaluation.cut_proof import prove_cut
 from robustmm.modalities import Modality, Signal
 from robustmm.runtime.session import Session
 
@@ -29,13 +30,14 @@ class Fitted(NamedTuple):
 
 
 def fit_session(session: Session, manifest: Manifest) -> Fitted:
-    """A copy of a session, completed from the train split of a whole manifest. A modality stays without a mean or std
-    where no train split has it: conditions that need them are refused (conditions.condition.check_unit)."""
-    fitted = copy.copy(session)
+    """A copy of a session, its cut proved on rows of the data, completed from the train split of a whole manifest. A
+    modality stays without a mean or std where no train split has it: conditions that need them are refused
+    (conditions.condition.check_unit)."""
     if session.description is None:
-        return Fitted(fitted, "model", [])
-    train = manifest.split(TRAIN) if TRAIN in manifest.split_sizes() else None
+        return Fitted(copy.copy(session), "model", [])
     notes: list[str] = []
+    fitted = copy.copy(prove_cut(session, manifest, notes))
+    train = manifest.split(TRAIN) if TRAIN in manifest.split_sizes() else None
     fitted.modalities = [_fit_modality(m, train, notes) for m in session.modalities]
     if session.facts["prior"] is not None:
         return Fitted(fitted, "description", notes)

@@ -42,9 +42,11 @@ class ForeignSession(Session):
 
     decodes = 64
 
-    def __init__(self, path: Path, description: Path, provider: str = "cpu", threads: int = 0, batch: int = 64) -> None:
-        """Raises UsageError for a description that does not fit the graph, DataError for a graph that does not run, or
-        whose answer to a row depends on the rows beside it."""
+    def __init__(
+        self, path: Path, description: Path, provider: str = "cpu", threads: int = 0, batch: int = 64, cut: bool = True
+    ) -> None:
+        """Without `cut` the graph stays whole. Raises UsageError for a description that does not fit the graph,
+        DataError for a graph that does not run, or whose answer to a row depends on the rows beside it."""
         model, loaded = session.read_graph(path), load_description(description)
         loaded, given = put_batch_first(model, loaded), loaded
         self.bindings = bind_inputs(loaded, model)
@@ -71,7 +73,9 @@ class ForeignSession(Session):
         fixed = loaded.table.batch or max(tensor.batch for tensor in self.tensors.values())
         self._head = self._open_whole(model, loaded, threads, fixed, turned=loaded is not given)
         self._check_rows(loaded.table.output.name)
-        self._try_cut(model, loaded.table.output.name, threads)
+        self.threads = threads
+        if cut:
+            self._try_cut(model, loaded.table.output.name, threads)
 
     def embed(self, name: str, x: NDArray[Any]) -> NDArray[Any]:
         """The embedding of one modality's input (batch, *shape); see the class."""
@@ -98,6 +102,11 @@ class ForeignSession(Session):
     def encoded(self) -> list[str]:
         """The modalities whose encoders run apart from the rest, in order; none where the graph runs whole."""
         return [name for name in self.names if name in self._cut]
+
+    def reopen_whole(self) -> "ForeignSession":
+        """Another session on the same files, whose graph stays whole."""
+        assert self.description is not None
+        return ForeignSession(self.path, self.description, self.provider, self.threads, self.batch, cut=False)
 
     def rebind(self, modality: Modality, preprocessing: Preprocessing) -> "ForeignSession":
         """A session on the same graph that reads and feeds one modality otherwise. Raises UsageError for what does not
