@@ -8,6 +8,7 @@
 docs/python.md has a page on it. Nothing is loaded before it is asked for.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
     from robustmm.api.evaluation import attack, audit, load, predict
     from robustmm.api.signals import corrupt
     from robustmm.api.training import export, resume, train
+
+QUIET = {
+    "ORT_DISABLE_TELEMETRY": "1",  # else onnxruntime writes an id and a queue of events under the user's cache folder
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "OPENCV_LOG_LEVEL": "SILENT",  # a file that it cannot decode is a sentence of ours
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+}
+"""What libraries read from the environment when they are loaded: none calls home, none prints. The user's own values
+stay. This is the one place that everything which loads them has passed, worker processes too."""
+
+for _name, _value in QUIET.items():
+    os.environ.setdefault(_name, _value)
 
 __all__ = ["__version__", "attack", "audit", "check", "corrupt", "export", "load", "predict", "resume", "train"]
 

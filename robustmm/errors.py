@@ -2,8 +2,10 @@
 
 import difflib
 import re
+import stat
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class RobustmmError(Exception):
@@ -34,6 +36,21 @@ class InterruptedRun(RobustmmError):
     """Long work stopped by the user; the message says how to continue it."""
 
     exit_code = 5
+
+
+NO_FILES = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket"}
+"""What a path, or the end of a link, can be that opens for ever or never ends."""
+
+
+def check_regular(path: Path, error: type[RobustmmError] = DataError) -> None:
+    """Raises `error` for a pipe, a device or a socket, before it is opened: a pipe that nobody writes to would be
+    waited for, and a device may never end. Folders, and what is not there, are left to the one who opens them."""
+    try:
+        found = NO_FILES.get(stat.S_IFMT(path.stat().st_mode))
+    except (OSError, ValueError):
+        return
+    if found:
+        raise error(f"{path} should be a file, found {found}")
 
 
 MAX_LISTED = 25

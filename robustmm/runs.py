@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robustmm.errors import UsageError
+from robustmm.errors import UsageError, check_regular
 from robustmm.results import Number, Result
 from robustmm.version import __version__
 
@@ -53,6 +53,7 @@ class Run:
         """Every column of log.csv (epochs,): loss terms, valid scores, contributions; NaN where there is no number."""
         import numpy as np
 
+        check_regular(self.log_file, UsageError)
         try:
             with self.log_file.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
@@ -62,6 +63,7 @@ class Run:
 
     def read_facts(self) -> dict[str, Any]:
         """What run.json says."""
+        check_regular(self.folder / "run.json", UsageError)
         try:
             found: dict[str, Any] = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
             float(found.get("started", 0))

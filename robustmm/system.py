@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 MOVES_OPEN_FILES = os.name != "nt"
+MOST_PROCESSES = 256
+"""Workers, and threads of each, that are asked for at most: thousands of either bring a machine to a halt."""
 
 
 def count_cores() -> int:

@@ -15,6 +15,7 @@ from robustmm.api.inputs import (
     as_count,
     as_list,
     as_number,
+    as_processes,
     check_choice,
     find_manifest,
     input_cell,
@@ -194,8 +195,8 @@ def audit(
 
     check_choice("baseline", baseline, get_args(Baseline))
     check_choice("on_bad_input", on_bad_input, get_args(OnBad))
-    limit, seed, workers = as_count("limit", limit, 1), as_count("seed", seed, 0), as_count("workers", workers, 1)
-    threads, batch, share = as_count("threads", threads, 1), as_count("batch", batch, 1), as_number("share", share)
+    limit, seed, workers = as_count("limit", limit, 1), as_count("seed", seed, 0), as_processes("workers", workers)
+    threads, batch, share = as_processes("threads", threads), as_count("batch", batch, 1), as_number("share", share)
     if not 0 <= share <= 1:
         raise UsageError(f"share should be in [0, 1], found {share:g}")
     tell = reporter(progress)

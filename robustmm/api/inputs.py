@@ -14,6 +14,7 @@ from robustmm.data.manifest import FOLDER_KEY
 from robustmm.errors import UsageError
 from robustmm.progress import Reporter, Silence, Watcher
 from robustmm.runs import find_newest_model, write_file
+from robustmm.system import MOST_PROCESSES
 
 if TYPE_CHECKING:
     from robustmm.runtime.session import Session
@@ -148,13 +149,20 @@ def as_number(name: str, value: Any) -> float:
         raise UsageError(f"{name} should be a number, found {value!r}") from error
 
 
-def as_count(name: str, value: Any, least: int) -> Any:
+def as_count(name: str, value: Any, least: int, most: int | None = None) -> Any:
     """A whole number as Python's own, of whatever library it comes; None as it is."""
     if value is None:
         return None
     if not isinstance(value, Integral) or value < least:
         raise UsageError(f"{name} should be a whole number, {least} or more, found {value!r}")
+    if most is not None and int(value) > most:
+        raise UsageError(f"{name} should be at most {most}, found {value}")
     return int(value)
+
+
+def as_processes(name: str, value: Any) -> Any:
+    """A number of workers or threads, which no machine bears by the thousand."""
+    return as_count(name, value, 1, MOST_PROCESSES)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from robustmm.auditing.spec import OpenedSpec, Spec, open_spec
-from robustmm.auditing.store import Store, read_parsed, write_whole
+from robustmm.auditing.store import Store, read_cell, write_cell
 from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.evaluation.evaluate import Evaluation
@@ -45,8 +45,7 @@ class EvaluationPass:
 
     def _write_bad_inputs(self, chunk: int, bad: list[str]) -> None:
         """Writes the errors of unreadable inputs of a chunk, beside the first condition's cell."""
-        text = json.dumps(bad)
-        write_whole(self.store.path(self.keys[0][chunk], BAD), lambda file: file.write(text.encode()))
+        write_cell(self.store.path(self.keys[0][chunk], BAD), json.dumps(bad).encode())
 
     def read_records(self, number: int) -> Records:
         """A condition's records, in the manifest's order."""
@@ -71,7 +70,7 @@ class EvaluationPass:
         """The errors of unreadable inputs, a sentence each, in the manifest's order."""
         found: list[str] = []
         for chunk, key in enumerate(self.keys[0]):
-            sentences = read_parsed(self.store.path(key, BAD), Sentences.validate_json)
+            sentences = read_cell(self.store.path(key, BAD), Sentences.validate_json)
             if sentences is None:  # damaged or taken away since
                 sentences = self.evaluation.read(self.work.chunks[chunk]).bad
                 self._write_bad_inputs(chunk, sentences)

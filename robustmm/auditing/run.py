@@ -23,7 +23,7 @@ from robustmm.auditing.results.schema import (
 )
 from robustmm.auditing.results.summary import Columns, summarise_condition
 from robustmm.auditing.spec import OpenedSpec, Spec, hash_content, open_spec
-from robustmm.auditing.store import Store, read_parsed, write_whole
+from robustmm.auditing.store import Store, read_cell, read_made, write_cell, write_whole
 from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.tables import SearchTable
@@ -131,13 +131,13 @@ class Audit:
 
     def _noise_floor(self) -> NoiseFloor:
         path = self.store.path(hash_content(["floor", self.work.digest]), ".json")
-        found = read_parsed(path, NoiseFloor.model_validate_json)
+        found = read_cell(path, NoiseFloor.model_validate_json)
         if found is None:
             with self.stage("noise floor", 1) as advance:
-                text = noise_floor.measure_noise_floor(self.work).model_dump_json()
+                content = noise_floor.measure_noise_floor(self.work).model_dump_json().encode()
                 advance(1)
-            write_whole(path, lambda file: file.write(text.encode()))
-            found = NoiseFloor.model_validate_json(text)
+            write_cell(path, content)
+            found = NoiseFloor.model_validate_json(content)
         return found
 
     def _summarise_conditions(
@@ -147,7 +147,7 @@ class Audit:
         read from there, or a second run would round otherwise."""
         keys = [hash_content([keys, measured.keys[0], self.columns, self.plan.share]) for keys in measured.keys]
         paths = [self.store.path(key, ".json") for key in keys]
-        found = [read_parsed(path, ConditionResult.model_validate_json) for path in paths]
+        found = [read_cell(path, ConditionResult.model_validate_json) for path in paths]
         missing = [k for k, result in enumerate(found) if result is None]
         with self.stage("statistics", len(conditions)) as advance:
             advance(len(conditions) - len(missing))
@@ -155,7 +155,7 @@ class Audit:
             jobs = [(*common, k, paths[k]) for k in missing]
             for _ in pool.map(write_summary, jobs):
                 advance(1)
-        read = [f or ConditionResult.model_validate_json(p.read_text()) for f, p in zip(found, paths, strict=True)]
+        read = [f or read_made(p, ConditionResult.model_validate_json) for f, p in zip(found, paths, strict=True)]
         return [c.model_copy(update={"name": one.name}) for c, one in zip(read, conditions, strict=True)]
 
     def _find_breaking_levels(
@@ -187,12 +187,13 @@ class Audit:
     def _run_searches(self, pool: WorkerPool) -> list[SearchResult]:
         tables = self.plan.searches
         paths = [self.store.path(hash_content([table.model_dump(), self.work.digest]), ".json") for table in tables]
-        jobs = [(self.spec, t, p) for t, p in zip(tables, paths, strict=True) if read_parsed(p, json.loads) is None]
+        found = [read_cell(path, searches.parse_search) for path in paths]
+        jobs = [(self.spec, t, p) for t, p, f in zip(tables, paths, found, strict=True) if f is None]
         if jobs:
             with self.stage("searches", len(jobs)) as advance:
                 for _ in pool.map(searches.run_search, jobs):
                     advance(1)
-        return searches.read_searches(paths)
+        return [f or read_made(path, searches.parse_search) for f, path in zip(found, paths, strict=True)]
 
     def _write_records(self, measured: cells.EvaluationPass, conditions: Sequence[Condition]) -> None:
         with self.stage("records", len(conditions)) as advance:
@@ -214,8 +215,7 @@ def write_summary(
     measured = cells.current_pass(spec, conditions, folder)
     plan, records = measured.evaluation.plans[number], measured.read_records(number)
     found = summarise_condition(plan, records, measured.clean_records(), groups, spec.seed, share)
-    text = json.dumps(found.model_dump(mode="json"))
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_cell(path, json.dumps(found.model_dump(mode="json")).encode())
 
 
 def group_columns(measured: OpenedSpec, asked: Sequence[str]) -> Columns:

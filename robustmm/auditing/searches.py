@@ -1,12 +1,11 @@
 """A suite's searches on the samples of an audit; each outcome is written when its search is done."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from robustmm.auditing.results.schema import Searches, SearchResult
 from robustmm.auditing.spec import Spec, open_spec
-from robustmm.auditing.store import write_whole
+from robustmm.auditing.store import write_cell
 from robustmm.conditions.tables import MixTable, SearchTable
 from robustmm.corruptions import pairs
 from robustmm.data.sample import sample_rows
@@ -49,8 +48,9 @@ def run_search(spec: Spec, table: SearchTable, path: Path) -> None:
             seed=spec.seed, batch=len(opened.chunks[0]), on_bad=spec.on_bad,
         )  # fmt: skip
     text = json.dumps(found.model_dump(mode="json"))
-    write_whole(path, lambda file: file.write(text.encode(errors="surrogatepass")))
+    write_cell(path, text.encode(errors="surrogatepass"))
 
 
-def read_searches(paths: Sequence[Path]) -> list[SearchResult]:
-    return Searches.validate_python([json.loads(path.read_bytes().decode(errors="surrogatepass")) for path in paths])
+def parse_search(content: bytes) -> SearchResult:
+    """What `run_search` wrote. Raises ValueError for anything else."""
+    return Searches.validate_python([json.loads(content.decode(errors="surrogatepass"))])[0]

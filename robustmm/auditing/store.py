@@ -1,22 +1,30 @@
-"""Cells on disk: one file each, complete or absent. Two audits may share a folder."""
+"""Cells on disk: one file each, complete or absent. Two audits may share a folder.
 
+A cell begins with a line of its own name and the checksum of what follows. One that was damaged, swapped with another
+or brought from elsewhere is found as it is read, removed and told, and whoever reads it makes it again.
+"""
+
+import logging
 import os
 import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import blake2b
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import IO, TypeVar
 from uuid import uuid4
 
+from robustmm.errors import DataError, printable
 from robustmm.evaluation.records import Records, load_records
 from robustmm.system import MOVES_OPEN_FILES, lock_file
 
 T = TypeVar("T")
 
-DAMAGE_ERRORS = (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What reading a cell raises where a byte of it has changed."""
+DAMAGE_ERRORS = (ValueError, KeyError, OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+"""What parsing the content of a cell raises where it is not what was written."""
 RESULT_FILES = ("results.json", "records.parquet")
 """Files that an audit writes beside its cells."""
 
@@ -35,18 +43,13 @@ class Store:
         return self.path(key, suffix).is_file()
 
     def put(self, key: str, records: Records) -> None:
-        write_whole(self.path(key), records.write)
+        content = BytesIO()
+        records.write(content)
+        write_cell(self.path(key), content.getvalue())
 
     def get(self, key: str) -> Records | None:
-        """The records of a cell; None where there is none, or one that cannot be read, which is then removed."""
-        try:
-            with self.path(key).open("rb") as file:
-                return load_records(file)
-        except FileNotFoundError:
-            return None
-        except DAMAGE_ERRORS:
-            self.path(key).unlink(missing_ok=True)
-            return None
+        """The records of a cell; None where there is none, or a wrong one, which is then removed."""
+        return read_cell(self.path(key), lambda content: load_records(BytesIO(content)))
 
     def remove_partial_files(self) -> None:
         """Removes files that dead processes left half written, here and beside this folder: those that nobody has
@@ -59,15 +62,43 @@ class Store:
                     path.unlink()
 
 
-def read_parsed(path: Path, parse: Callable[[str], T]) -> T | None:
-    """The parsed content of a text file; None where there is none, or it cannot be parsed and is then removed."""
+def write_cell(path: Path, content: bytes) -> None:
+    write_whole(path, lambda file: file.write(seal(path.name, content) + content))
+
+
+def seal(name: str, content: bytes) -> bytes:
+    """The first line of a cell."""
+    return f"{name} {blake2b(content, digest_size=20).hexdigest()}\n".encode()
+
+
+def read_cell(path: Path, parse: Callable[[bytes], T]) -> T | None:
+    """The parsed content of a cell; None where there is none, or one that is damaged or not of this name, which is
+    then removed and told. What is no file, such as a pipe, is none."""
+    if not path.is_file():
+        return None
     try:
-        return parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        with path.open("rb") as file:
+            head = file.readline(len(seal(path.name, b"")))
+            if head.startswith(f"{path.name} ".encode()):  # else what follows is not ours, however large
+                content = file.read()
+                if head == seal(path.name, content):
+                    return parse(content)
+    except FileNotFoundError:  # another process found it first
         return None
-    except (ValueError, OSError):
-        path.unlink(missing_ok=True)
-        return None
+    except DAMAGE_ERRORS:
+        pass
+    path.unlink(missing_ok=True)
+    told = "audit: %s is not as it was written, or is the cell of something else; it is made again"
+    logging.getLogger(__name__).warning(told, printable(str(path)))
+    return None
+
+
+def read_made(path: Path, parse: Callable[[bytes], T]) -> T:
+    """The parsed content of a cell that was written a moment ago. Raises DataError where another took it away."""
+    found = read_cell(path, parse)
+    if found is None:
+        raise DataError(f"{path} was changed while the audit ran; the same command makes it again")
+    return found
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:

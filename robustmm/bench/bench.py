@@ -24,7 +24,7 @@ from robustmm.bench.cell import BenchSpec, Cell, environment, run_cell, subset_n
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import targets
 from robustmm.data.manifest import class_names, read_manifest
-from robustmm.errors import InterruptedRun, RobustmmError, UsageError
+from robustmm.errors import InterruptedRun, RobustmmError, UsageError, check_regular
 from robustmm.exporting.export import BlankData
 from robustmm.methods import build_method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
@@ -86,6 +86,7 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
 
 def read_result(out: Path, cell: Cell) -> CellResult | None:
     """A cell's result, or None where `out` has no whole one."""
+    check_regular(out / "cells" / f"{cell.key}.json")
     try:
         return CellResult.model_validate_json((out / "cells" / f"{cell.key}.json").read_bytes())
     except (FileNotFoundError, ValidationError):

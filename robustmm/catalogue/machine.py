@@ -26,6 +26,8 @@ def installed_versions() -> dict[str, str]:
     facts["onnxruntime providers"] = ", ".join(
         p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()
     )
+    telemetry = os.environ.get("ORT_DISABLE_TELEMETRY", "")
+    facts["onnxruntime telemetry"] = f"{'off' if telemetry == '1' else 'may be on'} (ORT_DISABLE_TELEMETRY={telemetry})"
     if find_spec("torch"):
         import torch
 

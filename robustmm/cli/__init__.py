@@ -26,9 +26,6 @@ def main() -> None:
     for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=errors)  # a bar or a file name the terminal cannot show is no error
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a file it cannot decode is a sentence of ours
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         with hear_signals():
             register()

@@ -22,7 +22,8 @@ def audit(
         Path | None, typer.Option("--out", help="Folder of the audit (default: audits/, named by what is audited).")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes (default: all cores, where the work is long).")
+        int | None,
+        typer.Option("--workers", min=1, max=256, help="Processes (default: all cores, where the work is long)."),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, of all classes alike.")] = None,
     seed: Seed = 0,
@@ -46,7 +47,9 @@ def audit(
         Path | None, typer.Option("--reference", help="Another audit's results.json: mean corruption error against it.")
     ] = None,
     provider: Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")] = "cpu",
-    threads: Annotated[int, typer.Option("--threads", min=1, help="onnxruntime's threads in each worker.")] = 1,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, max=256, help="onnxruntime's threads in each worker.")
+    ] = 1,
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, help="Rows that an encoder takes at once (default: measured).")
     ] = None,

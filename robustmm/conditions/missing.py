@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.errors import DataError, UsageError, suggest
+from robustmm.errors import DataError, UsageError, check_regular, suggest
 
 
 def parse_rates(options: Sequence[str], modalities: Sequence[str]) -> dict[str, float]:
@@ -71,6 +71,7 @@ def read_presence_table(path: Path, ids: Sequence[str], modalities: Sequence[str
 
 def _read_rows(path: Path, modalities: Sequence[str]) -> dict[str, tuple[int, dict[str, str]]]:
     """The rows of a stored table by id, each with its line."""
+    check_regular(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="")

@@ -53,8 +53,8 @@ class Train(Section):
     epochs: Annotated[int, Field(ge=1)] = 30
     batch: Annotated[int, Field(ge=1)] = 64
     optimiser: Literal["sgd", "adamw"] | None = None
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    learning_rate: Annotated[float, Field(gt=0, le=1e30)] | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=1e30)] = 1e-4
     schedule: Literal["cosine", "constant", "step"] = "cosine"
     warmup: Annotated[float, Field(ge=0)] = 1.0
     clip: Annotated[float, Field(gt=0)] = 40.0
@@ -62,7 +62,7 @@ class Train(Section):
     class_weights: Literal["none", "balanced"] = "none"
     modality_dropout: Rate = 0.0
     precision: Literal["32", "bf16"] = "32"
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from robustmm.errors import UsageError, suggest
+from robustmm.errors import UsageError, check_regular, suggest
 
 KINDS = {"models": "recipe", "attacks": "suite"}
 
@@ -21,6 +21,7 @@ def list_names(kind: str) -> list[str]:
 def find_file(kind: str, name: str) -> Path:
     """The file of a shipped name, or the user's own file when `name` is a path to one."""
     if name.endswith(".toml"):
+        check_regular(Path(name), UsageError)
         if not Path(name).is_file():
             raise UsageError(f"the {KINDS[kind]} {name} does not exist")
         return Path(name)
@@ -33,6 +34,7 @@ def find_file(kind: str, name: str) -> Path:
 
 def read_text(path: Path) -> str:
     """A TOML file's text (a byte-order mark is left out)."""
+    check_regular(path, UsageError)
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

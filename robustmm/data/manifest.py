@@ -12,7 +12,7 @@ from pathlib import Path
 
 from robustmm.data.readers import READERS
 from robustmm.data.sample import describe_vanished, sample_rows
-from robustmm.errors import DataError, suggest
+from robustmm.errors import DataError, check_regular, suggest
 from robustmm.modalities import Modality
 from robustmm.modalities.features import is_number
 
@@ -130,10 +130,14 @@ def is_regression_target(labels: list[str]) -> bool:
 def read_manifest(path: Path) -> Manifest:
     """The manifest at `path` (a file, or a folder holding manifest.csv, .jsonl or .parquet)."""
     if path.is_dir():
-        found = [path / f"manifest{suffix}" for suffix in READERS if (path / f"manifest{suffix}").is_file()]
+        named = [path / f"manifest{suffix}" for suffix in READERS]
+        for one in named:
+            check_regular(one)
+        found = [one for one in named if one.is_file()]
         if len(found) != 1:
             raise DataError(f"{path} should hold one manifest.csv, .jsonl or .parquet, found {len(found)}")
         path = found[0]
+    check_regular(path)
     if not path.is_file():
         raise DataError(f"the manifest {path} does not exist")
     if path.suffix.lower() not in READERS:

@@ -74,7 +74,7 @@ class Evaluation:
                 found = evaluate_subsets(
                     self.session, samples.ids, {name: e.z for name, e in chosen.items()},
                     plan.presence_mask(here, index), self.target[index], baseline=self.baseline,
-                    emap=emap and plan.condition.is_clean,
+                    emap=emap and plan.condition.is_clean, condition=plan.condition.name,
                 )  # fmt: skip
                 unchanged = [e.unchanged for name, e in chosen.items() if plan.noises(name)]
                 found.untouched = int(np.all(unchanged, axis=0).sum()) if unchanged else 0

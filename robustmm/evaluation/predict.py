@@ -9,6 +9,7 @@ from pydantic import Field
 
 from robustmm.data.loading import collate_signals
 from robustmm.errors import DataError, UsageError, suggest
+from robustmm.evaluation.finite import check_finite
 from robustmm.metrics.classification import MIN_PROBABILITY
 from robustmm.metrics.contribution import shapley, shares, subset_masks
 from robustmm.results import Number, Result
@@ -67,6 +68,7 @@ def predict(session: Session, cells: Mapping[str, str]) -> Prediction:
     z = session.embeddings(inputs, 1)
     masks = subset_masks(M) & present
     p = session.decode({name: np.repeat(part, len(masks), 0) for name, part in z.items()}, masks)
+    check_finite(session, p[:, None], masks.any(1)[:, None], [""])
     p = np.where(masks.any(1)[:, None], p, session.prior)
     answer = int(p[-1].argmax())
     phi = shapley(np.log(np.maximum(p[:, answer], MIN_PROBABILITY)))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from robustmm.evaluation.finite import check_finite
 from robustmm.evaluation.records import Array, Records
 from robustmm.metrics import contribution
 from robustmm.metrics.classification import MIN_PROBABILITY
@@ -32,8 +33,10 @@ def evaluate_subsets(
     *,
     baseline: Baseline = "masked",
     emap: bool = False,
+    condition: str = "",
 ) -> Records:
-    """Full prediction and contributions of some samples; with `emap`, also their additive projection."""
+    """Full prediction and contributions of some samples; with `emap`, also their additive projection. Raises DataError
+    for an answer that is NaN, which names the `condition`."""
     M, n = len(session.names), len(target)
     baselines = (
         {}
@@ -50,7 +53,9 @@ def evaluate_subsets(
         for start in range(0, len(rows), session.decodes):
             some = slice(start, start + session.decodes)
             parts.append(session.decode(_mix_embeddings(session, z, baselines, rows[some], inside[some]), mask[some]))
-        return np.concatenate(parts).reshape(len(masks), n, -1)
+        p = np.concatenate(parts).reshape(len(masks), n, -1)
+        check_finite(session, p, has_input(masks), ids, condition)
+        return p
 
     def has_input(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """(coalition, sample): whether anything is left to answer from."""

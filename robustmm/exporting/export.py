@@ -25,7 +25,7 @@ from robustmm.modalities import AnyModality, Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
 from robustmm.runs import Run
-from robustmm.runtime.session import FORMAT, METADATA
+from robustmm.runtime.metadata import FORMAT, KEY
 from robustmm.training import checkpoint
 from robustmm.training.build import build_model
 
@@ -130,5 +130,5 @@ def write_metadata(graph: onnx.ModelProto, run: Run, modalities: list[Modality],
         "versions": {"trained": facts["versions"], "exported": runs.versions()},
     }
     entry = graph.metadata_props.add()
-    entry.key, entry.value = METADATA, json.dumps(content, ensure_ascii=False)
+    entry.key, entry.value = KEY, json.dumps(content, ensure_ascii=False)
     graph.producer_name, graph.producer_version = "robustmm", runs.versions(())["robustmm"]

@@ -1,9 +1,10 @@
 """Audio: float32 (samples,) in [-1, 1] at the recipe's rate and length, decoded with soundfile."""
 
+import os
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,13 +120,18 @@ class Recording:
     is_float: bool
 
 
+def take_handle(file: BinaryIO) -> int | BinaryIO:
+    """What soundfile opens of an open file, so that any path the system allows works: where libsndfile takes it, the
+    number of the file, for soundfile prints a traceback where Python cannot seek to where a header points."""
+    return file if os.name == "nt" else file.fileno()
+
+
 def decode_recording(path: Path) -> Recording:
     """What libsndfile decodes of a file, in blocks: some formats cannot be sought in, and headers say any length."""
     import soundfile
 
     try:
-        # A handle, so that any path the system allows works.
-        with path.open("rb") as file, soundfile.SoundFile(file) as sound:
+        with path.open("rb") as file, soundfile.SoundFile(take_handle(file), closefd=False) as sound:
             blocks = [sound.read(BLOCK, dtype="float32", always_2d=True)]
             while len(blocks[-1]) == BLOCK:
                 blocks.append(sound.read(BLOCK, dtype="float32", always_2d=True))
@@ -167,11 +173,10 @@ def read_header(path: Path) -> tuple[int, int]:
     import soundfile
 
     try:
-        with path.open("rb") as file:
-            facts = soundfile.info(file)
+        with path.open("rb") as file, soundfile.SoundFile(take_handle(file), closefd=False) as sound:
+            return int(sound.frames), int(sound.samplerate)
     except UNREADABLE as error:
         raise DataError(f"{path} is not audio soundfile can decode") from error
-    return int(facts.frames), int(facts.samplerate)
 
 
 def resample_wave(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:

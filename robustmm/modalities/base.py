@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from robustmm.errors import DataError
+from robustmm.errors import DataError, check_regular
 
 Signal = NDArray[Any] | str
 """The canonical signal that corruptions see: an array, or a string for text."""
@@ -127,6 +127,7 @@ def read_array(cell: str, folder: Path) -> NDArray[Any]:
     """The array at `file.npy`, or its row 17 at `file.npy#17`; pickles are never loaded."""
     path, hash_, row = cell.rpartition(".npy#")
     file = folder / (path + ".npy" if hash_ else cell)
+    check_regular(file)
     try:
         found = file.stat()
     except FileNotFoundError as error:
@@ -154,6 +155,7 @@ def to_float32(values: NDArray[Any], file: str) -> NDArray[np.float32]:
 def find_file(cell: str, folder: Path) -> Path:
     """The file a cell names, relative to the manifest's folder."""
     path = folder / cell
+    check_regular(path)
     if not path.is_file():
         raise DataError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
     return path

@@ -12,6 +12,7 @@ from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
 from robustmm.modalities.depth import share_outside, to_eight_bits
 from robustmm.modalities.files.jpeg import find_jpeg_damage
+from robustmm.modalities.files.png import find_png_damage
 from robustmm.modalities.fitting import Interpolation, Resize, fit_picture
 
 MOST_OUTSIDE = 0.01
@@ -87,16 +88,16 @@ class Image(Modality):
 
 def read_pixels(cell: str, folder: Path) -> NDArray[Any]:
     """An image file in RGB (or grey) at its own size and depth, or an array as it is. Raises DataError for what OpenCV
-    cannot decode, and for a JPEG that is cut off or damaged (see `find_jpeg_damage`). OpenCV itself refuses other files
-    that are cut off, and PNG, GIF and AVIF that are damaged; damage inside the rest (TIFF, WebP, JPEG 2000, BMP, PNM)
-    is not found."""
+    cannot decode, and for a JPEG or PNG that is cut off or damaged (see `modalities/files`). OpenCV itself refuses
+    other files that are cut off, and GIF and AVIF that are damaged; damage inside the rest (TIFF, WebP, JPEG 2000, BMP,
+    PNM) is not found."""
     import cv2
 
     if is_array(cell):
         return read_array(cell, folder)
     path = find_file(cell, folder)
     coded = path.read_bytes()
-    if damage := find_jpeg_damage(coded):
+    if damage := find_jpeg_damage(coded) or find_png_damage(coded):
         raise DataError(f"{path} is cut off or damaged ({damage})")
     try:
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from robustmm.errors import UsageError
+from robustmm.errors import UsageError, check_regular
 from robustmm.modalities.base import Modality, Positive, Signal
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def read_tokenizer(path: Path) -> str:
     from tokenizers import Tokenizer
 
     file = path / "tokenizer.json" if path.is_dir() else path
+    check_regular(file, UsageError)
     try:
         content = file.read_text(encoding="utf-8")
         tokenizer = Tokenizer.from_str(content)
@@ -156,7 +157,8 @@ def read_tokenizer(path: Path) -> str:
 def read_padding_token(folder: Path) -> str:
     """The `pad_token` that a Hugging Face checkpoint names beside its tokenizer.json, empty where it names none."""
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        with suppress(OSError, ValueError, AttributeError):
+        with suppress(OSError, ValueError, AttributeError, UsageError):
+            check_regular(folder / name, UsageError)
             token = json.loads((folder / name).read_text(encoding="utf-8")).get("pad_token")
             token = token.get("content") if isinstance(token, dict) else token
             if isinstance(token, str) and token:

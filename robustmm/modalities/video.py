@@ -1,7 +1,7 @@
 """Video: uint8 (frames, height, width, channels), frames taken evenly over the file, decoded with OpenCV."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_a
 from robustmm.modalities.files.videos import counts_every_frame, find_video_damage
 from robustmm.modalities.fitting import Interpolation, Resize
 from robustmm.modalities.image import MOST_ENLARGED, order_colours, put_channels_last, resize_image, tell_enlarged
+
+if TYPE_CHECKING:
+    import cv2
 
 LEAST_DECODED = 0.95
 """The share of a file's frames (but for two) that must decode: open groups of pictures lose a few at their start. All
@@ -58,7 +61,7 @@ class Video(Modality):
             clip = read_array(cell, folder)
             first, count = put_channels_last(clip[0]).shape[:2], len(clip)
         else:
-            capture = cv2.VideoCapture(str(find_file(cell, folder)))
+            capture = open_video(find_file(cell, folder))
             ok, frame = capture.read()
             first, count = frame.shape[:2] if ok else self.size[:2], int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             capture.release()
@@ -68,11 +71,9 @@ class Video(Modality):
         return [*tell_enlarged(first, self.size), *repeated]
 
     def size_of(self, cell: str, folder: Path) -> str:
-        import cv2
-
         if is_array(cell):
             return super().size_of(cell, folder)
-        capture = cv2.VideoCapture(str(find_file(cell, folder)))
+        capture = open_video(find_file(cell, folder))
         _, frame = capture.read()
         capture.release()
         return " x ".join(map(str, np.shape(frame)[:2]))
@@ -82,7 +83,7 @@ class Video(Modality):
 
         if damage := find_video_damage(path):
             raise DataError(f"{path} is cut off or damaged: {damage}")
-        capture = cv2.VideoCapture(str(path))
+        capture = open_video(path)
         try:
             declared = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             every: list[NDArray[np.uint8]] = []
@@ -109,6 +110,14 @@ class Video(Modality):
 
     def _resize_frame(self, frame: NDArray[Any], cell: str) -> NDArray[np.uint8]:
         return resize_image(frame, self.size, cell, self.resize, self.interpolation)
+
+
+def open_video(path: Path) -> "cv2.VideoCapture":
+    """A file under FFmpeg alone: OpenCV's other readers print bytes of damaged files, and take a % in a name for the
+    numbers of pictures."""
+    import cv2
+
+    return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
 
 
 def frame_indices(length: int, count: int) -> list[int]:

@@ -22,6 +22,10 @@ from robustmm.errors import UsageError, suggest
 GRAPH_ERRORS = (EPFail, Fail, InvalidArgument, InvalidGraph, NotImplemented, RuntimeException)
 """What onnxruntime raises for a graph that it cannot run, or not on what it is given."""
 
+SILENT = 4
+"""Only what ends the process is logged: onnxruntime's log quotes names of a stranger's graph as they are."""
+onnxruntime.set_default_logger_severity(SILENT)
+
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 
 
@@ -40,12 +44,15 @@ class Runner:
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = SILENT
         wanted = find_providers(provider)
         source = str(graph) if isinstance(graph, Path) else graph.SerializeToString()
         self.session = onnxruntime.InferenceSession(source, options, providers=wanted)
-        if wanted[0] not in self.session.get_providers():  # its libraries are missing; onnxruntime logged which
-            raise UsageError(f"{wanted[0]} is built in but cannot be used here; see: robustmm doctor")
+        if wanted[0] not in self.session.get_providers():
+            raise UsageError(
+                f"{wanted[0]} is built in but cannot be used here (are its libraries, CUDA and cuDNN, installed?); "
+                "see: robustmm doctor"
+            )
         self.inputs = {i.name for i in self.session.get_inputs()}
         self.outputs = list(outputs) or [o.name for o in self.session.get_outputs()]
         self.bound = provider != "cpu"

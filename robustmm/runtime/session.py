@@ -1,8 +1,8 @@
 """A session: an exported file under onnxruntime, cut at its embeddings into encoders and one decoder."""
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,11 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
-from robustmm.errors import DataError, UsageError
-from robustmm.modalities import AnyModality, Modality
+from robustmm.errors import DataError, RobustmmError, UsageError, check_regular
+from robustmm.modalities import Modality
+from robustmm.runtime.metadata import load_metadata
 from robustmm.runtime.runner import GRAPH_ERRORS, Runner, split_batches
-
-METADATA = "robustmm"
-FORMAT = 1
-_MODALITIES = TypeAdapter(list[AnyModality])
 
 OTHER_FORMATS = (
     (0, b"PK\x03\x04", "a zip archive, such as PyTorch and Keras write"),
@@ -49,13 +45,13 @@ class Session:
 
     def __init__(self, path: Path, provider: str = "cpu", threads: int = 0, batch: int = 64) -> None:
         graph = read_graph(path)
-        facts = load_metadata(graph, path)
+        found = load_metadata(graph, path)
         self.path, self.provider, self.description = path, provider, None
-        self.facts = facts
-        self.modalities: list[Modality] = list(_MODALITIES.validate_python(facts["modalities"]))
+        self.facts = found.model_dump(mode="json")
+        self.modalities: list[Modality] = list(found.modalities)
         self.names = [m.name for m in self.modalities]
-        self.classes: list[str] = facts["classes"]
-        self.prior: NDArray[np.float64] = np.array(facts["prior"])
+        self.classes = found.classes
+        self.prior: NDArray[np.float64] = np.array(found.prior)
         self.batch = batch
         try:
             cut = onnx.utils.Extractor(graph)
@@ -63,8 +59,11 @@ class Session:
             self._encoders = {n: Runner(part, provider, threads) for n, part in parts.items()}
             z = [f"z.{name}" for name in self.names]
             self._decoder = Runner(cut.extract_model([*z, "present"], ["logits"]), provider, threads)
-        except (ValueError, KeyError, *GRAPH_ERRORS) as error:
-            raise DataError(f"{path} cannot be cut at its embeddings: {error}") from error
+        except RobustmmError:
+            raise
+        except Exception as error:  # onnx asserts, looks up and infers; onnxruntime's errors share no base class
+            told = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(f"{path} cannot be cut at its embeddings: {told}") from error
 
     @property
     def encoded(self) -> list[str]:
@@ -84,12 +83,22 @@ class Session:
             )
         if not len(x):
             return self.blank_embedding(name, 0)
-        return np.concatenate([self._encoders[name](**{name: part}) for part in split_batches(x, self.batch)])
+        with self.describe_refusals():
+            return np.concatenate([self._encoders[name](**{name: part}) for part in split_batches(x, self.batch)])
 
     def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Probabilities (batch, class) from embeddings and the presence mask (batch, modality)."""
         feed = {f"z.{name}": z[name] for name in self.names}
-        return softmax(self._decoder(**feed, present=present))
+        with self.describe_refusals():
+            return softmax(self._decoder(**feed, present=present))
+
+    @contextmanager
+    def describe_refusals(self) -> Iterator[None]:
+        """Turns what onnxruntime refuses while it runs into a sentence."""
+        try:
+            yield
+        except GRAPH_ERRORS as error:
+            raise DataError(describe_refusal(self.path, error)) from error
 
     def blank_embedding(self, name: str, batch: int) -> NDArray[np.float32]:
         """An embedding for rows without this modality; what it holds does not matter."""
@@ -107,13 +116,15 @@ class Session:
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
     """Over the last axis, in double precision."""
     shifted = logits.astype(np.float64)
-    shifted -= shifted.max(-1, keepdims=True)
-    exponential = np.exp(shifted)
-    return np.asarray(exponential / exponential.sum(-1, keepdims=True))
+    with np.errstate(invalid="ignore"):  # infinite logits are NaN here, and told where the sample is known
+        shifted -= shifted.max(-1, keepdims=True)
+        exponential = np.exp(shifted)
+        return np.asarray(exponential / exponential.sum(-1, keepdims=True))
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
     """The graph in a file. Raises DataError for a file that is not there or not ONNX."""
+    check_regular(path)
     if not path.is_file():
         raise DataError(f"the model {path} does not exist")
     try:
@@ -161,17 +172,3 @@ def describe_refusal(path: Path, error: Exception, hint: str = "") -> str:
     text = re.sub(r"\S*onnxruntime_src\S+:\d+ .*?\) (?=[A-Z])", "", text)
     shaped = re.search("running|shape|dimension|rank", text, re.IGNORECASE)
     return f"{path} cannot be run: {text}{hint if shaped else ''}"
-
-
-def load_metadata(graph: onnx.ModelProto, path: Path) -> dict[str, Any]:
-    """The metadata that `robustmm export` wrote beside the graph."""
-    stored = {entry.key: entry.value for entry in graph.metadata_props}
-    if METADATA not in stored:
-        raise DataError(
-            f"{path} was not exported by robustmm; describe it with: robustmm describe {path} -o model.toml, "
-            f"then: robustmm audit {path} --describe model.toml --data MANIFEST"
-        )
-    facts: dict[str, Any] = json.loads(stored[METADATA])
-    if facts["format"] != FORMAT:
-        raise DataError(f"{path} has format {facts['format']}, this robustmm reads {FORMAT}")
-    return facts

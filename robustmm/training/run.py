@@ -19,7 +19,7 @@ from robustmm.config.toml import to_toml
 from robustmm.data.loading import OnBad, Split, read_split
 from robustmm.data.manifest import Manifest, class_names, read_manifest
 from robustmm.data.prior import prior
-from robustmm.errors import DataError, InterruptedRun
+from robustmm.errors import DataError, InterruptedRun, check_regular
 from robustmm.evaluation.source import EMBEDDED
 from robustmm.methods import build_method
 from robustmm.modalities import Modality
@@ -30,6 +30,7 @@ from robustmm.training import checkpoint
 from robustmm.training.build import build_model, effective_recipe
 from robustmm.training.data import TrainingSplit
 from robustmm.training.loop import Progress, Tensors, fit
+from robustmm.training.resuming import Started, explain_damage, keep_facts, read_kept, read_start
 from robustmm.training.teachers import Teachers
 from robustmm.training.threads import use_threads
 
@@ -61,9 +62,16 @@ def train(
 
 
 def resume(run: Run, watcher: Watcher, answers: Path | None = None) -> Run:
-    """Continues an interrupted run from its last whole epoch; the weights will be those of an uninterrupted run."""
-    facts = run.read_facts()
-    recipe = Recipe.model_validate(facts["recipe"])
+    """Continues an interrupted run from its last whole epoch; the weights will be those of an uninterrupted run.
+
+    Raises DataError where what the run left is not what it wrote.
+    """
+    with explain_damage(run):
+        return _resume(run, read_start(run), watcher, answers)
+
+
+def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) -> Run:
+    recipe = started.recipe
     with (
         use_threads(recipe.train.threads),
         distributed.join_group(),
@@ -73,13 +81,8 @@ def resume(run: Run, watcher: Watcher, answers: Path | None = None) -> Run:
         if place != run.folder.parent:
             run = Run(Path(shutil.copytree(run.folder, place / run.folder.name)))
         distributed.wait()
-        prepared = prepare_data(recipe, read_manifest(Path(facts["manifest"])), watcher, facts["on_bad"])
-        resumed = None
-        if run.checkpoint.exists():
-            tensors, kept = checkpoint.load_tensors(run.checkpoint)
-            if kept["data"] != prepared.digests:
-                raise DataError(f"{facts['manifest']} has changed since {run.folder} was started; train a new run")
-            resumed = tensors, Progress(**kept["progress"])
+        prepared = prepare_data(recipe, read_manifest(started.manifest), watcher, started.on_bad)
+        resumed = read_kept(run, started, prepared.digests) if run.checkpoint.exists() else None
         return _train(run, recipe, prepared, draw_model(recipe, prepared), watcher, resumed, answers)
 
 
@@ -167,7 +170,7 @@ def _train(
 
     def write_checkpoint(tensors: Tensors, progress: Progress, row: Mapping[str, float]) -> None:
         append_log(run, row)
-        checkpoint.save_tensors(run.checkpoint, tensors, {"progress": vars(progress), "data": prepared.digests})
+        checkpoint.save_tensors(run.checkpoint, tensors, keep_facts(run, recipe, prepared.digests, progress))
 
     best = fit(
         model.to(device), chosen.to(device), data, valid, settings, watcher, resumed=resumed, keep=write_checkpoint
@@ -190,7 +193,8 @@ def replayable_recipe(run: Run) -> dict[str, Any]:
 def append_log(run: Run, row: Mapping[str, float]) -> None:
     """Appends an epoch to log.csv, over any rows a killed run left beyond its checkpoint."""
     rows: list[Mapping[str, object]] = []
-    if run.log_file.exists():
+    check_regular(run.log_file)
+    if row["epoch"] > 1:
         with run.log_file.open(newline="", encoding="utf-8") as file:
             rows = [old for old in csv.DictReader(file) if old["epoch"] and int(old["epoch"]) < row["epoch"]]
     out = io.StringIO()

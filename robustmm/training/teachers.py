@@ -54,8 +54,9 @@ class Teachers:
         self, kind: str, data: TrainingSplit, teach: Callable[[TrainingSplit], dict[str, Tensor]]
     ) -> Tensors:
         path = None if self.folder is None else self.folder / f"{kind}-{self._key()}.safetensors"
-        if path is not None and path.exists():
-            answers, facts = checkpoint.load_tensors(path)
+        kept = None if path is None else read_answers(path)
+        if kept is not None:
+            answers, facts = kept
         else:
             random, began = torch.get_rng_state(), time.perf_counter()
             answers = teach(data)
@@ -105,3 +106,11 @@ class Teachers:
         title = f"teacher {modalities[0].name}" if len(modalities) < len(self.modalities) else "teacher"
         model.load_state_dict(fit(model, plain, data, valid, self.recipe.train, self.watcher, title=title))
         return model
+
+
+def read_answers(path: Path) -> tuple[Tensors, dict[str, float]] | None:
+    """Answers and the seconds they took; None where there are none, or damaged ones, which are then made again."""
+    try:
+        return checkpoint.load_tensors(path)
+    except checkpoint.Damage:
+        return None

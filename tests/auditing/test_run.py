@@ -21,7 +21,7 @@ from robustmm.auditing.results.breaking_levels import BISECTIONS
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.run import runtime_facts
 from robustmm.auditing.spec import Spec, open_spec
-from robustmm.auditing.store import Store
+from robustmm.auditing.store import Store, write_cell
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.data.loading import Samples
 from robustmm.data.manifest import read_manifest
@@ -339,10 +339,10 @@ def test_what_repeating_changes_is_the_floor_of_what_is_called_an_effect(asked: 
         if abs(c.change.value) <= found.noise_floor.answers_changed:
             assert c.effect == "none"
     path = next(p for p in (tmp_path / "cells").rglob("*.json") if "repeats" in p.read_text())
-    raised = json.loads(path.read_text()) | {"answers_changed": 1.0}
-    path.write_text(json.dumps(raised))
+    raised = json.loads(path.read_text().partition("\n")[2]) | {"answers_changed": 1.0}
+    write_cell(path, json.dumps(raised).encode())
     assert {c.effect for c in made(asked, tmp_path, THREE).conditions} == {"none"}
-    path.write_text(json.dumps(raised | {"answers_changed": 0.0}))
+    write_cell(path, json.dumps(raised | {"answers_changed": 0.0}).encode())
     assert "drop" in {c.effect for c in made(asked, tmp_path, THREE).conditions}
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from random_records import assert_same, drawn
 
 from robustmm.auditing import store as module
-from robustmm.auditing.store import RESULT_FILES, Store, read_parsed, write_whole
+from robustmm.auditing.store import RESULT_FILES, Store, read_cell, read_made, seal, write_cell, write_whole
+from robustmm.errors import DataError
 from robustmm.system import lock_file
 
 KEY = "ab" + 62 * "0"
@@ -81,25 +83,85 @@ def test_a_damaged_cell_is_removed_and_no_other_is_read_from_it(seed: int) -> No
 
 @pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 8), (10, 99), (6, 200)])
 def test_whatever_the_archive_says_of_itself(store: Store, place: int, value: int) -> None:
-    """Encrypted, deflated, packed in an unknown way, of a later version: in the directory at the file's end."""
+    """Encrypted, deflated, packed in an unknown way, of a later version: in the directory at the file's end. Under a
+    checksum of its own, so that the archive is opened."""
     store.put(KEY, drawn(3))
-    content = bytearray(store.path(KEY).read_bytes())
+    content = bytearray(store.path(KEY).read_bytes().partition(b"\n")[2])
     content[content.index(b"PK\1\2") + place] = value
     content[content.index(b"\x93NUMPY")] = 255  # no end of deflated data begins so
-    store.path(KEY).write_bytes(content)
+    write_cell(store.path(KEY), bytes(content))
     assert store.get(KEY) is None
     assert not store.has(KEY)
 
 
-def test_text_that_cannot_be_parsed_is_removed(tmp_path: Path) -> None:
+def test_a_cell_under_anothers_name_is_removed_and_told(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    other = KEY[:-1] + "1"
+    store.put(KEY, drawn(5))
+    store.path(KEY).rename(store.path(other))
+    assert store.get(other) is None
+    assert not store.has(other)
+    (told,) = caplog.messages
+    assert told.startswith(f"audit: {store.path(other)} ")
+    assert "made again" in told
+    assert store.get(KEY) is None
+    assert len(caplog.messages) == 1, "nothing is told of a cell that is not there"
+
+
+def test_well_formed_records_that_were_not_written_here(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    store.put(KEY, drawn(5))
+    whole = store.path(KEY).read_bytes()
+    changed = drawn(5)
+    changed.probabilities[0] = changed.probabilities[0][::-1]
+    altered = BytesIO()
+    changed.write(altered)
+    head = whole.partition(b"\n")[0] + b"\n"
+    for content in (altered.getvalue(), head + altered.getvalue(), whole + b"\0", head):
+        store.path(KEY).write_bytes(content)
+        assert store.get(KEY) is None
+    assert len(caplog.messages) == 4
+
+
+def test_what_has_no_line_of_ours_is_not_read(store: Store) -> None:
+    """A file of any size in a cell's place is one line of work."""
+    path = store.path(KEY)
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    assert store.get(KEY) is None
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes in folders")
+def test_a_pipe_in_the_place_of_a_cell_is_none(store: Store) -> None:
+    for suffix in (".npz", ".json"):
+        path = store.path(KEY, suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(path)
+        assert read_cell(path, bytes) is None
+        write_cell(path, b"whole")
+        assert read_cell(path, bytes) == b"whole"
+
+
+def test_a_name_is_told_without_what_a_terminal_obeys(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a\x1b[31m\nb.json"
+    path.write_bytes(b"x")
+    assert read_cell(path, bytes) is None
+    (told,) = caplog.messages
+    assert told.isprintable()
+
+
+def test_content_that_cannot_be_parsed_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "n.json"
-    assert read_parsed(path, int) is None
-    path.write_text("12", encoding="utf-8")
-    assert read_parsed(path, int) == 12
+    assert read_cell(path, int) is None
+    write_cell(path, b"12")
+    assert path.read_bytes() == seal("n.json", b"12") + b"12"
+    assert read_cell(path, int) == read_made(path, int) == 12
     for content in (b"", b"x", b"\xff"):
-        path.write_bytes(content)
-        assert read_parsed(path, int) is None
+        write_cell(path, content)
+        assert read_cell(path, int) is None
         assert not path.exists()
+    with pytest.raises(DataError, match="was changed while the audit ran"):
+        read_made(path, int)
 
 
 def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:

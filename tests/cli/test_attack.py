@@ -287,7 +287,10 @@ def test_a_provider_that_is_built_in_but_does_not_work(
     monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
     result = robustmm("attack", "--provider", "cuda", cwd=here)
     assert (result.code, result.out) == (2, "")
-    assert "CUDAExecutionProvider is built in but cannot be used here; see: robustmm doctor" in result.err
+    assert (
+        "CUDAExecutionProvider is built in but cannot be used here (are its libraries, CUDA and cuDNN, installed?)"
+        in result.err
+    )
 
 
 def test_being_stopped(robustmm: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,12 @@ def test_doctor_tells_versions_and_folders(robustmm: Cli) -> None:
     assert found["recipes"] == f"{len(shelf.list_names('models'))} in {shelf.folder('models')}"
 
 
+@pytest.mark.parametrize(("value", "said"), [("1", "off"), ("0", "may be on"), ("", "may be on")])
+def test_doctor_tells_whether_onnxruntime_calls_home(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", value)
+    assert machine.installed_versions()["onnxruntime telemetry"] == f"{said} (ORT_DISABLE_TELEMETRY={value})"
+
+
 def test_a_complete_machine_lacks_nothing(robustmm: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "find_spec", lambda name: object())
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])

@@ -189,25 +189,32 @@ def test_stopped_before_there_is_a_run(robustmm: Cli, here: Path) -> None:
 @pytest.mark.parametrize("number", STOPPING, ids=[number.name for number in STOPPING])
 def test_a_real_interrupt(robustmm: Cli, here: Path, number: signal.Signals) -> None:
     """Ctrl-C, a scheduler's or a container's end, a terminal that is closed."""
-    command = [sys.executable, "-m", "robustmm", "train", "tiny.toml", "--epochs", "100000"]
     run = Run(here / "runs/tiny-001")
-    with subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
-        while not run.checkpoint.exists():
-            assert process.poll() is None, "it ended before it could be stopped"
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 5
-    assert out == ""
-    assert "Traceback" not in err
-    assert err.splitlines()[-1].endswith("continue with: robustmm train --resume runs/tiny-001")
-    settings = run.read_facts()["recipe"]
-    epoch = int(run.log_file.read_text().splitlines()[-1].split(",")[0])
-    run.update_facts(recipe={**settings, "train": {**settings["train"], "epochs": epoch + 1}})
-    assert robustmm("train", "--resume", "runs/tiny-001", cwd=here).code == 0
-    assert run.read_facts()["progress"]["epoch"] == epoch + 1
+
+    def stop_after(epoch: int, *words: str) -> int:
+        """Stops a training that is past an epoch; the last one that it wrote down."""
+        command = [sys.executable, "-m", "robustmm", "train", *words]
+        with subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            deadline = time.monotonic() + 120
+            while not run.checkpoint.exists() or last_epoch() <= epoch:
+                assert process.poll() is None, "it ended before it could be stopped"
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == 5
+        assert out == ""
+        assert "Traceback" not in err
+        assert err.splitlines()[-1].endswith("continue with: robustmm train --resume runs/tiny-001")
+        return last_epoch()
+
+    def last_epoch() -> int:
+        return int(run.log_file.read_text().splitlines()[-1].split(",")[0])
+
+    first = stop_after(0, "tiny.toml", "--epochs", "100000")
+    second = stop_after(first, "--resume", "runs/tiny-001")
+    epochs = [int(line.split(",")[0]) for line in run.log_file.read_text().splitlines()[1:]]
+    assert epochs == list(range(1, second + 1)), "none is lost and none is twice"
 
 
 @pytest.mark.parametrize(

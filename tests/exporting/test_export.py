@@ -15,7 +15,8 @@ from robustmm.exporting.graph import OPSET
 from robustmm.exporting.parity import Tolerance
 from robustmm.exporting.precision import convert_fp16, quantise_int8
 from robustmm.runs import Run
-from robustmm.runtime.session import Session, load_metadata, read_graph
+from robustmm.runtime.metadata import load_metadata
+from robustmm.runtime.session import Session, read_graph
 from robustmm.training.run import train
 
 
@@ -134,7 +135,7 @@ def test_half_and_int8_change_the_arithmetic(model: Path) -> None:
 
 def test_the_metadata_is_all_an_audit_needs(run: Run, model: Path) -> None:
     graph = read_graph(model)
-    facts = load_metadata(graph, model)
+    facts = load_metadata(graph, model).model_dump(mode="json")
     assert [m["name"] for m in facts["modalities"]] == ["vector", "series"]
     assert len(facts["modalities"][0]["mean"]) == 5
     assert facts["classes"] == ["ant", "bee", "cat"]

@@ -8,12 +8,13 @@ from pathlib import Path
 from robustmm.auditing.results.breaking_levels import LevelSweep, build_sweeps
 from robustmm.auditing.results.schema import AuditResult, ConditionResult, Reference
 from robustmm.conditions.condition import Condition
-from robustmm.errors import DataError
+from robustmm.errors import DataError, check_regular
 from robustmm.metrics.robustness import mean_corruption_error, relative_mean_corruption_error
 
 
 def read_audit(path: Path) -> AuditResult:
     """Another audit's result. Raises DataError for a file that is none."""
+    check_regular(path)
     try:
         return AuditResult.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:

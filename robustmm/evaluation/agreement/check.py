@@ -16,6 +16,7 @@ from robustmm.evaluation.agreement.causes import draw_variants
 from robustmm.evaluation.agreement.expected import Expected, read_expected
 from robustmm.evaluation.agreement.result import Cause, CheckResult
 from robustmm.evaluation.attack import proportion
+from robustmm.evaluation.finite import check_finite
 from robustmm.runtime.foreign.session import ForeignSession
 from robustmm.runtime.session import Session
 from robustmm.version import __version__
@@ -87,7 +88,9 @@ def answer_rows(
     found = []
     for part, samples in read_batches(rows, session.modalities, session.batch, on_bad):
         inputs = {m.name: collate_signals(m, samples.signals[m.name]) for m in session.modalities}
-        found.append(session.predict(inputs, samples.present()))
+        present = samples.present()
+        found.append(session.predict(inputs, present))
+        check_finite(session, found[-1], np.asarray(present.any(1)), samples.ids)
         advance(part.stop - part.start)
     return np.concatenate(found)
 

@@ -23,7 +23,7 @@ def probabilities(answer: NDArray[Any], activation: str, classes: int) -> NDArra
     columns = answer.reshape(len(answer), -1).astype(np.float64)
     if activation == "softmax":
         return softmax(columns)
-    p = expit(columns) if activation == "sigmoid" else np.clip(columns, 0, 1)
+    p = expit(columns) if activation == "sigmoid" else np.where(np.isfinite(columns), columns.clip(0, 1), np.nan)
     if p.shape[1] == 1 and classes == 2:
         return np.concatenate([1 - p, p], 1)
     sums = p.sum(1, keepdims=True)

@@ -1,8 +1,6 @@
 """A classifier that other tools exported, under a session's interface: cut into encoders and a head where its graph
 allows, else run whole for every subset."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -76,11 +74,6 @@ class ForeignSession(Session):
         self.threads = threads
         if cut:
             self._try_cut(model, loaded.table.output.name, threads)
-
-    def embed(self, name: str, x: NDArray[Any]) -> NDArray[Any]:
-        """The embedding of one modality's input (batch, *shape); see the class."""
-        with self._told():
-            return super().embed(name, x)
 
     def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Probabilities (batch, class) from embeddings and the presence mask (batch, modality)."""
@@ -215,16 +208,8 @@ class ForeignSession(Session):
         return feed
 
     def _run(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[Any]:
-        with self._told():
+        with self.describe_refusals():
             return self._head(**self._feed(z, present))
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turns what onnxruntime refuses while it runs into a sentence."""
-        try:
-            yield
-        except GRAPH_ERRORS as error:
-            raise DataError(session.describe_refusal(self.path, error)) from error
 
 
 def open_session(

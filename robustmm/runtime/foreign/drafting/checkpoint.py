@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from robustmm.errors import check_regular
 from robustmm.modalities import KINDS
 from robustmm.modalities.text import find_padding, read_tokenizer
 from robustmm.runtime.foreign.drafting.kinds import Draft
@@ -48,6 +49,7 @@ def read_labels(model: Path) -> list[str]:
     of its own (`LABEL_0`)."""
     for place in checkpoint_folders(model):
         with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+            check_regular(place / "config.json")
             stored = json.loads((place / "config.json").read_text(encoding="utf-8"))["id2label"]
             labels = [str(stored[str(i)]) for i in range(len(stored))]
             if labels and labels[0] != "LABEL_0" and len(set(labels)) == len(labels):
@@ -59,6 +61,7 @@ def read_configs(places: Sequence[Path]) -> list[dict[str, Any]]:
     """The tables of preprocessors in some folders; those that stand in one another one by one."""
     found = []
     for path in [place / name for place in places for name in PREPROCESSORS]:
+        check_regular(path)
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
