@@ -248,3 +248,17 @@ def test_a_column_that_cannot_be_read(tmp_path: Path) -> None:
     found, text = filled(tmp_path, {"m": ("f", [None, 3])})
     assert "std" not in found["modality"]["m"]
     assert "no row of train could be read" in comments(text)
+
+
+@pytest.mark.parametrize("bad", ["\x1b[31m", "\u202e", "\x7f", "\n[output]\n", "\x9b2J"])
+def test_a_strangers_labels_and_columns_obey_nobody(bad: str, tmp_path: Path) -> None:
+    """They are quoted in comments, which a terminal shows and TOML reads."""
+    lines = ["id,split,label,sensor,extra"]
+    np.save(tmp_path / "x.npy", RNG.normal(size=(10, 4)).astype(np.float32))
+    lines += [f's{i},train,"ant{bad}{i % 3}",x.npy#{i},"a{bad}b"' for i in range(10)]
+    lines[0] = f'id,split,label,"sen{bad}sor","ex{bad}tra"'
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    table, text = filled(tmp_path, {"a": ("f", [None, 4]), "b": ("f", [None, 4])}, classes=2)
+    assert table["output"]["name"] == "logits"
+    assert all(line.isprintable() for line in text.splitlines())
+    assert "the manifest 3 labels" in comments(text)

@@ -4,6 +4,7 @@ from textwrap import wrap
 from typing import get_args
 
 from robustmm.config.toml import to_toml
+from robustmm.errors import printable
 from robustmm.modalities import KINDS
 from robustmm.runtime.foreign.description import known_defaults
 from robustmm.runtime.foreign.drafting.draft import DescriptionDraft
@@ -72,7 +73,9 @@ def _format_entry(key: str, value: object, check: str) -> list[str]:
 
 
 def _format_comment(text: str) -> list[str]:
-    return wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+    """A comment, which may quote labels and columns of a stranger's manifest: TOML forbids controls in it too."""
+    lines = wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+    return [printable(line) for line in lines]
 
 
 def _format_line(key: str, value: object) -> str:
