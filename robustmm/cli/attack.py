@@ -6,20 +6,28 @@ from typing import Annotated, Any, Literal
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Expect, ExpectAccuracy, Json, OnBadInput, Runs, Seed, show_json
+from robustmm.cli.options import (
+    Data,
+    Describe,
+    Expect,
+    ExpectAccuracy,
+    Json,
+    Limit,
+    ModelFile,
+    OnBadInput,
+    Provider,
+    Runs,
+    Seed,
+    show_json,
+)
 from robustmm.report.live.console import ConsoleReporter, out, show_path
 
 
 @app.command()
 def attack(
-    model: Annotated[Path | None, typer.Argument(help="An exported .onnx file (default: the newest).")] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")
-    ] = None,
-    describe: Annotated[
-        Path | None,
-        typer.Option("--describe", help="Of a model that other tools exported: a .toml of robustmm describe."),
-    ] = None,
+    model: ModelFile = None,
+    data: Data = None,
+    describe: Describe = None,
     noise: Annotated[
         list[str] | None, typer.Option("--noise", help="A corruption; may be repeated. See: robustmm list corruptions.")
     ] = None,
@@ -47,9 +55,9 @@ def attack(
         typer.Option("--preview", help="Draw samples at five levels into this .png or .html, and do not attack."),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="The manifest's split to attack.")] = "test",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, of all classes alike.")] = None,
+    limit: Limit = None,
     seed: Seed = 0,
-    provider: Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")] = "cpu",
+    provider: Provider = "cpu",
     on_bad_input: OnBadInput = "error",
     expect: Expect = None,
     expect_accuracy: ExpectAccuracy = None,

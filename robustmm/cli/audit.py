@@ -6,16 +6,28 @@ from typing import Annotated, Literal
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Expect, ExpectAccuracy, Json, OnBadInput, Runs, Seed, show_json
+from robustmm.cli.options import (
+    Data,
+    Describe,
+    Expect,
+    ExpectAccuracy,
+    Json,
+    Limit,
+    ModelFile,
+    OnBadInput,
+    Provider,
+    Runs,
+    Seed,
+    show_json,
+)
 from robustmm.report.live.console import out
+from robustmm.system import MOST_PROCESSES
 
 
 @app.command()
 def audit(
-    model: Annotated[Path | None, typer.Argument(help="An exported .onnx file (default: the newest).")] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")
-    ] = None,
+    model: ModelFile = None,
+    data: Data = None,
     suite: Annotated[str, typer.Option("--suite", help="A suite, or a .toml file. See: robustmm list.")] = "deployment",
     split: Annotated[str, typer.Option("--split", help="The manifest's split to audit.")] = "test",
     to: Annotated[
@@ -23,9 +35,11 @@ def audit(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, max=256, help="Processes (default: all cores, where the work is long)."),
+        typer.Option(
+            "--workers", min=1, max=MOST_PROCESSES, help="Processes (default: all cores, where the work is long)."
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, of all classes alike.")] = None,
+    limit: Limit = None,
     seed: Seed = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was measured before, and measure again.")] = False,
     by: Annotated[
@@ -40,15 +54,13 @@ def audit(
         float,
         typer.Option("--share", min=0, max=1, help="A level breaks the model below this share of clean accuracy."),
     ] = 0.9,
-    describe: Annotated[
-        Path | None, typer.Option("--describe", help="What a file of another tool holds. See: robustmm describe.")
-    ] = None,
+    describe: Describe = None,
     reference: Annotated[
         Path | None, typer.Option("--reference", help="Another audit's results.json: mean corruption error against it.")
     ] = None,
-    provider: Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")] = "cpu",
+    provider: Provider = "cpu",
     threads: Annotated[
-        int, typer.Option("--threads", min=1, max=256, help="onnxruntime's threads in each worker.")
+        int, typer.Option("--threads", min=1, max=MOST_PROCESSES, help="onnxruntime's threads in each worker.")
     ] = 1,
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, help="Rows that an encoder takes at once (default: measured).")

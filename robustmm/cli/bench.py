@@ -8,7 +8,7 @@ import typer
 from robustmm.cli import app
 from robustmm.cli.options import Json, OnBadInput, show_json
 from robustmm.report.live.console import note, out
-from robustmm.system import count_cores
+from robustmm.system import MOST_PROCESSES, count_cores
 from robustmm.training.overrides import apply_overrides
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def bench(
     ] = None,
     folder: Annotated[Path | None, typer.Option("--out", help="Folder of the bench (default: bench/RECIPE).")] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, max=256, help="Trainings at once (default: 2, or 1 with a GPU).")
+        int | None,
+        typer.Option("--workers", min=1, max=MOST_PROCESSES, help="Trainings at once (default: 2, or 1 with a GPU)."),
     ] = None,
     table_csv: Annotated[Path | None, typer.Option("--csv", help="Also write every number here.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write the table here.")] = None,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Json, show_json
+from robustmm.cli.options import Data, Json, show_json
 from robustmm.report.live.console import out, show_path
 
 What = Literal["recipes", "suites", "methods", "fusions", "encoders", "corruptions"]
@@ -38,9 +38,7 @@ def show(
     model: Annotated[
         Path | None, typer.Option("--model", help="Tell what a suite costs on this exported file.")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")
-    ] = None,
+    data: Data = None,
     split: Annotated[str, typer.Option("--split", help="The manifest's split.")] = "test",
     json: Json = False,
 ) -> None:

@@ -6,24 +6,32 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Expect, ExpectAccuracy, Json, OnBadInput, Runs, show_json
+from robustmm.cli.options import (
+    Data,
+    Describe,
+    Expect,
+    ExpectAccuracy,
+    Json,
+    Limit,
+    ModelFile,
+    OnBadInput,
+    Provider,
+    Runs,
+    show_json,
+)
 from robustmm.report.live.console import out
 
 
 @app.command()
 def check(
-    model: Annotated[Path | None, typer.Argument(help="An exported .onnx file (default: the newest).")] = None,
+    model: ModelFile = None,
     expect: Expect = None,
     expect_accuracy: ExpectAccuracy = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")
-    ] = None,
-    describe: Annotated[
-        Path | None, typer.Option("--describe", help="What a file of another tool holds. See: robustmm describe.")
-    ] = None,
+    data: Data = None,
+    describe: Describe = None,
     split: Annotated[str, typer.Option("--split", help="The manifest's split to check on.")] = "test",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, spread over the split.")] = None,
-    provider: Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")] = "cpu",
+    limit: Limit = None,
+    provider: Provider = "cpu",
     on_bad_input: OnBadInput = "error",
     json: Json = False,
     runs: Runs = Path("runs"),

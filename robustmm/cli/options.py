@@ -11,6 +11,13 @@ from robustmm.errors import escape_unprintable
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+ModelFile = Annotated[Path | None, typer.Argument(help="An exported .onnx file (default: the newest).")]
+Data = Annotated[Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")]
+Describe = Annotated[
+    Path | None, typer.Option("--describe", help="What a file of another tool holds. See: robustmm describe.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Samples at most, of all classes alike.")]
+Provider = Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the run folders.")]

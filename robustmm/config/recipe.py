@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from robustmm.config.toml import Section, describe_error, read_toml
 from robustmm.errors import UsageError, suggest
 from robustmm.modalities import KINDS, AnyModality, Modality
+from robustmm.system import MOST_PROCESSES
 
 RESERVED = {
     **dict.fromkeys(("present", "logits", "probabilities"), "is a tensor of every exported graph"),
@@ -62,7 +63,7 @@ class Train(Section):
     class_weights: Literal["none", "balanced"] = "none"
     modality_dropout: Rate = 0.0
     precision: Literal["32", "bf16"] = "32"
-    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    threads: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from robustmm.data.readers import READERS
+from robustmm.data.readers import READERS, read_rows
 from robustmm.data.sample import describe_vanished, sample_rows
 from robustmm.errors import DataError, check_regular, suggest
 from robustmm.modalities import Modality
@@ -137,14 +137,9 @@ def read_manifest(path: Path) -> Manifest:
         if len(found) != 1:
             raise DataError(f"{path} should hold one manifest.csv, .jsonl or .parquet, found {len(found)}")
         path = found[0]
-    check_regular(path)
-    if not path.is_file():
-        raise DataError(f"the manifest {path} does not exist")
-    if path.suffix.lower() not in READERS:
-        raise DataError(f"{path} should end in {', '.join(READERS)}")
     columns: dict[str, list[str]] = {}
     lines: list[int] = []
-    for line, row in READERS[path.suffix.lower()](path):
+    for line, row in read_rows(path, f"the manifest {path} does not exist"):
         for name in row:
             if name not in columns:
                 columns[name] = [""] * len(lines)

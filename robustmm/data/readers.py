@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from robustmm.errors import DataError
+from robustmm.errors import DataError, check_regular
 
 Row = tuple[int, dict[str, str]]
 """The number of a row in its file, and its cells."""
@@ -104,3 +104,14 @@ def _check_text(text: str, where: str) -> str:
 
 
 READERS = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}
+
+
+def read_rows(path: Path, absent: str) -> Iterator[Row]:
+    """The rows of the table at `path`, by its suffix. Raises DataError for what is no file, with the sentence `absent`
+    where nothing is there, and for another suffix."""
+    check_regular(path)
+    if not path.is_file():
+        raise DataError(absent)
+    if path.suffix.lower() not in READERS:
+        raise DataError(f"{path} should end in {', '.join(READERS)}")
+    return READERS[path.suffix.lower()](path)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.data.manifest import Manifest
-from robustmm.data.readers import READERS
-from robustmm.errors import DataError, check_regular, suggest
+from robustmm.data.readers import read_rows
+from robustmm.errors import DataError, suggest
 
 CLASS_COLUMNS = ("prediction", "predicted", "pred", "answer", "class", "label")
 """Names of the column that holds the class, the likeliest first; `label` may be the truth."""
@@ -31,12 +31,7 @@ class Expected:
 def read_expected(path: Path, manifest: Manifest, classes: Sequence[str]) -> Expected:
     """The table of a user's own predictions: `id`, and the class or a column of probabilities for each class (named as
     the class, or `p.CLASS`). Raises DataError for a table that does not fit the manifest or the classes."""
-    check_regular(path)
-    if not path.is_file():
-        raise DataError(f"the predictions {path} do not exist")
-    if path.suffix.lower() not in READERS:
-        raise DataError(f"{path} should end in {', '.join(READERS)}")
-    table = list(READERS[path.suffix.lower()](path))
+    table = list(read_rows(path, f"the predictions {path} do not exist"))
     columns = list(dict.fromkeys(name for _, row in table for name in row))
     if not table:
         raise DataError(f"{path} has no rows")
