@@ -191,14 +191,14 @@ def replayable_recipe(run: Run) -> dict[str, Any]:
 
 
 def append_log(run: Run, row: Mapping[str, float]) -> None:
-    """Appends an epoch to log.csv, over any rows a killed run left beyond its checkpoint."""
-    rows: list[Mapping[str, object]] = []
-    check_regular(run.log_file)
-    if row["epoch"] > 1:
-        with run.log_file.open(newline="", encoding="utf-8") as file:
-            rows = [old for old in csv.DictReader(file) if old["epoch"] and int(old["epoch"]) < row["epoch"]]
+    """Appends an epoch to log.csv, whole or not at all; the first one begins it anew."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(row))
-    writer.writeheader()
-    writer.writerows([*rows, {name: f"{value:.6g}" for name, value in row.items()}])
-    runs.write_file(run.log_file, out.getvalue().encode())
+    before = b""
+    check_regular(run.log_file)
+    if row["epoch"] > 1:
+        before = run.log_file.read_bytes()
+    else:
+        writer.writeheader()
+    writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+    runs.write_file(run.log_file, before + out.getvalue().encode())
