@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
+from robustmm.runtime.foreign.description import fitting_options
 from robustmm.runtime.foreign.preprocessing import AXIS_LETTERS, Preprocessing
 from robustmm.runtime.foreign.session import ForeignSession
 
@@ -12,18 +13,6 @@ IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 CLIP = ([122.7709, 116.746, 104.0937], [68.5005, 66.6322, 70.3231])
 SCALINGS: Sequence[tuple[Any, Any]] = ((0.0, 255.0), (0.0, 1.0), IMAGENET, CLIP, (127.5, 127.5), (128.0, 1.0))
 """What pixels from 0 to 255 are commonly reduced by and divided by."""
-
-CHOICES = {
-    "resize": ("stretch", "crop", "pad"),
-    "interpolation": ("area", "linear", "cubic", "nearest"),
-    "colours": ("rgb", "bgr"),
-    "pad": ("end", "start", "centre"),
-    "cut": ("start", "end", "centre"),
-    "normalise": ("none", "clip"),
-    "fit": ("crop", "stretch"),
-    "padding": ("zero", "edge"),
-}
-"""Keys of the kinds that pipelines set differently, and their values."""
 
 
 class Variant(NamedTuple):
@@ -44,10 +33,9 @@ def draw_variants(session: ForeignSession) -> Iterator[Variant]:
 
 
 def _changes(modality: Modality, given: Preprocessing) -> Iterator[tuple[str, Modality, Preprocessing]]:
-    for key, values in CHOICES.items():
-        current = getattr(modality, key, None)
-        for value in values if isinstance(current, str) else ():
-            if value != current:
+    for key, values in fitting_options(modality.kind).items():
+        for value in values:
+            if value != getattr(modality, key):
                 yield f'{key} = "{value}"', modality.model_copy(update={key: value}), given
     if modality.kind in ("image", "video"):
         for subtract, divide in SCALINGS:

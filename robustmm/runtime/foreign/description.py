@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -25,13 +25,21 @@ ECOSYSTEM_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """By kind, what pipelines of other tools do (Hugging Face's feature extractors, torchvision's Resize) where a recipe's
 default differs."""
+FITTING = ("resize", "interpolation", "fit", "pad", "cut", "padding", "colours", "normalise")
+"""Keys of a kind that say how a file becomes the model's input, and that no graph tells."""
 _UNUSED_FIELDS = {"name", "vocabulary", "tokenizer_json"}
 """Fields of a kind that a description does not use."""
 
 
 def known_defaults(kind: str) -> dict[str, Any]:
-    """The ecosystem's defaults of a kind, for the keys that it has."""
-    return {k: v for k, v in ECOSYSTEM_DEFAULTS.get(kind, {}).items() if k in KINDS[kind].model_fields}
+    """The ecosystem's defaults of a kind."""
+    return ECOSYSTEM_DEFAULTS.get(kind, {})
+
+
+def fitting_options(kind: str) -> dict[str, tuple[str, ...]]:
+    """By key of `FITTING`, the values that a kind offers; the padding of text is an id and offers none."""
+    found = {key: KINDS[kind].model_fields[key].annotation for key in FITTING if key in KINDS[kind].model_fields}
+    return {key: get_args(values) for key, values in found.items() if get_origin(values) is Literal}
 
 
 class Output(Section):

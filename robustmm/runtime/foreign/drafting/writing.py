@@ -1,12 +1,11 @@
 """A draft as the TOML of a description."""
 
 from textwrap import wrap
-from typing import get_args
 
 from robustmm.config.toml import to_toml
 from robustmm.errors import printable
 from robustmm.modalities import KINDS
-from robustmm.runtime.foreign.description import known_defaults
+from robustmm.runtime.foreign.description import fitting_options, known_defaults
 from robustmm.runtime.foreign.drafting.draft import DescriptionDraft
 from robustmm.runtime.foreign.drafting.kinds import Draft
 
@@ -17,9 +16,6 @@ HEADER = """\
 # Go through every CHECK, then:
 # robustmm audit MODEL.onnx --describe THIS.toml --data MANIFEST
 """
-
-FITTING = ("resize", "interpolation", "fit", "pad", "cut", "padding", "colours", "normalise")
-"""Keys of a kind that say how a file becomes the model's input, and that no graph tells."""
 
 
 def format_draft(draft: DescriptionDraft) -> str:
@@ -52,16 +48,10 @@ def _format_table(draft: Draft) -> str:
 
 def format_choices(draft: Draft) -> str:
     """The keys that say how a file is fitted, with their values and the others that they may have."""
-    fields, found = KINDS[draft.kind].model_fields, []
-    for key in FITTING:
-        options = get_args(fields[key].annotation) if key in fields else ()
-        if (
-            options
-            and all(isinstance(option, str) for option in options)
-            and key not in draft.table
-            and key not in draft.settled
-        ):
-            value = known_defaults(draft.kind).get(key, fields[key].default)
+    found = []
+    for key, options in fitting_options(draft.kind).items():
+        if key not in draft.table and key not in draft.settled:
+            value = known_defaults(draft.kind).get(key, KINDS[draft.kind].model_fields[key].default)
             rest = ", ".join(f'"{option}"' for option in options if option != value)
             found.append(f'{key} = "{value}" (or {rest})')
     return ", ".join(found)
