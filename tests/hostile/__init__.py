@@ -1,0 +1,4 @@
+"""Hostile inputs: seeded generators, a file a campaign, each input run as a command of its own and judged.
+
+`test_hostile.py` tries a few hundred of them; `python benchmarks/hostile.py` as many as one likes.
+"""
