@@ -1,0 +1,55 @@
+"""What a run left: checkpoints, weights, facts and log of a stopped training, and the cells and results of an audit."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+from hostile.base import AUDIT, Base
+from hostile.fork import Ended
+from hostile.judge import Case
+from hostile.mutations import damage, replace_leaf
+
+
+def try_run(base: Base, folder: Path, rng: random.Random) -> Case:
+    """A file of a run folder damaged, then resumed, exported or attacked."""
+    files = sorted(path for path in (folder / "runs").rglob("*") if path.is_file())
+    path = rng.choice(files)
+    _change(path, files, rng)
+    run = next((folder / "runs").iterdir()).relative_to(folder)
+    words = rng.choice((["train", "--resume", run], ["export", run, "--output", "new.onnx"], ["attack", run, "--missing", "vector=1"],
+                        ["show", run], ["train", "--resume", run, "--epochs", "3"]))  # fmt: skip
+    return Case([str(word) for word in words], codes=(0, 2, 3, 4))
+
+
+def try_cells(base: Base, folder: Path, rng: random.Random) -> Case:
+    """Cells of a finished audit damaged, swapped, brought from elsewhere: made again and told, the result the same."""
+    files = sorted(path for path in (folder / "audit").rglob("*") if path.is_file())
+    for path in rng.sample(files, rng.choice((1, 1, 3))):
+        _change(path, files, rng)
+
+    def differs(ended: Ended, folder: Path) -> bool:
+        return (folder / "audit" / "results.json").read_bytes() != base.audit
+
+    return Case(list(AUDIT), codes=(0,), differs=differs)
+
+
+def try_reference(base: Base, folder: Path, rng: random.Random) -> Case:
+    """A reference of an audit with something in it changed."""
+    path = folder / "reference.json"
+    shutil.copy(base.folder / "audit" / "results.json", path)
+    _change(path, [path], rng)
+    return Case([*(word if word != "audit" or not i else "again" for i, word in enumerate(AUDIT)), "--reference", path.name])
+
+
+def _change(path: Path, files: list[Path], rng: random.Random) -> None:
+    content = path.read_bytes()
+    kind = rng.randrange(4)
+    if content.startswith(b"{") and kind <= 2:
+        content = json.dumps(replace_leaf(json.loads(content), rng)).encode()
+    elif kind == 3:
+        content = rng.choice(files).read_bytes()
+    else:
+        content = damage(content, rng)
+    path.unlink()
+    path.write_bytes(content)
