@@ -34,7 +34,7 @@ def fit_session(session: Session, manifest: Manifest) -> Fitted:
     modality stays without a mean or std where no train split has it: conditions that need them are refused
     (conditions.condition.check_unit)."""
     if session.description is None:
-        return Fitted(copy.copy(session), "model", [])
+        return Fitted(copy.copy(session), "model", list(session.notes))
     notes: list[str] = []
     fitted = copy.copy(prove_cut(session, manifest, notes))
     train = manifest.split(TRAIN) if TRAIN in manifest.split_sizes() else None

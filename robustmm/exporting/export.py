@@ -26,6 +26,7 @@ from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
 from robustmm.runs import Run
 from robustmm.runtime.metadata import FORMAT, KEY
+from robustmm.runtime.seal import seal_model
 from robustmm.training import checkpoint
 from robustmm.training.build import build_model
 
@@ -102,7 +103,7 @@ def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
     write_metadata(graph, run, modalities, model.width, precision)
     candidate = path.with_name(f".{path.stem}.{os.getpid()}.unproven.onnx")
     try:
-        runs.write_file(candidate, graph.SerializeToString())
+        runs.write_file(candidate, seal_model(graph.SerializeToString()))
         found = prove_parity(candidate, model, valid, precision)
         if found.parity_error() is None:
             candidate.replace(path)

@@ -1,7 +1,7 @@
 """A session: an exported file under onnxruntime, cut at its embeddings into encoders and one decoder."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from robustmm.errors import DataError, RobustmmError, UsageError, check_regular
 from robustmm.modalities import Modality
 from robustmm.runtime.metadata import load_metadata
 from robustmm.runtime.runner import GRAPH_ERRORS, Runner, split_batches
+from robustmm.runtime.seal import CHANGED, is_changed
 
 OTHER_FORMATS = (
     (0, b"PK\x03\x04", "a zip archive, such as PyTorch and Keras write"),
@@ -40,6 +41,8 @@ class Session:
 
     description: Path | None
     """The description of a file that other tools made, None for ours."""
+    notes: Sequence[str] = ()
+    """What a reader of its answers should know."""
     decodes = 16_384
     """Rows given to the decoder at once."""
 
@@ -47,6 +50,7 @@ class Session:
         graph = read_graph(path)
         found = load_metadata(graph, path)
         self.path, self.provider, self.description = path, provider, None
+        self.notes = [CHANGED] * is_changed(path, graph)
         self.facts = found.model_dump(mode="json")
         self.modalities: list[Modality] = list(found.modalities)
         self.names = [m.name for m in self.modalities]

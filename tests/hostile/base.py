@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import soundfile
 import worlds
-from hostile import fork
-from hostile.fork import Ended
 from signals import clip, picture, sentence, voice
 
+from hostile import fork
+from hostile.fork import Ended
 from robustmm.config.toml import to_toml
 
 SAMPLES, FILMS = 48, 12
@@ -90,7 +90,7 @@ def write_media(folder: Path) -> None:
 
 
 def write_foreign(folder: Path) -> None:
-    """The exported model without our metadata and `present`, as another tool would have written it; and its description."""
+    """A linear model over both inputs, as another tool would have written it, and its description."""
     import onnx
     from onnx import TensorProto, helper
 

@@ -34,7 +34,7 @@ def find_faults(case: Case, ended: Ended, folder: Path) -> list[str]:
         found.append(f"{ended.left} processes left")
     if "Traceback (most recent call last)" in ended.out + ended.err:
         found.append("a traceback")
-    if ended.code in (2, 3) and not (lines and lines[-1].startswith("error: ")):
+    if ended.code in (2, 3) and not (lines and lines[-1].startswith("error: ")) and "Usage:" not in ended.out:
         found.append("no sentence")
     for name, text in (("stdout", ended.out), ("stderr", ended.err)):
         if wrong := next((c for c in text if c != "\n" and not is_harmless(c)), ""):

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+
 from hostile.base import Base
 from hostile.judge import Case
 from hostile.mutations import NASTY, NUMBERS, damage
@@ -14,10 +15,25 @@ COMMANDS = (
     ["data", "check", "media"],
     ["data", "check", "media", "--model", "films.onnx"],
     ["attack", "films.onnx", "--data", "media", "--missing", "text=0.5", "--split", "train"],
-    ["attack", "films.onnx", "--data", "media", "--noise", "gaussian", "--level", "0.5", "--on", "image", "--split",
-     "train", "--on-bad-input", "missing", "--json"],
+    [
+        "attack",
+        "films.onnx",
+        "--data",
+        "media",
+        "--noise",
+        "gaussian",
+        "--level",
+        "0.5",
+        "--on",
+        "image",
+        "--split",
+        "train",
+        "--on-bad-input",
+        "missing",
+        "--json",
+    ],
     ["data", "recipe", "media"],
-)  # fmt: skip
+)
 
 
 def try_media(base: Base, folder: Path, rng: random.Random) -> Case:
@@ -44,8 +60,20 @@ def forge(suffix: str, rng: random.Random) -> bytes:
     number = [rng.choice([n for n in NUMBERS if isinstance(n, int) and 0 <= n < 2**32]) for _ in range(4)]
     if suffix == ".wav":
         rate, size, channels, bits = number[0], number[1], number[2] & 0xFFFF, rng.choice((0, 1, 8, 16, 24, 32, 64))
-        head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 2**32 - 1, b"WAVE", b"fmt ", 16, rng.choice((1, 3)), channels, rate,
-                           number[3], 2, bits)  # fmt: skip
+        head = struct.pack(
+            "<4sI4s4sIHHIIHH",
+            b"RIFF",
+            2**32 - 1,
+            b"WAVE",
+            b"fmt ",
+            16,
+            rng.choice((1, 3)),
+            channels,
+            rate,
+            number[3],
+            2,
+            bits,
+        )
         return head + struct.pack("<4sI", b"data", size) + rng.randbytes(400)
     if suffix == ".npy":
         shape = [rng.choice((0, 1, 7, 10**5, 2**40, -1)) for _ in range(rng.randrange(4))]
@@ -53,8 +81,25 @@ def forge(suffix: str, rng: random.Random) -> bytes:
         fields = f"{{'descr': '{kind}', 'fortran_order': {rng.random() < 0.5}, 'shape': {tuple(shape)}, }}"
         return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(fields)) + fields.encode() + rng.randbytes(200)
     if suffix in (".bmp", ".avi"):
-        head = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", number[0], 0, 0, 54, 40, number[1] & 0x7FFFFFFF, number[2] & 0x7FFFFFFF,
-                           1, rng.choice((1, 8, 24, 32)), 0, number[3], 0, 0, 0, 0)  # fmt: skip
+        head = struct.pack(
+            "<2sIHHIIiiHHIIiiII",
+            b"BM",
+            number[0],
+            0,
+            0,
+            54,
+            40,
+            number[1] & 0x7FFFFFFF,
+            number[2] & 0x7FFFFFFF,
+            1,
+            rng.choice((1, 8, 24, 32)),
+            0,
+            number[3],
+            0,
+            0,
+            0,
+            0,
+        )
         return head + rng.randbytes(300)
     width, height = number[0] or 5, number[1] or 5
     size = struct.pack(">IIBBBBB", width, height, rng.choice((1, 8, 16)), rng.choice((0, 2, 3, 6)), 0, 0, 0)
@@ -86,7 +131,17 @@ def try_array(base: Base, folder: Path, rng: random.Random) -> Case:
         (
             ["data", "check", "data"],
             ["attack", "model.onnx", "--data", "data", "--noise", "gaussian", "--level", "1", "--on", "series"],
-            ["attack", "foreign.onnx", "--describe", "foreign.toml", "--data", "data", "--missing", "vector=1", "--json"],
+            [
+                "attack",
+                "foreign.onnx",
+                "--describe",
+                "foreign.toml",
+                "--data",
+                "data",
+                "--missing",
+                "vector=1",
+                "--json",
+            ],
             ["train", "tiny.toml", "--epochs", "1"],
         )
     )

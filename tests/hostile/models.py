@@ -5,10 +5,11 @@ import random
 from pathlib import Path
 
 import onnx
+from onnx import TensorProto, helper
+
 from hostile.base import ATTACK, DESCRIBED, Base
 from hostile.judge import Case
 from hostile.mutations import NASTY, damage, replace_leaf
-from onnx import TensorProto, helper
 
 
 def try_model_bytes(base: Base, folder: Path, rng: random.Random) -> Case:
@@ -19,7 +20,9 @@ def try_model_bytes(base: Base, folder: Path, rng: random.Random) -> Case:
     path.unlink()
     path.write_bytes(content)
     if name == "model.onnx":
-        return Case([*ATTACK, "--json"], differs=lambda ended, _: ended.out != base.attack.out and ended.err == base.attack.err)
+        return Case(
+            [*ATTACK, "--json"], differs=lambda ended, _: ended.out != base.attack.out and ended.err == base.attack.err
+        )
     return Case(list(rng.choice((DESCRIBED, ["describe", name], ["describe", name, "--data", "data"]))))
 
 
@@ -32,7 +35,13 @@ def try_metadata(base: Base, folder: Path, rng: random.Random) -> Case:
     else:
         entry.value = damage(entry.value.encode(), rng).decode("utf-8", "replace")
     _save(model, folder / "model.onnx")
-    return Case(list(rng.choice(([*ATTACK, "--json"], ["show", "model.onnx"], ["data", "check", "data", "--model", "model.onnx"]))))
+    return Case(
+        list(
+            rng.choice(
+                ([*ATTACK, "--json"], ["show", "model.onnx"], ["data", "check", "data", "--model", "model.onnx"])
+            )
+        )
+    )
 
 
 def try_graph(base: Base, folder: Path, rng: random.Random) -> Case:
@@ -43,8 +52,12 @@ def try_graph(base: Base, folder: Path, rng: random.Random) -> Case:
         _change_graph(model, rng)
     _save(model, folder / name)
     own = [*ATTACK, "--json"]
-    other = (DESCRIBED, ["describe", name], ["describe", name, "--data", "data"], ["check", name, "--describe", "foreign.toml",
-                                                                                 "--data", "data"])  # fmt: skip
+    other = (
+        DESCRIBED,
+        ["describe", name],
+        ["describe", name, "--data", "data"],
+        ["check", name, "--describe", "foreign.toml", "--data", "data"],
+    )
     return Case(list(own if name == "model.onnx" else rng.choice(other)))
 
 
@@ -62,7 +75,9 @@ def _change_graph(model: onnx.ModelProto, rng: random.Random) -> None:
     if kind == 0:
         graph.node.remove(node)
     elif kind == 1:
-        node.op_type = rng.choice(("Relu", "Nope", "Loop", "Log", "Shape", "Identity", "NonZero", "Reshape", "LSTM", *NASTY[:3]))
+        node.op_type = rng.choice(
+            ("Relu", "Nope", "Loop", "Log", "Shape", "Identity", "NonZero", "Reshape", "LSTM", *NASTY[:3])
+        )
     elif kind == 2 and node.input:
         node.input[rng.randrange(len(node.input))] = rng.choice(("", "nobody", value.name, node.output[0]))
     elif kind == 3:
@@ -84,7 +99,9 @@ def _change_graph(model: onnx.ModelProto, rng: random.Random) -> None:
     elif kind == 11:
         model.opset_import[0].version = rng.choice((0, 1, 9, 99, 2**40))
     elif kind == 12:
-        extra = helper.make_tensor_value_info(rng.choice(("more", value.name, "present")), TensorProto.FLOAT, [None, 10**9])
+        extra = helper.make_tensor_value_info(
+            rng.choice(("more", value.name, "present")), TensorProto.FLOAT, [None, 10**9]
+        )
         rng.choice((graph.input, graph.output)).append(extra)
     else:
         tensor.data_location = TensorProto.EXTERNAL

@@ -5,12 +5,59 @@ import random
 from typing import Any
 
 NASTY = (
-    "\x1b]0;owned\x07", "\x1b[2J", "\x9b31m", "\x7f", "‮gnp", "⁦x", "a\x00b", "\r\nb", "=1+1", "[red]x[/red]", "[/]",
-    "%s%n", "{0.__class__}", "${HOME}", "../../etc/passwd", "/dev/zero", "/dev/stdin", "-", "", " ", "nan", "-inf", "1e309",
-    "9" * 400, "x" * 100_000, "é" * 300, "\ud83d", "true", "null", "\\", '"', "'''", "#0", "a.npy#-1", "a.npy#" + "9" * 30,
-)  # fmt: skip
+    "\x1b]0;owned\x07",
+    "\x1b[2J",
+    "\x9b31m",
+    "\x7f",
+    "‮gnp",
+    "⁦x",
+    "a\x00b",
+    "\r\nb",
+    "=1+1",
+    "[red]x[/red]",
+    "[/]",
+    "%s%n",
+    "{0.__class__}",
+    "${HOME}",
+    "../../etc/passwd",
+    "/dev/zero",
+    "/dev/stdin",
+    "-",
+    "",
+    " ",
+    "nan",
+    "-inf",
+    "1e309",
+    "9" * 400,
+    "x" * 100_000,
+    "é" * 300,
+    "\ud83d",
+    "true",
+    "null",
+    "\\",
+    '"',
+    "'''",
+    "#0",
+    "a.npy#-1",
+    "a.npy#" + "9" * 30,
+)
 """Text that terminals, spreadsheets, templates, shells, paths and parsers take for something else."""
-NUMBERS = (0, -1, 1, 2**31 - 1, 2**31, 2**63, 2**64, 10**30, -(10**30), 1e308, -1e308, 1e-320, float("nan"), float("inf"))
+NUMBERS = (
+    0,
+    -1,
+    1,
+    2**31 - 1,
+    2**31,
+    2**63,
+    2**64,
+    10**30,
+    -(10**30),
+    1e308,
+    -1e308,
+    1e-320,
+    float("nan"),
+    float("inf"),
+)
 SIZES = (0x00, 0x01, 0x7F, 0x80, 0xFF)
 
 
@@ -70,7 +117,9 @@ def _pick(tree: Any, rng: random.Random) -> tuple[Any, Any]:
     open_nodes = [tree]
     while open_nodes:
         node = open_nodes.pop()
-        pairs = list(node.items()) if isinstance(node, dict) else list(enumerate(node)) if isinstance(node, list) else []
+        pairs = (
+            list(node.items()) if isinstance(node, dict) else list(enumerate(node)) if isinstance(node, list) else []
+        )
         places += [(node, key) for key, _ in pairs]
         open_nodes += [value for _, value in pairs]
     return rng.choice(places) if places else (None, None)

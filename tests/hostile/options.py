@@ -8,25 +8,79 @@ from hostile.judge import Case
 from hostile.mutations import NASTY, NUMBERS
 
 COMMANDS = (
-    ATTACK, [*ATTACK, "--json"], AUDIT, DESCRIBED, ["train", "tiny.toml", "--epochs", "1"], ["data", "check", "data"],
-    ["describe", "foreign.onnx", "--data", "data"], ["export", "runs", "--output", "new.onnx"], ["list", "corruptions"],
-    ["show", "gaussian"], ["check", "model.onnx", "--data", "data"], ["predict", "model.onnx", "--vector", "1,2,3,4,5"],
-    ["data", "recipe", "data"], ["data", "manifest", "data"], ["data", "missing", "data"], ["doctor"], ["copy", "quick.toml"],
+    ATTACK,
+    [*ATTACK, "--json"],
+    AUDIT,
+    DESCRIBED,
+    ["train", "tiny.toml", "--epochs", "1"],
+    ["data", "check", "data"],
+    ["describe", "foreign.onnx", "--data", "data"],
+    ["export", "runs", "--output", "new.onnx"],
+    ["list", "corruptions"],
+    ["show", "gaussian"],
+    ["check", "model.onnx", "--data", "data"],
+    ["predict", "model.onnx", "--vector", "1,2,3,4,5"],
+    ["data", "recipe", "data"],
+    ["data", "manifest", "data"],
+    ["data", "missing", "data"],
+    ["doctor"],
+    ["copy", "quick.toml"],
     ["bench", "tiny.toml", "--methods", "joint", "--seeds", "1", "--epochs", "1"],
-)  # fmt: skip
+)
 OPTIONS = (
-    "--noise", "--level", "--on", "--missing", "--fill", "--set", "--split", "--limit", "--seed", "--provider", "--data",
-    "--describe", "--suite", "--out", "--workers", "--threads", "--by", "--reference", "--expect", "--on-bad-input", "--method",
-    "--epochs", "--resume", "--json", "--help", "--runs", "--output", "--expect-accuracy", "--preview", "--nonsense",
-)  # fmt: skip
-FILES = ("data", "model.onnx", "foreign.toml", "tiny.toml", "small.toml", "missing.onnx", "media", "runs", "audit", ".", "/")
+    "--noise",
+    "--level",
+    "--on",
+    "--missing",
+    "--fill",
+    "--set",
+    "--split",
+    "--limit",
+    "--seed",
+    "--provider",
+    "--data",
+    "--describe",
+    "--suite",
+    "--out",
+    "--workers",
+    "--threads",
+    "--by",
+    "--reference",
+    "--expect",
+    "--on-bad-input",
+    "--method",
+    "--epochs",
+    "--resume",
+    "--json",
+    "--help",
+    "--runs",
+    "--output",
+    "--expect-accuracy",
+    "--preview",
+    "--nonsense",
+)
+FILES = (
+    "data",
+    "model.onnx",
+    "foreign.toml",
+    "tiny.toml",
+    "small.toml",
+    "missing.onnx",
+    "media",
+    "runs",
+    "audit",
+    ".",
+    "/",
+)
 
 
 def try_options(base: Base, folder: Path, rng: random.Random) -> Case:
     """A command that works, with one to three words changed, added or removed."""
     words = list(rng.choice(COMMANDS))
     for _ in range(rng.choice((1, 1, 2, 3))):
-        value = rng.choice((rng.choice(NASTY), str(rng.choice(NUMBERS)), rng.choice(FILES), f"{rng.choice(FILES)}={rng.random()}"))
+        value = rng.choice(
+            (rng.choice(NASTY), str(rng.choice(NUMBERS)), rng.choice(FILES), f"{rng.choice(FILES)}={rng.random()}")
+        )
         value = value.replace("\x00", "\x01")[:50_000]  # no command line holds a NUL
         if value.startswith("/dev/stdin"):
             value = "-"

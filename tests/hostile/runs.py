@@ -17,8 +17,15 @@ def try_run(base: Base, folder: Path, rng: random.Random) -> Case:
     path = rng.choice(files)
     _change(path, files, rng)
     run = next((folder / "runs").iterdir()).relative_to(folder)
-    words = rng.choice((["train", "--resume", run], ["export", run, "--output", "new.onnx"], ["attack", run, "--missing", "vector=1"],
-                        ["show", run], ["train", "--resume", run, "--epochs", "3"]))  # fmt: skip
+    words = rng.choice(
+        (
+            ["train", "--resume", run],
+            ["export", run, "--output", "new.onnx"],
+            ["attack", run, "--missing", "vector=1"],
+            ["show", run],
+            ["train", "--resume", run, "--epochs", "3"],
+        )
+    )
     return Case([str(word) for word in words], codes=(0, 2, 3, 4))
 
 
@@ -39,7 +46,9 @@ def try_reference(base: Base, folder: Path, rng: random.Random) -> Case:
     path = folder / "reference.json"
     shutil.copy(base.folder / "audit" / "results.json", path)
     _change(path, [path], rng)
-    return Case([*(word if word != "audit" or not i else "again" for i, word in enumerate(AUDIT)), "--reference", path.name])
+    return Case(
+        [*(word if word != "audit" or not i else "again" for i, word in enumerate(AUDIT)), "--reference", path.name]
+    )
 
 
 def _change(path: Path, files: list[Path], rng: random.Random) -> None:

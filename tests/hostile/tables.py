@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from hostile.base import Base
 from hostile.judge import Case
 from hostile.mutations import NASTY, damage
@@ -89,10 +90,14 @@ def _to_parquet(rows: list[list[str]], rng: random.Random) -> bytes:
         column = pa.array(cells, pa.string())
         if rng.random() < 0.1:
             strange = (
-                pa.array([[1.0, 2.0]] * len(cells)), pa.array([{"a": 1}] * len(cells)), pa.array([b"\x00\xff"] * len(cells)),
-                pa.array([10**9] * len(cells), pa.duration("us")), pa.array([None] * len(cells)),
-                pa.array(range(len(cells)), pa.timestamp("s")), column.dictionary_encode(),
-            )  # fmt: skip
+                pa.array([[1.0, 2.0]] * len(cells)),
+                pa.array([{"a": 1}] * len(cells)),
+                pa.array([b"\x00\xff"] * len(cells)),
+                pa.array([10**9] * len(cells), pa.duration("us")),
+                pa.array([None] * len(cells)),
+                pa.array(range(len(cells)), pa.timestamp("s")),
+                column.dictionary_encode(),
+            )
             column = rng.choice(strange)
         columns.append(column)
     file = io.BytesIO()
