@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -32,6 +33,8 @@ MEDIA = {
     "video": {"kind": "video", "frames": 2, "size": [8, 8, 3], "encoder": {"name": "conv", "channels": [4, 4]}},
     "text": {"kind": "text", "length": 8, "encoder": {"name": "conv", "channels": 4}},
 }
+RESULTS = ("log.csv", "model.safetensors")
+"""What a training leaves that is the same however often it was stopped."""
 ATTACK = ["attack", "model.onnx", "--data", "data", "--noise", "gaussian", "--level", "0.5", "--on", "series"]
 AUDIT = ["audit", "model.onnx", "--data", "data", "--suite", "small.toml", "--out", "audit", "--workers", "1"]
 DESCRIBED = ["attack", "foreign.onnx", "--describe", "foreign.toml", "--data", "data", "--missing", "vector=0.5"]
@@ -56,8 +59,14 @@ class Base:
         self.run("export", "films/media-001", "--output", "films.onnx")
         self.run("train", "tiny.toml")
         self.run("export", "--output", "model.onnx")
+        stopped = fork.call(stop_after_an_epoch, folder)
+        assert list((folder / "stopped").glob("*/last.safetensors")), stopped.err
         write_foreign(folder)
         self.attack = self.run(*ATTACK, "--json")
+        shutil.copytree(folder / "stopped", folder / "resumed")
+        self.run("train", "--resume", "resumed/tiny-001")
+        self.resumed = {name: (folder / "resumed" / "tiny-001" / name).read_bytes() for name in RESULTS}
+        shutil.rmtree(folder / "resumed")
         self.run(*AUDIT)
         self.audit = (folder / "audit" / "results.json").read_bytes()
 
@@ -65,6 +74,22 @@ class Base:
         ended = fork.run(words, self.folder)
         assert ended.code == 0, (words, ended.out[-2000:], ended.err[-2000:])
         return ended
+
+
+def stop_after_an_epoch() -> None:
+    """Trains tiny.toml until its first epoch is kept, in the current folder."""
+    from robustmm.config.recipe import load_recipe
+    from robustmm.training.run import train
+
+    class Leaver(worlds.Nobody):
+        def begin(self, title: str, epochs: int, done: int, steps: int) -> None:
+            self.title = title
+
+        def epoch(self, row: object) -> None:
+            if self.title == "training":  # the teachers come first
+                raise KeyboardInterrupt
+
+    train(load_recipe(Path("tiny.toml")), Path("data/manifest.csv"), Path("stopped"), Leaver())
 
 
 def write_media(folder: Path) -> None:

@@ -20,9 +20,11 @@ CAMPAIGNS = {
     "onnx metadata": models.try_metadata,
     "onnx structure": models.try_graph,
     "run folders": runs.try_run,
+    "checkpoints": runs.try_checkpoint,
     "audit cells": runs.try_cells,
     "references": runs.try_reference,
     "options": options.try_options,
+    "streams": options.try_streams,
 }
 
 
@@ -31,7 +33,7 @@ def try_input(base: Base, folder: Path, campaign: str, seed: int, number: int) -
     where nothing was. The same seed and number make the same input, whatever else is tried."""
     shutil.copytree(base.folder, folder)
     case = CAMPAIGNS[campaign](base, folder, random.Random(f"{seed} {campaign} {number}"))
-    ended = run(case.words, folder)
+    ended = run(case.words, folder, case.streams)
     faults = find_faults(case, ended, folder)
     if faults:
         told = [f"{campaign}, seed {seed}, input {number}: {', '.join(faults)}", f"robustmm {case.words!r}"]

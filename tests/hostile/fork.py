@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -21,6 +21,8 @@ SECONDS = 60
 MEMORY = 4 << 30
 """Bytes that no input may take."""
 TICK = 0.003
+OPEN = ("open", "open", "open")
+"""Standard streams as they should be."""
 GRACE = 2.0
 """Seconds that processes of an ended command have to end as well."""
 
@@ -40,14 +42,22 @@ class Ended(NamedTuple):
 class Started:
     """A command on its way, in a session of its own."""
 
-    def __init__(self, words: Sequence[object], folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        words: Sequence[object],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        streams: Sequence[str] = OPEN,
+        work: Callable[[], object] | None = None,
+    ) -> None:
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (closed by `wait`)
         self.began = time.monotonic()
         sys.stdout.flush(), sys.stderr.flush()
         gc.freeze()  # the child's collections would copy the parent's pages
         self.pid = os.fork()
         if self.pid == 0:
-            _become([str(word) for word in words], folder, self.out.fileno(), self.err.fileno(), environment or {})
+            files = (None, self.out.fileno(), self.err.fileno())
+            _become([str(word) for word in words], folder, files, environment or {}, streams, work or _main)
         self.status: tuple[int, Any] | None = None
 
     def poll(self) -> bool:
@@ -82,9 +92,15 @@ class Started:
         return Ended(code, self.seconds, 1024 * usage.ru_maxrss, texts[0], texts[1], left)
 
 
-def run(words: Sequence[object], folder: Path, environment: Mapping[str, str] | None = None) -> Ended:
-    """`robustmm WORDS` in the folder, on 80 columns of no terminal."""
-    return Started(words, folder, environment).wait()
+def run(words: Sequence[object], folder: Path, streams: Sequence[str] = OPEN) -> Ended:
+    """`robustmm WORDS` in the folder, on 80 columns of no terminal; each of stdin, stdout and stderr is open, closed
+    or full."""
+    return Started(words, folder, streams=streams).wait()
+
+
+def call(work: Callable[[], object], folder: Path) -> Ended:
+    """A function in a fork, as a command would run."""
+    return Started([], folder, work=work).wait()
 
 
 def find_session(leader: int) -> list[int]:
@@ -111,14 +127,25 @@ def _end_session(leader: int) -> int:
     return len(left)
 
 
-def _become(words: list[str], folder: Path, out: int, err: int, environment: Mapping[str, str]) -> NoReturn:
+def _main() -> None:
+    from robustmm.cli import main
+
+    main()
+
+
+def _become(
+    words: list[str],
+    folder: Path,
+    files: Sequence[int | None],
+    environment: Mapping[str, str],
+    streams: Sequence[str],
+    work: Callable[[], object],
+) -> NoReturn:
     """The child: a new session, standard streams, limits and signals, then the command line's own entry point."""
     code = 1
     try:
         os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0), os.dup2(out, 1), os.dup2(err, 2)
-        sys.stdin, sys.stdout = os.fdopen(0, encoding="utf-8"), os.fdopen(1, "w", encoding="utf-8")
-        sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+        sys.stdin, sys.stdout, sys.stderr = (_open_stream(i, files[i], streams[i]) for i in range(3))
         resource.setrlimit(resource.RLIMIT_DATA, (2 * MEMORY, 2 * MEMORY))  # the machine has other guests
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -127,19 +154,36 @@ def _become(words: list[str], folder: Path, out: int, err: int, environment: Map
         os.environ.pop("FORCE_COLOR", None)
         os.environ.update({"COLUMNS": "80", "ORT_DISABLE_TELEMETRY": "1", **environment})
         sys.argv = ["robustmm", *words]
-        from robustmm.cli import main
-
-        main()
+        work()
+        code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        sys.stdout.flush(), sys.stderr.flush()
     except BaseException:
-        import traceback
+        with suppress(Exception):
+            import traceback
 
-        traceback.print_exc()
-        sys.stderr.flush()
+            traceback.print_exc()
     finally:
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+        except OSError:
+            code = 120  # as the interpreter ends where it cannot flush
         os._exit(code)
+
+
+def _open_stream(number: int, file: int | None, how: str) -> Any:
+    """What a new interpreter finds as one of its standard streams; None where it is closed."""
+    if how == "closed":
+        os.close(number)
+        return None
+    path = "/dev/full" if how == "full" else os.devnull
+    os.dup2(os.open(path, os.O_WRONLY if number else os.O_RDONLY) if file is None or how == "full" else file, number)
+    if not number:
+        return os.fdopen(0, encoding="utf-8")
+    errors = "backslashreplace" if number == 2 else "strict"
+    return os.fdopen(number, "w", encoding="utf-8", errors=errors, buffering=1 if number == 2 else -1)
 
 
 def warm() -> None:

@@ -1,10 +1,10 @@
 """What makes an input a find: the command did what no input may make it do."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hostile.fork import MEMORY, SECONDS, Ended
+from hostile.fork import MEMORY, OPEN, SECONDS, Ended
 from robustmm.errors import is_harmless
 
 
@@ -14,6 +14,8 @@ class Case(NamedTuple):
     words: list[str]
     codes: Collection[int] = (0, 2, 3)
     """Exit codes that may be right; one alone where it is known."""
+    streams: Sequence[str] = OPEN
+    """Its stdin, stdout and stderr: open, closed or full."""
     differs: Callable[[Ended, Path], bool] = lambda ended, folder: False
     """Whether a command that ended well gave another result than of the undamaged input, and did not say why."""
 
@@ -34,7 +36,8 @@ def find_faults(case: Case, ended: Ended, folder: Path) -> list[str]:
         found.append(f"{ended.left} processes left")
     if "Traceback (most recent call last)" in ended.out + ended.err:
         found.append("a traceback")
-    if ended.code in (2, 3) and not (lines and lines[-1].startswith("error: ")) and "Usage:" not in ended.out:
+    sentence = (lines and lines[-1].startswith("error: ")) or "Usage:" in ended.out
+    if ended.code in (2, 3) and not sentence and case.streams[2] == "open":
         found.append("no sentence")
     for name, text in (("stdout", ended.out), ("stderr", ended.err)):
         if wrong := next((c for c in text if c != "\n" and not is_harmless(c)), ""):

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 from hostile.base import ATTACK, AUDIT, DESCRIBED, Base
+from hostile.fork import Ended
 from hostile.judge import Case
 from hostile.mutations import NASTY, NUMBERS
 
@@ -95,3 +96,18 @@ def try_options(base: Base, folder: Path, rng: random.Random) -> Case:
         elif place:
             del words[place]
     return Case(words, codes=(0, 2, 3, 4))
+
+
+def try_streams(base: Base, folder: Path, rng: random.Random) -> Case:
+    """A command that works, whose stdin, stdout and stderr are open, closed or on a full disk: what it writes into
+    files is what it would have been."""
+    streams = ("open", "open", "open")
+    while streams == ("open", "open", "open"):
+        streams = (rng.choice(("open", "closed")), *(rng.choice(("open", "closed", "full")) for _ in range(2)))
+    words = list(rng.choice((*COMMANDS, ["--help"], ["--nonsense"], ["attack", "nothing.onnx"], [])))
+
+    def differs(ended: Ended, folder: Path) -> bool:
+        told = words == [*ATTACK, "--json"] and streams[1] == "open" and ended.out != base.attack.out
+        return told or (folder / "audit" / "results.json").read_bytes() != base.audit
+
+    return Case(words, streams=streams, differs=differs)

@@ -12,21 +12,31 @@ from hostile.mutations import damage, replace_leaf
 
 
 def try_run(base: Base, folder: Path, rng: random.Random) -> Case:
-    """A file of a run folder damaged, then resumed, exported or attacked."""
-    files = sorted(path for path in (folder / "runs").rglob("*") if path.is_file())
-    path = rng.choice(files)
-    _change(path, files, rng)
-    run = next((folder / "runs").iterdir()).relative_to(folder)
-    words = rng.choice(
-        (
-            ["train", "--resume", run],
-            ["export", run, "--output", "new.onnx"],
-            ["attack", run, "--missing", "vector=1"],
-            ["show", run],
-            ["train", "--resume", run, "--epochs", "3"],
-        )
+    """A file of a finished run's folder damaged, then exported, attacked, shown or trained on."""
+    run = folder / "runs" / "tiny-001"
+    files = sorted(path for path in run.rglob("*") if path.is_file())
+    _change(rng.choice(files), files, rng)
+    commands = (
+        ["train", "--resume", "runs/tiny-001"],
+        ["export", "runs/tiny-001", "--output", "new.onnx"],
+        ["attack", "runs/tiny-001", "--missing", "vector=1"],
+        ["data", "missing", "data", "--rate", "0.5"],
+        ["list", "runs"],
     )
-    return Case([str(word) for word in words], codes=(0, 2, 3, 4))
+    return Case(list(rng.choice(commands)), codes=(0, 2, 3, 4))
+
+
+def try_checkpoint(base: Base, folder: Path, rng: random.Random) -> Case:
+    """A file of a stopped run's folder damaged, then resumed: refused, or the run that it would have been."""
+    run = folder / "stopped" / "tiny-001"
+    files = sorted(path for path in run.rglob("*") if path.is_file())
+    path = rng.choice([*files, run / "last.safetensors"])
+    _change(path, files, rng)
+
+    def differs(ended: Ended, folder: Path) -> bool:
+        return any((run / name).read_bytes() != content for name, content in base.resumed.items())
+
+    return Case(["train", "--resume", "stopped/tiny-001"], differs=differs)
 
 
 def try_cells(base: Base, folder: Path, rng: random.Random) -> Case:
