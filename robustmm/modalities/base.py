@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic_core import PydanticCustomError
 
 from robustmm.errors import DataError, check_regular
+from robustmm.modalities.files.limits import check_claim
 
 Signal = NDArray[Any] | str
 """The canonical signal that corruptions see: an array, or a string for text."""
@@ -137,10 +138,12 @@ def read_array(cell: str, folder: Path) -> NDArray[Any]:
     with _ONE_AT_A_TIME:
         loaded = _map_array(file, found.st_mtime_ns, found.st_size)
     if not hash_:
+        check_claim(loaded.nbytes, file, f"an array {loaded.shape} of {loaded.dtype}")
         return np.array(loaded)
     rows = len(loaded) if loaded.ndim else 0
     if not row.isdecimal() or int(row) >= rows:
         raise DataError(f"{file} has {f'rows 0 to {rows - 1}' if rows else 'no rows'}, found #{row}")
+    check_claim(loaded.nbytes // rows, file, f"rows {loaded.shape[1:]} of {loaded.dtype}")
     return np.array(loaded[int(row)])
 
 

@@ -1,5 +1,6 @@
 """Images: uint8 (height, width, channels) at the recipe's size, decoded with OpenCV."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
 from robustmm.modalities.depth import share_outside, to_eight_bits
 from robustmm.modalities.files.jpeg import find_jpeg_damage
+from robustmm.modalities.files.limits import VARIABLE, read_whole
 from robustmm.modalities.files.png import find_png_damage
 from robustmm.modalities.fitting import Interpolation, Resize, fit_picture
 
@@ -96,14 +98,20 @@ def read_pixels(cell: str, folder: Path) -> NDArray[Any]:
     if is_array(cell):
         return read_array(cell, folder)
     path = find_file(cell, folder)
-    coded = path.read_bytes()
+    coded = read_whole(path)
     if damage := find_jpeg_damage(coded) or find_png_damage(coded):
         raise DataError(f"{path} is cut off or damaged ({damage})")
     try:
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
         decoded = cv2.imdecode(np.frombuffer(coded, np.uint8), flags) if coded else None
     except cv2.error as error:
-        raise DataError(f"{path} is larger than OpenCV decodes ({error.err})") from error
+        most = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"])
+        raise DataError(
+            f"{path} claims more than {most:,} pixels (or 1,048,576 a side), which is the limit; if that is meant, "
+            f"raise the environment variable {VARIABLE} ({os.environ[VARIABLE]})"
+            if "MAX_IMAGE" in error.err
+            else f"{path} cannot be decoded ({error.err})"
+        ) from error
     if decoded is None:
         raise DataError(f"{path} is not an image OpenCV can decode")
     if decoded.ndim == 2:

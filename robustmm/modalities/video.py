@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
+from robustmm.modalities.files.limits import check_claim
 from robustmm.modalities.files.videos import counts_every_frame, find_video_damage
 from robustmm.modalities.fitting import Interpolation, Resize
 from robustmm.modalities.image import MOST_ENLARGED, order_colours, put_channels_last, resize_image, tell_enlarged
@@ -114,10 +115,13 @@ class Video(Modality):
 
 def open_video(path: Path) -> "cv2.VideoCapture":
     """A file under FFmpeg alone: OpenCV's other readers print bytes of damaged files, and take a % in a name for the
-    numbers of pictures."""
+    numbers of pictures. Raises DataError for frames that are larger than a cell may be."""
     import cv2
 
-    return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    check_claim(3 * width * height, path, f"frames of {width:,} x {height:,} pixels")
+    return capture
 
 
 def frame_indices(length: int, count: int) -> list[int]:

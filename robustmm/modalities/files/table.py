@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.errors import DataError
+from robustmm.modalities.files.limits import read_whole
 
 INDEX = re.compile(
     r"|(unnamed: ?\d+|index|idx|time|timestamp|datetime|date|datum|zeit|t|step|sample|frame|row|elapsed|seconds|sec|ms)"
@@ -50,7 +51,7 @@ Rows = list[tuple[int, list[str]]]
 
 
 def _split_rows(path: Path) -> Rows:
-    content = path.read_bytes()
+    content = read_whole(path)
     try:
         text = content.decode(ENCODINGS.get(content[:2], "utf-8-sig"))
     except UnicodeDecodeError:
