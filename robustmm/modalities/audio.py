@@ -21,6 +21,8 @@ UNREADABLE = (RuntimeError, TypeError, OSError, MemoryError)
 
 BLOCK = 2**20
 """Samples decoded at once."""
+UNKNOWN_LENGTH = 2**62
+"""Samples from which on a header's number is libsndfile's word for not known."""
 MOST_OVER = 8
 """How many times full scale a peak can be (18 dB) before the samples are taken to be on another scale."""
 MOST_CLIPPED = 0.1
@@ -136,6 +138,8 @@ def decode_recording(path: Path) -> Recording:
     try:
         with path.open("rb") as file, soundfile.SoundFile(take_handle(file), closefd=False) as sound:
             check_rate(sound.samplerate, path)
+            if sound.frames < UNKNOWN_LENGTH:
+                check_claim(4 * sound.frames * sound.channels, path, f"{sound.frames:,} x {sound.channels:,} samples")
             step, held = max(1, BLOCK // sound.channels), 0
             blocks = [sound.read(step, dtype="float32", always_2d=True)]
             while len(blocks[-1]) == step:

@@ -3,17 +3,18 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from robustmm.errors import DataError, check_regular
-from robustmm.modalities.files.limits import check_claim
+from robustmm.modalities.files.limits import NUMBER_BYTES, check_claim, describe_excess
 
 Signal = NDArray[Any] | str
 """The canonical signal that corruptions see: an array, or a string for text."""
@@ -41,6 +42,8 @@ class Modality(BaseModel):
     suffixes: ClassVar[tuple[str, ...]] = ()
     takes_columns: ClassVar[bool] = False
     """Whether the kind may be read from several columns."""
+    number_bytes: ClassVar[int] = NUMBER_BYTES
+    """The most that a number of the signal takes in memory while a sample is read and answered."""
 
     name: Name
     kind: str
@@ -55,6 +58,14 @@ class Modality(BaseModel):
                 "columns", "should be the name of one column, only features are read from several"
             )
         return column
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        """A recipe, a description and the metadata of a model are believed within the limit of a cell."""
+        if excess := describe_excess(self.number_bytes * prod(self.shape)):
+            shape = " x ".join(f"{n:,}" for n in self.shape)
+            raise PydanticCustomError("claim", f"a sample has {shape} numbers, {excess}")  # type: ignore[misc]
+        return self
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -151,6 +162,7 @@ def to_float32(values: NDArray[Any], file: str) -> NDArray[np.float32]:
     """`values` as float32. Raises DataError for anything that is not a real number (NaN is allowed through)."""
     if values.dtype.kind not in "fiub":
         raise DataError(f"{file} should hold real numbers, found dtype {values.dtype}")
+    check_claim(4 * values.size, file, f"an array {values.shape} of {values.dtype}")  # of bytes it is four times theirs
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and `data check` reports it
         return np.ascontiguousarray(values, dtype=np.float32)
 

@@ -1,6 +1,5 @@
 """Images: uint8 (height, width, channels) at the recipe's size, decoded with OpenCV."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +12,7 @@ from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
 from robustmm.modalities.depth import share_outside, to_eight_bits
 from robustmm.modalities.files.jpeg import find_jpeg_damage
-from robustmm.modalities.files.limits import VARIABLE, read_whole
+from robustmm.modalities.files.limits import PIXEL_BYTES, VARIABLE, max_bytes, read_whole
 from robustmm.modalities.files.png import find_png_damage
 from robustmm.modalities.fitting import Interpolation, Resize, fit_picture
 
@@ -105,10 +104,9 @@ def read_pixels(cell: str, folder: Path) -> NDArray[Any]:
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
         decoded = cv2.imdecode(np.frombuffer(coded, np.uint8), flags) if coded else None
     except cv2.error as error:
-        most = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"])
         raise DataError(
-            f"{path} claims more than {most:,} pixels (or 1,048,576 a side), which is the limit; if that is meant, "
-            f"raise the environment variable {VARIABLE} ({os.environ[VARIABLE]})"
+            f"{path} claims more than {max_bytes() // PIXEL_BYTES:,} pixels (or 1,048,576 a side), which take more "
+            f"than {max_bytes() // 2**20:,} MiB; if that is meant, raise the environment variable {VARIABLE}"
             if "MAX_IMAGE" in error.err
             else f"{path} cannot be decoded ({error.err})"
         ) from error

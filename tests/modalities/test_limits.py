@@ -16,7 +16,7 @@ SOUND = Audio(name="a", rate=8000, seconds=0.5)
 @pytest.mark.parametrize("cell", ["a.npy", "a.npy#0"])
 def test_a_sparse_array_is_not_copied(tmp_path: Path, cell: str) -> None:
     np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.float32, (1, 1500 * 2**18))
-    with pytest.raises(DataError, match=f"are 1,500 MiB, expected at most 1,024; .*{VARIABLE}=1500"):
+    with pytest.raises(DataError, match=f"takes 1,500 MiB, expected at most 1,024; .*{VARIABLE}=1500"):
         Features(name="f", length=3).read(cell, tmp_path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.errors import DataError
-from robustmm.modalities.files.limits import read_whole
+from robustmm.modalities.files.limits import check_claim, read_whole
 
 INDEX = re.compile(
     r"|(unnamed: ?\d+|index|idx|time|timestamp|datetime|date|datum|zeit|t|step|sample|frame|row|elapsed|seconds|sec|ms)"
@@ -20,6 +20,8 @@ INDEX = re.compile(
 """Names, in lower case, of a leading column that numbers the rows or says when they were; `time (s)`, and no name."""
 MOMENT = re.compile(r"\d[\d:./\-+ TZ,]*[:./\-][\d:./\-+ TZ,]*")
 """A date or a time of day."""
+CELL_BYTES = 400
+"""What a cell takes while a table is read: measured are 92 in wide tables, 352 and 372 with one or two in a line."""
 ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -57,6 +59,8 @@ def _split_rows(path: Path) -> Rows:
     except UnicodeDecodeError:
         text = content.decode("cp1252")  # of a spreadsheet; the numbers are the same
     separator = next((sign for sign in ";\t" if sign in text), ",")
+    cells = text.count(separator) + text.count("\n") + text.count("\r") + 1
+    check_claim(CELL_BYTES * cells, path, f"{cells:,} cells")
     reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
     rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row)]
     if rows and all(len(row) > 1 and not row[-1] for _, row in rows):  # lines that end in a separator
