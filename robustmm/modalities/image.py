@@ -13,6 +13,7 @@ from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_a
 from robustmm.modalities.depth import share_outside, to_eight_bits
 from robustmm.modalities.files.jpeg import find_jpeg_damage
 from robustmm.modalities.files.limits import PIXEL_BYTES, VARIABLE, max_bytes, read_whole
+from robustmm.modalities.files.pictures import check_picture
 from robustmm.modalities.files.png import find_png_damage
 from robustmm.modalities.fitting import Interpolation, Resize, fit_picture
 
@@ -98,6 +99,7 @@ def read_pixels(cell: str, folder: Path) -> NDArray[Any]:
         return read_array(cell, folder)
     path = find_file(cell, folder)
     coded = read_whole(path)
+    check_picture(coded, path)
     if damage := find_jpeg_damage(coded) or find_png_damage(coded):
         raise DataError(f"{path} is cut off or damaged ({damage})")
     try:
