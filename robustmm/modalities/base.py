@@ -1,6 +1,5 @@
 """A modality: a named input with a kind, and the way from a manifest cell to the array that enters the graph."""
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 from math import prod
@@ -114,7 +113,8 @@ class Modality(BaseModel):
 
 def is_array(cell: str) -> bool:
     """Whether a cell names an array file (`a.npy`) or a row of one (`a.npy#17`)."""
-    return cell.endswith(".npy") or re.search(r"\.npy#[^/]*$", cell) is not None
+    _, hash_, row = cell.rpartition(".npy#")
+    return cell.endswith(".npy") or (bool(hash_) and "/" not in row)
 
 
 _ONE_AT_A_TIME = Lock()

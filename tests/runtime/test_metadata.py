@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,28 @@ def refusal(model: onnx.ModelProto, text: str) -> str:
     with pytest.raises(DataError) as caught:
         load_metadata(with_metadata(model, text), Path("m.onnx"))
     return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        (
+            "modalities.0.size",
+            [40_000, 40_000, 3],
+            r"modalities.* a sample has 40,000 x 40,000 x 3 numbers, which takes",
+        ),
+        ("modalities.1", {"kind": "audio", "name": "a", "rate": 192_000, "seconds": 600}, "115,200,000 numbers, which"),
+        ("modalities.1", {"kind": "text", "name": "a", "length": 10**9}, "a sample has 1,000,000,000 numbers, which"),
+        ("width", 10**9, "claims embeddings of 1,000,000,000 numbers, which takes 15,259 MiB"),
+    ],
+)
+def test_what_metadata_claim_is_held_against_the_limit(
+    model: onnx.ModelProto, key: str, value: Any, sentence: str
+) -> None:
+    facts = facts_of(model)
+    change(key, value)(facts)
+    assert re.search(sentence, told := refusal(model, json.dumps(facts)))
+    assert "if that is meant, set the environment variable ROBUSTMM_MAX_MIB=" in told
 
 
 def change(key: str, value: Any) -> Callable[[dict[str, Any]], None]:

@@ -20,6 +20,8 @@ INDEX = re.compile(
 """Names, in lower case, of a leading column that numbers the rows or says when they were; `time (s)`, and no name."""
 MOMENT = re.compile(r"\d[\d:./\-+ TZ,]*[:./\-][\d:./\-+ TZ,]*")
 """A date or a time of day."""
+LONGEST_MOMENT = 80
+"""Characters: the pattern's time grows with their square."""
 CELL_BYTES = 400
 """What a cell takes while a table is read: measured are 92 in wide tables, 352 and 372 with one or two in a line."""
 ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -111,7 +113,7 @@ def _is_index(names: list[str], cells: list[str]) -> bool:
     if all(map(_is_number, cells)):
         numbers = np.array([float(cell.replace(",", ".")) for cell in cells])
         return bool((np.diff(numbers) >= 0).all() and (len(cells) < 2 or numbers[-1] > numbers[0]))
-    return all(MOMENT.fullmatch(cell) for cell in cells)
+    return all(len(cell) < LONGEST_MOMENT and MOMENT.fullmatch(cell) for cell in cells)
 
 
 def _is_number(cell: str) -> bool:
