@@ -63,7 +63,7 @@ class Modality(BaseModel):
         """A recipe, a description and the metadata of a model are believed within the limit of a cell."""
         if excess := describe_excess(self.number_bytes * prod(self.shape)):
             shape = " x ".join(f"{n:,}" for n in self.shape)
-            raise PydanticCustomError("claim", f"a sample has {shape} numbers, {excess}")  # type: ignore[misc]
+            raise PydanticCustomError("claim", f"a sample has {shape} numbers, {excess}")
         return self
 
     @property

@@ -72,7 +72,7 @@ HUGE_SHAPES = [(["n", 4], ["n", 10**9]), (["n", 10**9], ["n", 3]), ([10**9, 4], 
 
 
 @pytest.mark.parametrize(("given", "answer"), HUGE_SHAPES)
-@pytest.mark.parametrize("command", ["describe", "attack", "check"])
+@pytest.mark.parametrize("command", ["describe", "attack", "audit"])
 def test_shapes_that_a_graph_claims(
     given: list[Any], answer: list[Any], command: str, robustmm: Cli, tmp_path: Path
 ) -> None:
@@ -166,12 +166,12 @@ def test_a_cell_of_a_megabyte_is_shown_in_short(cell: str, robustmm: Cli, tmp_pa
     found = robustmm("data", "check", "m.csv", cwd=tmp_path)
     assert time.perf_counter() - began < 8
     assert found.code == 3
-    assert "characters…]" in found.out.replace("\n", "")
+    assert "1 cell of 31 cannot be read" in found.out
     assert len(found.out + found.err) < 10_000
 
 
 def test_a_sentence_is_shown_in_short(robustmm: Cli, tmp_path: Path) -> None:
     found = robustmm("attack", f"{'m' * 10**5}.onnx", cwd=tmp_path)
     assert found.code in (2, 3)
-    assert len(found.err) < 2_200
+    assert max(map(len, found.err.splitlines())) < 2_200
     assert "characters…]" in found.err

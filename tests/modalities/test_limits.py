@@ -148,7 +148,7 @@ def test_sizes_of_pictures_are_read(tmp_path: Path, suffix: str) -> None:
     assert read_size(bytes(coded(suffix))) == (20, 12, 8)
     for cut in range(24):  # a header that is cut off is no failure here
         (tmp_path / "a").write_bytes(bytes(coded(suffix))[:cut])
-        with pytest.raises(DataError, match="not an image|cut off or damaged"):
+        with pytest.raises(DataError, match=r"not an image|cut off or damaged"):
             PICTURE.read("a", tmp_path)
 
 
