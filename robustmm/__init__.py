@@ -31,6 +31,9 @@ stay. This is the one place that everything which loads them has passed, worker 
 
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
+_limit = os.environ.setdefault("ROBUSTMM_MAX_MIB", "1024")  # robustmm/modalities/files/limits.py has both numbers
+if _limit.isascii() and _limit.isdecimal() and len(_limit) < 12:  # OpenCV holds a picture's header against it
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(int(_limit) * 2**20 // 6)
 
 __all__ = ["__version__", "attack", "audit", "check", "corrupt", "export", "load", "predict", "resume", "train"]
 

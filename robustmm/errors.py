@@ -82,6 +82,18 @@ def printable(text: str) -> str:
     return "".join(c if is_harmless(c) else "�" for c in text)
 
 
+LONGEST_LINE = 2_000
+"""Characters of a sentence that are shown: it may quote a cell of megabytes."""
+
+
+def shorten(line: str) -> str:
+    """A line with its middle left out where it is longer than `LONGEST_LINE`: what is wrong stands at both ends."""
+    if len(line) <= LONGEST_LINE:
+        return line
+    half = LONGEST_LINE // 2
+    return f"{line[:half]} […{len(line) - 2 * half:,} characters…] {line[-half:]}"
+
+
 def is_harmless(c: str) -> bool:
     """Whether a character is only drawn. So are the spaces of every script, and the joiners inside Persian and Hindi
     words and emoji, which Python does not call printable; a separator of lines or a mark of direction is obeyed."""

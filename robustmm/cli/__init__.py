@@ -8,7 +8,7 @@ from io import TextIOWrapper
 
 import typer
 
-from robustmm.errors import RobustmmError, printable
+from robustmm.errors import RobustmmError, printable, shorten
 from robustmm.system import hear_signals
 
 app = typer.Typer(
@@ -81,5 +81,5 @@ def _silence_stdout() -> None:
 def _show_error(sentences: str, code: int) -> int:
     with suppress(OSError):  # a terminal that was closed reads no sentence
         for sentence in sentences.splitlines():
-            print(f"error: {printable(sentence)}", file=sys.stderr)  # it may quote a stranger's file
+            print(f"error: {printable(shorten(sentence))}", file=sys.stderr)  # it may quote a stranger's file
     return code

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.data.manifest import Manifest, is_regression_target
-from robustmm.errors import DataError, suggest
+from robustmm.errors import DataError, shorten, suggest
 from robustmm.modalities import Modality, Signal
 from robustmm.modalities.features import is_number
 
@@ -52,7 +52,7 @@ def read_samples(manifest: Manifest, modalities: Sequence[Modality], on_bad: OnB
             column: list[Signal | None] = []
             for row, found in enumerate(pool.map(one, range(len(manifest)))):
                 if isinstance(found, DataError):
-                    sentence = f"{manifest.cell_location(row, name)}: {found}"
+                    sentence = f"{manifest.cell_location(row, name)}: {shorten(str(found))}"
                     if on_bad == "error":
                         pool.shutdown(wait=False, cancel_futures=True)
                         raise DataError(sentence) from found

@@ -17,6 +17,9 @@ from robustmm.modalities import Modality
 from robustmm.modalities.features import is_number
 
 REQUIRED = ("id", "split", "label")
+LONGEST_NAME = 1_000
+"""Characters of an id, a split, a label or a column's name: they are compared, sorted and shown again and again."""
+AT_MOST = f"expected at most {LONGEST_NAME:,}"
 FOLDER_KEY = b"robustmm.folder"
 """Metadata of a Parquet table that was in memory: the folder that its cells are relative to."""
 
@@ -160,7 +163,14 @@ def _check_table(manifest: Manifest) -> None:
         raise DataError(
             f"{manifest.path} should have the columns id, split, label; no {', '.join(missing)} in {listed}"
         )
+    for name in manifest.columns:
+        if len(name) > LONGEST_NAME:
+            raise DataError(f"{manifest.path} has a column with a name of {len(name):,} characters, {AT_MOST}")
     for name in REQUIRED:
+        for line, cell in zip(manifest.lines, manifest.columns[name], strict=True):
+            if len(cell) > LONGEST_NAME:
+                what = f"{'an' if name == 'id' else 'a'} {name} of {len(cell):,} characters"
+                raise DataError(f"{manifest.path} line {line} has {what}, {AT_MOST}")
         empty = [line for line, cell in zip(manifest.lines, manifest.columns[name], strict=True) if not cell.strip()]
         if empty:
             have = "line {} has" if len(empty) == 1 else "lines {} have"

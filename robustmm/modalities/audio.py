@@ -12,6 +12,7 @@ from pydantic import Field
 
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Signal, find_file, is_array, read_array, to_float32
+from robustmm.modalities.files.limits import check_claim, check_rate, read_whole
 from robustmm.modalities.files.sounds import find_short_data, find_sound_damage, find_unread_frames
 from robustmm.modalities.fitting import Place, fit_length
 
@@ -20,6 +21,8 @@ UNREADABLE = (RuntimeError, TypeError, OSError, MemoryError)
 
 BLOCK = 2**20
 """Samples decoded at once."""
+UNKNOWN_LENGTH = 2**62
+"""Samples from which on a header's number is libsndfile's word for not known."""
 MOST_OVER = 8
 """How many times full scale a peak can be (18 dB) before the samples are taken to be on another scale."""
 MOST_CLIPPED = 0.1
@@ -88,6 +91,8 @@ class Audio(Modality):
             return self._scale(to_float32(stored, cell), cell), self.rate
         path = find_file(cell, folder)
         sound = decode_whole(path)
+        resampled = 4 * len(sound.wave) * self.rate // sound.rate
+        check_claim(resampled, path, f"{len(sound.wave):,} samples at {sound.rate:,} Hz, at {self.rate:,} Hz here")
         mono: NDArray[np.float32] = sound.wave.mean(axis=1, dtype=np.float32)
         return self._scale(mono, str(path), sound.is_float), sound.rate
 
@@ -132,9 +137,15 @@ def decode_recording(path: Path) -> Recording:
 
     try:
         with path.open("rb") as file, soundfile.SoundFile(take_handle(file), closefd=False) as sound:
-            blocks = [sound.read(BLOCK, dtype="float32", always_2d=True)]
-            while len(blocks[-1]) == BLOCK:
-                blocks.append(sound.read(BLOCK, dtype="float32", always_2d=True))
+            check_rate(sound.samplerate, path)
+            if sound.frames < UNKNOWN_LENGTH:
+                check_claim(4 * sound.frames * sound.channels, path, f"{sound.frames:,} x {sound.channels:,} samples")
+            step, held = max(1, BLOCK // sound.channels), 0
+            blocks = [sound.read(step, dtype="float32", always_2d=True)]
+            while len(blocks[-1]) == step:
+                held += blocks[-1].nbytes
+                check_claim(held, path, f"more than {held // 4:,} samples")
+                blocks.append(sound.read(step, dtype="float32", always_2d=True))
             guessed = sound.subtype.startswith("MPEG")
             return Recording(
                 wave=np.concatenate(blocks),
@@ -153,7 +164,7 @@ def decode_whole(path: Path) -> Recording:
     Found are cuts of all formats of `Audio.suffixes` (of an MP3 without a table of its frames, a cut within a frame),
     and damage inside OGG, FLAC and MP3; zeros or noise inside a WAV, an AIFF or an ALAC file are not.
     """
-    content = path.read_bytes()
+    content = read_whole(path)
     if damage := find_sound_damage(content):
         raise DataError(f"{path} is cut off or damaged: {damage}")
     sound = decode_recording(path)
@@ -174,6 +185,7 @@ def read_header(path: Path) -> tuple[int, int]:
 
     try:
         with path.open("rb") as file, soundfile.SoundFile(take_handle(file), closefd=False) as sound:
+            check_rate(sound.samplerate, path)
             return int(sound.frames), int(sound.samplerate)
     except UNREADABLE as error:
         raise DataError(f"{path} is not audio soundfile can decode") from error

@@ -1,18 +1,19 @@
 """A modality: a named input with a kind, and the way from a manifest cell to the array that enters the graph."""
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from robustmm.errors import DataError, check_regular
+from robustmm.modalities.files.limits import NUMBER_BYTES, check_claim, describe_excess
 
 Signal = NDArray[Any] | str
 """The canonical signal that corruptions see: an array, or a string for text."""
@@ -40,6 +41,8 @@ class Modality(BaseModel):
     suffixes: ClassVar[tuple[str, ...]] = ()
     takes_columns: ClassVar[bool] = False
     """Whether the kind may be read from several columns."""
+    number_bytes: ClassVar[int] = NUMBER_BYTES
+    """The most that a number of the signal takes in memory while a sample is read and answered."""
 
     name: Name
     kind: str
@@ -54,6 +57,14 @@ class Modality(BaseModel):
                 "columns", "should be the name of one column, only features are read from several"
             )
         return column
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        """A recipe, a description and the metadata of a model are believed within the limit of a cell."""
+        if excess := describe_excess(self.number_bytes * prod(self.shape)):
+            shape = " x ".join(f"{n:,}" for n in self.shape)
+            raise PydanticCustomError("claim", f"a sample has {shape} numbers, {excess}")
+        return self
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -102,7 +113,8 @@ class Modality(BaseModel):
 
 def is_array(cell: str) -> bool:
     """Whether a cell names an array file (`a.npy`) or a row of one (`a.npy#17`)."""
-    return cell.endswith(".npy") or re.search(r"\.npy#[^/]*$", cell) is not None
+    _, hash_, row = cell.rpartition(".npy#")
+    return cell.endswith(".npy") or (bool(hash_) and "/" not in row)
 
 
 _ONE_AT_A_TIME = Lock()
@@ -137,10 +149,12 @@ def read_array(cell: str, folder: Path) -> NDArray[Any]:
     with _ONE_AT_A_TIME:
         loaded = _map_array(file, found.st_mtime_ns, found.st_size)
     if not hash_:
+        check_claim(loaded.nbytes, file, f"an array {loaded.shape} of {loaded.dtype}")
         return np.array(loaded)
     rows = len(loaded) if loaded.ndim else 0
     if not row.isdecimal() or int(row) >= rows:
         raise DataError(f"{file} has {f'rows 0 to {rows - 1}' if rows else 'no rows'}, found #{row}")
+    check_claim(loaded.nbytes // rows, file, f"rows {loaded.shape[1:]} of {loaded.dtype}")
     return np.array(loaded[int(row)])
 
 
@@ -148,6 +162,7 @@ def to_float32(values: NDArray[Any], file: str) -> NDArray[np.float32]:
     """`values` as float32. Raises DataError for anything that is not a real number (NaN is allowed through)."""
     if values.dtype.kind not in "fiub":
         raise DataError(f"{file} should hold real numbers, found dtype {values.dtype}")
+    check_claim(4 * values.size, file, f"an array {values.shape} of {values.dtype}")  # of bytes it is four times theirs
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and `data check` reports it
         return np.ascontiguousarray(values, dtype=np.float32)
 

@@ -77,7 +77,7 @@ class Features(Modality):
 
 def is_number(cell: str) -> bool:
     """Whether a cell is a finite number as tables write it: `nan`, `1_000` and `3,5` are none."""
-    return re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", cell, re.ASCII) is not None
+    return re.fullmatch(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", cell, re.ASCII) is not None
 
 
 def mean_and_std(signals: Iterable[NDArray[Any]], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

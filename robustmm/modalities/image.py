@@ -12,6 +12,8 @@ from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
 from robustmm.modalities.depth import share_outside, to_eight_bits
 from robustmm.modalities.files.jpeg import find_jpeg_damage
+from robustmm.modalities.files.limits import PIXEL_BYTES, VARIABLE, max_bytes, read_whole
+from robustmm.modalities.files.pictures import check_picture
 from robustmm.modalities.files.png import find_png_damage
 from robustmm.modalities.fitting import Interpolation, Resize, fit_picture
 
@@ -96,14 +98,20 @@ def read_pixels(cell: str, folder: Path) -> NDArray[Any]:
     if is_array(cell):
         return read_array(cell, folder)
     path = find_file(cell, folder)
-    coded = path.read_bytes()
+    coded = read_whole(path)
+    check_picture(coded, path)
     if damage := find_jpeg_damage(coded) or find_png_damage(coded):
         raise DataError(f"{path} is cut off or damaged ({damage})")
     try:
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
         decoded = cv2.imdecode(np.frombuffer(coded, np.uint8), flags) if coded else None
     except cv2.error as error:
-        raise DataError(f"{path} is larger than OpenCV decodes ({error.err})") from error
+        raise DataError(
+            f"{path} claims more than {max_bytes() // PIXEL_BYTES:,} pixels (or 1,048,576 a side), which take more "
+            f"than {max_bytes() // 2**20:,} MiB; if that is meant, raise the environment variable {VARIABLE}"
+            if "MAX_IMAGE" in error.err
+            else f"{path} cannot be decoded ({error.err})"
+        ) from error
     if decoded is None:
         raise DataError(f"{path} is not an image OpenCV can decode")
     if decoded.ndim == 2:

@@ -1,13 +1,14 @@
 """Video: uint8 (frames, height, width, channels), frames taken evenly over the file, decoded with OpenCV."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.errors import DataError
 from robustmm.modalities.base import Modality, Positive, Signal, find_file, is_array, read_array
+from robustmm.modalities.files.limits import check_claim
 from robustmm.modalities.files.videos import counts_every_frame, find_video_damage
 from robustmm.modalities.fitting import Interpolation, Resize
 from robustmm.modalities.image import MOST_ENLARGED, order_colours, put_channels_last, resize_image, tell_enlarged
@@ -15,6 +16,8 @@ from robustmm.modalities.image import MOST_ENLARGED, order_colours, put_channels
 if TYPE_CHECKING:
     import cv2
 
+MOST_KEPT = 64
+"""How many times the frames that are asked for are held while a file is thinned."""
 LEAST_DECODED = 0.95
 """The share of a file's frames (but for two) that must decode: open groups of pictures lose a few at their start. All
 frames of all files that we wrote as MP4, MOV, AVI, MKV and WebM in nine codecs, at 1 to 100 frames, were decoded."""
@@ -26,6 +29,7 @@ class Video(Modality):
 
     suffixes = (".mp4", ".m4v", ".avi", ".mkv", ".mov", ".webm", ".npy")
 
+    number_bytes: ClassVar[int] = MOST_KEPT
     kind: Literal["video"] = "video"
     frames: Positive
     size: tuple[Positive, Positive, Literal[1, 3]]
@@ -97,7 +101,7 @@ class Video(Modality):
                     if not ok:
                         break
                     every.append(self._resize_frame(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), cell))
-                    if len(every) >= 64 * self.frames:
+                    if len(every) >= MOST_KEPT * self.frames:
                         every, stride = every[::2], stride * 2
                 index += 1
         finally:
@@ -114,10 +118,13 @@ class Video(Modality):
 
 def open_video(path: Path) -> "cv2.VideoCapture":
     """A file under FFmpeg alone: OpenCV's other readers print bytes of damaged files, and take a % in a name for the
-    numbers of pictures."""
+    numbers of pictures. Raises DataError for frames that are larger than a cell may be."""
     import cv2
 
-    return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    check_claim(3 * width * height, path, f"frames of {width:,} x {height:,} pixels")
+    return capture
 
 
 def frame_indices(length: int, count: int) -> list[int]:

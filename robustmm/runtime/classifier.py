@@ -1,11 +1,13 @@
 """What makes an ONNX graph a classifier: the output, what made it, and the classes that the graph names itself."""
 
 import math
+from pathlib import Path
 
 import onnx
 from onnx import numpy_helper
 
 from robustmm.errors import suggest
+from robustmm.modalities.files.limits import CLASS_BYTES, check_claim
 from robustmm.runtime.graph import Tensor, outputs, producers
 
 PASS_THROUGH_OPS = {"Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose"}
@@ -51,6 +53,12 @@ def count_columns(output: Tensor) -> int | None:
     if output.dims is None or None in output.dims[1:]:
         return None
     return math.prod(size or 1 for size in output.dims[1:])
+
+
+def check_width(output: Tensor, path: Path) -> None:
+    """Raises DataError for more classes than can be named and answered within the limit of a cell."""
+    count = count_columns(output) or 0
+    check_claim(CLASS_BYTES * max(count, output.batch), path, f"the output {output}")
 
 
 def made_by(model: onnx.ModelProto, output: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from robustmm.errors import DataError
 from robustmm.modalities import AnyModality, Modality, Text
+from robustmm.modalities.files.limits import NUMBER_BYTES, check_claim
 from robustmm.runtime import graph
 from robustmm.runtime.graph import Tensor
 
@@ -71,6 +72,7 @@ def load_metadata(model: onnx.ModelProto, path: Path) -> Metadata:
         found = Metadata.model_validate_json(stored[KEY])
     except ValidationError as error:
         raise DataError(f"{path} {_describe_error(error.errors()[0])}") from error
+    check_claim(NUMBER_BYTES * found.width, path, f"embeddings of {found.width:,} numbers")
     if wrong := _find_contradiction(found) or _find_misfit(found, model):
         raise DataError(f"{path} has damaged metadata: {wrong}; export it again")
     return found
@@ -82,6 +84,8 @@ def _describe_error(item: Any) -> str:
     shown = _shorten(repr(item["input"]))
     if place == "format" and item["type"] != "missing":
         return f"has format {shown}, this robustmm reads {FORMAT}"
+    if item["type"] == "claim":
+        return f"has metadata that claim too much: {place}: {item['msg']}"
     expected = item["msg"][:1].lower() + item["msg"][1:]
     where = f"{place}: " if place else ""
     found = "" if item["type"] == "missing" else f", found {shown}"

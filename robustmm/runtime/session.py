@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from robustmm.errors import DataError, RobustmmError, UsageError, check_regular
 from robustmm.modalities import Modality
+from robustmm.modalities.files.limits import NUMBER_BYTES, check_claim
+from robustmm.runtime.graph import inputs
 from robustmm.runtime.metadata import load_metadata
 from robustmm.runtime.runner import GRAPH_ERRORS, Runner, split_batches
 from robustmm.runtime.seal import CHANGED, is_changed
@@ -127,7 +130,8 @@ def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
-    """The graph in a file. Raises DataError for a file that is not there or not ONNX."""
+    """The graph in a file. Raises DataError for a file that is not there or not ONNX, and for inputs that are larger
+    than a cell may be."""
     check_regular(path)
     if not path.is_file():
         raise DataError(f"the model {path} does not exist")
@@ -140,6 +144,10 @@ def read_graph(path: Path) -> onnx.ModelProto:
         raise
     except Exception as error:  # protobuf's parse errors share no base class across its versions
         raise DataError(describe_unreadable(path, error)) from error
+    for tensor in inputs(graph):
+        dims = [size or 1 for size in tensor.dims or ()]
+        itemsize = tensor.dtype.itemsize if tensor.dtype else 1
+        check_claim(max(itemsize * prod(dims), NUMBER_BYTES * prod(dims[1:])), path, f"the input {tensor}")
     return graph
 
 

@@ -117,7 +117,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "words.npy", np.full((2, 2), "a"))
     for cell, sentence in {
         "a.png": "is not an image OpenCV can decode",
-        "bomb.png": "is larger than OpenCV decodes",
+        "bomb.png": "claims 200,000 x 200,000 pixels, which takes",
         "none.png": "does not exist",
         ".": "is not a file",
         "float.npy": "float.npy holds float64 from 0 to 0: the modality should say which values are black and white",

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,28 @@ def refusal(model: onnx.ModelProto, text: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        (
+            "modalities.0.length",
+            10**9,
+            r"modalities\[0\]\S* a sample has 1,000,000,000 numbers, which takes 15,259 MiB",
+        ),
+        ("modalities.1", {"kind": "audio", "name": "a", "rate": 192_000, "seconds": 600}, "115,200,000 numbers, which"),
+        ("modalities.1", {"kind": "text", "name": "a", "length": 10**9}, "a sample has 1,000,000,000 numbers, which"),
+        ("width", 10**9, "claims embeddings of 1,000,000,000 numbers, which takes 15,259 MiB"),
+    ],
+)
+def test_what_metadata_claim_is_held_against_the_limit(
+    model: onnx.ModelProto, key: str, value: Any, sentence: str
+) -> None:
+    facts = facts_of(model)
+    change(key, value)(facts)
+    assert re.search(sentence, told := refusal(model, json.dumps(facts)))
+    assert "if that is meant, set the environment variable ROBUSTMM_MAX_MIB=" in told
+
+
 def change(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     """Sets `modalities.0.mean` and the like."""
     *way, last = key.split(".")
@@ -80,7 +103,7 @@ def change(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("modalities.0.name", "series", "modalities should have different names, found 'series' twice"),
         ("modalities.0.name", "v", 'it tells of the input "v" float32 (?, 5), the graph has "vector" float32 (?, 5)'),
         ("modalities.1.steps", 13, 'of the input "series" float32 (?, 13, 2), the graph has "series" float32 (?, 12'),
-        ("modalities.1", {"name": "series", "kind": "audio", "rate": 192_000, "seconds": 600.0}, "(?, 115200000)"),
+        ("modalities.1", {"name": "series", "kind": "audio", "rate": 192_000, "seconds": 60.0}, "(?, 11520000)"),
         ("modalities.1.kind", "sound", "modalities[1]: "),
         ("recipe", {}, "recipe.method: field required; export it again"),
         ("recipe.method.name", None, "recipe.method.name: should be a valid string, found None"),

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from robustmm.data.manifest import Manifest
+from robustmm.errors import shorten
 
 Severity = Literal["error", "warning", "note"]
 FORM = ConfigDict(frozen=True, extra="forbid")
@@ -143,8 +144,8 @@ def build_finding(
         kind=kind,
         severity=severity,
         about=about,
-        sentence=sentence,
-        rows=[Row(id=manifest.ids[row], line=manifest.lines[row], detail=detail) for row, detail in named],
+        sentence=shorten(sentence),
+        rows=[Row(id=manifest.ids[row], line=manifest.lines[row], detail=shorten(detail)) for row, detail in named],
         count=len(details),
         training=meaning.training,
         audit=meaning.audit,

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from robustmm.errors import printable
+from robustmm.errors import printable, shorten
 
 IS_SECONDARY_RANK = os.environ.get("RANK", "0") != "0"
 """One of several ranks under torchrun, and not the first: it works and keeps silent."""
@@ -28,7 +28,7 @@ notes = Console(stderr=True, highlight=False, quiet=IS_SECONDARY_RANK)
 
 def note(text: str) -> None:
     """A line about what is being done, on stderr; never part of the result."""
-    notes.print(printable(text), style="dim", markup=False, soft_wrap=True)
+    notes.print(printable(shorten(text)), style="dim", markup=False, soft_wrap=True)
 
 
 def show_path(path: Path) -> None:

@@ -175,7 +175,9 @@ def _load_modality(
         if isinstance(modality, Text):
             modality = _load_tokenizer(modality, path, masked="mask" in table)
     except ValidationError as error:
-        wrong += [(str(item["loc"][1]), describe_error(item, KINDS[kind], "", 1)) for item in error.errors()]
+        wrong += [
+            ("".join(map(str, item["loc"][1:2])), describe_error(item, KINDS[kind], "", 1)) for item in error.errors()
+        ]
     except UsageError as error:
         wrong.append(("padding" if "padding" in str(error) else "tokenizer", str(error)))
     try:

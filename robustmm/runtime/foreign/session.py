@@ -1,6 +1,7 @@
 """A classifier that other tools exported, under a session's interface: cut into encoders and a head where its graph
 allows, else run whole for every subset."""
 
+import math
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from robustmm.errors import DataError, RobustmmError, UsageError
 from robustmm.modalities import Modality
+from robustmm.modalities.files.limits import check_claim
 from robustmm.runtime import graph, session
+from robustmm.runtime.classifier import check_width
 from robustmm.runtime.foreign import probe
 from robustmm.runtime.foreign.batch_axis import put_batch_first
 from robustmm.runtime.foreign.binding import bind_inputs
@@ -69,6 +72,7 @@ class ForeignSession(Session):
         for binding in self.bindings:
             self._use(binding)
         fixed = loaded.table.batch or max(tensor.batch for tensor in self.tensors.values())
+        self._check_claims(model, loaded.table.output.name, fixed)
         self._head = self._open_whole(model, loaded, threads, fixed, turned=loaded is not given)
         self._check_rows(loaded.table.output.name)
         self.threads = threads
@@ -117,6 +121,15 @@ class ForeignSession(Session):
             other._cut[modality.name] = CutEncoder(new, part.runner, part.tensors, part.inputs)
         other._use(new)
         return other
+
+    def _check_claims(self, model: onnx.ModelProto, output: str, fixed: int) -> None:
+        """Raises DataError for a number of rows, or of classes, that takes more than a cell may."""
+        for binding in self.bindings:
+            row = binding.dtype.itemsize * math.prod(binding.shape)
+            check_claim(fixed * row, self.path, f"{fixed:,} rows at once of {binding.modality.name}")
+        for tensor in graph.outputs(model):
+            if tensor.name == output:
+                check_width(tensor, self.path)
 
     def _use(self, binding: InputBinding) -> None:
         """Encodes a modality by its part of the graph, or only lays it out where it has none."""

@@ -54,6 +54,7 @@ def draft_graph(path: Path, folder: Path = Path()) -> DescriptionDraft:
     output = classifier.find_output(model)
     if output is None:
         raise DataError(f"{path} should have an output of floating-point numbers, as classifiers have")
+    classifier.check_width(output, path)
     if wrong := classifier.describe_regressor(model, output):
         raise DataError(f"{path} is no classifier: {wrong}; only classifiers are evaluated")
     modalities, unfed = draft_modalities(model)
