@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from robustmm import runs
 from robustmm.bench.cell import BenchSpec, Cell, environment, run_cell, subset_names
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import targets
@@ -102,6 +103,7 @@ def run_bench(
     raises InterruptedRun. After both, and after a kill, the same call goes on from every cell's last whole epoch.
     """
     with lock_folder(out):
+        runs.remove_partial_files(out.rglob(".*.partial"))
         waiting = [cell for cell in cells if read_result(out, cell) is None]
         for cell in cells:
             if cell not in waiting:

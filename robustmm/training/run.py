@@ -81,6 +81,7 @@ def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) 
         if place != run.folder.parent:
             run = Run(Path(shutil.copytree(run.folder, place / run.folder.name)))
         distributed.wait()
+        runs.remove_partial_files(run.folder.glob(".*.partial"))
         prepared = prepare_data(recipe, read_manifest(started.manifest), watcher, started.on_bad)
         resumed = read_kept(run, started, prepared.digests) if run.checkpoint.exists() else None
         return _train(run, recipe, prepared, draw_model(recipe, prepared), watcher, resumed, answers)
@@ -92,6 +93,8 @@ def convert_interrupts(run: Run) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        if run.is_finished:
+            raise InterruptedRun(f"stopped, but {run.folder} has finished; there is nothing to continue") from None
         todo = f"robustmm train --resume {quote(str(run.folder))}"
         raise InterruptedRun(f"stopped; every whole epoch is kept, continue with: {todo}") from None
 
