@@ -112,4 +112,3 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             error.filename = os.fspath(path)
         part.unlink(missing_ok=True)
         raise
-

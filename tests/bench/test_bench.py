@@ -280,6 +280,16 @@ def test_torch_answers_as_the_exported_file(world: Run, rows: Manifest) -> None:
         assert (a.present == b.present).all()
 
 
+def test_what_the_dead_left_half_written_is_swept(world_of_two: World, tmp_path: Path) -> None:
+    """Of cells, of runs, of teachers' answers."""
+    left = [tmp_path / where / ".x.17.partial" for where in ("cells", "runs/k", "runs/k/joint-s0-001", "answers/a")]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert run_bench([], world_of_two.setting, tmp_path, workers=1, watcher=Seen()) == []
+    assert [path for path in left if path.exists()] == []
+
+
 def test_a_cell_is_scored_as_attack_would_score_its_file(world: Run, rows: Manifest, tmp_path: Path) -> None:
     """A second way: the exported file, each subset as a condition that takes the others away."""
     world.update_facts(device="cpu")

@@ -42,7 +42,7 @@ class Started:
     """A command on its way, in a session of its own."""
 
     def __init__(self, words: Sequence[object], folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 (closed by `wait`)
         self.began = time.monotonic()
         sys.stdout.flush(), sys.stderr.flush()
         gc.freeze()  # the child's collections would copy the parent's pages
@@ -156,6 +156,7 @@ def warm() -> None:
         "torch", "torch.onnx", "onnxscript", "transformers", "robustmm.api.evaluation", "robustmm.api.training",
         "robustmm.api.checking", "robustmm.auditing.run", "robustmm.auditing.workers", "robustmm.bench.bench",
         "robustmm.data.check", "robustmm.data.draft", "robustmm.data.folder", "robustmm.evaluation.agreement.check",
-        "robustmm.exporting.export", "robustmm.report.audit", "robustmm.runtime.foreign.session", "robustmm.training.run",
+        "robustmm.exporting.export", "robustmm.report.audit", "robustmm.runtime.foreign.session",
+        "robustmm.training.run",
     ):  # fmt: skip
         import_module(name)
