@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,40 @@ def test_a_thread_hears_nothing_and_changes_nothing() -> None:
     thread.start()
     thread.join()
     assert heard == [signal.SIG_DFL]
+
+
+class Dying:
+    """It is cleared away at the moment of a signal."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_in_a_finaliser_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    """Python can only drop what is raised there, with a traceback of its own."""
+    before = sys.unraisablehook
+
+    def work() -> None:
+        Dying()
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt), hear_signals():
+        work()
+    assert sys.unraisablehook is before
+    assert capsys.readouterr().err == ""
+
+
+def test_what_else_fails_in_a_finaliser_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
+
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError
+
+    with hear_signals():
+        Failing()
+    assert told == [ValueError]
 
 
 @every_signal
