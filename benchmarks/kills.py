@@ -46,7 +46,7 @@ def main(
                 name = rng.choices(list(world.commands), [SHARES[name] for name in world.commands])[0]
                 place = Path(folder) / f"{seed}-{len(done)}-{name.replace(', ', '-').replace(' ', '-')}"
                 place.mkdir()
-                done += (some := list(kill_and_continue(world, name, place, rng, kills - reached)))
+                done += (some := kill_and_continue(world, name, place, rng, kills - reached))
                 if any(kill.faults for kill in some):
                     shutil.copytree(place, keep / place.name)
                     print(f"{keep / place.name}: {[k.faults for k in some]}", file=sys.stderr, flush=True)

@@ -6,8 +6,8 @@ import random
 import shlex
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from worlds import manifest, tables
 
 from hostile.fork import TICK, Ended, Started, run
 from robustmm.config.toml import to_toml
+from robustmm.runs import Run
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 NOTHING = "error: interrupted before there was anything to keep"
@@ -96,7 +97,7 @@ def read_run(place: Path) -> dict[str, object]:
     """Every file of the newest finished run, but for times; nothing where none has finished."""
     for path in sorted(place.glob("runs/*/run.json"), reverse=True):
         facts = without_times(path)
-        if facts["finished"]:
+        if Run(path.parent).is_finished:
             files = {file.name: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
             return {**files, "run.json": facts}
     return {}
@@ -129,34 +130,27 @@ def resume_training(words: tuple[str, ...], place: Path, ended: Ended) -> tuple[
         return ()
     if said != NOTHING and list(place.glob("runs/*/run.json")):
         return ("train", "--resume")
-    return words if "--resume" not in words or said == NOTHING else ("train", "--resume")
+    return words
 
 
-def kill_and_continue(world: World, name: str, place: Path, rng: random.Random, most: int) -> Iterator[Kill]:
+def kill_and_continue(world: World, name: str, place: Path, rng: random.Random, most: int) -> list[Kill]:
     """One to three kills of a run, at most `most`, then the run to its end. The last of them answers for the result."""
     command, kills = world.commands[name], list[Kill]()
     words, left = command.words, world.seconds[name]
     for _ in range(min(most, rng.randint(1, IN_A_ROW))):
-        number, group = rng.choice(SIGNALS), rng.random() < 0.5
-        moment = rng.random() * left
+        number, group, moment = rng.choice(SIGNALS), rng.random() < 0.5, rng.random() * left
         ended, in_time = strike(Started(words, place), moment, number, group)
-        with log_faults(place, words, ended) as found:
-            found += judge(ended, number, in_time)
-        kills.append(Kill(name, number.name, in_time, found))
+        kills.append(Kill(name, number.name, in_time, tell(place, words, ended, judge(ended, number, in_time))))
         words, left = command.go_on(words, place, ended), left - moment / 2  # it need not do all again
         if not words or ended.code == 0:
             break
-    last = kills[-1]
     if words:
         ended = run(words, place)
-        with log_faults(place, words, ended) as found:
-            found += [f"continued: exit code {ended.code}"] if ended.code else []
-            found += [f"continued: {ended.left} processes left"] if ended.left else []
-            last.faults.extend(found)
-    with log_faults(place, words, ended) as found:
-        found += compare(command, place, world.wholes[name])
-        last.faults.extend(found)
-    yield from kills
+        found = [f"continued: exit code {ended.code}"] if ended.code else []
+        found += [f"continued: {ended.left} processes left"] if ended.left else []
+        kills[-1].faults.extend(tell(place, words, ended, found))
+    kills[-1].faults.extend(tell(place, words, ended, compare(command, place, world.wholes[name])))
+    return kills
 
 
 def strike(started: Started, moment: float, number: signal.Signals, group: bool) -> tuple[Ended, bool]:
@@ -212,11 +206,9 @@ def compare(command: Command, place: Path, whole: dict[str, object]) -> list[str
     return found + [f"{path.relative_to(place)} is left" for path in left]
 
 
-@contextmanager
-def log_faults(place: Path, words: tuple[str, ...], ended: Ended) -> Iterator[list[str]]:
-    """Whatever is found goes into FAULT.txt of the folder, beside what the command printed."""
-    found: list[str] = []
-    yield found
+def tell(place: Path, words: tuple[str, ...], ended: Ended, found: list[str]) -> list[str]:
+    """What was found; it also goes into FAULT.txt of the folder, beside what the command printed."""
     if found:
         with (place / "FAULT.txt").open("a") as file:
             file.write(f"{found}\nrobustmm {shlex.join(words)}\nexit code {ended.code}\n{ended.out}\n{ended.err}\n\n")
+    return found
