@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from robustmm.errors import InterruptedRun
+
 MOVES_OPEN_FILES = os.name != "nt"
 MOST_PROCESSES = 256
 """Workers, and threads of each, that are asked for at most: thousands of either bring a machine to a halt."""
@@ -50,6 +52,23 @@ def hear_signals() -> Iterator[None]:
         sys.unraisablehook = before
         for number in heard:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def reveal_interrupts() -> Iterator[None]:
+    """Raises KeyboardInterrupt for one that came out as another error: Python itself, in the making of a class, and
+    libraries that call back wrap whatever is raised. An InterruptedRun has its sentence already."""
+    try:
+        yield
+    except InterruptedRun:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise KeyboardInterrupt from error
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from robustmm.system import STOPPING, count_cores, defer_signals, hear_signals, lock_file
+from robustmm.errors import InterruptedRun
+from robustmm.system import STOPPING, count_cores, defer_signals, hear_signals, lock_file, reveal_interrupts
 
 every_signal = pytest.mark.parametrize("number", STOPPING, ids=[number.name for number in STOPPING])
 
@@ -120,6 +121,24 @@ def test_what_else_fails_in_a_finaliser_is_told(monkeypatch: pytest.MonkeyPatch)
     with hear_signals():
         Failing()
     assert told == [ValueError]
+
+
+def test_an_interrupt_that_comes_out_as_another_error_is_one() -> None:
+    """Python wraps what is raised while a class is made; the user asked for an end all the same."""
+
+    class Named:
+        def __set_name__(self, owner: type, name: str) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def make() -> type:
+        return type("Made", (), {"named": Named()})
+
+    with hear_signals(), pytest.raises(KeyboardInterrupt), reveal_interrupts():
+        make()
+    with pytest.raises(ZeroDivisionError), reveal_interrupts():
+        1 / 0  # noqa: B018
+    with pytest.raises(InterruptedRun), reveal_interrupts():
+        raise InterruptedRun("stopped") from KeyboardInterrupt()
 
 
 @every_signal

@@ -26,6 +26,7 @@ from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
 from robustmm.runs import Run
+from robustmm.system import reveal_interrupts
 from robustmm.training import checkpoint
 from robustmm.training.build import build_model, effective_recipe
 from robustmm.training.data import TrainingSplit
@@ -91,7 +92,8 @@ def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) 
 def convert_interrupts(run: Run) -> Iterator[None]:
     """Turns Ctrl-C into InterruptedRun, whose message gives the command that continues the run."""
     try:
-        yield
+        with reveal_interrupts():
+            yield
     except KeyboardInterrupt:
         if run.is_finished:
             raise InterruptedRun(f"stopped, but {run.folder} has finished; there is nothing to continue") from None

@@ -21,6 +21,8 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 NOTHING = "error: interrupted before there was anything to keep"
 IN_A_ROW = 3
 """Kills of one run at most, before it is let finish."""
+ENDING = 0.1
+"""Seconds before its end in which a command that gave its result need not hear any more."""
 SUITE = """
 [[grid]]
 kind = ["series", "features"]
@@ -162,10 +164,12 @@ def strike(started: Started, moment: float, number: signal.Signals, group: bool)
     while not started.poll() and time.monotonic() < until:
         time.sleep(min(TICK / 3, max(0.0, until - time.monotonic())))
     in_time = not started.poll() and hears_signals(started.pid)
+    sent = time.monotonic() - started.began
     if in_time:
         with suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(started.pid, number)
-    return started.wait(), in_time
+    ended = started.wait()
+    return ended, in_time and (ended.code != 0 or ended.seconds - sent > ENDING)
 
 
 def hears_signals(pid: int) -> bool:

@@ -229,6 +229,17 @@ def test_stopped_after_its_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert Run(tmp_path / "runs" / "world-001").is_finished
 
 
+def test_stopped_where_a_library_wraps_what_is_raised(tmp_path: Path) -> None:
+    path = manifest(tmp_path / "data")
+
+    class Wrapping(Nobody):
+        def epoch(self, row: object) -> None:
+            raise RuntimeError("a callback failed") from KeyboardInterrupt()
+
+    with pytest.raises(InterruptedRun, match="continue with: robustmm train --resume"):
+        train(recipe(path), path, tmp_path / "runs", Wrapping())
+
+
 def test_resuming_on_changed_data_is_refused(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
 
