@@ -11,10 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from robustmm.errors import UsageError, check_regular
 from robustmm.results import Number, Result
+from robustmm.system import MOVES_OPEN_FILES, lock_file
 from robustmm.version import __version__
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        return bool(self.read_facts().get("finished"))
+        """Its checkpoint goes last: a run that was killed between the two is resumed, which trains nothing."""
+        return bool(self.read_facts().get("finished")) and not self.checkpoint.exists()
 
 
 class TrainResult(Result):
@@ -118,21 +120,46 @@ def write_file(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all: a reader never sees half of it, a full disk leaves the old one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        with open_locked(partial) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
+            if not MOVES_OPEN_FILES:
+                file.close()
+            partial.replace(path)  # while it is locked
+    except BaseException as error:
         with suppress(OSError):
             partial.unlink()
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+        raise
+
+
+def open_locked(partial: Path) -> IO[bytes]:
+    """A new file, locked until it is closed: `remove_partial_files` leaves it alone."""
+    while True:
+        file = partial.open("wb")
+        lock_file(file, wait=True)
+        if partial.exists():
+            return file
+        file.close()  # another process removed it between the two
+
+
+def remove_partial_files(found: Iterable[Path]) -> None:
+    """Removes those of these files that dead processes left half written: those that nobody has locked. A process id
+    would not tell: a killed process keeps its id until its parent waits for it, and another machine has ids of its
+    own."""
+    for path in found:
+        with suppress(OSError), path.open("r+b") as file:
+            if lock_file(file):
+                path.unlink()
 
 
 def create_run(root: Path, name: str) -> Run:
-    """A new folder `root/<name>-NNN`, numbered after the highest there."""
+    """A new folder `root/<name>-NNN`, numbered after the highest there. What killed runs left half written goes."""
     try:
         root.mkdir(parents=True, exist_ok=True)
+        remove_partial_files(root.glob("*/.*.partial"))
         taken = [int(m[1]) for p in root.iterdir() if (m := re.fullmatch(re.escape(name) + r"-(\d+)", p.name))]
         number = max(taken, default=0) + 1
         while True:

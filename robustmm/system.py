@@ -1,11 +1,15 @@
 """What operating systems do differently: cores of a process, signals, locks of files, moves of open files."""
 
+import _thread
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
+
+from robustmm.errors import InterruptedRun
 
 MOVES_OPEN_FILES = os.name != "nt"
 MOST_PROCESSES = 256
@@ -20,19 +24,51 @@ def count_cores() -> int:
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """What asks a process to end: Ctrl-C, a scheduler or a container, a terminal that was closed."""
 
+AGAIN = 0.01
+"""Seconds after which a signal that was lost is raised again."""
+
 
 @contextmanager
 def hear_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that work ends in the same way: what is whole is
-    kept. A signal that is ignored (nohup) or has a handler already is left alone."""
+    kept. A signal that is ignored (nohup) or has a handler already is left alone.
+
+    A signal that comes while Python clears something away raises where nothing can catch it; it is raised again."""
     heard = [s for s in STOPPING if signal.getsignal(s) is signal.SIG_DFL] if _is_main_thread() else []
     for number in heard:
         signal.signal(number, signal.default_int_handler)
+    before = sys.unraisablehook
+
+    def raise_again(lost: "sys.UnraisableHookArgs") -> None:
+        if heard and isinstance(lost.exc_value, KeyboardInterrupt):
+            threading.Timer(AGAIN, _thread.interrupt_main, [heard[0]]).start()  # this hook cannot raise either
+        else:
+            before(lost)
+
+    sys.unraisablehook = raise_again
     try:
         yield
     finally:
+        sys.unraisablehook = before
         for number in heard:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def reveal_interrupts() -> Iterator[None]:
+    """Raises KeyboardInterrupt for one that came out as another error: Python itself, in the making of a class, and
+    libraries that call back wrap whatever is raised. An InterruptedRun has its sentence already."""
+    try:
+        yield
+    except InterruptedRun:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise KeyboardInterrupt from error
 
 
 @contextmanager

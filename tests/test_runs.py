@@ -149,6 +149,46 @@ def test_a_file_is_never_seen_half_written(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "a.txt").read_bytes() == b"new" * 10_000
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_file_that_was_not_ended_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def interrupted(descriptor: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(error):
+        runs.write_file(tmp_path / "a.txt", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_run_sweeps_what_the_dead_left_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves alone what is being written, and what is not ours."""
+    old = runs.create_run(tmp_path, "a")
+    half, mine = old.folder / ".run.json.17.partial", old.folder / "film.partial"
+    half.touch(), mine.touch()
+    seen: list[set[str]] = []
+
+    def meanwhile(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+        runs.create_run(tmp_path, "b")
+        seen.append({path.name for path in old.folder.iterdir()})
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    runs.write_file(old.log_file, b"epoch")
+    assert seen == [{f".log.csv.{os.getpid()}.partial", "film.partial"}]
+    assert {path.name for path in old.folder.iterdir()} == {"log.csv", "film.partial"}
+
+
+def test_a_run_with_a_checkpoint_has_not_finished(tmp_path: Path) -> None:
+    """It was killed between its last two steps."""
+    run = noted(tmp_path, "a", 1.0, finished=True)
+    assert run.is_finished
+    run.checkpoint.touch()
+    assert not run.is_finished
+    assert runs.find_newest_run(tmp_path, finished=False) == run
+
+
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()

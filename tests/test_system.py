@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from robustmm.system import STOPPING, count_cores, defer_signals, hear_signals, lock_file
+from robustmm.errors import InterruptedRun
+from robustmm.system import STOPPING, count_cores, defer_signals, hear_signals, lock_file, reveal_interrupts
 
 every_signal = pytest.mark.parametrize("number", STOPPING, ids=[number.name for number in STOPPING])
 
@@ -85,6 +87,58 @@ def test_a_thread_hears_nothing_and_changes_nothing() -> None:
     thread.start()
     thread.join()
     assert heard == [signal.SIG_DFL]
+
+
+class Dying:
+    """It is cleared away at the moment of a signal."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_in_a_finaliser_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    """Python can only drop what is raised there, with a traceback of its own."""
+    before = sys.unraisablehook
+
+    def work() -> None:
+        Dying()
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt), hear_signals():
+        work()
+    assert sys.unraisablehook is before
+    assert capsys.readouterr().err == ""
+
+
+def test_what_else_fails_in_a_finaliser_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
+
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError
+
+    with hear_signals():
+        Failing()
+    assert told == [ValueError]
+
+
+def test_an_interrupt_that_comes_out_as_another_error_is_one() -> None:
+    """Python wraps what is raised while a class is made; the user asked for an end all the same."""
+
+    class Named:
+        def __set_name__(self, owner: type, name: str) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def make() -> type:
+        return type("Made", (), {"named": Named()})
+
+    with hear_signals(), pytest.raises(KeyboardInterrupt), reveal_interrupts():
+        make()
+    with pytest.raises(ZeroDivisionError), reveal_interrupts():
+        1 / 0  # noqa: B018
+    with pytest.raises(InterruptedRun), reveal_interrupts():
+        raise InterruptedRun("stopped") from KeyboardInterrupt()
 
 
 @every_signal

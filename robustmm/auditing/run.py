@@ -32,6 +32,7 @@ from robustmm.evaluation.attack import hash_bytes
 from robustmm.evaluation.chance import doubt_accuracy
 from robustmm.evaluation.records import Records
 from robustmm.progress import Stage
+from robustmm.system import reveal_interrupts
 from robustmm.version import __version__
 
 CLEAN = Condition("clean")
@@ -70,7 +71,7 @@ class Audit:
         """Raises InterruptedRun on Ctrl-C: what was measured is kept."""
         self.store.remove_partial_files()
         try:
-            with WorkerPool(self.workers) as pool:
+            with reveal_interrupts(), WorkerPool(self.workers) as pool:
                 return self._run(pool)
         except KeyboardInterrupt as error:
             kept = sum(1 for _ in self.store.folder.glob("*/*.npz"))

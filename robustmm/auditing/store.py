@@ -9,7 +9,6 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from hashlib import blake2b
 from io import BytesIO
 from itertools import chain
@@ -19,7 +18,8 @@ from uuid import uuid4
 
 from robustmm.errors import DataError, printable
 from robustmm.evaluation.records import Records, load_records
-from robustmm.system import MOVES_OPEN_FILES, lock_file
+from robustmm.runs import open_locked, remove_partial_files
+from robustmm.system import MOVES_OPEN_FILES
 
 T = TypeVar("T")
 
@@ -52,14 +52,9 @@ class Store:
         return read_cell(self.path(key), lambda content: load_records(BytesIO(content)))
 
     def remove_partial_files(self) -> None:
-        """Removes files that dead processes left half written, here and beside this folder: those that nobody has
-        locked. A process id would not tell: a killed process keeps its id until its parent waits for it, and another
-        machine has ids of its own."""
+        """Removes files that dead processes left half written, here and beside this folder."""
         beside = [self.folder.parent.glob(f".{name}.*.part") for name in RESULT_FILES]
-        for path in chain(self.folder.glob("*/.*.part"), *beside):
-            with suppress(OSError), path.open("r+b") as file:
-                if lock_file(file):
-                    path.unlink()
+        remove_partial_files(chain(self.folder.glob("*/.*.part"), *beside))
 
 
 def write_cell(path: Path, content: bytes) -> None:
@@ -106,7 +101,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        with _open_locked(part) as file:
+        with open_locked(part) as file:
             write(file)
             file.flush()
             if not MOVES_OPEN_FILES:
@@ -117,13 +112,3 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             error.filename = os.fspath(path)
         part.unlink(missing_ok=True)
         raise
-
-
-def _open_locked(part: Path) -> IO[bytes]:
-    """A new file, locked until it is closed."""
-    while True:
-        file = part.open("wb")
-        lock_file(file, wait=True)
-        if part.exists():
-            return file
-        file.close()  # another process removed it between the two

@@ -20,7 +20,9 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from robustmm.bench.cell import BenchSpec, Cell, environment, run_cell, subset_names
+from robustmm import runs
+from robustmm.bench.cell import environment, subset_names
+from robustmm.bench.worker import BenchSpec, Cell, run_worker
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import targets
 from robustmm.data.manifest import class_names, read_manifest
@@ -102,6 +104,7 @@ def run_bench(
     raises InterruptedRun. After both, and after a kill, the same call goes on from every cell's last whole epoch.
     """
     with lock_folder(out):
+        runs.remove_partial_files(out.rglob(".*.partial"))
         waiting = [cell for cell in cells if read_result(out, cell) is None]
         for cell in cells:
             if cell not in waiting:
@@ -157,7 +160,7 @@ def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection,
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     kind = hashlib.sha256(json.dumps(environment()).encode()).hexdigest()[:8]
-    process = context.Process(target=run_cell, args=(cell, setting, out, out / "answers" / kind, theirs), daemon=True)
+    process = context.Process(target=run_worker, args=(cell, setting, out, out / "answers" / kind, theirs), daemon=True)
     threads = os.environ.get("OMP_NUM_THREADS")
     resource_tracker.ensure_running()  # starting it would lift the mask below
     with defer_signals():

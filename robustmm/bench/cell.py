@@ -6,10 +6,8 @@ import time
 import traceback
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 
 from robustmm import runs
 from robustmm.bench.torch_session import TorchSession
-from robustmm.conditions.condition import Condition
+from robustmm.bench.worker import BenchSpec, Cell
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
 from robustmm.data.manifest import Manifest, read_manifest
@@ -28,39 +26,11 @@ from robustmm.metrics.classification import accuracy, macro_f1, nll
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
-from robustmm.system import end_with_parent
 from robustmm.training.run import resume, train
 from robustmm.version import __version__
 
 ALL_SUBSETS_LIMIT = 8
 """Modalities up to which every subset is scored; above it, single modalities, all but each, and all."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training. The key names everything its numbers depend on."""
-
-    method: str
-    seed: int
-    recipe: dict[str, Any]
-    key: str
-
-    def __str__(self) -> str:
-        return f"{self.method}, seed {self.seed}"
-
-    @property
-    def threads(self) -> int:
-        """The CPU threads that its recipe asks for."""
-        return int(self.recipe["train"]["threads"])
-
-
-@dataclass(frozen=True)
-class BenchSpec:
-    """What all cells share. Conditions are drawn once, with seed 0: every cell gets the same noise."""
-
-    manifest: Path
-    conditions: tuple[Condition, ...] = ()
-    on_bad: OnBad = "error"
 
 
 def environment() -> list[str]:
@@ -69,8 +39,7 @@ def environment() -> list[str]:
 
 
 def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: Connection) -> None:
-    """Trains and scores one cell in a worker. It reports to `parent`, and ends when the parent does."""
-    end_with_parent()
+    """Trains and scores one cell in a worker, and reports to `parent`."""
     torch.set_num_threads(cell.threads)
     warnings.filterwarnings("ignore", message="this method scales gradients")  # plan_cells has warned
     costs = CostWatcher(out / "runs" / cell.key / "costs.json", parent)

@@ -9,7 +9,7 @@ from io import TextIOWrapper
 import typer
 
 from robustmm.errors import RobustmmError, printable, shorten
-from robustmm.system import hear_signals
+from robustmm.system import hear_signals, reveal_interrupts
 
 app = typer.Typer(
     name="robustmm",
@@ -27,7 +27,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=errors)  # a bar or a file name the terminal cannot show is no error
     try:
-        with hear_signals():
+        with hear_signals(), reveal_interrupts():
             register()
             code = app(standalone_mode=False)
             sys.stdout.flush()

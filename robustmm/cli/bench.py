@@ -61,7 +61,7 @@ def bench(
 
     from robustmm import runs
     from robustmm.bench import bench as work
-    from robustmm.bench.cell import BenchSpec
+    from robustmm.bench.worker import BenchSpec
     from robustmm.conditions import suite as suites
     from robustmm.config import shelf
     from robustmm.errors import UsageError

@@ -26,6 +26,7 @@ from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
 from robustmm.runs import Run
+from robustmm.system import reveal_interrupts
 from robustmm.training import checkpoint
 from robustmm.training.build import build_model, effective_recipe
 from robustmm.training.data import TrainingSplit
@@ -81,6 +82,7 @@ def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) 
         if place != run.folder.parent:
             run = Run(Path(shutil.copytree(run.folder, place / run.folder.name)))
         distributed.wait()
+        runs.remove_partial_files(run.folder.glob(".*.partial"))
         prepared = prepare_data(recipe, read_manifest(started.manifest), watcher, started.on_bad)
         resumed = read_kept(run, started, prepared.digests) if run.checkpoint.exists() else None
         return _train(run, recipe, prepared, draw_model(recipe, prepared), watcher, resumed, answers)
@@ -90,8 +92,11 @@ def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) 
 def convert_interrupts(run: Run) -> Iterator[None]:
     """Turns Ctrl-C into InterruptedRun, whose message gives the command that continues the run."""
     try:
-        yield
+        with reveal_interrupts():
+            yield
     except KeyboardInterrupt:
+        if run.is_finished:
+            raise InterruptedRun(f"stopped, but {run.folder} has finished; there is nothing to continue") from None
         todo = f"robustmm train --resume {quote(str(run.folder))}"
         raise InterruptedRun(f"stopped; every whole epoch is kept, continue with: {todo}") from None
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_records import assert_same, drawn
 
+from robustmm import runs
 from robustmm.auditing import store as module
 from robustmm.auditing.store import RESULT_FILES, Store, read_cell, read_made, seal, write_cell, write_whole
 from robustmm.errors import DataError
@@ -265,14 +266,14 @@ def test_a_file_swept_as_it_was_opened_is_opened_again(tmp_path: Path, monkeypat
             taken[0].unlink()
         return lock_file(file, wait)
 
-    monkeypatch.setattr(module, "lock_file", first_swept)
+    monkeypatch.setattr(runs, "lock_file", first_swept)
     write_whole(path, lambda file: file.write(b"whole"))
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"whole"]
     assert len(taken) == 1
 
 
 def test_a_disk_that_knows_no_locks_is_written_and_not_swept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "lock_file", lambda file, wait=False: None)
+    monkeypatch.setattr(runs, "lock_file", lambda file, wait=False: None)
     store.put(KEY, drawn(1))
     left = store.path(KEY).with_name(".cell.npz.1f.part")
     left.write_text("half")

@@ -2,8 +2,11 @@
 
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +19,6 @@ from robustmm.bench import bench as benches
 from robustmm.bench import cell
 from robustmm.bench.bench import lock_folder, plan_cells, read_result, run_bench
 from robustmm.bench.cell import (
-    BenchSpec,
-    Cell,
     CostWatcher,
     run_cell,
     score_cell,
@@ -26,6 +27,7 @@ from robustmm.bench.cell import (
     subset_probabilities,
 )
 from robustmm.bench.torch_session import TorchSession
+from robustmm.bench.worker import BenchSpec, Cell
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.config.recipe import Recipe, build_recipe
 from robustmm.data.manifest import Manifest
@@ -278,6 +280,30 @@ def test_torch_answers_as_the_exported_file(world: Run, rows: Manifest) -> None:
         assert np.abs(a.probabilities - b.probabilities).max() < 1e-5
         assert np.abs(a.phi_log_probability - b.phi_log_probability).max() < 1e-4
         assert (a.present == b.present).all()
+
+
+FRESH = "import pickle, sys; pickle.load(sys.stdin.buffer); print(sorted({'torch', 'robustmm'} & sys.modules.keys()))"
+
+
+def test_a_worker_ends_with_its_parent_before_it_imports_torch(
+    done: Done, world_of_two: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Imports take seconds. What a new process reads before its first line of ours must not bring torch along."""
+    begun: list[Any] = []
+    monkeypatch.setattr(benches.SpawnProcess, "start", lambda self: begun.append((self._target, self._args[:-1])))
+    benches.start_worker(done.cells[0], world_of_two.setting, tmp_path)[0].close()
+    read = subprocess.run([sys.executable, "-c", FRESH], input=pickle.dumps(begun), capture_output=True, check=True)
+    assert read.stdout == b"['robustmm']\n"
+
+
+def test_what_the_dead_left_half_written_is_swept(world_of_two: World, tmp_path: Path) -> None:
+    """Of cells, of runs, of teachers' answers."""
+    left = [tmp_path / where / ".x.17.partial" for where in ("cells", "runs/k", "runs/k/joint-s0-001", "answers/a")]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert run_bench([], world_of_two.setting, tmp_path, workers=1, watcher=Seen()) == []
+    assert [path for path in left if path.exists()] == []
 
 
 def test_a_cell_is_scored_as_attack_would_score_its_file(world: Run, rows: Manifest, tmp_path: Path) -> None:

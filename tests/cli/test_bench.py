@@ -18,7 +18,7 @@ import pytest
 import worlds
 from rich.console import Console
 
-from robustmm.bench.cell import Cell
+from robustmm.bench.worker import Cell
 from robustmm.config.toml import to_toml
 from robustmm.metrics.paired import BenchResult, CellResult
 from robustmm.report.live import bench as progress

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
 SECONDS = 60
@@ -154,6 +155,7 @@ def _become(
         os.environ.pop("FORCE_COLOR", None)
         os.environ.update({"COLUMNS": "80", "ORT_DISABLE_TELEMETRY": "1", **environment})
         sys.argv = ["robustmm", *words]
+        sys.modules["__main__"] = ModuleType("__main__")  # workers would import the parent's
         work()
         code = 0
     except SystemExit as ended:

@@ -196,6 +196,50 @@ def test_killed_before_the_first_epoch_starts_over_in_its_folder(tmp_path: Path)
     assert weights(resume(run, Nobody())) == weights(whole)
 
 
+def test_killed_among_its_last_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The facts say that it has finished, the checkpoint is still there, a file was half written: a resume tidies."""
+    path = manifest(tmp_path / "data")
+    whole = train(recipe(path), path, tmp_path / "whole", Nobody())
+
+    def killed(self: Path, missing_ok: bool = False) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        with pytest.raises(InterruptedRun, match="continue with: robustmm train --resume"):
+            train(recipe(path), path, tmp_path / "runs", Nobody())
+    run = Run(tmp_path / "runs" / "world-001")
+    (run.folder / ".log.csv.17.partial").touch()
+    assert weights(resume(run, Nobody())) == weights(whole)
+    assert {f.name for f in run.folder.iterdir()} == {f.name for f in whole.folder.iterdir()}
+    assert run.is_finished
+
+
+def test_stopped_after_its_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left to continue, and it says so rather than name a command that is refused."""
+    path, plain = manifest(tmp_path / "data"), Path.unlink
+
+    def stopped(self: Path, missing_ok: bool = False) -> None:
+        plain(self, missing_ok)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "unlink", stopped)
+    with pytest.raises(InterruptedRun, match="world-001 has finished; there is nothing to continue"):
+        train(recipe(path), path, tmp_path / "runs", Nobody())
+    assert Run(tmp_path / "runs" / "world-001").is_finished
+
+
+def test_stopped_where_a_library_wraps_what_is_raised(tmp_path: Path) -> None:
+    path = manifest(tmp_path / "data")
+
+    class Wrapping(Nobody):
+        def epoch(self, row: object) -> None:
+            raise RuntimeError("a callback failed") from KeyboardInterrupt()
+
+    with pytest.raises(InterruptedRun, match="continue with: robustmm train --resume"):
+        train(recipe(path), path, tmp_path / "runs", Wrapping())
+
+
 def test_resuming_on_changed_data_is_refused(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
 

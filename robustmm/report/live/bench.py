@@ -9,7 +9,7 @@ from rich.progress import Progress
 from robustmm.report.live.console import note, notes, progress_columns
 
 if TYPE_CHECKING:
-    from robustmm.bench.cell import Cell
+    from robustmm.bench.worker import Cell
 
 
 class BenchProgress:
