@@ -87,11 +87,16 @@ LONGEST_LINE = 2_000
 
 
 def shorten(line: str) -> str:
-    """A line with its middle left out where it is longer than `LONGEST_LINE`: what is wrong stands at both ends."""
-    if len(line) <= LONGEST_LINE:
-        return line
-    half = LONGEST_LINE // 2
-    return f"{line[:half]} […{len(line) - 2 * half:,} characters…] {line[-half:]}"
+    """A line of more than `LONGEST_LINE` characters with the middles of its long words left out, such as paths that
+    are none, and then its own: what is wrong stands beside them, and at both ends."""
+    if len(line) > LONGEST_LINE:
+        line = re.sub(r"\S{500,}", lambda found: _leave_out_middle(found[0], 400), line)
+    return _leave_out_middle(line, LONGEST_LINE) if len(line) > LONGEST_LINE else line
+
+
+def _leave_out_middle(text: str, kept: int) -> str:
+    half = kept // 2
+    return f"{text[:half]} […{len(text) - 2 * half:,} characters…] {text[-half:]}"
 
 
 def is_harmless(c: str) -> bool:

@@ -79,7 +79,7 @@ def most_common(values: Iterable[T]) -> T:
 
 def _guess_audio(base: dict[str, Any], headers: list[tuple[int, int]], cells: list[str], folder: Path) -> Audio:
     seconds = max(length / rate for length, rate in headers)
-    rate = min(16_000, max(1000, most_common([rate for _, rate in headers])))
+    rate = min(16_000, most_common([rate for _, rate in headers]))
     audio = Audio(**base, rate=rate, seconds=min(600.0, max(1, ceil(100 * seconds - 1e-6)) / 100))
     scaled = (audio.model_copy(update={"full_scale": scale}) for scale in FULL_SCALES)
     fits = (one for one in scaled if 2 * len(read_cells(one.read, cells, folder)) > len(headers))

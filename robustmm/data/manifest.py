@@ -17,7 +17,7 @@ from robustmm.modalities import Modality
 from robustmm.modalities.features import is_number
 
 REQUIRED = ("id", "split", "label")
-LONGEST_NAME = 1_000
+LONGEST_NAME = 10_000
 """Characters of an id, a split, a label or a column's name: they are compared, sorted and shown again and again."""
 AT_MOST = f"expected at most {LONGEST_NAME:,}"
 FOLDER_KEY = b"robustmm.folder"

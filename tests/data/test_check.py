@@ -335,7 +335,7 @@ def test_only_some_cells_are_looked_at(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_odd_recordings_have_a_size_too(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "slow.wav", np.zeros(100), 500)
+    soundfile.write(tmp_path / "slow.wav", np.zeros(200), 1000)
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 8000)
     soundfile.write(tmp_path / "long.flac", np.zeros(700 * 1000, np.int16), 1000)
     assert guess_modalities(written(tmp_path, a=["slow.wav"])) == [Audio(name="a", rate=1000, seconds=0.2)]
