@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, Seed, show_json
-from robustmm.report.live.console import ConsoleReporter, note, out, show_path
+from robustmm.report.live.console import ConsoleReporter, note, out, show_path, show_text
 
 data = typer.Typer(
     help="Look at data: check a manifest, draft its recipe, write the embedded data set.", no_args_is_help=True
@@ -71,7 +71,7 @@ def recipe(manifest: ManifestPath, features: Features = None) -> None:
 
     table = read_manifest(source.resolve_option(manifest))
     modalities = draft.guess_modalities(table, features or ())
-    print(to_toml(draft.draft_recipe(modalities, str(table.path.resolve()))), end="")
+    show_text(to_toml(draft.draft_recipe(modalities, str(table.path.resolve()))))
     for column, sentence in draft.describe_unread_columns(table, modalities).items():
         note(f"left out: {column}, {sentence}")
     for modality in modalities:

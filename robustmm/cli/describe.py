@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.report.live.console import note, show_path
+from robustmm.report.live.console import note, show_path, show_text
 
 
 @app.command()
@@ -38,7 +38,7 @@ def describe(
     count = count_checks(text)
     left = f"{count} line{'s' * (count != 1)} to check; then" if count else "nothing to check; next"
     if to is None:
-        print(text, end="")
+        show_text(text)
         note(f"{left}: robustmm audit {model} --describe THIS.toml --data {data or 'MANIFEST'}")
         return
     try:

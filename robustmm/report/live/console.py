@@ -1,5 +1,6 @@
 """Where things are printed: results to stdout, progress and notes to stderr."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +32,28 @@ def note(text: str) -> None:
     notes.print(printable(text), style="dim", markup=False, soft_wrap=True)
 
 
+def show_text(text: str) -> None:
+    """A result that another program reads, exactly as it is."""
+    if not out.quiet:
+        print(text, end="")
+
+
 def show_path(path: Path) -> None:
     """The path of a file that was written: exact where another program reads it, printable on a terminal."""
     out.print(printable(str(path)) if out.is_terminal else str(path), markup=False, soft_wrap=True)
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+_NOTES = _Notes(logging.WARNING)
+
+
+def show_warnings() -> None:
+    """From now on, what our modules warn of by `logging` is a note."""
+    logging.getLogger("robustmm").addHandler(_NOTES)
 
 
 def progress_columns(markup: bool = True) -> tuple[ProgressColumn, ...]:
