@@ -178,7 +178,7 @@ def test_a_new_file_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (tmp_path / "a").read_bytes() == "é".encode()
     with pytest.raises(UsageError, match="a exists already and is left as it is"):
         runs.write_new_file(tmp_path / "a", "x")
-    with pytest.raises(DataError, match="b cannot be written: .*surrogates"):
+    with pytest.raises(DataError, match=r"b cannot be written: .*surrogates"):
         runs.write_new_file(tmp_path / "b", "\ud800")
 
     def full(descriptor: int) -> None:

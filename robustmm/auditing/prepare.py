@@ -12,6 +12,7 @@ from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.run import CLEAN, Audit, AuditPlan, group_columns
 from robustmm.auditing.searches import check_search
 from robustmm.auditing.spec import Spec, hash_content, open_spec
+from robustmm.auditing.store import RESULT_FILES
 from robustmm.conditions.suite import load_suite
 from robustmm.config import shelf
 from robustmm.errors import explain_write
@@ -52,7 +53,8 @@ def create_folder(out: Path, fresh: bool) -> None:
     with explain_write(out, "cannot be the folder of an audit"):
         if fresh:
             shutil.rmtree(out / "cells", ignore_errors=True)
-            (out / "records.parquet").unlink(missing_ok=True)
+            for name in RESULT_FILES:
+                (out / name).unlink(missing_ok=True)
         (out / "cells").mkdir(parents=True, exist_ok=True)
 
 
