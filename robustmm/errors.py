@@ -4,7 +4,8 @@ import difflib
 import re
 import stat
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -51,6 +52,17 @@ def check_regular(path: Path, error: type[RobustmmError] = DataError) -> None:
         return
     if found:
         raise error(f"{path} should be a file, found {found}")
+
+
+@contextmanager
+def explain_write(path: Path, refusal: str = "cannot be written") -> Iterator[None]:
+    """What the system refuses inside raises DataError: a sentence on the user's own path, whichever file of the work
+    on it was met, and one exit code for every disk that is full, read-only or not there."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise DataError(f"{path} {refusal}: {reason}") from error
 
 
 MAX_LISTED = 25

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from robustmm.errors import UsageError, check_regular
+from robustmm.errors import DataError, UsageError, check_regular, explain_write
 from robustmm.results import Number, Result
 from robustmm.system import MOVES_OPEN_FILES, lock_file
 from robustmm.version import __version__
@@ -116,22 +116,42 @@ class TrainResult(Result):
                  "parameters": self.parameters, **self.valid}]  # fmt: skip
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all: a reader never sees half of it, a full disk leaves the old one."""
+def write_file(path: Path, content: bytes, shown: Path | None = None) -> None:
+    """Writes a file whole or not at all: a reader never sees half of it, a full disk leaves the old one. Raises
+    DataError, on the path `shown` where `path` is not the user's own, where it cannot be written."""
+    check_regular(path)  # a device would be replaced by a file
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with explain_write(shown or path):
+        try:
+            with open_locked(partial) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                if not MOVES_OPEN_FILES:
+                    file.close()
+                partial.replace(path)  # while it is locked
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+
+
+def write_new_file(path: Path, text: str) -> None:
+    """Writes a file that must not exist yet. Raises UsageError where it does, DataError where it cannot be written."""
     try:
-        with open_locked(partial) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            if not MOVES_OPEN_FILES:
-                file.close()
-            partial.replace(path)  # while it is locked
-    except BaseException as error:
+        content = text.encode()
+    except UnicodeError as error:
+        raise DataError(f"{path} cannot be written: {error}") from error
+    with explain_write(path):
+        try:
+            path.open("x").close()  # no other process gets the name meanwhile
+        except FileExistsError as error:
+            raise UsageError(f"{path} exists already and is left as it is") from error
+    try:
+        write_file(path, content)
+    except BaseException:
         with suppress(OSError):
-            partial.unlink()
-        if isinstance(error, OSError):
-            raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+            path.unlink()
         raise
 
 
@@ -155,9 +175,15 @@ def remove_partial_files(found: Iterable[Path]) -> None:
                 path.unlink()
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it. Raises DataError where it cannot."""
+    with explain_write(path, "cannot be made a folder"):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def create_run(root: Path, name: str) -> Run:
     """A new folder `root/<name>-NNN`, numbered after the highest there. What killed runs left half written goes."""
-    try:
+    with explain_write(root, "can hold no new run"):
         root.mkdir(parents=True, exist_ok=True)
         remove_partial_files(root.glob("*/.*.partial"))
         taken = [int(m[1]) for p in root.iterdir() if (m := re.fullmatch(re.escape(name) + r"-(\d+)", p.name))]
@@ -168,8 +194,6 @@ def create_run(root: Path, name: str) -> Run:
                 return Run(root / f"{name}-{number:03d}")
             except FileExistsError:  # another process took the number
                 number += 1
-    except OSError as error:
-        raise UsageError(f"no run folder can be made in {root}: {error.strerror}") from error
 
 
 def list_runs(root: Path) -> list[Run]:

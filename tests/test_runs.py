@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from robustmm import runs
-from robustmm.errors import UsageError
+from robustmm.errors import DataError, UsageError
 from robustmm.runs import Run
 
 
@@ -59,7 +59,7 @@ def test_a_number_taken_meanwhile_is_passed_over(tmp_path: Path, monkeypatch: py
 def test_no_folder_can_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for root, name in ((tmp_path / "file", "a"), (tmp_path, "n" * 300), (tmp_path, "no/such/folder")):
-        with pytest.raises(UsageError, match="no run folder can be made in"):
+        with pytest.raises(DataError, match="can hold no new run: "):
             runs.create_run(root, name)
 
 
@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UsageError, match=r"a\.txt cannot be written: No space left on device"):
+    with pytest.raises(DataError, match=r"a\.txt cannot be written: No space left on device"):
         runs.write_file(tmp_path / "a.txt", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_bytes() == b"old"
@@ -193,7 +193,7 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "none" / "a", tmp_path / "file" / "a", tmp_path / "folder", tmp_path / ("n" * 300)):
-        with pytest.raises(UsageError, match="cannot be written: "):
+        with pytest.raises(DataError, match="cannot be written: "):
             runs.write_file(path, b"x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
@@ -204,3 +204,27 @@ def test_what_a_run_begins_with(tmp_path: Path) -> None:
     assert {"robustmm", "python", "numpy"} <= facts["versions"].keys()
     assert json.loads(json.dumps(facts)) == facts
     assert "no-such-package" not in runs.versions(["numpy", "no-such-package"])
+
+
+def test_a_device_is_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe should be a file, found a pipe"):
+        runs.write_file(tmp_path / "pipe", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_new_file_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.write_new_file(tmp_path / "a", "é")
+    assert (tmp_path / "a").read_bytes() == "é".encode()
+    with pytest.raises(UsageError, match="a exists already and is left as it is"):
+        runs.write_new_file(tmp_path / "a", "x")
+    with pytest.raises(DataError, match=r"b cannot be written: .*surrogates"):
+        runs.write_new_file(tmp_path / "b", "\ud800")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match="b cannot be written: No space left on device"):
+        runs.write_new_file(tmp_path / "b", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -114,6 +114,29 @@ def test_the_bottom_imports_nothing_of_ours_but_errors() -> None:
         assert ours <= {"errors"}, name
 
 
+def printing_calls(path: Path) -> Iterator[str]:
+    """Calls that print, and names of the standard streams."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        said = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if said in ("print", "rich.print", "pprint", "typer.echo", "typer.secho", "click.echo", "traceback.print_exc"):
+            yield said
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("sys.stdout", "sys.stderr", "sys.__stderr__"):
+            yield ast.unparse(node)
+        if isinstance(node, ast.ImportFrom) and node.module in ("rich", "pprint"):
+            yield from (f"{node.module}.{a.name}" for a in node.names if a.name in ("print", "pprint", "print_json"))
+        if isinstance(node, ast.Name) and node.id in ("Console", "basicConfig", "StreamHandler"):
+            yield node.id
+
+
+def test_there_is_one_door_to_the_terminal(tmp_path: Path) -> None:
+    doors = {"robustmm.cli", *(name for name in modules() if name.startswith("robustmm.report.live."))}
+    found = {name: set(printing_calls(path)) for name, path in modules().items()}
+    assert {name for name, calls in found.items() if calls} - doors == set()
+    assert found["robustmm.report.live.console"] >= {"print", "Console"}
+    (tmp_path / "m.py").write_text("import sys\nfrom rich import print as p\nsys.stderr.write('x')\ntyper.echo('x')\n")
+    assert set(printing_calls(tmp_path / "m.py")) == {"rich.print", "sys.stderr", "typer.echo"}
+
+
 def test_methods_touch_no_optimiser_loader_device_or_file() -> None:
     for path in (PACKAGE / "methods").rglob("*.py"):
         names = imported(path)

@@ -13,7 +13,7 @@ from robustmm.config.toml import to_toml
 from robustmm.data.manifest import FOLDER_KEY
 from robustmm.errors import UsageError
 from robustmm.progress import Reporter, Silence, Watcher
-from robustmm.runs import find_newest_model, write_file
+from robustmm.runs import find_newest_model, make_folder, write_file
 from robustmm.system import MOST_PROCESSES
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def keep_table(table: Any, runs: Path) -> Path:
     content = sink.getvalue().to_pybytes()
     path = runs / "tables" / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_file(path, content)
     return path
 

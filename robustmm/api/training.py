@@ -18,7 +18,7 @@ from robustmm.api.inputs import (
     setting_lines,
     watch,
 )
-from robustmm.errors import UsageError
+from robustmm.errors import DataError, UsageError
 from robustmm.progress import Reporter, Watcher
 from robustmm.runs import Run, find_newest_run
 
@@ -118,7 +118,7 @@ def export(
 def plan_export(
     run: Run | AnyPath | None, path: AnyPath | None, precision: Precision, runs: AnyPath
 ) -> tuple[Run, Path]:
-    """The run to export and the file to write. Raises UsageError where that cannot be."""
+    """The run to export and the file to write. Raises UsageError or DataError where that cannot be."""
     chosen = find_newest_run(Path(runs), finished=True) if run is None else as_run(run)
     if not chosen.is_finished:
         todo = f"robustmm train --resume {quote(str(chosen.folder))}"
@@ -129,9 +129,9 @@ def plan_export(
     if target.suffix != ".onnx":
         raise UsageError(f"the exported file should end in .onnx, found {target}")
     if target.is_dir():
-        raise UsageError(f"the exported file should be a file, found the folder {target}")
+        raise DataError(f"{target} cannot be written: it is a folder")
     if not target.parent.is_dir():
-        raise UsageError(f"the folder of the exported file should exist, found no {target.parent}")
+        raise DataError(f"{target} cannot be written: its folder does not exist")
     return chosen, target
 
 

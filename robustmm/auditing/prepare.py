@@ -12,9 +12,10 @@ from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.run import CLEAN, Audit, AuditPlan, group_columns
 from robustmm.auditing.searches import check_search
 from robustmm.auditing.spec import Spec, hash_content, open_spec
+from robustmm.auditing.store import RESULT_FILES
 from robustmm.conditions.suite import load_suite
 from robustmm.config import shelf
-from robustmm.errors import UsageError
+from robustmm.errors import explain_write
 from robustmm.progress import Reporter
 from robustmm.system import count_cores
 
@@ -49,13 +50,12 @@ def audit_folder(spec: Spec, plan: AuditPlan) -> Path:
 
 def create_folder(out: Path, fresh: bool) -> None:
     """Makes the folder; `fresh` deletes what was measured there."""
-    try:
+    with explain_write(out, "cannot be the folder of an audit"):
         if fresh:
             shutil.rmtree(out / "cells", ignore_errors=True)
-            (out / "records.parquet").unlink(missing_ok=True)
+            for name in RESULT_FILES:
+                (out / name).unlink(missing_ok=True)
         (out / "cells").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{out} cannot be the folder of an audit: {error.strerror}") from error
 
 
 def build_audit(

@@ -122,8 +122,7 @@ class Audit:
             bad_inputs=measured.bad_inputs(),
         )
         self._write_records(measured, conditions)
-        text = json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-        write_whole(self.folder / "results.json", lambda file: file.write(text.encode(errors="backslashreplace")))
+        self._write_result(result)
         return result
 
     def _run_pass(self, pool: WorkerPool, title: str, conditions: Sequence[Condition]) -> cells.EvaluationPass:
@@ -208,6 +207,14 @@ class Audit:
             records_table.write_table(
                 self.folder / "records.parquet", map(read_condition, range(len(conditions))), names, classes, key
             )
+
+    def _write_result(self, result: AuditResult) -> None:
+        """Writes results.json. One that says the same is left as it is: a finished audit is read where nothing can be
+        written."""
+        text = json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+        path, content = self.folder / "results.json", text.encode(errors="backslashreplace")
+        if not (path.is_file() and path.read_bytes() == content):
+            write_whole(path, lambda file: file.write(content))
 
 
 def write_summary(

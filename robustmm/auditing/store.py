@@ -5,10 +5,10 @@ or brought from elsewhere is found as it is read, removed and told, and whoever 
 """
 
 import logging
-import os
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import blake2b
 from io import BytesIO
 from itertools import chain
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 from uuid import uuid4
 
-from robustmm.errors import DataError, printable
+from robustmm.errors import DataError, explain_write, printable
 from robustmm.evaluation.records import Records, load_records
 from robustmm.runs import open_locked, remove_partial_files
 from robustmm.system import MOVES_OPEN_FILES
@@ -82,7 +82,8 @@ def read_cell(path: Path, parse: Callable[[bytes], T]) -> T | None:
         return None
     except DAMAGE_ERRORS:
         pass
-    path.unlink(missing_ok=True)
+    with explain_write(path, "is not as it was written and cannot be removed"):
+        path.unlink(missing_ok=True)
     told = "audit: %s is not as it was written, or is the cell of something else; it is made again"
     logging.getLogger(__name__).warning(told, printable(str(path)))
     return None
@@ -97,18 +98,18 @@ def read_made(path: Path, parse: Callable[[bytes], T]) -> T:
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Writes a file that is there only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes a file that is there only when it is complete. Raises DataError where it cannot be written."""
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    try:
-        with open_locked(part) as file:
-            write(file)
-            file.flush()
-            if not MOVES_OPEN_FILES:
-                file.close()
-            part.replace(path)  # while it is locked
-    except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:  # the error of a full disk names no file
-            error.filename = os.fspath(path)
-        part.unlink(missing_ok=True)
-        raise
+    with explain_write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open_locked(part) as file:
+                write(file)
+                file.flush()
+                if not MOVES_OPEN_FILES:
+                    file.close()
+                part.replace(path)  # while it is locked
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise

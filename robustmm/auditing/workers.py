@@ -1,10 +1,12 @@
 """Runs jobs in this process, or in several workers that share nothing but the folder of cells."""
 
+import logging
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from logging.handlers import BufferingHandler
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -48,21 +50,33 @@ class WorkerPool:
             context = multiprocessing.get_context("spawn")  # a fork would copy onnxruntime's threads in mid-air
             self.pool = ProcessPoolExecutor(self.workers, context, initializer=_begin_worker)
         with defer_signals():
-            futures = [self.pool.submit(function, *job) for job in jobs]
-        waiting: set[Future[T]] = set(futures)
+            futures = [self.pool.submit(_run_job, function, job) for job in jobs]
+        waiting: set[Future[tuple[T, list[logging.LogRecord]]]] = set(futures)
         while waiting:
             done, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
             for future in done:
                 try:
-                    future.result()  # an error stops all at once
+                    _, warned = future.result()  # an error stops all at once
                 except BrokenProcessPool as error:
                     raise InterruptedRun(
                         "a worker was killed, most often for want of memory: what was made is kept; the same command "
                         "continues, with fewer --workers in less memory"
                     ) from error
+                for record in warned:
+                    logging.getLogger(record.name).handle(record)
             tick()
         for future in futures:
-            yield future.result()
+            yield future.result()[0]
+
+
+def _run_job(function: Callable[..., T], job: tuple[Any, ...]) -> tuple[T, list[logging.LogRecord]]:
+    """What the job returns, and what it warned of: only the parent tells, as it draws the screen."""
+    warned, logger = BufferingHandler(capacity=2**31), logging.getLogger("robustmm")
+    logger.addHandler(warned)
+    try:
+        return function(*job), warned.buffer
+    finally:
+        logger.removeHandler(warned)
 
 
 def _begin_worker() -> None:

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -26,7 +26,7 @@ from robustmm.bench.worker import BenchSpec, Cell, run_worker
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import targets
 from robustmm.data.manifest import class_names, read_manifest
-from robustmm.errors import InterruptedRun, RobustmmError, UsageError, check_regular
+from robustmm.errors import InterruptedRun, RobustmmError, UsageError, check_regular, explain_write
 from robustmm.exporting.export import BlankData
 from robustmm.methods import build_method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
@@ -61,7 +61,7 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
         if condition.name in {CLEAN, MEAN, *subset_names(names)}:
             raise UsageError(f'the bench has a column "{condition.name}" of its own; call the condition otherwise')
     blank = build_model(recipe, modalities, len(classes))
-    shared: list[Any] = [PROTOCOL, environment(), hashlib.sha256(setting.manifest.read_bytes()).hexdigest()]
+    shared: list[Any] = [PROTOCOL, environment(), hashlib.sha256(table.path.read_bytes()).hexdigest()]
     shared += [[asdict(c) for c in setting.conditions], setting.on_bad]
     refusals, cells = [], []
     for name in methods:
@@ -103,8 +103,10 @@ def run_bench(
     A cell that fails does not stop the others: afterwards its error is raised, with the first one's exit code. Ctrl-C
     raises InterruptedRun. After both, and after a kill, the same call goes on from every cell's last whole epoch.
     """
-    with lock_folder(out):
-        runs.remove_partial_files(out.rglob(".*.partial"))
+    whole = all(read_result(out, cell) for cell in cells)
+    with nullcontext() if whole else lock_folder(out):  # reading needs none
+        if not whole:
+            runs.remove_partial_files(out.rglob(".*.partial"))
         waiting = [cell for cell in cells if read_result(out, cell) is None]
         for cell in cells:
             if cell not in waiting:
@@ -177,11 +179,9 @@ def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection,
 @contextmanager
 def lock_folder(out: Path) -> Iterator[None]:
     """One bench at a time writes into a folder (where the system has file locks)."""
-    try:
+    with explain_write(out, "cannot be the folder of a bench"):
         (out / "cells").mkdir(parents=True, exist_ok=True)
         file = (out / ".lock").open("w")
-    except OSError as error:
-        raise UsageError(f"{out} cannot be the folder of a bench: {error.strerror}") from error
     with file:
         if lock_file(file) is False:
             raise UsageError(f"another bench is at work in {out}; wait for it, or give another --out")

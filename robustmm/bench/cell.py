@@ -97,7 +97,7 @@ class CostWatcher:
         memory = torch.cuda.max_memory_allocated() if cuda else resident_memory("VmHWM") - self.imports
         self.peak = max(self.peak, memory)
         content = {"epochs": self.epochs, "peak": self.peak}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        runs.make_folder(self.path.parent)
         runs.write_file(self.path, json.dumps(content).encode())
 
 

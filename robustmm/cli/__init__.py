@@ -1,14 +1,13 @@
 """The command line. One file a command: parse, call one function, render."""
 
-import os
 import sys
-from contextlib import suppress
 from importlib import import_module
-from io import TextIOWrapper
 
 import typer
 
-from robustmm.errors import RobustmmError, printable, shorten
+from robustmm.errors import DataError, RobustmmError, printable, shorten
+from robustmm.report.live.console import show_warnings
+from robustmm.report.live.streams import check_delivery, open_streams
 from robustmm.system import hear_signals, reveal_interrupts
 
 app = typer.Typer(
@@ -19,39 +18,45 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+INTERRUPTED = (5, "interrupted before there was anything to keep")
 
 
 def main() -> None:
     """The entry point. A user's error is one sentence and its exit code; a bug shows its traceback and exits 70."""
-    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors=errors)  # a bar or a file name the terminal cannot show is no error
+    open_streams()
+    show_warnings()
+    code, said = _run()
+    try:
+        check_delivery()
+    except DataError as error:
+        code, said = (code, said) if code else (error.exit_code, str(error))
+    for sentence in said.splitlines():
+        print(f"error: {printable(shorten(sentence))}", file=sys.stderr)  # it may quote a stranger's file
+    sys.exit(code)
+
+
+def _run() -> tuple[int, str]:
+    """Runs the command that was asked for: its exit code, and what went wrong."""
     try:
         with hear_signals(), reveal_interrupts():
             register()
             code = app(standalone_mode=False)
-            sys.stdout.flush()
     except RobustmmError as error:
-        sys.exit(_show_error(str(error), error.exit_code))
+        return error.exit_code, str(error)
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(_show_error("interrupted before there was anything to keep", 5))
-    except (BrokenPipeError, SystemExit):  # the reader of a pipe left (Typer exits on it): not an error
-        _silence_stdout()
-        sys.exit(0)
+        return INTERRUPTED
+    except OSError as error:
+        return 3, f"{error.filename or 'a file could not be read or written'}: {error.strerror}"
     except Exception as error:
         if hasattr(error, "format_message"):  # Typer's own: an unknown command or option, a missing argument
-            sys.exit(_show_error(error.format_message().replace("Value error, ", "").rstrip("."), 2))
-        if isinstance(error, OSError):
-            if error.filename is None:
-                _silence_stdout()
-            sys.exit(_show_error(f"{error.filename or 'the output'}: {error.strerror}", 3))
+            return 2, error.format_message().replace("Value error, ", "").rstrip(".")
         import traceback
 
         traceback.print_exc()
-        sys.exit(_show_error("this is a bug in robustmm; please report it with the lines above", 70))
+        return 70, "this is a bug in robustmm; please report it with the lines above"
     if code == 130:  # what Typer makes of Ctrl-C; training has its own answer, InterruptedRun
-        sys.exit(_show_error("interrupted before there was anything to keep", 5))
-    sys.exit(code if isinstance(code, int) else 0)
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0, ""
 
 
 def register() -> None:
@@ -70,16 +75,3 @@ def register() -> None:
         "doctor",
     ):
         import_module(f"robustmm.cli.{name}")
-
-
-def _silence_stdout() -> None:
-    """What is left to print has no reader; without this the interpreter would object once more at its end."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _show_error(sentences: str, code: int) -> int:
-    with suppress(OSError):  # a terminal that was closed reads no sentence
-        for sentence in sentences.splitlines():
-            print(f"error: {printable(shorten(sentence))}", file=sys.stderr)  # it may quote a stranger's file
-    return code

@@ -64,7 +64,7 @@ def bench(
     from robustmm.bench.worker import BenchSpec
     from robustmm.conditions import suite as suites
     from robustmm.config import shelf
-    from robustmm.errors import UsageError
+    from robustmm.errors import DataError, UsageError
     from robustmm.metrics.paired import compare_methods
     from robustmm.report import bench as report
     from robustmm.report.live.bench import BenchProgress
@@ -81,7 +81,7 @@ def bench(
     files = [(table_csv, report.format_csv), (markdown, report.format_markdown), (latex, report.format_latex)]
     for file, _ in files:
         if file is not None and not file.absolute().parent.is_dir():
-            raise UsageError(f"{file} cannot be written: its folder does not exist")
+            raise DataError(f"{file} cannot be written: its folder does not exist")
     base = baseline or ("joint" if "joint" in names else names[0])
     if base not in names:
         names.insert(0, base)

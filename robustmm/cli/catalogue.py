@@ -61,15 +61,10 @@ def copy(
     """Copy a recipe or suite, to change it."""
     from robustmm.config.shelf import find_any, read_text
     from robustmm.errors import UsageError
+    from robustmm.runs import write_new_file
 
     content = read_text(find_any(name))
     if to.suffix != ".toml":
         raise UsageError(f"the copy's name should end in .toml, found {to}")
-    try:
-        with to.open("x", encoding="utf-8") as file:
-            file.write(content)
-    except FileExistsError as error:
-        raise UsageError(f"{to} exists already and is left as it is") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the copy cannot be written ({error})") from error
+    write_new_file(to, content)
     show_path(to)

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, Seed, show_json
-from robustmm.report.live.console import ConsoleReporter, note, out, show_path
+from robustmm.report.live.console import ConsoleReporter, note, out, show_path, show_text
 
 data = typer.Typer(
     help="Look at data: check a manifest, draft its recipe, write the embedded data set.", no_args_is_help=True
@@ -71,7 +71,7 @@ def recipe(manifest: ManifestPath, features: Features = None) -> None:
 
     table = read_manifest(source.resolve_option(manifest))
     modalities = draft.guess_modalities(table, features or ())
-    print(to_toml(draft.draft_recipe(modalities, str(table.path.resolve()))), end="")
+    show_text(to_toml(draft.draft_recipe(modalities, str(table.path.resolve()))))
     for column, sentence in draft.describe_unread_columns(table, modalities).items():
         note(f"left out: {column}, {sentence}")
     for modality in modalities:
@@ -96,13 +96,14 @@ def manifest(
     from robustmm.data import folder as work
     from robustmm.data.shares import assign_splits, parse_shares
     from robustmm.errors import UsageError
+    from robustmm.runs import write_new_file
 
     shares = parse_shares(split) if split else {}
     if out_file.suffix != ".csv":
         raise UsageError(f"the manifest's name should end in .csv, found {out_file}")
     contents = work.read_folder(folder, label)
     samples, how = assign_splits(contents.samples, shares, seed)
-    _write_new(out_file, work.format_manifest(samples, out_file.parent))
+    write_new_file(out_file, work.format_manifest(samples, out_file.parent))
     show_path(out_file)
     for sentence in (*work.describe_contents(contents), how):
         note(sentence)
@@ -133,25 +134,13 @@ def missing(
     from robustmm.data.manifest import REQUIRED, read_manifest
     from robustmm.errors import UsageError
     from robustmm.evaluation import source
+    from robustmm.runs import write_new_file
 
     rows = read_manifest(source.resolve_option(manifest)).split(split)
     rates = patterns.parse_rates(rate, [name for name in rows.columns if name not in REQUIRED])
     if out_file.suffix != ".csv":
         raise UsageError(f"the table's name should end in .csv, found {out_file}")
     table = patterns.draw_presence_table(rows.ids, list(rates), rates, seed, burst)
-    _write_new(out_file, patterns.format_presence_table(rows.ids, list(rates), table))
+    write_new_file(out_file, patterns.format_presence_table(rows.ids, list(rates), table))
     show_path(out_file)
     note(f"attack with it: robustmm attack --missing {out_file}")
-
-
-def _write_new(path: Path, text: str) -> None:
-    """Writes a file that must not exist yet."""
-    from robustmm.errors import UsageError
-
-    try:
-        with path.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists already and is left as it is") from error
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"{path} cannot be written ({error})") from error

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.report.live.console import note, show_path
+from robustmm.report.live.console import note, show_path, show_text
 
 
 @app.command()
@@ -22,6 +22,7 @@ def describe(
 ) -> None:
     """Draft the description of a model of other tools; go through it, then give it to audit with --describe."""
     from robustmm.errors import UsageError
+    from robustmm.runs import write_new_file
     from robustmm.runtime.foreign.drafting.draft import draft_graph
     from robustmm.runtime.foreign.drafting.writing import count_checks, format_draft
 
@@ -38,15 +39,9 @@ def describe(
     count = count_checks(text)
     left = f"{count} line{'s' * (count != 1)} to check; then" if count else "nothing to check; next"
     if to is None:
-        print(text, end="")
+        show_text(text)
         note(f"{left}: robustmm audit {model} --describe THIS.toml --data {data or 'MANIFEST'}")
         return
-    try:
-        with to.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise UsageError(f"{to} exists already and is left as it is") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"the description cannot be written ({error})") from error
+    write_new_file(to, text)
     show_path(to)
     note(f"{left}: robustmm audit {model} --describe {to} --data {data or 'MANIFEST'}")

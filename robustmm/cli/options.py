@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from robustmm.errors import escape_unprintable
+from robustmm.report.live.console import show_text
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -36,4 +37,4 @@ ExpectAccuracy = Annotated[
 
 def show_json(result: "BaseModel") -> None:
     """JSON on stdout; a file name that is no text is shown as far as it is one."""
-    print(escape_unprintable(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False)))
+    show_text(escape_unprintable(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False)) + "\n")

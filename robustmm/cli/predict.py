@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Json, Runs, show_json
-from robustmm.report.live.console import out
+from robustmm.report.live.console import out, show_text
 
 
 # -h would be found in any text that begins with a dash, such as "-oh"
@@ -27,7 +27,7 @@ def predict(
 
     given = list(words or [])
     if given == ["-h"]:
-        typer.echo(ctx.get_help(), nl=False)
+        show_text(ctx.get_help())
         return
     model = Path(given.pop(0)) if given and not given[0].startswith("--") else None
     cells = parse_inputs(given)

@@ -19,7 +19,8 @@ import platformdirs
 import soundfile
 from numpy.typing import NDArray
 
-from robustmm.errors import UsageError
+from robustmm.errors import DataError, UsageError
+from robustmm.runs import make_folder, write_file
 
 ARCHIVE = Path(__file__).resolve().parent / "_digits"
 FORMAT = 1  # raise it whenever the same archive unpacks to other bytes
@@ -98,13 +99,8 @@ def has_files(directory: Path, content: dict[str, bytes]) -> bool:
 
 def repair_file(path: Path, data: bytes) -> None:
     """Puts one file there at once: no reader sees half of it."""
-    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(data)
-        draft.replace(path)
-    except OSError as e:
-        raise UsageError(f"{path}: the cached digits are damaged and cannot be mended ({e})") from e
+    make_folder(path.parent)
+    write_file(path, data)
 
 
 def write_folder(directory: Path, content: dict[str, bytes]) -> None:
@@ -120,6 +116,6 @@ def write_folder(directory: Path, content: dict[str, bytes]) -> None:
         draft.rename(directory)
     except OSError as e:
         if not has_files(directory, content):  # it does when another process came first
-            raise UsageError(f"{directory}: the digits cannot be written there ({e}), choose another folder") from e
+            raise DataError(f"{directory} cannot hold the digits: {e.strerror}") from e
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -15,7 +16,7 @@ from robustmm import runs
 from robustmm.config.recipe import Recipe, split_name_options
 from robustmm.data.loading import read_split
 from robustmm.data.manifest import read_manifest
-from robustmm.errors import DataError, UsageError
+from robustmm.errors import DataError, UsageError, explain_write
 from robustmm.evaluation.source import EMBEDDED
 from robustmm.exporting.graph import trace_graph
 from robustmm.exporting.parity import Proof, prove_parity
@@ -103,12 +104,14 @@ def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
     write_metadata(graph, run, modalities, model.width, precision)
     candidate = path.with_name(f".{path.stem}.{os.getpid()}.unproven.onnx")
     try:
-        runs.write_file(candidate, seal_model(graph.SerializeToString()))
+        runs.write_file(candidate, seal_model(graph.SerializeToString()), shown=path)
         found = prove_parity(candidate, model, valid, precision)
         if found.parity_error() is None:
-            candidate.replace(path)
+            with explain_write(path):
+                candidate.replace(path)
     finally:
-        candidate.unlink(missing_ok=True)
+        with suppress(OSError):
+            candidate.unlink()
     return found
 
 

@@ -424,11 +424,13 @@ def test_a_failing_cell_and_a_killed_one_do_not_stop_the_others(
 
 
 def test_one_bench_at_a_time_in_a_folder(done: Done, world_of_two: World, tmp_path: Path) -> None:
-    with lock_folder(done.out), pytest.raises(UsageError, match="another bench is at work in"):
-        run_bench(done.cells, world_of_two.setting, done.out, workers=1, watcher=Seen())
+    with lock_folder(tmp_path), pytest.raises(UsageError, match="another bench is at work in"):
+        run_bench(done.cells, world_of_two.setting, tmp_path, workers=1, watcher=Seen())
+    with lock_folder(done.out):  # reading needs no lock
+        assert run_bench(done.cells, world_of_two.setting, done.out, workers=1, watcher=Seen()) == done.results
     assert run_bench(done.cells, world_of_two.setting, done.out, workers=1, watcher=Seen()) == done.results
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="file cannot be the folder of a bench: Not a directory"):
+    with pytest.raises(DataError, match="file cannot be the folder of a bench: Not a directory"):
         run_bench(done.cells, world_of_two.setting, tmp_path / "file", workers=1, watcher=Seen())
 
 

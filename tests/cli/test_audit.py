@@ -1,5 +1,6 @@
 """`robustmm audit`, rightly used and misused, stopped and killed."""
 
+import errno
 import json
 import os
 import random
@@ -208,9 +209,9 @@ def test_a_reference(robustmm: Cli, here: Path) -> None:
         (["--reference", "none.json"], 3, "the reference none.json should be the results.json of an audit"),
         (["--reference", "list.json"], 3, "the reference list.json should be the results.json of an audit"),
         (["--reference", "runs"], 3, "the reference runs should be the results.json of an audit"),
-        (["--out", "short.toml"], 2, "short.toml cannot be the folder of an audit: Not a directory"),
-        (["--out", "short.toml", "--fresh"], 2, "short.toml cannot be the folder of an audit: Not a directory"),
-        (["--out", "short.toml/deep"], 2, "short.toml/deep cannot be the folder of an audit: Not a directory"),
+        (["--out", "short.toml"], 3, "short.toml cannot be the folder of an audit: Not a directory"),
+        (["--out", "short.toml", "--fresh"], 3, "short.toml cannot be the folder of an audit: Not a directory"),
+        (["--out", "short.toml/deep"], 3, "short.toml/deep cannot be the folder of an audit: Not a directory"),
         (["--describe", "none.toml"], 2, "none.toml"),
     ],
 )
@@ -231,8 +232,27 @@ def test_misused(robustmm: Cli, here: Path, words: list[str], code: int, sentenc
 def test_a_folder_that_cannot_be_written(robustmm: Cli, here: Path) -> None:
     (here / "locked").mkdir(mode=0o555)
     result = again(robustmm, *QUICK, "--out", "locked", cwd=here)
-    assert (result.code, result.out) == (2, "")
+    assert (result.code, result.out) == (3, "")
     assert "Permission denied" in result.err
+
+
+def test_a_finished_audit_is_read_where_nothing_can_be_written(
+    robustmm: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = again(robustmm, *QUICK, "--out", "a", cwd=here)
+    opened = Path.open
+
+    def read_only(path: Path, mode: str = "r", *more: Any, **options: Any) -> Any:
+        if set(mode) & set("wax+"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opened(path, mode, *more, **options)
+
+    monkeypatch.setattr(Path, "open", read_only)
+    assert again(robustmm, *QUICK, "--out", "a", cwd=here)[:2] == (0, whole.out)
+    (here / "a" / "results.json").write_text("{}")
+    result = again(robustmm, *QUICK, "--out", "a", cwd=here)
+    assert (result.code, result.out) == (3, "")
+    assert result.err.endswith("error: a/results.json cannot be written: Read-only file system\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of a process are POSIX's")
@@ -250,7 +270,8 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_half(robustmm: Cli, here: 
     assert (result.code, result.out) == (3, "")
     (error,) = [line for line in result.err.splitlines() if line.startswith("error: ")]
     assert error.startswith("error: a/")
-    assert error.endswith(": File too large")
+    assert error.endswith(" cannot be written: File too large")
+    assert ".part" not in error
     assert not list((here / "a").rglob("*.part"))
     assert not (here / "a/results.json").exists()
     assert again(robustmm, *QUICK, "--out", "a", cwd=here).code == 0

@@ -187,8 +187,8 @@ def test_stopped_then_killed_then_finished_by_the_same_command(
         (["tiny.toml", "--set", "train.epoch=3"], 2, '"epoch" is not a key here, did you mean "epochs"?'),
         (["tiny.toml", "--methods", "unimodal", "--set", "model.fusion=gated"], 2, "unimodal: unimodal alone never"),
         (["tiny.toml", "--data", "no.csv"], 3, "the manifest no.csv does not exist"),
-        (["tiny.toml", "--csv", "no/where.csv"], 2, "no/where.csv cannot be written: its folder does not exist"),
-        (["tiny.toml", "--out", "tiny.toml"], 2, "tiny.toml cannot be the folder of a bench: Not a directory"),
+        (["tiny.toml", "--csv", "no/where.csv"], 3, "no/where.csv cannot be written: its folder does not exist"),
+        (["tiny.toml", "--out", "tiny.toml"], 3, "tiny.toml cannot be the folder of a bench: Not a directory"),
         (["tiny.toml", "--limit", "3"], 2, "No such option: --limit"),
     ],
 )

@@ -270,8 +270,8 @@ def test_copy_is_the_file_itself(robustmm: Cli, tmp_path: Path) -> None:
         (["digits", "my.tml"], "the copy's name should end in .toml, found my.tml"),
         (["digits", "there.toml"], "there.toml exists already and is left as it is"),
         (["digits", "folder.toml"], "folder.toml exists already and is left as it is"),
-        (["digits", "no/such/my.toml"], "the copy cannot be written (["),
-        (["digits", "n" * 300 + ".toml"], "the copy cannot be written (["),
+        (["digits", "no/such/my.toml"], "no/such/my.toml cannot be written: No such file or directory"),
+        (["digits", "n" * 300 + ".toml"], "nn.toml cannot be written: File name too long"),
         (["none.toml", "my.toml"], "the recipe none.toml does not exist"),
         (["binary.toml", "my.toml"], "binary.toml is not UTF-8 text"),
         (["gaussian", "my.toml"], '"gaussian" is not a recipe or a suite'),
@@ -282,7 +282,7 @@ def test_copy_misused(robustmm: Cli, tmp_path: Path, words: list[str], sentence:
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     result = robustmm("copy", *words, cwd=tmp_path)
-    assert (result.code, result.out) == (2, "")
+    assert (result.code, result.out) == (3 if "cannot be written" in sentence else 2, "")
     assert sentence in result.err
     assert (tmp_path / "there.toml").read_text() == "mine"
     assert not (tmp_path / "my.toml").exists()

@@ -77,7 +77,11 @@ def test_a_description_is_never_overwritten(robustmm: Cli, here: Path) -> None:
         (["describe", "none.onnx"], 3, "the model none.onnx does not exist"),
         (["describe", "manifest.csv"], 3, "manifest.csv is not"),
         (["describe", "theirs.onnx", "-o", "model.txt"], 2, "the description's name should end in .toml"),
-        (["describe", "theirs.onnx", "-o", "no/model.toml"], 2, "the description cannot be written"),
+        (
+            ["describe", "theirs.onnx", "-o", "no/model.toml"],
+            3,
+            "no/model.toml cannot be written: No such file or directory",
+        ),
         (["attack", "theirs.onnx"], 3, "robustmm describe theirs.onnx -o model.toml"),
         (["attack", "theirs.onnx", "--describe", "none.toml"], 2, "none.toml cannot be read"),
         (

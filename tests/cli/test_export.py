@@ -113,8 +113,8 @@ def test_accuracy_lost_is_a_failure_too(robustmm: Cli, here: Path, run: Run, mon
         (["-o", "model.onx"], 2, "the exported file should end in .onnx, found model.onx"),
         (["-o", "model"], 2, "the exported file should end in .onnx, found model"),
         (["-o", ""], 2, "the exported file should end in .onnx"),
-        (["-o", "no/model.onnx"], 2, "the folder of the exported file should exist, found no no"),
-        (["-o", "folder.onnx"], 2, "the exported file should be a file, found the folder folder.onnx"),
+        (["-o", "no/model.onnx"], 3, "no/model.onnx cannot be written: its folder does not exist"),
+        (["-o", "folder.onnx"], 3, "folder.onnx cannot be written: it is a folder"),
         (["runs"], 2, "runs is not a run: it has no readable run.json"),
         (["runs/world-002"], 2, "runs/world-002 is not a run"),
         (["runs/world-001/run.json"], 2, "runs/world-001/run.json is not a run"),
@@ -184,8 +184,8 @@ def test_a_full_disk_leaves_nothing(robustmm: Cli, here: Path, run: Run, monkeyp
 
     monkeypatch.setattr(os, "fsync", fsync)
     result = robustmm("export", cwd=here)
-    assert (result.code, result.out) == (2, "")
-    assert "cannot be written: No space left on device" in result.err
+    assert (result.code, result.out) == (3, "")
+    assert result.err.endswith("error: runs/world-001/model.onnx cannot be written: No space left on device\n")
     assert set(run.folder.iterdir()) == before
 
 

@@ -129,7 +129,7 @@ def test_an_output_that_cannot_be_written(here: Path) -> None:
             command, cwd=here, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
         )
     assert done.returncode == 3
-    assert done.stderr.splitlines()[1:] == ["error: the output: No space left on device"]
+    assert done.stderr.splitlines()[1:] == ["error: the result could not be printed: No space left on device"]
 
 
 def test_words_become_cells() -> None:

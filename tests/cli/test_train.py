@@ -300,8 +300,8 @@ def test_resuming_on_data_that_vanished(robustmm: Cli, tmp_path: Path, world_man
         (["tiny.toml", "--data", "tiny.toml"], 3, "tiny.toml should end in .csv, .jsonl, .parquet"),
         (["tiny.toml", "--set", "modality.vector.length=6"], 3, "should be a vector of 6 numbers, found shape (5,)"),
         (["tiny.toml", "--set", "modality.vector.column=vectr"], 3, 'no column "vectr", did you mean "vector"?'),
-        (["tiny.toml", "--runs", "tiny.toml"], 2, "no run folder can be made in tiny.toml: File exists"),
-        (["tiny.toml", "--runs", "tiny.toml/x"], 2, "no run folder can be made in tiny.toml/x: Not a directory"),
+        (["tiny.toml", "--runs", "tiny.toml"], 3, "tiny.toml can hold no new run: File exists"),
+        (["tiny.toml", "--runs", "tiny.toml/x"], 3, "tiny.toml/x can hold no new run: Not a directory"),
     ],
 )
 def test_misused(robustmm: Cli, here: Path, words: list[str], code: int, sentence: str) -> None:
@@ -381,12 +381,12 @@ def test_a_disk_that_fills_up_keeps_what_was_whole(robustmm: Cli, here: Path) ->
     assert robustmm("train", "tiny.toml", "--epochs", "3", "--runs", "whole", cwd=here).code == 0
     with full_disk():
         result = robustmm("train", "tiny.toml", cwd=here)
-    assert (result.code, result.out) == (2, "")
+    assert (result.code, result.out) == (3, "")
     assert "run.json cannot be written: No space left on device" in result.err
     shutil.rmtree(here / "runs")
     with full_disk(after=6):  # run.json twice, recipe.toml, missing.csv, the first epoch's log and checkpoint
         result = robustmm("train", "tiny.toml", "--epochs", "3", cwd=here)
-    assert result.code == 2
+    assert result.code == 3
     assert "log.csv cannot be written: No space left on device" in result.err
     assert not list((here / "runs").rglob("*.partial"))
     assert robustmm("train", "--resume", cwd=here).code == 0
@@ -399,8 +399,8 @@ def test_a_folder_that_cannot_be_written_to(robustmm: Cli, here: Path, monkeypat
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
     result = robustmm("train", "tiny.toml", cwd=here)
-    assert result.code == 2
-    assert result.err.endswith("error: no run folder can be made in runs: Permission denied\n")
+    assert result.code == 3
+    assert result.err.endswith("error: runs can hold no new run: Permission denied\n")
 
 
 @pytest.mark.parametrize("command", ["train", "export"])

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from robustmm.data import digits
-from robustmm.errors import UsageError
+from robustmm.errors import DataError, UsageError
 
 COUNTS = {"train": 800, "valid": 200, "test": 400}
 
@@ -213,7 +213,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path, small: dic
     (tmp_path / "data").write_text("mine")
     with pytest.raises(UsageError, match="found something else"):
         digits.write(tmp_path / "data")
-    with pytest.raises(UsageError, match="cannot be written there"):
+    with pytest.raises(DataError, match="below cannot hold the digits: Not a directory"):
         digits.write(tmp_path / "data" / "below")
     assert (tmp_path / "data").read_text() == "mine"
 
@@ -229,7 +229,7 @@ def test_a_failure_half_way_leaves_nothing(tmp_path: Path, small: dict[str, byte
         return real(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UsageError, match="No space left"):
+    with pytest.raises(DataError, match="data cannot hold the digits: No space left"):
         digits.write(tmp_path / "data")
     assert list(tmp_path.iterdir()) == []
 
@@ -284,7 +284,7 @@ def test_a_damaged_cache_that_cannot_be_mended_is_named(cache: Path):
     directory = digits.unpack_to_cache().parent
     shutil.rmtree(directory / "audio")
     (directory / "audio").write_text("")
-    with pytest.raises(UsageError, match=r"audio.* cannot be mended"):
+    with pytest.raises(DataError, match=r"audio cannot be made a folder: File exists"):
         digits.unpack_to_cache()
 
 

@@ -1,12 +1,13 @@
 """Where things are printed: results to stdout, progress and notes to stderr."""
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,14 +17,28 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 
 from robustmm.errors import printable, shorten
 
 IS_SECONDARY_RANK = os.environ.get("RANK", "0") != "0"
 """One of several ranks under torchrun, and not the first: it works and keeps silent."""
 
-out = Console(highlight=False, quiet=IS_SECONDARY_RANK)
-notes = Console(stderr=True, highlight=False, quiet=IS_SECONDARY_RANK)
+
+class Door(Console):
+    """The one door to the terminal: what a text holds beyond drawn characters and ends of lines is never obeyed."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable() or segment.text == "\n":
+                yield segment
+            else:
+                text = "\n".join(map(printable, segment.text.split("\n")))
+                yield Segment(text, segment.style)
+
+
+out = Door(highlight=False, quiet=IS_SECONDARY_RANK)
+notes = Door(stderr=True, highlight=False, quiet=IS_SECONDARY_RANK)
 
 
 def note(text: str) -> None:
@@ -31,9 +46,28 @@ def note(text: str) -> None:
     notes.print(printable(shorten(text)), style="dim", markup=False, soft_wrap=True)
 
 
+def show_text(text: str) -> None:
+    """A result that another program reads, exactly as it is."""
+    if not out.quiet:
+        print(text, end="")
+
+
 def show_path(path: Path) -> None:
     """The path of a file that was written: exact where another program reads it, printable on a terminal."""
     out.print(printable(str(path)) if out.is_terminal else str(path), markup=False, soft_wrap=True)
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+_NOTES = _Notes(logging.WARNING)
+
+
+def show_warnings() -> None:
+    """From now on, what our modules warn of by `logging` is a note."""
+    logging.getLogger("robustmm").addHandler(_NOTES)
 
 
 def progress_columns(markup: bool = True) -> tuple[ProgressColumn, ...]:

@@ -18,6 +18,7 @@ from robustmm.data.sample import sample_rows
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality, Signal
 from robustmm.report.sheets.draw import GREY, HEIGHT, INK, WIDTH, Picture, encode_png, render_panel, render_text
+from robustmm.runs import write_file
 
 SAMPLES = 3
 LABEL = 22
@@ -42,10 +43,7 @@ def write_sheet(
         raise UsageError("--preview draws what a --noise does, found none")
     found = sheet_rows(condition, modalities, manifest, seed, on_bad)
     content = encode_png(render_sheet(found)) if path.suffix == ".png" else render_page(found, heading(condition))
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror})") from error
+    write_file(path, content)
 
 
 def heading(condition: Condition) -> str:
