@@ -48,7 +48,7 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
 
     A method's seeds follow each other: workers then train teachers of different seeds, none twice.
     """
-    table = read_manifest(setting.manifest)
+    table = read_manifest(setting.manifest, setting.inside)
     classes = class_names(table.split("train").labels)
     for split in ("valid", "test"):
         targets(table.split(split), classes)  # an unknown label is reported now, not after the training

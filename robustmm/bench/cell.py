@@ -61,6 +61,7 @@ class BenchSpec:
     manifest: Path
     conditions: tuple[Condition, ...] = ()
     on_bad: OnBad = "error"
+    inside: Path | None = None
 
 
 def environment() -> list[str]:
@@ -77,7 +78,7 @@ def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: C
     try:
         run = train_cell(cell, setting, out / "runs" / cell.key, answers, costs)
         costs.write_costs()
-        result = score_cell(run, cell, read_manifest(setting.manifest).split("test"), setting, costs)
+        result = score_cell(run, cell, read_manifest(setting.manifest, setting.inside).split("test"), setting, costs)
         runs.write_file(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
     except RobustmmError as error:
         parent.send(("failed", (str(error), error.exit_code)))
@@ -93,7 +94,7 @@ def train_cell(cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs:
         if run.checkpoint.is_file():
             return resume(run, costs, answers)
     recipe = Recipe.model_validate({**cell.recipe, "name": f"{cell.method.replace(':', '.')}-s{cell.seed}"})
-    return train(recipe, setting.manifest, root, costs, setting.on_bad, answers)
+    return train(recipe, setting.manifest, root, costs, setting.on_bad, answers, inside=setting.inside)
 
 
 class CostWatcher:

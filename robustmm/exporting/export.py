@@ -88,7 +88,8 @@ def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
     facts = run.read_facts()
     model, modalities = rebuild_model(run)
     valid, _ = read_split(
-        read_manifest(Path(facts["manifest"])).split("valid"), modalities, facts["classes"], facts["on_bad"]
+        read_manifest(Path(facts["manifest"]), Path(facts["inside"]) if facts.get("inside") else None).split("valid"),
+        modalities, facts["classes"], facts["on_bad"],
     )
     try:
         graph = trace_graph(model, modalities)

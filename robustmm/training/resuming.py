@@ -24,6 +24,7 @@ class Started(NamedTuple):
     recipe: Recipe
     manifest: Path
     on_bad: OnBad
+    inside: Path | None = None
 
 
 class Kept(BaseModel):
