@@ -151,7 +151,7 @@ def resident_memory(what: str) -> int:
 
 def score_cell(run: Run, cell: Cell, test: Manifest, setting: BenchSpec, costs: CostWatcher) -> CellResult:
     """A finished run on the test split: clean, under each condition, and from each subset of modalities."""
-    facts = run.read_facts()
+    facts = run.read_finished()
     session = TorchSession(run, facts["device"])
     with torch.backends.cudnn.flags(allow_tf32=False):
         answers = subset_probabilities(session, test, setting.on_bad)

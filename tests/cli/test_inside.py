@@ -130,7 +130,9 @@ def test_a_parquet_table_cannot_name_its_own_folder(tmp_path: Path, monkeypatch:
 def test_texts_and_files_that_are_not_there(tmp_path: Path) -> None:
     """A text is no path for a stroke in it; a sound that is not there is refused all the same."""
     path = tmp_path / "manifest.csv"
-    path.write_text("id,split,label,said,a\n1,test,x,/start the bot,\n2,test,y,and/or ../ that,\n3,test,/etc/passwd,/,\n")
+    path.write_text(
+        "id,split,label,said,a\n1,test,x,/start the bot,\n2,test,y,and/or ../ that,\n3,test,/etc/passwd,/,\n"
+    )
     check_inside(read_manifest(path), tmp_path)
     path.write_text("id,split,label,said,a\n1,test,x,,\n2,test,y,,../gone.WAV\n")
     with pytest.raises(DataError, match=r"line 3 \(id '2', a\): \.\./gone\.WAV should lie in"):
