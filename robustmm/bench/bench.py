@@ -29,7 +29,7 @@ from robustmm.exporting.export import BlankData
 from robustmm.methods import build_method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.system import defer_signals, lock_file
-from robustmm.training.build import build_model, effective_recipe
+from robustmm.training.build import build_model, effective_recipe, refuse_too_large
 
 PROTOCOL = 2
 """Increased when the same cell would be trained or scored otherwise, so that old cells are not mixed with new ones."""
@@ -69,7 +69,8 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
                 warnings.simplefilter("always")
                 own = effective_recipe(own)
             chosen = build_method(own.method_name, own.method_options)
-            chosen.setup(copy.deepcopy(blank), BlankData(modalities, {"classes": classes}))
+            with refuse_too_large(own):
+                chosen.setup(copy.deepcopy(blank), BlankData(modalities, {"classes": classes}))
         except UsageError as error:
             refusals.append(f"{name}: {error}")
             continue

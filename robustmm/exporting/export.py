@@ -27,7 +27,7 @@ from robustmm.progress import Watcher
 from robustmm.runs import Run
 from robustmm.runtime.metadata import FORMAT, KEY, find_contradiction
 from robustmm.training import checkpoint
-from robustmm.training.build import build_model
+from robustmm.training.build import build_model, refuse_too_large
 
 
 def rebuild_model(run: Run) -> tuple[FusionModel, list[Modality]]:
@@ -66,7 +66,9 @@ def parse_facts(run: Run, facts: dict[str, Any]) -> tuple[Recipe, list[Modality]
 def assemble_model(recipe: Recipe, modalities: list[Modality], classes: list[str]) -> FusionModel:
     """The model that a training ends with, what its method puts into it included; with weights of no meaning."""
     model = build_model(recipe, modalities, len(classes))
-    build_method(recipe.method_name, recipe.method_options).setup(model, BlankData(modalities, {"classes": classes}))
+    with refuse_too_large(recipe):
+        data = BlankData(modalities, {"classes": classes})
+        build_method(recipe.method_name, recipe.method_options).setup(model, data)
     return model
 
 

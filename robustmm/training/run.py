@@ -27,7 +27,7 @@ from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
 from robustmm.runs import Run
 from robustmm.training import checkpoint
-from robustmm.training.build import build_model, effective_recipe
+from robustmm.training.build import build_model, effective_recipe, refuse_too_large
 from robustmm.training.data import TrainingSplit
 from robustmm.training.loop import Progress, Tensors, fit
 from robustmm.training.resuming import Started, explain_damage, keep_facts, read_kept, read_start
@@ -155,7 +155,8 @@ def _train(
     teachers = Teachers(recipe, prepared.modalities, valid, watcher, prepared.digests, answers)
     weights = settings.class_weights
     data = TrainingSplit(prepared.training, classes, device, weights, None if resumed else teachers)
-    chosen.setup(model.to(device), data)
+    with refuse_too_large(recipe):
+        chosen.setup(model.to(device), data)
     run.update_facts(
         modalities=[m.model_dump() for m in prepared.modalities],
         classes=prepared.classes,

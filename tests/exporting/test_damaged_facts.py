@@ -101,7 +101,9 @@ def test_what_contradicts_itself(copy: Run) -> None:
         "modalities and recipe have different names": lambda f: f["modalities"].reverse(),
         "progress.best has no valid_accuracy_vector": lambda f: f["progress"]["best"].pop("valid_accuracy_vector"),
         "progress.best_epoch is above progress.epoch": lambda f: f["progress"].update(best_epoch=99),
-        "recipe: [train] weight_decay should be": lambda f: f["recipe"]["train"].update(weight_decay="/dev/stdin"),
+        "recipe: [train] weight_decay: should be a valid number": lambda f: f["recipe"]["train"].update(
+            weight_decay="/dev/stdin"
+        ),
     }
     for said, change in changes.items():
         change_facts(copy, whole, change)
