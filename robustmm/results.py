@@ -1,12 +1,14 @@
-"""The form of every published result: frozen, checked, six significant digits, null where there is no number; as rows,
-a data frame or a table in a notebook."""
+"""The form of every published result (frozen, checked, six significant digits, null where there is no number; as rows,
+a data frame or a table in a notebook), and of what a run.json says.
+"""
 
 import html
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, PlainSerializer, ValidationError
 
-from robustmm.errors import UsageError, printable
+from robustmm.errors import DataError, UsageError, printable
 
 if TYPE_CHECKING:
     import pandas
@@ -56,3 +58,74 @@ def format_html(value: Any) -> str:
     if value is None or value != value:
         return ""
     return html.escape(printable(f"{value:.4g}" if isinstance(value, float) else str(value)))
+
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Table(BaseModel):
+    """A key that is not listed is kept: later versions may add facts."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class NamedFacts(Table):
+    name: str
+
+
+class DataFacts(Table):
+    manifest: str
+
+
+class RecipeFacts(Table):
+    """What is read of the effective recipe without building it."""
+
+    method: NamedFacts
+    data: DataFacts
+
+
+class ProgressFacts(Table):
+    epoch: Annotated[Count, Field(ge=1)]
+    best_epoch: Annotated[Count, Field(ge=1)]
+    best: dict[str, float]
+
+
+class Facts(Table):
+    """What run.json may hold while a run is under way: nothing has to be there, and nothing is of another type."""
+
+    format: Count = 1
+    started: FiniteFloat = 0.0
+    finished: bool = False
+    versions: dict[str, str] = {}
+    manifest: str = ""
+    inside: Annotated[str, Field(pattern=r"^[^\x00]*$")] | None = None
+
+
+class FinishedFacts(Facts):
+    """What run.json holds of a finished run."""
+
+    recipe: RecipeFacts
+    manifest: str
+    on_bad: Literal["error", "missing"]
+    modalities: Annotated[list[NamedFacts], Field(min_length=1)]
+    classes: Annotated[list[str], Field(min_length=1)]
+    prior: list[Annotated[FiniteFloat, Field(ge=0)]]
+    data: dict[str, str]
+    parameters: Count
+    device: Annotated[str, Field(pattern=r"^[a-z]+(:\d{1,3})?$")]
+    bad: list[str]
+    progress: ProgressFacts
+    teacher_seconds: FiniteFloat = 0.0
+
+
+def check_facts(path: Path, form: type[Facts], facts: dict[str, Any]) -> None:
+    """Raises DataError, with the first key that is wrong, where the facts in `path` have another form."""
+    try:
+        form.model_validate(facts)
+    except ValidationError as error:
+        item = error.errors()[0]
+        shown = repr(item["input"])
+        found = "" if item["type"] == "missing" else f", found {shown if len(shown) <= 60 else shown[:60] + '…'}"
+        expected = (item["msg"][:1].lower() + item["msg"][1:]).removeprefix("input ")
+        place = ".".join(map(str, item["loc"]))
+        raise DataError(f"{path} is damaged: {place} {expected}{found}") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from robustmm.errors import DataError, UsageError, check_regular, explain_write
-from robustmm.results import Number, Result
+from robustmm.results import Facts, FinishedFacts, Number, Result, check_facts
 from robustmm.system import MOVES_OPEN_FILES, lock_file
 from robustmm.version import __version__
 
@@ -63,20 +63,41 @@ class Run:
             raise UsageError(f"{self.log_file} is not the log of a run ({error})") from error
 
     def read_facts(self) -> dict[str, Any]:
-        """What run.json says."""
-        check_regular(self.folder / "run.json", UsageError)
+        """What run.json says. Raises UsageError where there is none, DataError where it is damaged."""
+        path = self.folder / "run.json"
+        check_regular(path)
         try:
-            found: dict[str, Any] = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-            float(found.get("started", 0))
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
             raise UsageError(f"{self.folder} is not a run: it has no readable run.json") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is damaged: it is not UTF-8") from error
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path} is damaged: it is not JSON") from error
+        if not isinstance(found, dict):
+            raise DataError(f"{path} is damaged: it should be an object, found {type(found).__name__}")
+        check_facts(path, Facts, found)
         return found
+
+    def read_finished(self) -> dict[str, Any]:
+        """What run.json says of a run that has finished. Raises DataError where it does not say it all."""
+        facts, path = self.read_facts(), self.folder / "run.json"
+        check_facts(path, FinishedFacts, facts)
+        names, progress = [m["name"] for m in facts["modalities"]], facts["progress"]
+        wanted = ["valid_accuracy", *(f"valid_accuracy_{name}" for name in names)]
+        if lost := [key for key in wanted if key not in progress["best"]]:
+            raise DataError(f"{path} is damaged: progress.best has no {lost[0]}")
+        if progress["best_epoch"] > progress["epoch"]:
+            raise DataError(f"{path} is damaged: progress.best_epoch is above progress.epoch")
+        return facts
 
     def result(self) -> "TrainResult":
         """The result of a finished run."""
-        facts = self.read_facts()
-        if not facts.get("finished"):
+        if not self.is_finished:
             raise UsageError(f"{self.folder} has not finished training, so it has no result yet")
+        facts = self.read_finished()
         progress = facts["progress"]
         return TrainResult(
             run=str(self.folder),

@@ -109,13 +109,13 @@ def test_a_broken_run_is_named(tmp_path: Path, content: bytes) -> None:
     noted(tmp_path, "a", 1)
     broken = runs.create_run(tmp_path, "a")
     (broken.folder / "run.json").write_bytes(content)
-    sentence = re.escape(f"{broken.folder} is not a run: it has no readable run.json")
+    sentence = re.escape(f"{broken.folder / 'run.json'} is damaged: ")
     for ask in (
         broken.read_facts,
         lambda: runs.find_newest_run(tmp_path, finished=True),
         lambda: broken.update_facts(x=1),
     ):
-        with pytest.raises(UsageError, match=sentence):
+        with pytest.raises(DataError, match=sentence):
             ask()
     assert (broken.folder / "run.json").read_bytes() == content
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
-from robustmm.api.inputs import AnyPath, Data, Model, as_count, check_choice, find_manifest, open_model, reporter
+from robustmm.api.inputs import AnyPath, Data, Model, as_count, check_choice, open_manifest, open_model, reporter
 from robustmm.data.loading import OnBad
 from robustmm.errors import UsageError
 from robustmm.progress import Reporter
@@ -29,6 +29,7 @@ def check(
     expect: AnyPath | None = None,
     expect_accuracy: float | None = None,
     data: Data = None,
+    inside: bool = False,
     describe: AnyPath | None = None,
     split: str = "test",
     limit: int | None = None,
@@ -43,15 +44,13 @@ def check(
     `expect_accuracy` its accuracy. Where the model answers otherwise, the usual causes are tried: order of classes and
     colours, scaling, padding, resizing, layout.
     """
-    from robustmm.data.manifest import read_manifest
-
     tell = reporter(progress)
     check_choice("on_bad_input", on_bad_input, get_args(OnBad))
     limit = as_count("limit", limit, 1)
     if expect is None and expect_accuracy is None:
         raise UsageError("check needs what is expected: --expect PREDICTIONS.csv or --expect-accuracy NUMBER")
     session = open_model(model, describe, provider, 0, 64, runs, tell)
-    rows = read_manifest(find_manifest(session, data, split, runs, tell)).split(split, limit)
+    rows = open_manifest(session, data, inside, split, runs, tell).split(split, limit)
     return compare(session, rows, split, Expectation(expect, expect_accuracy, limit is not None, on_bad_input), tell)
 
 

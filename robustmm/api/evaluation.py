@@ -1,5 +1,6 @@
 """`load`, `attack`, `audit` and `predict`: questions to an exported file. Nothing here needs torch."""
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from robustmm.api.inputs import (
     check_choice,
     find_manifest,
     input_cell,
+    inside_folder,
+    open_manifest,
     open_model,
     rate_options,
     reporter,
@@ -54,8 +57,8 @@ def load(
 ) -> "Session":
     """A session on an exported file (the newest by default), or with `describe` on one of other tools.
 
-    `session.embed(name, x)` gives z (batch, width), `session.decode(z, present)` probabilities (batch, class),
-    `session.predict(inputs, present)` both. Raises DataError for a file that is no model.
+    `embed(name, x)` gives z (batch, width), `decode(z, present)` probabilities (batch, class), `predict(inputs,
+    present)` both. Raises DataError for a file that is no model.
     """
     return open_model(model, describe, provider, threads, batch, runs, Silence())
 
@@ -80,6 +83,7 @@ def plan_attack(
     fill: Fill = "masked",
     set: Settings | None = None,
     data: Data = None,
+    inside: bool = False,
     describe: AnyPath | None = None,
     split: str = "test",
     limit: int | None = None,
@@ -90,14 +94,13 @@ def plan_attack(
     """What `attack` will evaluate. Raises UsageError for a condition that does not fit the model."""
     from robustmm.conditions.condition import build_condition
     from robustmm.conditions.missing import parse_rates
-    from robustmm.data.manifest import read_manifest
     from robustmm.evaluation.fit import fit_session
 
     check_choice("fill", fill, get_args(Fill))
     limit = as_count("limit", limit, 1)
     levels = [as_number("level", value) for value in as_list(level)]
     bare = open_model(model, describe, provider, 0, 64, runs, tell)
-    manifest = read_manifest(find_manifest(bare, data, split, runs, tell))
+    manifest = open_manifest(bare, data, inside, split, runs, tell)
     rows, (session, prior, notes) = manifest.split(split, limit), fit_session(bare, manifest)
     notes = [*rows.notes, *notes]
     for said in notes:
@@ -124,6 +127,7 @@ def attack(
     fill: Fill = "masked",
     set: Settings | None = None,
     data: Data = None,
+    inside: bool = False,
     describe: AnyPath | None = None,
     split: str = "test",
     limit: int | None = None,
@@ -139,15 +143,16 @@ def attack(
 
     `noise` and `level` (in [0, 1]) name corruptions in order, `on` restricts them to modalities, `set` sets their
     options (`{"packet-loss.burst": 5}`); `missing` holds rates by modality, or names a stored table (.csv). With
-    `expect` or `expect_accuracy`, a model that does not answer as expected is refused (see `check`).
+    `expect` or `expect_accuracy`, a model that does not answer as expected is refused (see `check`); with
+    `inside`, so is a manifest whose cells lead out of its folder, here and in `audit` and `check`.
     """
     from robustmm.evaluation.attack import attack as work
 
     tell, seed = reporter(progress), as_count("seed", seed, 0)
     check_choice("on_bad_input", on_bad_input, get_args(OnBad))
     planned = plan_attack(
-        model, noise=noise, level=level, on=on, missing=missing, fill=fill, set=set, data=data, describe=describe,
-        split=split, limit=limit, provider=provider, runs=runs, tell=tell,
+        model, noise=noise, level=level, on=on, missing=missing, fill=fill, set=set, data=data, inside=inside,
+        describe=describe, split=split, limit=limit, provider=provider, runs=runs, tell=tell,
     )  # fmt: skip
     expected = Expectation(expect, expect_accuracy, limit is not None, on_bad_input)
     require_expected(planned.session, planned.rows, split, expected, tell)
@@ -163,6 +168,7 @@ def audit(
     *,
     suite: AnyPath = "deployment",
     data: Data = None,
+    inside: bool = False,
     describe: AnyPath | None = None,
     split: str = "test",
     out: AnyPath | None = None,
@@ -186,9 +192,8 @@ def audit(
     """A model under every condition of a suite, kept in a folder as it goes: the same call continues.
 
     `by` groups samples by columns of the manifest, `share` of clean accuracy is what a breaking level falls below,
-    `baseline` replaces a modality outside a subset. Raises InterruptedRun on Ctrl-C: what was measured is
-    kept. `results.json` and `records.parquet` stand in `out` (by default in audits/, named by what is audited). With
-    `expect` or `expect_accuracy`, a model that does not answer as expected is refused (see `check`).
+    `baseline` replaces a modality outside a subset; `expect` and `inside` as in `attack`. Raises InterruptedRun on
+    Ctrl-C: what was measured is kept. `results.json` and `records.parquet` stand in `out` (by default in audits/).
     """
     from robustmm.auditing import prepare
     from robustmm.auditing.spec import Spec, open_spec
@@ -201,9 +206,10 @@ def audit(
         raise UsageError(f"share should be in [0, 1], found {share:g}")
     tell = reporter(progress)
     session = open_model(model, describe, provider, threads, batch or prepare.BATCH, runs, tell)
+    manifest = find_manifest(session, data, split, runs, tell)
     setting = Spec(
-        model=session.path, manifest=find_manifest(session, data, split, runs, tell), describe=session.description,
-        split=split, limit=limit, seed=seed, on_bad=on_bad_input, baseline=baseline, provider=session.provider,
+        model=session.path, manifest=manifest, inside=inside_folder(inside, data, manifest), split=split, limit=limit,
+        describe=session.description, seed=seed, on_bad=on_bad_input, baseline=baseline, provider=session.provider,
         threads=threads, batch=batch or prepare.BATCH,
     )  # fmt: skip
     plans = prepare.build_plan(str(suite), setting, tuple(as_list(by)), share, Path(reference) if reference else None)
@@ -227,8 +233,7 @@ def predict(
 ) -> "Prediction":
     """The answer to one sample, and what each modality contributes to it.
 
-    `inputs` holds a file, an array (as a .npy file would hold it) or, for text, the text itself by modality; one that
-    is left out or None is missing.
+    `inputs` holds a file, an array (as in a .npy file) or the text itself by modality; one left out or None is missing.
     """
     from robustmm.evaluation.predict import predict as work
 
@@ -244,7 +249,4 @@ def predict(
         try:
             return work(session, cells)
         except DataError as error:
-            said = str(error)
-            for path in files.values():
-                said = said.replace(str(path), "the array")
-            raise DataError(said) from error
+            raise DataError(re.sub(re.escape(folder) + r"[\\/]\d+\.npy", "the array", str(error))) from error

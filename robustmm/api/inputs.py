@@ -17,6 +17,7 @@ from robustmm.runs import find_newest_model, make_folder, write_file
 from robustmm.system import MOST_PROCESSES
 
 if TYPE_CHECKING:
+    from robustmm.data.manifest import Manifest
     from robustmm.runtime.session import Session
 
 AnyPath = str | Path
@@ -54,6 +55,25 @@ def find_manifest(session: "Session", data: Data, split: str, runs: AnyPath, tel
     manifest = find_model_manifest(session, data_path(data, runs))
     tell.note(f"data: split {split} of {manifest}" + (" (what the model was trained on)" if data is None else ""))
     return manifest
+
+
+def inside_folder(inside: bool, data: Data, manifest: Path) -> Path | None:
+    """The folder that no cell may lead out of: the manifest's own, for a table the current one; None where any may."""
+    from robustmm.data.inside import manifest_folder
+
+    if not inside:
+        return None
+    return manifest_folder(manifest) if data is None or isinstance(data, (str, PathLike)) else Path.cwd()
+
+
+def open_manifest(
+    session: "Session", data: Data, inside: bool, split: str, runs: AnyPath, tell: Reporter
+) -> "Manifest":
+    """`find_manifest`, read."""
+    from robustmm.data.manifest import read_manifest
+
+    path = find_manifest(session, data, split, runs, tell)
+    return read_manifest(path, inside_folder(inside, data, path))
 
 
 def input_cell(session: "Session", name: str, given: object, file: Path) -> str:

@@ -13,6 +13,7 @@ from robustmm.api.inputs import (
     Settings,
     check_choice,
     data_path,
+    inside_folder,
     rate_options,
     reporter,
     setting_lines,
@@ -32,6 +33,7 @@ def train(
     recipe: AnyPath = "digits",
     *,
     data: Data = None,
+    inside: bool = False,
     method: str | None = None,
     missing: Rates | None = None,
     epochs: int | None = None,
@@ -44,7 +46,8 @@ def train(
     """Trains a recipe and keeps the best epoch by valid accuracy; the test split is not read.
 
     `recipe` is a shipped name or a .toml file, `set` overrides any of its keys (`{"train.batch": 32}`), `missing` draws
-    a fixed table of training samples that lack a modality. Gives the run: its folder, `log()` as arrays, `weights`.
+    a fixed table of training samples that lack a modality, `inside` refuses cells that lead out of the manifest's
+    folder. Gives the run: its folder, `log()` as arrays, `weights`.
     Raises UsageError for a recipe or option that is wrong, DataError for data that cannot be used, InterruptedRun on
     Ctrl-C: `resume` continues.
     """
@@ -61,7 +64,8 @@ def train(
     loaded, path, manifest = apply_overrides(str(recipe), over, data_path(data, runs), rate_options(missing))
     title = f"training {loaded.name} ({path}) with {loaded.method_name} on {manifest}"
     with watch(progress, title) as watcher:
-        return work(loaded, manifest, Path(runs), watcher, on_bad_input, check=check_exportable)
+        folder = inside_folder(inside, data, manifest)
+        return work(loaded, manifest, Path(runs), watcher, on_bad_input, check=check_exportable, inside=folder)
 
 
 def resume(run: Run | AnyPath | None = None, *, runs: AnyPath = "runs", progress: bool | Watcher = False) -> Run:

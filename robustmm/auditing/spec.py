@@ -39,6 +39,7 @@ class Spec:
 
     model: Path
     manifest: Path
+    inside: Path | None = None
     describe: Path | None = None
     split: str = "test"
     limit: int | None = None
@@ -96,7 +97,7 @@ def open_spec(spec: Spec) -> OpenedSpec:
 def open_files(spec: Spec) -> OpenedSpec:
     from robustmm.version import __version__
 
-    began, manifest = time.perf_counter(), read_manifest(spec.manifest)
+    began, manifest = time.perf_counter(), read_manifest(spec.manifest, spec.inside)
     rows = manifest.split(spec.split, spec.limit)
     bare = open_session(spec.model, spec.describe, spec.provider, spec.threads, spec.batch)
     session, prior, notes = fit_session(bare, manifest)

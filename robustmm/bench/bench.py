@@ -31,7 +31,7 @@ from robustmm.exporting.export import BlankData
 from robustmm.methods import build_method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.system import defer_signals, lock_file
-from robustmm.training.build import build_model, effective_recipe
+from robustmm.training.build import build_model, effective_recipe, refuse_too_large
 
 PROTOCOL = 2
 """Increased when the same cell would be trained or scored otherwise, so that old cells are not mixed with new ones."""
@@ -50,7 +50,7 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
 
     A method's seeds follow each other: workers then train teachers of different seeds, none twice.
     """
-    table = read_manifest(setting.manifest)
+    table = read_manifest(setting.manifest, setting.inside)
     classes = class_names(table.split("train").labels)
     for split in ("valid", "test"):
         targets(table.split(split), classes)  # an unknown label is reported now, not after the training
@@ -71,7 +71,8 @@ def plan_cells(recipe: Recipe, methods: Sequence[str], seeds: Sequence[int], set
                 warnings.simplefilter("always")
                 own = effective_recipe(own)
             chosen = build_method(own.method_name, own.method_options)
-            chosen.setup(copy.deepcopy(blank), BlankData(modalities, {"classes": classes}))
+            with refuse_too_large(own):
+                chosen.setup(copy.deepcopy(blank), BlankData(modalities, {"classes": classes}))
         except UsageError as error:
             refusals.append(f"{name}: {error}")
             continue

@@ -46,7 +46,7 @@ def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: C
     try:
         run = train_cell(cell, setting, out / "runs" / cell.key, answers, costs)
         costs.write_costs()
-        result = score_cell(run, cell, read_manifest(setting.manifest).split("test"), setting, costs)
+        result = score_cell(run, cell, read_manifest(setting.manifest, setting.inside).split("test"), setting, costs)
         runs.write_file(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
     except RobustmmError as error:
         parent.send(("failed", (str(error), error.exit_code)))
@@ -62,7 +62,7 @@ def train_cell(cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs:
         if run.checkpoint.is_file():
             return resume(run, costs, answers)
     recipe = Recipe.model_validate({**cell.recipe, "name": f"{cell.method.replace(':', '.')}-s{cell.seed}"})
-    return train(recipe, setting.manifest, root, costs, setting.on_bad, answers)
+    return train(recipe, setting.manifest, root, costs, setting.on_bad, answers, inside=setting.inside)
 
 
 class CostWatcher:
@@ -119,7 +119,7 @@ def resident_memory(what: str) -> int:
 
 def score_cell(run: Run, cell: Cell, test: Manifest, setting: BenchSpec, costs: CostWatcher) -> CellResult:
     """A finished run on the test split: clean, under each condition, and from each subset of modalities."""
-    facts = run.read_facts()
+    facts = run.read_finished()
     session = TorchSession(run, facts["device"])
     with torch.backends.cudnn.flags(allow_tf32=False):
         answers = subset_probabilities(session, test, setting.on_bad)

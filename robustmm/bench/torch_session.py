@@ -15,7 +15,7 @@ class TorchSession(Session):
     """A finished run in torch: `embed`, `decode`, `predict` as the exported file answers them, up to rounding."""
 
     def __init__(self, run: Run, device: str = "cpu") -> None:
-        self.facts = run.read_facts()
+        self.facts = run.read_finished()
         self.device = torch.device(device)
         self.model, self.modalities = rebuild_model(run)
         self.model.to(self.device)

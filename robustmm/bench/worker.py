@@ -37,6 +37,7 @@ class BenchSpec:
     manifest: Path
     conditions: "tuple[Condition, ...]" = ()
     on_bad: "OnBad" = "error"
+    inside: Path | None = None
 
 
 def run_worker(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: Connection) -> None:

@@ -11,6 +11,7 @@ from robustmm.cli.options import (
     Describe,
     Expect,
     ExpectAccuracy,
+    Inside,
     Json,
     Limit,
     ModelFile,
@@ -27,6 +28,7 @@ from robustmm.report.live.console import ConsoleReporter, out, show_path
 def attack(
     model: ModelFile = None,
     data: Data = None,
+    inside: Inside = False,
     describe: Describe = None,
     noise: Annotated[
         list[str] | None, typer.Option("--noise", help="A corruption; may be repeated. See: robustmm list corruptions.")
@@ -72,7 +74,7 @@ def attack(
 
     chosen: dict[str, Any] = {
         "noise": noise or [], "on": on or [], "missing": missing, "fill": fill, "set": settings, "data": data,
-        "describe": describe, "split": split, "limit": limit, "provider": provider, "runs": runs,
+        "inside": inside, "describe": describe, "split": split, "limit": limit, "provider": provider, "runs": runs,
     }  # fmt: skip
     if preview:
         levels = level or ([1.0] if noise else [])

@@ -11,6 +11,7 @@ from robustmm.cli.options import (
     Describe,
     Expect,
     ExpectAccuracy,
+    Inside,
     Json,
     Limit,
     ModelFile,
@@ -28,6 +29,7 @@ from robustmm.system import MOST_PROCESSES
 def audit(
     model: ModelFile = None,
     data: Data = None,
+    inside: Inside = False,
     suite: Annotated[str, typer.Option("--suite", help="A suite, or a .toml file. See: robustmm list.")] = "deployment",
     split: Annotated[str, typer.Option("--split", help="The manifest's split to audit.")] = "test",
     to: Annotated[
@@ -76,9 +78,9 @@ def audit(
     from robustmm.report import audit as report
 
     result = run_audit(
-        model, suite=suite, data=data, describe=describe, split=split, out=to, workers=workers, limit=limit, seed=seed,
-        fresh=fresh, by=by or (), baseline=baseline, share=share, reference=reference, provider=provider,
-        threads=threads, batch=batch, on_bad_input=on_bad_input, expect=expect,
+        model, suite=suite, data=data, inside=inside, describe=describe, split=split, out=to, workers=workers,
+        limit=limit, seed=seed, fresh=fresh, by=by or (), baseline=baseline, share=share, reference=reference,
+        provider=provider, threads=threads, batch=batch, on_bad_input=on_bad_input, expect=expect,
         expect_accuracy=expect_accuracy, runs=runs, progress=True,
     )  # fmt: skip
     if json:

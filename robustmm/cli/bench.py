@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Json, OnBadInput, show_json
+from robustmm.cli.options import Inside, Json, OnBadInput, show_json
 from robustmm.report.live.console import note, out
 from robustmm.system import MOST_PROCESSES, count_cores
 from robustmm.training.overrides import apply_overrides
@@ -30,6 +30,7 @@ def bench(
         typer.Option("--missing", help="MODALITY=RATE: that share of training samples lacks it (a table a seed)."),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Manifest instead of the recipe's.")] = None,
+    inside: Inside = False,
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", help="Method that the others are compared with (default: joint, or the first)."),
@@ -64,6 +65,7 @@ def bench(
     from robustmm.bench.worker import BenchSpec
     from robustmm.conditions import suite as suites
     from robustmm.config import shelf
+    from robustmm.data.inside import manifest_folder
     from robustmm.errors import DataError, UsageError
     from robustmm.metrics.paired import compare_methods
     from robustmm.report import bench as report
@@ -91,7 +93,7 @@ def bench(
     conditions = [c for c in conditions if not c.is_clean]  # clean is always there
     workers = workers or (1 if torch.cuda.is_available() else min(2, count_cores()))
     place = folder or Path("bench") / loaded.name
-    shared = BenchSpec(manifest, tuple(conditions), on_bad_input)
+    shared = BenchSpec(manifest, tuple(conditions), on_bad_input, manifest_folder(manifest) if inside else None)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         cells = work.plan_cells(loaded, names, range(seeds), shared)

@@ -11,6 +11,7 @@ from robustmm.cli.options import (
     Describe,
     Expect,
     ExpectAccuracy,
+    Inside,
     Json,
     Limit,
     ModelFile,
@@ -28,6 +29,7 @@ def check(
     expect: Expect = None,
     expect_accuracy: ExpectAccuracy = None,
     data: Data = None,
+    inside: Inside = False,
     describe: Describe = None,
     split: Annotated[str, typer.Option("--split", help="The manifest's split to check on.")] = "test",
     limit: Limit = None,
@@ -42,8 +44,8 @@ def check(
     from robustmm.report import agreement
 
     result = run_check(
-        model, expect=expect, expect_accuracy=expect_accuracy, data=data, describe=describe, split=split, limit=limit,
-        provider=provider, on_bad_input=on_bad_input, runs=runs, progress=True,
+        model, expect=expect, expect_accuracy=expect_accuracy, data=data, inside=inside, describe=describe, split=split,
+        limit=limit, provider=provider, on_bad_input=on_bad_input, runs=runs, progress=True,
     )  # fmt: skip
     if json:
         show_json(result)

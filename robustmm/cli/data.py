@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Json, Seed, show_json
+from robustmm.cli.options import Inside, Json, Seed, show_json
 from robustmm.report.live.console import ConsoleReporter, note, out, show_path, show_text
 
 data = typer.Typer(
@@ -28,6 +28,7 @@ def check(
         str | None, typer.Option("--recipe", help="Read cells as this recipe does (default: guessed from the files).")
     ] = None,
     features: Features = None,
+    inside: Inside = False,
     json: Json = False,
 ) -> None:
     """Read every cell, and name each fault: its rows, and what it means for a training and for an audit.
@@ -38,12 +39,14 @@ def check(
     from robustmm.config import shelf
     from robustmm.data import check as work
     from robustmm.data.draft import guess_modalities
+    from robustmm.data.inside import manifest_folder
     from robustmm.data.manifest import read_manifest
     from robustmm.errors import DataError, UsageError
     from robustmm.evaluation import source
     from robustmm.report import facts
 
-    table = read_manifest(source.resolve_option(manifest))
+    path = source.resolve_option(manifest)
+    table = read_manifest(path, manifest_folder(path) if inside else None)
     if recipe and features:
         raise UsageError("--features is for manifests without a recipe; write the columns into the recipe's own table")
     modalities = (
@@ -62,14 +65,16 @@ def check(
 
 
 @data.command()
-def recipe(manifest: ManifestPath, features: Features = None) -> None:
+def recipe(manifest: ManifestPath, features: Features = None, inside: Inside = False) -> None:
     """Print a first recipe for a manifest: modalities, kinds and sizes guessed from its files."""
     from robustmm.config.toml import to_toml
     from robustmm.data import draft
+    from robustmm.data.inside import manifest_folder
     from robustmm.data.manifest import read_manifest
     from robustmm.evaluation import source
 
-    table = read_manifest(source.resolve_option(manifest))
+    path = source.resolve_option(manifest)
+    table = read_manifest(path, manifest_folder(path) if inside else None)
     modalities = draft.guess_modalities(table, features or ())
     show_text(to_toml(draft.draft_recipe(modalities, str(table.path.resolve()))))
     for column, sentence in draft.describe_unread_columns(table, modalities).items():

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
+from robustmm.cli.options import Inside
 from robustmm.report.live.console import note, show_path, show_text
 
 
@@ -16,6 +17,7 @@ def describe(
         Path | None,
         typer.Option(help="A manifest: classes, columns, sizes, and the train split's prior, mean and deviation."),
     ] = None,
+    inside: Inside = False,
     to: Annotated[
         Path | None, typer.Option("-o", "--out", help="The new .toml file, never overwritten (default: print it).")
     ] = None,
@@ -30,11 +32,13 @@ def describe(
         raise UsageError(f"the description's name should end in .toml, found {to}")
     draft = draft_graph(model, to.parent if to else Path())
     if data is not None:
+        from robustmm.data.inside import manifest_folder
         from robustmm.data.manifest import read_manifest
         from robustmm.evaluation.describing.filling import fill_draft
         from robustmm.evaluation.source import resolve_option
 
-        fill_draft(draft, read_manifest(resolve_option(data)))
+        path = resolve_option(data)
+        fill_draft(draft, read_manifest(path, manifest_folder(path) if inside else None))
     text = format_draft(draft)
     count = count_checks(text)
     left = f"{count} line{'s' * (count != 1)} to check; then" if count else "nothing to check; next"

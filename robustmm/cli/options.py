@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 ModelFile = Annotated[Path | None, typer.Argument(help="An exported .onnx file (default: the newest).")]
 Data = Annotated[Path | None, typer.Option("--data", help="Manifest (default: what the model was trained on).")]
+Inside = Annotated[
+    bool, typer.Option("--inside", help="Refuse a manifest whose cells lead out of its own folder, by links too.")
+]
 Describe = Annotated[
     Path | None, typer.Option("--describe", help="What a file of another tool holds. See: robustmm describe.")
 ]

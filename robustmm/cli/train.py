@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Json, OnBadInput, Runs, show_json
+from robustmm.cli.options import Inside, Json, OnBadInput, Runs, show_json
 from robustmm.report.live.console import IS_SECONDARY_RANK, out
 
 
@@ -16,6 +16,7 @@ def train(
         str, typer.Argument(help="A recipe's name or .toml file; with --resume, a run folder (default: the newest).")
     ] = "",
     data: Annotated[Path | None, typer.Option("--data", help="Manifest to train on instead of the recipe's.")] = None,
+    inside: Inside = False,
     method: Annotated[str | None, typer.Option("--method", help="Training method, or a chain such as cal+mce.")] = None,
     missing: Annotated[
         list[str] | None,
@@ -40,16 +41,17 @@ def train(
 
     check_torch()
     if resume:
-        given = {"--data": data, "--method": method, "--missing": missing, "--epochs": epochs, "--seed": seed,
-                 "--set": settings, "--on-bad-input": None if on_bad_input == "error" else on_bad_input}  # fmt: skip
+        given = {"--data": data, "--inside": inside or None, "--method": method, "--missing": missing,
+                 "--epochs": epochs, "--seed": seed, "--set": settings,
+                 "--on-bad-input": None if on_bad_input == "error" else on_bad_input}  # fmt: skip
         for option, value in given.items():
             if value is not None:
                 raise UsageError(f"--resume continues a run as it was started, without {option}")
         run = run_resume(recipe or None, runs=runs, progress=True)
     else:
         run = run_train(
-            recipe or "digits", data=data, method=method, missing=missing, epochs=epochs, seed=seed, set=settings,
-            on_bad_input=on_bad_input, runs=runs, progress=True,
+            recipe or "digits", data=data, inside=inside, method=method, missing=missing, epochs=epochs,
+            seed=seed, set=settings, on_bad_input=on_bad_input, runs=runs, progress=True,
         )  # fmt: skip
     if IS_SECONDARY_RANK:  # its copy of the run is gone, the first rank shows the result
         return

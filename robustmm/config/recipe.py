@@ -1,7 +1,7 @@
 """A recipe: one TOML file that defines what is trained, on what, and how. All its errors are reported at once."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,8 @@ RESERVED = {
     "id": "is a column of every table of missing inputs",
 }
 """Names that no modality can have, and why."""
+LARGEST = 2**31 - 1
+"""The largest whole number of a recipe (but for its seed): sizes beyond are none that a library counts with."""
 ANSWERS = ("label", "split")
 """Columns of a manifest that no modality can read: the model would be told what it is asked for."""
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -136,6 +138,9 @@ def build_recipe(content: Mapping[str, Any], where: str, name: str) -> Recipe:
             wanted = str if key == "name" else Mapping
             if not isinstance(table, wanted):
                 errors.append(f"[method] {key} should be a {'name' if key == 'name' else 'table'}, found {table!r}")
+    for key, number in list_integers(content):
+        if abs(number) > LARGEST and key != "train.seed":
+            errors.append(f"{key} should be at most {LARGEST}, found a number of {len(str(abs(number)))} digits")
     recipe = None
     try:
         recipe = Recipe.model_validate({"name": name, **content})
@@ -148,6 +153,18 @@ def build_recipe(content: Mapping[str, Any], where: str, name: str) -> Recipe:
     if errors or recipe is None:
         raise UsageError("\n".join(f"{where}: {error}" for error in errors))
     return recipe
+
+
+def list_integers(content: Any, place: str = "") -> Iterator[tuple[str, int]]:
+    """Every whole number in parsed TOML, with its dotted key."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from list_integers(value, f"{place}.{key}".lstrip("."))
+    elif isinstance(content, (list, tuple)):
+        for value in content:
+            yield from list_integers(value, place)
+    elif isinstance(content, int):
+        yield place, content
 
 
 def _modality_errors(name: str, table: Any) -> list[str]:

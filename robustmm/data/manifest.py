@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from robustmm.data.inside import check_inside
 from robustmm.data.readers import READERS, read_rows
 from robustmm.data.sample import describe_vanished, sample_rows
 from robustmm.errors import DataError, check_regular, suggest
@@ -130,8 +131,9 @@ def is_regression_target(labels: list[str]) -> bool:
     return 5 * len(distinct) > len(labels) and values[-1] - values[0] + 1 > len(values)
 
 
-def read_manifest(path: Path) -> Manifest:
-    """The manifest at `path` (a file, or a folder holding manifest.csv, .jsonl or .parquet)."""
+def read_manifest(path: Path, inside: Path | None = None) -> Manifest:
+    """The manifest at `path` (a file, or a folder holding manifest.csv, .jsonl or .parquet). With `inside`, a cell that
+    names a file outside of that folder is refused."""
     if path.is_dir():
         named = [path / f"manifest{suffix}" for suffix in READERS]
         for one in named:
@@ -151,6 +153,8 @@ def read_manifest(path: Path) -> Manifest:
         lines.append(line)
     manifest = Manifest(path, columns, lines, _base(path))
     _check_table(manifest)
+    if inside is not None:
+        check_inside(manifest, inside)
     return manifest
 
 

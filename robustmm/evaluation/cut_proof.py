@@ -5,6 +5,7 @@ import numpy as np
 from robustmm.data.loading import collate_signals, read_samples
 from robustmm.data.manifest import Manifest
 from robustmm.data.sample import hash_order
+from robustmm.evaluation.finite import check_finite
 from robustmm.runtime.foreign.probe import is_close
 from robustmm.runtime.foreign.session import ForeignSession
 from robustmm.runtime.session import Session
@@ -24,7 +25,9 @@ def prove_cut(session: Session, manifest: Manifest, notes: list[str]) -> Session
     present = np.concatenate([samples.present() & pattern for pattern in patterns])
     given = {name: np.concatenate([x] * len(patterns)) for name, x in inputs.items()}
     whole = session.reopen_whole()
-    if is_close(session.predict(given, present), whole.predict(given, present)):
+    expected = whole.predict(given, present)
+    check_finite(whole, expected, np.asarray(present.any(1)), samples.ids * len(patterns))
+    if is_close(session.predict(given, present), expected):
         return session
     notes.append("the graph runs whole: cut into encoders and a head, it answers otherwise on rows of this data")
     return whole

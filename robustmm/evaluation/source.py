@@ -47,7 +47,7 @@ def find_model_manifest(session: "Session", data: Path | None) -> Path:
         return resolve_manifest(EMBEDDED, session.path)
     run = Run(session.path.parent)
     if (run.folder / "run.json").is_file():
-        manifest = Path(run.read_facts()["manifest"])
+        manifest = Path(run.read_facts().get("manifest", ""))
         if manifest.is_file():
             return manifest
         raise UsageError(f"{session.path} was trained on {manifest}, which is no longer there; give --data MANIFEST")

@@ -1,6 +1,6 @@
 """The value of every subset of the modalities on some samples: contributions from decoder calls only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -99,7 +99,7 @@ def evaluate_subsets(
         others = M + single
     unimodal, without = (answers(masks[some], p[some]) for some in (single, others))
     ends = values[[0, -1]]
-    additive = emap_correct(session, z, present, target) if emap and M > 1 else np.full(n, np.nan)
+    additive = emap_correct(session, z, present, target, ids) if emap and M > 1 else np.full(n, np.nan)
     singly = p[single].clip(min=0)  # (modality, sample, class)
     certainty = np.where(present, 1 - entr(singly).sum(-1).T / np.log(max(2, len(session.classes))), np.nan)
     residual = float(np.abs(phi.sum(-1) - (ends[1] - ends[0])).max())
@@ -120,7 +120,7 @@ def baseline_embeddings(z: NDArray[Any], here: NDArray[np.bool_], baseline: Base
 
 
 def emap_correct(
-    session: Session, z: Embeddings, present: NDArray[np.bool_], target: NDArray[np.int64]
+    session: Session, z: Embeddings, present: NDArray[np.bool_], target: NDArray[np.int64], ids: Sequence[str]
 ) -> NDArray[np.float64]:
     """(sample,): 1 where the additive projection (EMAP) of the first `EMAP_SAMPLES` complete samples is right, else 0;
     NaN for the other samples."""
@@ -136,7 +136,9 @@ def emap_correct(
         for start in range(0, len(own), session.decodes):
             some = slice(start, start + session.decodes)
             mixed = {m: z[m][own[some] if m == name else other[some]] for m in session.names}
-            parts.append(np.log(np.maximum(session.decode(mixed, everything[some]), MIN_PROBABILITY)))
+            p = session.decode(mixed, everything[some])
+            check_finite(session, p, everything[some, 0], [ids[row] for row in own[some]])
+            parts.append(np.log(np.maximum(p, MIN_PROBABILITY)))
         cross.append(np.concatenate(parts).reshape(len(rows), len(rows), -1))
     out[rows] = additive_projection(np.stack(cross)).argmax(-1) == target[rows]
     return out

@@ -9,11 +9,11 @@ from typing import Any
 
 import onnx
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from robustmm import runs
-from robustmm.config.recipe import Recipe, split_name_options
+from robustmm.config.recipe import Recipe, build_recipe, split_name_options
 from robustmm.data.loading import read_split
 from robustmm.data.manifest import read_manifest
 from robustmm.errors import DataError, UsageError, explain_write
@@ -26,17 +26,17 @@ from robustmm.modalities import AnyModality, Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
 from robustmm.runs import Run
-from robustmm.runtime.metadata import FORMAT, KEY
+from robustmm.runtime.metadata import FORMAT, KEY, find_contradiction
 from robustmm.runtime.seal import seal_model
 from robustmm.training import checkpoint
-from robustmm.training.build import build_model
+from robustmm.training.build import build_model, refuse_too_large
 
 
 def rebuild_model(run: Run) -> tuple[FusionModel, list[Modality]]:
     """A finished run's model, rebuilt from its folder."""
-    facts = run.read_facts()
-    modalities: list[Modality] = list(TypeAdapter(list[AnyModality]).validate_python(facts["modalities"]))
-    model = assemble_model(Recipe.model_validate(facts["recipe"]), modalities, facts["classes"])
+    facts = run.read_finished()
+    recipe, modalities = parse_facts(run, facts)
+    model = assemble_model(recipe, modalities, facts["classes"])
     tensors, _ = checkpoint.load_tensors(run.weights)
     try:
         model.load_state_dict(tensors)
@@ -45,10 +45,32 @@ def rebuild_model(run: Run) -> tuple[FusionModel, list[Modality]]:
     return model.eval(), modalities
 
 
+def parse_facts(run: Run, facts: dict[str, Any]) -> tuple[Recipe, list[Modality]]:
+    """The recipe and the fitted modalities of a finished run. Raises DataError where run.json is damaged."""
+    path = run.folder / "run.json"
+    try:
+        recipe = build_recipe(facts["recipe"], "recipe", run.folder.name)
+        modalities: list[Modality] = list(TypeAdapter(list[AnyModality]).validate_python(facts["modalities"]))
+    except UsageError as error:
+        raise DataError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+    except ValidationError as error:
+        item = error.errors()[0]
+        where = ".".join(map(str, item["loc"]))
+        raise DataError(f"{path} is damaged: modalities.{where}: {item['msg'].lower()}") from error
+    wrong = find_contradiction(modalities, facts["classes"], facts["prior"])
+    if [m.name for m in modalities] != list(recipe.modality):
+        wrong = "modalities and recipe have different names"
+    if wrong:
+        raise DataError(f"{path} is damaged: {wrong}")
+    return recipe, modalities
+
+
 def assemble_model(recipe: Recipe, modalities: list[Modality], classes: list[str]) -> FusionModel:
     """The model that a training ends with, what its method puts into it included; with weights of no meaning."""
     model = build_model(recipe, modalities, len(classes))
-    build_method(recipe.method_name, recipe.method_options).setup(model, BlankData(modalities, {"classes": classes}))
+    with refuse_too_large(recipe):
+        data = BlankData(modalities, {"classes": classes})
+        build_method(recipe.method_name, recipe.method_options).setup(model, data)
     return model
 
 
@@ -87,10 +109,13 @@ def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
 
     `Proof.parity_error` gives None where the proof holds; a file that fails is deleted, and so is a half-written one.
     """
-    facts = run.read_facts()
+    facts = run.read_finished()
     model, modalities = rebuild_model(run)
     valid, _ = read_split(
-        read_manifest(Path(facts["manifest"])).split("valid"), modalities, facts["classes"], facts["on_bad"]
+        read_manifest(Path(facts["manifest"]), Path(facts["inside"]) if facts.get("inside") else None).split("valid"),
+        modalities,
+        facts["classes"],
+        facts["on_bad"],
     )
     try:
         graph = trace_graph(model, modalities)
@@ -117,7 +142,7 @@ def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
 
 def write_metadata(graph: onnx.ModelProto, run: Run, modalities: list[Modality], width: int, precision: str) -> None:
     """Writes the metadata: inputs, classes, prior, the effective recipe, versions and hashes of the training data."""
-    facts = run.read_facts()
+    facts = run.read_finished()
     data = facts["recipe"]["data"]
     manifest = Path(data["manifest"]).name  # a file that is passed on does not show the user's folders
     content = {

@@ -48,6 +48,26 @@ def select_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
     return model
 
 
+def find_bytes(model: onnx.ModelProto) -> bytes | None:
+    """The first name in a model that is no UTF-8, which protobuf hands over as bytes; None where all are text."""
+    for node in model.graph.node:
+        for name in (
+            node.name,
+            node.op_type,
+            node.domain,
+            *node.input,
+            *node.output,
+            *(a.name for a in node.attribute),
+        ):
+            if isinstance(name, bytes):
+                return name
+    values = [*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer]
+    entries = [name for entry in model.metadata_props for name in (entry.key, entry.value)]
+    dims = [d.dim_param for v in values if hasattr(v, "type") for d in v.type.tensor_type.shape.dim]
+    every = [model.producer_name, model.domain, model.graph.name, *(v.name for v in values), *dims, *entries]
+    return next((name for name in every if isinstance(name, bytes)), None)
+
+
 def _parse_tensor(value: onnx.ValueInfoProto) -> Tensor:
     kind = value.type.tensor_type
     dtype = _parse_dtype(kind.elem_type) if value.type.HasField("tensor_type") else None

@@ -1,6 +1,7 @@
 """The metadata that `robustmm export` writes into a file: read whole, and held against the graph beside it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +74,7 @@ def load_metadata(model: onnx.ModelProto, path: Path) -> Metadata:
     except ValidationError as error:
         raise DataError(f"{path} {_describe_error(error.errors()[0])}") from error
     check_claim(NUMBER_BYTES * found.width, path, f"embeddings of {found.width:,} numbers")
-    if wrong := _find_contradiction(found) or _find_misfit(found, model):
+    if wrong := find_contradiction(found.modalities, found.classes, found.prior) or _find_misfit(found, model):
         raise DataError(f"{path} has damaged metadata: {wrong}; export it again")
     return found
 
@@ -96,17 +97,17 @@ def _shorten(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
-def _find_contradiction(found: Metadata) -> str:
-    """Where the metadata contradicts itself, empty where it does not."""
-    for what, names in (("classes", found.classes), ("modalities", [m.name for m in found.modalities])):
+def find_contradiction(modalities: Sequence[Modality], classes: Sequence[str], prior: Sequence[float]) -> str:
+    """Where the facts of a model contradict each other, empty where they do not."""
+    for what, names in (("classes", classes), ("modalities", [m.name for m in modalities])):
         if len(set(names)) < len(names):
             twice = Counter(names).most_common(1)[0][0]
             return f"{what} should have different names, found {_shorten(repr(twice))} twice"
-    if len(found.prior) != len(found.classes):
-        return f"prior should hold {len(found.classes)} numbers, one a class, found {len(found.prior)}"
-    if abs(sum(found.prior) - 1) > SUM_TOLERANCE:
-        return f"prior should sum to 1, found {sum(found.prior):g}"
-    return next(filter(None, map(_find_modality_fault, found.modalities)), "")
+    if len(prior) != len(classes):
+        return f"prior should hold {len(classes)} numbers, one a class, found {len(prior)}"
+    if abs(sum(prior) - 1) > SUM_TOLERANCE:
+        return f"prior should sum to 1, found {sum(prior):g}"
+    return next(filter(None, map(_find_modality_fault, modalities)), "")
 
 
 def _find_modality_fault(modality: Modality) -> str:

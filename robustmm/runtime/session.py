@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from robustmm.errors import DataError, RobustmmError, UsageError, check_regular
 from robustmm.modalities import Modality
 from robustmm.modalities.files.limits import NUMBER_BYTES, check_claim
-from robustmm.runtime.graph import inputs
+from robustmm.runtime.graph import find_bytes, inputs
 from robustmm.runtime.metadata import load_metadata
 from robustmm.runtime.runner import GRAPH_ERRORS, Runner, split_batches
 from robustmm.runtime.seal import CHANGED, is_changed
@@ -140,6 +140,8 @@ def read_graph(path: Path) -> onnx.ModelProto:
         if not graph.graph.node:
             empty = "it is empty" if path.stat().st_size == 0 else "it has no nodes"
             raise DataError(f"{path} is not an ONNX model: {empty}")
+        if wrong := find_bytes(graph):
+            raise DataError(f"{path} is damaged: its names should be UTF-8, found {wrong!r}")
     except DataError:
         raise
     except Exception as error:  # protobuf's parse errors share no base class across its versions

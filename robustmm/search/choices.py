@@ -39,10 +39,12 @@ class EmbeddingBank:
     present: NDArray[np.bool_]  # (samples, modality)
     target: NDArray[np.int64]
     bad: list[str]
+    ids: list[str]
 
     def take(self, rows: NDArray[np.int64]) -> "EmbeddingBank":
         z = {name: each[:, rows] for name, each in self.z.items()}
-        return replace(self, z=z, present=self.present[rows], target=self.target[rows])
+        ids = [self.ids[row] for row in rows]
+        return replace(self, z=z, present=self.present[rows], target=self.target[rows], ids=ids)
 
 
 def select_corruptions(modalities: Sequence[Modality], noises: Noises) -> dict[str, list[Corruption]]:
@@ -92,7 +94,7 @@ def embed_choices(
                 parts.append(session.embed(modality.name, collate_signals(modality, signals)))
                 advance(len(given))
     stacked = {name: np.stack([np.concatenate(parts) for parts in each]) for name, each in z.items()}
-    return EmbeddingBank(stacked, np.concatenate(present), targets(manifest, session.classes), bad)
+    return EmbeddingBank(stacked, np.concatenate(present), targets(manifest, session.classes), bad, manifest.ids)
 
 
 def _apply_choice(signal: Signal | None, choice: Choice, seed: int, sample: str, modality: Modality) -> Signal | None:

@@ -51,7 +51,7 @@ class HillClimb:
         encoded = {name: self._embed(name, found) for name, found in tried.items()}
         for name, found in tried.items():
             z[name][np.searchsorted(active, list(found))] = encoded[name]
-        p = self.session.decode(z, self.rows.present[active])
+        p = self.rows.answer(self.session, z, self.rows.present[active], active.tolist())
         target = self.rows.target[active]
         new, wrong = margin(p, target), p.argmax(1) != target
         kept = (new < self.margin[active]) | wrong

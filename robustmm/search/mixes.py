@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from robustmm.evaluation.finite import check_finite
 from robustmm.metrics.classification import correctness, sample_nll
 from robustmm.runtime.runner import split_batches
 from robustmm.runtime.session import Session
@@ -45,6 +46,7 @@ class MixScorer:
             each = {name: self.bank.z[name][part[:, m]] for m, name in enumerate(self.session.names)}
             z = {name: x.reshape(-1, *x.shape[2:]) for name, x in each.items()}
             p = self.session.decode(z, np.tile(self.bank.present, (len(part), 1)))
+            check_finite(self.session, p, np.tile(self.bank.present.any(1), len(part)), self.bank.ids * len(part))
             target = np.tile(self.bank.target, len(part))
             found = (metric(p, target).reshape(len(part), samples) for metric in (correctness, sample_nll))
             yield from zip(*found, strict=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from robustmm.corruptions import generator
 from robustmm.data.loading import Samples, collate_signals
+from robustmm.evaluation.finite import check_finite
 from robustmm.metrics.contribution import expected_correctness
 from robustmm.modalities import Modality, Signal
 from robustmm.runtime.session import Embeddings, Session
@@ -40,7 +41,14 @@ class SampleBatch:
 
     def correct_mask(self, session: Session, z: Embeddings) -> Bools:
         """(sample,): whether the answer from these embeddings is right."""
-        return np.asarray(session.decode(z, self.present).argmax(1) == self.target)
+        return np.asarray(self.answer(session, z, self.present).argmax(1) == self.target)
+
+    def answer(self, session: Session, z: Embeddings, present: Bools, rows: Sequence[int] = ()) -> NDArray[np.float64]:
+        """Probabilities (rows, class), of all samples or of some. Raises DataError, with the sample, where they are
+        NaN."""
+        p = session.decode(z, present)
+        check_finite(session, p, np.asarray(present.any(1)), [self.ids[row] for row in rows] if len(rows) else self.ids)
+        return p
 
     def attackable_modalities(self, session: Session, attacked: Eps) -> list[list[str]]:
         """Of every sample, the attacked modalities that it has."""
@@ -51,7 +59,7 @@ class SampleBatch:
         """(sample,): 1 where right when the presence mask drops the attacked modalities; where nothing is left, how
         often the prior is."""
         left = self.present & np.array([name not in attacked for name in session.names])
-        right = session.decode(self.z, left).argmax(1) == self.target
+        right = self.answer(session, self.z, left).argmax(1) == self.target
         return np.where(left.any(1), right, expected_correctness(session.prior, self.target))
 
     def correct_under_noise(self, session: Session, eps: Eps, seed: int) -> Bools:

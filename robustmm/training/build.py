@@ -1,10 +1,13 @@
 """A fresh model from a recipe: the only module that joins encoders and fusion, and that fills in every default."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from robustmm.config.options import effective_options
-from robustmm.config.recipe import Recipe, split_name_options
+from robustmm.config.recipe import Recipe, list_integers, split_name_options
+from robustmm.errors import UsageError
 from robustmm.methods import build_method, hyperparameters
 from robustmm.modalities import Modality
 from robustmm.model.encoders import ENCODERS, build_encoder, default_encoder
@@ -16,12 +19,28 @@ from robustmm.training.optimiser import DEFAULT_RATE, optimiser_name
 def build_model(recipe: Recipe, modalities: Sequence[Modality], classes: int) -> FusionModel:
     """The recipe's model over `modalities`, fitted to training data, with weights drawn from torch's generator."""
     encoders = {}
-    for modality in modalities:
-        name, options = recipe.encoder(modality.name)
-        encoders[modality.name] = build_encoder(modality, name or default_encoder(modality.kind), **options)
-    name, options = split_name_options(recipe.model.fusion)
-    width = recipe.model.width
-    return FusionModel(encoders, build_fusion(name or "concat", len(encoders), width, classes, **options), width)
+    with refuse_too_large(recipe):
+        for modality in modalities:
+            name, options = recipe.encoder(modality.name)
+            encoders[modality.name] = build_encoder(modality, name or default_encoder(modality.kind), **options)
+        name, options = split_name_options(recipe.model.fusion)
+        width = recipe.model.width
+        return FusionModel(encoders, build_fusion(name or "concat", len(encoders), width, classes, **options), width)
+
+
+@contextmanager
+def refuse_too_large(recipe: Recipe) -> Iterator[None]:
+    """Turns an allocation that fails into a sentence that names the largest number of the recipe."""
+    try:
+        yield
+    except (MemoryError, OverflowError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search("memory|overflow|storage size", str(error), re.IGNORECASE):
+            raise
+        tables = {"modality": recipe.modality, "model": recipe.model.model_dump(), "method": recipe.method}
+        key, number = max(list_integers(tables), key=lambda entry: entry[1])
+        raise UsageError(
+            f"the model of the recipe {recipe.name} does not fit into memory; its largest number is {key} = {number}"
+        ) from error
 
 
 def effective_recipe(recipe: Recipe) -> Recipe:

@@ -24,6 +24,7 @@ class Started(NamedTuple):
     recipe: Recipe
     manifest: Path
     on_bad: OnBad
+    inside: Path | None = None
 
 
 class Kept(BaseModel):
@@ -54,10 +55,11 @@ def read_start(run: Run) -> Started:
     """How the run was started. Raises Damage where run.json does not say it."""
     facts, path = run.read_facts(), run.folder / "run.json"
     recipe, manifest, on_bad = facts.get("recipe"), facts.get("manifest"), facts.get("on_bad")
+    inside = Path(facts["inside"]) if facts.get("inside") else None
     if not isinstance(recipe, dict) or not isinstance(manifest, str) or on_bad not in ("error", "missing"):
         raise Damage(f"{path} should hold recipe, manifest and on_bad")
     try:
-        return Started(build_recipe(recipe, str(path), run.folder.name), Path(manifest), on_bad)
+        return Started(build_recipe(recipe, str(path), run.folder.name), Path(manifest), on_bad, inside)
     except UsageError as error:
         raise Damage(str(error).replace("\n", "; ")) from error
 

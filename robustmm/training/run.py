@@ -28,7 +28,7 @@ from robustmm.progress import Watcher
 from robustmm.runs import Run
 from robustmm.system import reveal_interrupts
 from robustmm.training import checkpoint
-from robustmm.training.build import build_model, effective_recipe
+from robustmm.training.build import build_model, effective_recipe, refuse_too_large
 from robustmm.training.data import TrainingSplit
 from robustmm.training.loop import Progress, Tensors, fit
 from robustmm.training.resuming import Started, explain_damage, keep_facts, read_kept, read_start
@@ -44,20 +44,24 @@ def train(
     on_bad: OnBad = "error",
     answers: Path | None = None,
     check: Callable[[Recipe, list[Modality], list[str], Watcher], None] = lambda *_: None,
+    inside: Path | None = None,
 ) -> Run:
     """Trains a recipe on a manifest's train split, selecting on its valid split, in a new run folder.
 
     `answers`: a folder where runs on the same data share the answers of frozen teachers. `check` is called with the
-    recipe, the fitted modalities and the classes before anything is trained, and may refuse them.
+    recipe, the fitted modalities and the classes before anything is trained, and may refuse them. `inside`: the folder
+    that no cell may lead out of.
     """
     recipe = effective_recipe(recipe)  # refuses a wrong method or option before any data is read
-    table = read_manifest(manifest)
+    table = read_manifest(manifest, inside)
     with use_threads(recipe.train.threads), distributed.join_group(), distributed.rank_folder(root) as place:
         prepared = prepare_data(recipe, table, watcher, on_bad)
         check(recipe, prepared.modalities, prepared.classes, watcher)
         model = draw_model(recipe, prepared)
         run = runs.create_run(place, recipe.name)
-        run.update_facts(**runs.initial_facts(recipe.model_dump(), table.path.resolve()), on_bad=on_bad)
+        folder = None if inside is None else str(inside.resolve())
+        facts = runs.initial_facts(recipe.model_dump(), table.path.resolve())
+        run.update_facts(**facts, on_bad=on_bad, inside=folder)
         with convert_interrupts(run):
             return _train(run, recipe, prepared, model, watcher, None, answers)
 
@@ -83,7 +87,7 @@ def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) 
             run = Run(Path(shutil.copytree(run.folder, place / run.folder.name)))
         distributed.wait()
         runs.remove_partial_files(run.folder.glob(".*.partial"))
-        prepared = prepare_data(recipe, read_manifest(started.manifest), watcher, started.on_bad)
+        prepared = prepare_data(recipe, read_manifest(started.manifest, started.inside), watcher, started.on_bad)
         resumed = read_kept(run, started, prepared.digests) if run.checkpoint.exists() else None
         return _train(run, recipe, prepared, draw_model(recipe, prepared), watcher, resumed, answers)
 
@@ -156,7 +160,8 @@ def _train(
     teachers = Teachers(recipe, prepared.modalities, valid, watcher, prepared.digests, answers)
     weights = settings.class_weights
     data = TrainingSplit(prepared.training, classes, device, weights, None if resumed else teachers)
-    chosen.setup(model.to(device), data)
+    with refuse_too_large(recipe):
+        chosen.setup(model.to(device), data)
     run.update_facts(
         modalities=[m.model_dump() for m in prepared.modalities],
         classes=prepared.classes,

@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+import worlds
 
 from robustmm.cli.predict import parse_inputs
 from robustmm.data.manifest import read_manifest
@@ -138,3 +139,38 @@ def test_words_become_cells() -> None:
     for wrong in (["--"], ["-x", "y"], ["a.png"]):
         with pytest.raises(UsageError, match="inputs should be given as --MODALITY FILE"):
             parse_inputs(wrong)
+
+
+@pytest.fixture
+def shadowed(tmp_path: Path) -> Path:
+    """A run over `worlds.manifest` whose inputs are called like options of the command."""
+    import robustmm as rm
+    from robustmm.config.toml import to_toml
+
+    path = worlds.manifest(tmp_path / "data")
+    path.write_text(path.read_text().replace("vector,series", "json,runs", 1))
+    content: Any = worlds.tables(path)
+    content["modality"] = dict(zip(("json", "runs"), content["modality"].values(), strict=True))
+    content["train"] = {"epochs": 1}
+    (tmp_path / "odd.toml").write_text(to_toml(content))
+    return rm.export(rm.train(tmp_path / "odd.toml", runs=tmp_path / "runs")).path
+
+
+def test_inputs_called_like_options(robustmm: Cli, shadowed: Path, tmp_path: Path) -> None:
+    for name in ("vector", "series"):
+        np.save(tmp_path / f"{name}.npy", np.load(tmp_path / "data" / f"{name}.npy")[15])
+    done = robustmm("predict", shadowed, "--runs", "series.npy", "--", "--json", "vector.npy", cwd=tmp_path)
+    assert done.code == 2
+    assert "--runs is an option of predict, and the model has an input called so; give the input after --" in done.err
+    done = robustmm("predict", shadowed, "--json", "--", "--runs", "series.npy", cwd=tmp_path)
+    assert done.code == 2
+    assert "robustmm predict MODEL -- --json FILE" in done.err
+    done = robustmm("predict", shadowed, "--json", "vector.npy", cwd=tmp_path)
+    assert done.code == 2
+    assert "an input called json, runs or help is given after --" in done.err
+    done = robustmm("predict", shadowed, "--json", "--", "--json", "vector.npy", "--runs", "series.npy", cwd=tmp_path)
+    assert done.code == 0
+    assert all(one["present"] for one in json.loads(done.out)["modalities"])
+    done = robustmm("predict", "--", "--runs=series.npy", cwd=tmp_path)
+    assert done.code == 0
+    assert done.out.startswith("answer: ")

@@ -14,11 +14,15 @@ from robustmm.data.manifest import Manifest, read_manifest
 from robustmm.errors import DataError
 from robustmm.evaluation import evaluate
 from robustmm.evaluation.agreement.check import answer_rows
+from robustmm.evaluation.cut_proof import prove_cut
 from robustmm.evaluation.finite import check_finite
 from robustmm.evaluation.predict import predict
+from robustmm.evaluation.subsets import emap_correct
 from robustmm.runtime.foreign.output import probabilities
 from robustmm.runtime.foreign.session import open_session
 from robustmm.runtime.session import Session, read_graph
+from robustmm.search.mix import find_worst_mix
+from robustmm.search.square import run_square_attack
 
 CLEAN = Condition("clean")
 
@@ -95,3 +99,39 @@ def test_what_onnxruntime_refuses_while_it_runs_is_a_sentence(session: Session) 
     with pytest.raises(DataError, match=r"model\.onnx cannot be run: ") as caught:
         session.decode({name: np.zeros((2, 3), np.float32) for name in session.names}, present)
     assert "\n" not in str(caught.value)
+
+
+def nan_parts(session: Session, monkeypatch: pytest.MonkeyPatch, row: int) -> Session:
+    """The session, whose every answer to a batch is NaN in one row."""
+    whole = session.decode
+
+    def decode(z: Any, present: Any) -> Any:
+        p = whole(z, present)
+        p[row % len(p)] = np.nan
+        return p
+
+    monkeypatch.setattr(session, "decode", decode)
+    return session
+
+
+def test_searches_and_the_additive_projection_name_the_sample_too(
+    session: Session, rows: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = rows.take([4, 5, 6])
+    broken = nan_parts(session, monkeypatch, 1)
+    with pytest.raises(DataError, match=f'answer to sample "{few.ids[1]}" is NaN'):
+        run_square_attack(broken, few, queries=2)
+    named = "|".join(few.ids)  # a mix is searched on a half of the samples
+    with pytest.raises(DataError, match=f'answer to sample "({named})" is NaN'):
+        find_worst_mix(broken, few, ["gaussian"], budgets=[0.5], levels=[0.5])
+    z = {name: np.zeros((3, int(session.facts["width"])), np.float32) for name in session.names}
+    with pytest.raises(DataError, match='answer to sample "a" is NaN'):
+        emap_correct(broken, z, np.ones((3, 2), bool), np.zeros(3, np.int64), ["a", "b", "c"])
+
+
+def test_the_trial_of_a_cut_names_the_sample_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = reciprocal(tmp_path)
+    (tmp_path / "manifest.csv").write_text('id,split,label,x\nfirst,test,ant,"0,0"\n')
+    monkeypatch.setattr(type(session), "encoded", ["x"])
+    with pytest.raises(DataError, match=r'answer to sample "first" is NaN'):
+        prove_cut(session, read_manifest(tmp_path / "manifest.csv"), [])

@@ -222,7 +222,7 @@ def test_the_additive_projection_against_a_loop_over_pairings(M: int, monkeypatc
         return np.log(session.decode({name: z[name][[i]] for name, i in owner.items()}, whole)[0])
 
     every = [output(dict.fromkeys(session.names, j) | {name: i}) for name in session.names for i in rows for j in rows]
-    found = emap_correct(session, z, present, target)  # type: ignore[arg-type]
+    found = emap_correct(session, z, present, target, [str(i) for i in range(len(target))])  # type: ignore[arg-type]
     answers = {}
     for i in rows:
         unimodal = [
@@ -240,7 +240,7 @@ def test_the_additive_projection_against_a_loop_over_pairings(M: int, monkeypatc
 
 def test_without_a_complete_sample_or_a_second_modality_nothing_is_projected() -> None:
     z, present, target = drawn(2)
-    assert np.isnan(emap_correct(Toy(2), z, present & [True, False], target)).all()  # type: ignore[arg-type]
+    assert np.isnan(emap_correct(Toy(2), z, present & [True, False], target, [])).all()  # type: ignore[arg-type]
     z, present, target = drawn(1)
     assert np.isnan(evaluate_subsets(Toy(1), [""] * 9, z, present, target, emap=True).additive).all()  # type: ignore[arg-type]
 

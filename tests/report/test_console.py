@@ -4,7 +4,11 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
+from robustmm.errors import is_harmless
 from robustmm.report.live import console
 
 
@@ -27,3 +31,20 @@ def test_a_notebook_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     with console.ConsoleReporter().stage("reading", 3) as advance:
         advance(1)
         assert notes._live_stack, "it draws"
+
+
+def test_no_control_character_passes_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = io.StringIO()
+    door = console.Door(file=told, force_terminal=False, width=80)
+    table = Table("a\x9bb", title="t\x1b]0;x\x07")
+    table.add_row("one\u202etwo", Text("\x00three\nfour\x7f"))
+    door.print("plain\x1b[2J", table, Panel("\u2066in a frame"), markup=False)
+    assert {c for c in told.getvalue() if c != "\n" and not is_harmless(c)} == set()
+    for word in ("plain", "one", "two", "three", "four", "in a frame"):
+        assert word in told.getvalue(), "what is harmless stays"
+
+
+def test_the_door_draws_colours() -> None:
+    told = io.StringIO()
+    console.Door(file=told, force_terminal=True, color_system="standard").print("[red]x[/red]")
+    assert "\x1b[31mx\x1b[0m" in told.getvalue()

@@ -54,7 +54,10 @@ def show_text(text: str) -> None:
 
 def show_path(path: Path) -> None:
     """The path of a file that was written: exact where another program reads it, printable on a terminal."""
-    out.print(printable(str(path)) if out.is_terminal else str(path), markup=False, soft_wrap=True)
+    if out.is_terminal:
+        out.print(str(path), markup=False, soft_wrap=True)
+    else:
+        show_text(f"{path}\n")
 
 
 class _Notes(logging.Handler):

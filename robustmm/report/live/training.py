@@ -73,7 +73,7 @@ class Live:
 
 def render_run(run: Run) -> Group:
     """The last word on a run: which epoch was kept, and what to do next."""
-    facts = run.read_facts()
+    facts = run.read_finished()
     progress, kept = facts["progress"], facts["progress"]["best_epoch"]
     alone = [f"{m['name']} {percent(progress['best']['valid_accuracy_' + m['name']])}" for m in facts["modalities"]]
     parts = [
