@@ -114,6 +114,14 @@ def test_the_last_word(tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: 
     run = Run(tmp_path / "my [red]x[/red]" / "tiny-001")
     run.folder.mkdir(parents=True)
     facts = {
+        "recipe": {"method": {"name": "joint"}, "data": {"manifest": "m.csv"}},
+        "manifest": "m.csv",
+        "on_bad": "missing",
+        "classes": ["ant", "bee"],
+        "prior": [0.5, 0.5],
+        "data": {},
+        "parameters": 9,
+        "device": "cpu",
         "modalities": [{"name": "vector"}, {"name": "series"}],
         "progress": {"epoch": 9, "best_epoch": 4, "best": row(4, ["vector", "series"], alone=NAN)},
         "bad": ["line 7: [/red] is not there"] * bad,
