@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from robustmm.errors import is_harmless
@@ -36,7 +36,7 @@ def test_a_notebook_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_control_character_passes_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
     told = io.StringIO()
     door = console.Door(file=told, force_terminal=False, width=80)
-    table = Table("a\x9bb", title="t\x1b]0;x\x07")
+    table = Table(Column("a\x9bb", min_width=20), Column("c", min_width=20), title="t\x1b]0;x\x07")
     table.add_row("one\u202etwo", Text("\x00three\nfour\x7f"))
     door.print("plain\x1b[2J", table, Panel("\u2066in a frame"), markup=False)
     assert {c for c in told.getvalue() if c != "\n" and not is_harmless(c)} == set()
