@@ -2,20 +2,18 @@
 
 import csv
 import json
-import os
 import platform
 import re
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from robustmm.errors import DataError, UsageError, check_regular, explain_write
+from robustmm.files import remove_partial_files, write_file
 from robustmm.results import Facts, FinishedFacts, Number, Result, check_facts
-from robustmm.system import MOVES_OPEN_FILES, lock_file
 from robustmm.version import __version__
 
 if TYPE_CHECKING:
@@ -137,76 +135,11 @@ class TrainResult(Result):
                  "parameters": self.parameters, **self.valid}]  # fmt: skip
 
 
-def write_file(path: Path, content: bytes, shown: Path | None = None) -> None:
-    """Writes a file whole or not at all: a reader never sees half of it, a full disk leaves the old one. Raises
-    DataError, on the path `shown` where `path` is not the user's own, where it cannot be written."""
-    check_regular(path)  # a device would be replaced by a file
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with explain_write(shown or path):
-        try:
-            with open_locked(partial) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                if not MOVES_OPEN_FILES:
-                    file.close()
-                partial.replace(path)  # while it is locked
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink()
-            raise
-
-
-def write_new_file(path: Path, text: str) -> None:
-    """Writes a file that must not exist yet. Raises UsageError where it does, DataError where it cannot be written."""
-    try:
-        content = text.encode()
-    except UnicodeError as error:
-        raise DataError(f"{path} cannot be written: {error}") from error
-    with explain_write(path):
-        try:
-            path.open("x").close()  # no other process gets the name meanwhile
-        except FileExistsError as error:
-            raise UsageError(f"{path} exists already and is left as it is") from error
-    try:
-        write_file(path, content)
-    except BaseException:
-        with suppress(OSError):
-            path.unlink()
-        raise
-
-
-def open_locked(partial: Path) -> IO[bytes]:
-    """A new file, locked until it is closed: `remove_partial_files` leaves it alone."""
-    while True:
-        file = partial.open("wb")
-        lock_file(file, wait=True)
-        if partial.exists():
-            return file
-        file.close()  # another process removed it between the two
-
-
-def remove_partial_files(found: Iterable[Path]) -> None:
-    """Removes those of these files that dead processes left half written: those that nobody has locked. A process id
-    would not tell: a killed process keeps its id until its parent waits for it, and another machine has ids of its
-    own."""
-    for path in found:
-        with suppress(OSError), path.open("r+b") as file:
-            if lock_file(file):
-                path.unlink()
-
-
-def make_folder(path: Path) -> None:
-    """Makes a folder and those above it. Raises DataError where it cannot."""
-    with explain_write(path, "cannot be made a folder"):
-        path.mkdir(parents=True, exist_ok=True)
-
-
 def create_run(root: Path, name: str) -> Run:
     """A new folder `root/<name>-NNN`, numbered after the highest there. What killed runs left half written goes."""
     with explain_write(root, "can hold no new run"):
         root.mkdir(parents=True, exist_ok=True)
-        remove_partial_files(root.glob("*/.*.partial"))
+        remove_partial_files(root.glob("*/.*.part"))
         taken = [int(m[1]) for p in root.iterdir() if (m := re.fullmatch(re.escape(name) + r"-(\d+)", p.name))]
         number = max(taken, default=0) + 1
         while True:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from robustmm import runs
+from robustmm import files, runs
 from robustmm.errors import DataError, UsageError
 from robustmm.runs import Run
 
@@ -128,23 +128,23 @@ def test_a_folder_without_facts_is_not_a_run(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs.write_file(tmp_path / "a.txt", b"old")
+    files.write_file(tmp_path / "a.txt", b"old")
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match=r"a\.txt cannot be written: No space left on device"):
-        runs.write_file(tmp_path / "a.txt", b"new")
+        files.write_file(tmp_path / "a.txt", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_bytes() == b"old"
 
 
 def test_a_file_is_never_seen_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs.write_file(tmp_path / "a.txt", b"old")
+    files.write_file(tmp_path / "a.txt", b"old")
     seen: list[bytes] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: seen.append((tmp_path / "a.txt").read_bytes()))
-    runs.write_file(tmp_path / "a.txt", b"new" * 10_000)
+    files.write_file(tmp_path / "a.txt", b"new" * 10_000)
     assert seen == [b"old"], "and the new one is on the disk before it takes the name"
     assert (tmp_path / "a.txt").read_bytes() == b"new" * 10_000
 
@@ -158,14 +158,14 @@ def test_a_file_that_was_not_ended_leaves_nothing(
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(error):
-        runs.write_file(tmp_path / "a.txt", b"new")
+        files.write_file(tmp_path / "a.txt", b"new")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_new_run_sweeps_what_the_dead_left_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And leaves alone what is being written, and what is not ours."""
     old = runs.create_run(tmp_path, "a")
-    half, mine = old.folder / ".run.json.17.partial", old.folder / "film.partial"
+    half, mine = old.folder / ".run.json.17.part", old.folder / "film.part"
     half.touch(), mine.touch()
     seen: list[set[str]] = []
 
@@ -175,9 +175,10 @@ def test_a_new_run_sweeps_what_the_dead_left_half_written(tmp_path: Path, monkey
         seen.append({path.name for path in old.folder.iterdir()})
 
     monkeypatch.setattr(os, "fsync", meanwhile)
-    runs.write_file(old.log_file, b"epoch")
-    assert seen == [{f".log.csv.{os.getpid()}.partial", "film.partial"}]
-    assert {path.name for path in old.folder.iterdir()} == {"log.csv", "film.partial"}
+    files.write_file(old.log_file, b"epoch")
+    (found,) = seen
+    assert {name[:9] for name in found} == {".log.csv.", "film.part"}
+    assert {path.name for path in old.folder.iterdir()} == {"log.csv", "film.part"}
 
 
 def test_a_run_with_a_checkpoint_has_not_finished(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "none" / "a", tmp_path / "file" / "a", tmp_path / "folder", tmp_path / ("n" * 300)):
         with pytest.raises(DataError, match="cannot be written: "):
-            runs.write_file(path, b"x")
+            files.write_file(path, b"x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
@@ -209,22 +210,22 @@ def test_what_a_run_begins_with(tmp_path: Path) -> None:
 def test_a_device_is_never_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="pipe should be a file, found a pipe"):
-        runs.write_file(tmp_path / "pipe", b"x")
+        files.write_file(tmp_path / "pipe", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_a_new_file_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs.write_new_file(tmp_path / "a", "é")
+    files.write_new_file(tmp_path / "a", "é")
     assert (tmp_path / "a").read_bytes() == "é".encode()
     with pytest.raises(UsageError, match="a exists already and is left as it is"):
-        runs.write_new_file(tmp_path / "a", "x")
+        files.write_new_file(tmp_path / "a", "x")
     with pytest.raises(DataError, match=r"b cannot be written: .*surrogates"):
-        runs.write_new_file(tmp_path / "b", "\ud800")
+        files.write_new_file(tmp_path / "b", "\ud800")
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match="b cannot be written: No space left on device"):
-        runs.write_new_file(tmp_path / "b", "x")
+        files.write_new_file(tmp_path / "b", "x")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "robustmm"
 ROOMS = [
     "cli", "api", "report", "catalogue", "bench", "auditing", "search", "exporting", "training", "evaluation",
     "conditions", "methods", "data", "runtime", "model", "corruptions", "config", "metrics", "modalities",
-    "runs", "distributed", "results", "progress", "system", "errors", "version",
+    "runs", "distributed", "results", "progress", "files", "system", "errors", "version",
 ]  # fmt: skip
 """The map, from the street to the ground: what a room imports stands in it or below it. A file of the package's own
 folder is a room of its own."""
@@ -65,7 +65,7 @@ def test_every_room_is_on_the_map() -> None:
     found = {room(name) for name in modules()} - {"", "__main__"}
     assert found == set(ROOMS)
     assert [name for name in (PACKAGE / name for name in ROOMS) if not name.is_dir()] == [
-        PACKAGE / name for name in ROOMS[-7:]
+        PACKAGE / name for name in ROOMS[-8:]
     ], "folders first, the files of the ground last"
 
 
@@ -80,7 +80,7 @@ def test_a_folder_holds_three_to_twelve_files() -> None:
         rooms = [path for path in folder.iterdir() if (path / "__init__.py").is_file()]
         assert len(files) <= 12, folder
         assert len(files) + len(rooms) + 1 >= 3, folder
-    assert len(list(PACKAGE.glob("*.py"))) <= 9, "loose files"
+    assert len(list(PACKAGE.glob("*.py"))) <= 10, "loose files"
 
 
 def test_an_import_only_goes_down() -> None:

@@ -239,9 +239,8 @@ def predict(
 
     if not isinstance(inputs, Mapping):
         raise UsageError(f"inputs should hold a file, an array or a text by modality, found {type(inputs).__name__}")
-    session = open_model(model, describe, provider, 0, 64, runs, reporter(progress))
-    for said in session.notes:
-        reporter(progress).note(said)
+    session = open_model(model, describe, provider, 0, 64, runs, tell := reporter(progress))
+    [tell.note(said) for said in session.notes]
     given = {name: value for name, value in inputs.items() if value is not None}
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{i}.npy" for i, name in enumerate(given)}

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from robustmm.config.toml import to_toml
 from robustmm.data.manifest import FOLDER_KEY
 from robustmm.errors import UsageError
+from robustmm.files import make_folder, write_file
 from robustmm.progress import Reporter, Silence, Watcher
-from robustmm.runs import find_newest_model, make_folder, write_file
+from robustmm.runs import find_newest_model
 from robustmm.system import MOST_PROCESSES
 
 if TYPE_CHECKING:

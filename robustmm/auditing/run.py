@@ -23,7 +23,7 @@ from robustmm.auditing.results.schema import (
 )
 from robustmm.auditing.results.summary import Columns, summarise_condition
 from robustmm.auditing.spec import OpenedSpec, Spec, hash_content, open_spec
-from robustmm.auditing.store import Store, read_cell, read_made, write_cell, write_whole
+from robustmm.auditing.store import Store, read_cell, read_made, write_cell
 from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.tables import SearchTable
@@ -31,6 +31,7 @@ from robustmm.errors import InterruptedRun
 from robustmm.evaluation.attack import hash_bytes
 from robustmm.evaluation.chance import doubt_accuracy
 from robustmm.evaluation.records import Records
+from robustmm.files import write_whole
 from robustmm.progress import Stage
 from robustmm.system import reveal_interrupts
 from robustmm.version import __version__

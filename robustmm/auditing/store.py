@@ -8,18 +8,15 @@ import logging
 import zipfile
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from hashlib import blake2b
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import IO, TypeVar
-from uuid import uuid4
+from typing import TypeVar
 
 from robustmm.errors import DataError, explain_write, printable
 from robustmm.evaluation.records import Records, load_records
-from robustmm.runs import open_locked, remove_partial_files
-from robustmm.system import MOVES_OPEN_FILES
+from robustmm.files import make_folder, remove_partial_files, write_whole
 
 T = TypeVar("T")
 
@@ -58,6 +55,7 @@ class Store:
 
 
 def write_cell(path: Path, content: bytes) -> None:
+    make_folder(path.parent)
     write_whole(path, lambda file: file.write(seal(path.name, content) + content))
 
 
@@ -95,21 +93,3 @@ def read_made(path: Path, parse: Callable[[bytes], T]) -> T:
     if found is None:
         raise DataError(f"{path} was changed while the audit ran; the same command makes it again")
     return found
-
-
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Writes a file that is there only when it is complete. Raises DataError where it cannot be written."""
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    with explain_write(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open_locked(part) as file:
-                write(file)
-                file.flush()
-                if not MOVES_OPEN_FILES:
-                    file.close()
-                part.replace(path)  # while it is locked
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from robustmm import runs
+from robustmm import files
 from robustmm.bench.cell import environment, subset_names
 from robustmm.bench.worker import BenchSpec, Cell, run_worker
 from robustmm.config.recipe import Recipe
@@ -107,7 +107,7 @@ def run_bench(
     whole = all(read_result(out, cell) for cell in cells)
     with nullcontext() if whole else lock_folder(out):  # reading needs none
         if not whole:
-            runs.remove_partial_files(out.rglob(".*.partial"))
+            files.remove_partial_files(out.rglob(".*.part"))
         waiting = [cell for cell in cells if read_result(out, cell) is None]
         for cell in cells:
             if cell not in waiting:

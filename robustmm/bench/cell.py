@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from robustmm import runs
+from robustmm import files, runs
 from robustmm.bench.torch_session import TorchSession
 from robustmm.bench.worker import BenchSpec, Cell
 from robustmm.config.recipe import Recipe
@@ -47,7 +47,7 @@ def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: C
         run = train_cell(cell, setting, out / "runs" / cell.key, answers, costs)
         costs.write_costs()
         result = score_cell(run, cell, read_manifest(setting.manifest, setting.inside).split("test"), setting, costs)
-        runs.write_file(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
+        files.write_file(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
     except RobustmmError as error:
         parent.send(("failed", (str(error), error.exit_code)))
     except Exception:
@@ -97,8 +97,8 @@ class CostWatcher:
         memory = torch.cuda.max_memory_allocated() if cuda else resident_memory("VmHWM") - self.imports
         self.peak = max(self.peak, memory)
         content = {"epochs": self.epochs, "peak": self.peak}
-        runs.make_folder(self.path.parent)
-        runs.write_file(self.path, json.dumps(content).encode())
+        files.make_folder(self.path.parent)
+        files.write_file(self.path, json.dumps(content).encode())
 
 
 def resident_memory(what: str) -> int:

@@ -60,13 +60,13 @@ def bench(
 
     import torch
 
-    from robustmm import runs
     from robustmm.bench import bench as work
     from robustmm.bench.worker import BenchSpec
     from robustmm.conditions import suite as suites
     from robustmm.config import shelf
     from robustmm.data.inside import manifest_folder
     from robustmm.errors import DataError, UsageError
+    from robustmm.files import write_file
     from robustmm.metrics.paired import compare_methods
     from robustmm.report import bench as report
     from robustmm.report.live.bench import BenchProgress
@@ -108,7 +108,7 @@ def bench(
     result = compare_methods(results, names, base, recipe=loaded.name, manifest=str(manifest))
     for file, text in files:
         if file is not None:
-            runs.write_file(file, text(result).encode(errors="replace"))
+            write_file(file, text(result).encode(errors="replace"))
             note(f"written: {file}")
     if json:
         show_json(result)

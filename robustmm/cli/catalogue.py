@@ -61,7 +61,7 @@ def copy(
     """Copy a recipe or suite, to change it."""
     from robustmm.config.shelf import find_any, read_text
     from robustmm.errors import UsageError
-    from robustmm.runs import write_new_file
+    from robustmm.files import write_new_file
 
     content = read_text(find_any(name))
     if to.suffix != ".toml":

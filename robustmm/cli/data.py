@@ -101,7 +101,7 @@ def manifest(
     from robustmm.data import folder as work
     from robustmm.data.shares import assign_splits, parse_shares
     from robustmm.errors import UsageError
-    from robustmm.runs import write_new_file
+    from robustmm.files import write_new_file
 
     shares = parse_shares(split) if split else {}
     if out_file.suffix != ".csv":
@@ -139,7 +139,7 @@ def missing(
     from robustmm.data.manifest import REQUIRED, read_manifest
     from robustmm.errors import UsageError
     from robustmm.evaluation import source
-    from robustmm.runs import write_new_file
+    from robustmm.files import write_new_file
 
     rows = read_manifest(source.resolve_option(manifest)).split(split)
     rates = patterns.parse_rates(rate, [name for name in rows.columns if name not in REQUIRED])

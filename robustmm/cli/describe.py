@@ -24,7 +24,7 @@ def describe(
 ) -> None:
     """Draft the description of a model of other tools; go through it, then give it to audit with --describe."""
     from robustmm.errors import UsageError
-    from robustmm.runs import write_new_file
+    from robustmm.files import write_new_file
     from robustmm.runtime.foreign.drafting.draft import draft_graph
     from robustmm.runtime.foreign.drafting.writing import count_checks, format_draft
 

@@ -20,7 +20,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from robustmm.errors import DataError, UsageError
-from robustmm.runs import make_folder, write_file
+from robustmm.files import make_folder, write_file
 
 ARCHIVE = Path(__file__).resolve().parent / "_digits"
 FORMAT = 1  # raise it whenever the same archive unpacks to other bytes

@@ -12,7 +12,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from robustmm import runs
+from robustmm import files, runs
 from robustmm.config.recipe import Recipe, build_recipe, split_name_options
 from robustmm.data.loading import read_split
 from robustmm.data.manifest import read_manifest
@@ -129,7 +129,7 @@ def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
     write_metadata(graph, run, modalities, model.width, precision)
     candidate = path.with_name(f".{path.stem}.{os.getpid()}.unproven.onnx")
     try:
-        runs.write_file(candidate, seal_model(graph.SerializeToString()), shown=path)
+        files.write_file(candidate, seal_model(graph.SerializeToString()), shown=path)
         found = prove_parity(candidate, model, valid, precision)
         if found.parity_error() is None:
             with explain_write(path):

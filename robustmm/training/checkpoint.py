@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from robustmm.errors import DataError, check_regular
-from robustmm.runs import write_file
+from robustmm.files import write_file
 
 
 class Damage(DataError):

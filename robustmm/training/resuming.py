@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from robustmm.config.recipe import Recipe, build_recipe
 from robustmm.data.loading import OnBad
 from robustmm.errors import DataError, UsageError
-from robustmm.runs import Run, write_file
+from robustmm.files import write_file
+from robustmm.runs import Run
 from robustmm.training.checkpoint import Damage, load_tensors
 from robustmm.training.loop import Progress, Tensors
 

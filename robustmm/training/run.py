@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from robustmm import distributed, runs
+from robustmm import distributed, files, runs
 from robustmm.conditions import missing
 from robustmm.config.recipe import Recipe
 from robustmm.config.toml import to_toml
@@ -86,7 +86,7 @@ def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) 
         if place != run.folder.parent:
             run = Run(Path(shutil.copytree(run.folder, place / run.folder.name)))
         distributed.wait()
-        runs.remove_partial_files(run.folder.glob(".*.partial"))
+        files.remove_partial_files(run.folder.glob(".*.part"))
         prepared = prepare_data(recipe, read_manifest(started.manifest, started.inside), watcher, started.on_bad)
         resumed = read_kept(run, started, prepared.digests) if run.checkpoint.exists() else None
         return _train(run, recipe, prepared, draw_model(recipe, prepared), watcher, resumed, answers)
@@ -173,10 +173,10 @@ def _train(
         bad=prepared.training.bad + prepared.valid.bad,
         **({} if resumed else {"teacher_seconds": teachers.seconds}),
     )
-    runs.write_file(run.folder / "recipe.toml", to_toml(replayable_recipe(run)).encode(errors="replace"))
+    files.write_file(run.folder / "recipe.toml", to_toml(replayable_recipe(run)).encode(errors="replace"))
     split = prepared.training
     table = missing.format_presence_table(split.ids, list(split.inputs), split.present)
-    runs.write_file(run.folder / "missing.csv", table.encode())
+    files.write_file(run.folder / "missing.csv", table.encode())
 
     def write_checkpoint(tensors: Tensors, progress: Progress, row: Mapping[str, float]) -> None:
         append_log(run, row)
@@ -211,4 +211,4 @@ def append_log(run: Run, row: Mapping[str, float]) -> None:
     else:
         writer.writeheader()
     writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
-    runs.write_file(run.log_file, before + out.getvalue().encode())
+    files.write_file(run.log_file, before + out.getvalue().encode())

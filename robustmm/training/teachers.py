@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustmm import runs
+from robustmm import files
 from robustmm.config.recipe import Recipe
 from robustmm.methods import Method
 from robustmm.metrics.classification import MIN_PROBABILITY
@@ -64,7 +64,7 @@ class Teachers:
             facts = {"seconds": time.perf_counter() - began}
             torch.set_rng_state(random)
             if path is not None:
-                runs.make_folder(path.parent)
+                files.make_folder(path.parent)
                 checkpoint.save_tensors(path, answers, facts)
         self.seconds += facts["seconds"]
         return {name: tensor.to(data.device) for name, tensor in answers.items()}

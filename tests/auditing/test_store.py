@@ -16,8 +16,9 @@ from random_records import assert_same, drawn
 
 from robustmm import runs
 from robustmm.auditing import store as module
-from robustmm.auditing.store import RESULT_FILES, Store, read_cell, read_made, seal, write_cell, write_whole
+from robustmm.auditing.store import RESULT_FILES, Store, read_cell, read_made, seal, write_cell
 from robustmm.errors import DataError
+from robustmm.files import write_whole
 from robustmm.system import lock_file
 
 KEY = "ab" + 62 * "0"
@@ -29,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 
 
 WRITER = (
-    "import sys, time; from pathlib import Path; from robustmm.auditing.store import write_whole\n"
+    "import sys, time; from pathlib import Path; from robustmm.files import write_whole\n"
     "def slowly(file): file.write(b'half'); file.flush(); print('half', flush=True); time.sleep(60)\n"
     "write_whole(Path(sys.argv[1]), slowly)"
 )
@@ -218,7 +219,7 @@ def test_a_file_is_closed_before_it_has_its_name_where_that_must_be(
 def test_several_may_write_one_file(tmp_path: Path) -> None:
     """Processes that make the same cell at once, each under a temporary name of its own."""
     code = (
-        "import sys; from pathlib import Path; from robustmm.auditing.store import write_whole\n"
+        "import sys; from pathlib import Path; from robustmm.files import write_whole\n"
         "for _ in range(200): write_whole(Path(sys.argv[1]), lambda file: file.write(b'x' * 1000))"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "file")]) for _ in range(2)]

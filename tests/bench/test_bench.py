@@ -298,7 +298,7 @@ def test_a_worker_ends_with_its_parent_before_it_imports_torch(
 
 def test_what_the_dead_left_half_written_is_swept(world_of_two: World, tmp_path: Path) -> None:
     """Of cells, of runs, of teachers' answers."""
-    left = [tmp_path / where / ".x.17.partial" for where in ("cells", "runs/k", "runs/k/joint-s0-001", "answers/a")]
+    left = [tmp_path / where / ".x.17.part" for where in ("cells", "runs/k", "runs/k/joint-s0-001", "answers/a")]
     for path in left:
         path.parent.mkdir(parents=True)
         path.touch()

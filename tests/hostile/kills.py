@@ -33,7 +33,7 @@ rate = [0.3, 0.6]
 """
 TIMES = {"started", "teacher_seconds", "seconds", "seconds_per_epoch", "peak_mb"}
 """Facts that two runs do not share."""
-TEMPORARY = (".part", ".partial")
+TEMPORARY = ".part"
 SHARES = {"train": 55, "audit, workers 1": 41, "audit, workers 2": 2, "bench, workers 1": 1, "bench, workers 2": 1}
 """Of 100 kills. A worker imports everything again, which takes seconds, so commands with workers get few of them."""
 
@@ -206,7 +206,7 @@ def compare(command: Command, place: Path, whole: dict[str, object]) -> list[str
     except (OSError, ValueError) as error:
         return [f"no result: {error}"]
     found = [f"{name} differs" for name in sorted(whole.keys() | made.keys()) if made.get(name) != whole.get(name)]
-    left = [path for path in place.rglob("*") if path.suffix in TEMPORARY]
+    left = [path for path in place.rglob("*") if path.suffix == TEMPORARY]
     return found + [f"{path.relative_to(place)} is left" for path in left]
 
 

@@ -209,7 +209,7 @@ def test_killed_among_its_last_steps(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(InterruptedRun, match="continue with: robustmm train --resume"):
             train(recipe(path), path, tmp_path / "runs", Nobody())
     run = Run(tmp_path / "runs" / "world-001")
-    (run.folder / ".log.csv.17.partial").touch()
+    (run.folder / ".log.csv.17.part").touch()
     assert weights(resume(run, Nobody())) == weights(whole)
     assert {f.name for f in run.folder.iterdir()} == {f.name for f in whole.folder.iterdir()}
     assert run.is_finished

@@ -8,8 +8,8 @@ from typing import IO
 import pyarrow
 import pyarrow.parquet
 
-from robustmm.auditing.store import write_whole
 from robustmm.evaluation.records import Records
+from robustmm.files import write_whole
 
 KEY = b"robustmm"
 

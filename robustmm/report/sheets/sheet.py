@@ -16,9 +16,9 @@ from robustmm.data.loading import OnBad, read_samples
 from robustmm.data.manifest import Manifest
 from robustmm.data.sample import sample_rows
 from robustmm.errors import UsageError
+from robustmm.files import write_file
 from robustmm.modalities import Modality, Signal
 from robustmm.report.sheets.draw import GREY, HEIGHT, INK, WIDTH, Picture, encode_png, render_panel, render_text
-from robustmm.runs import write_file
 
 SAMPLES = 3
 LABEL = 22
