@@ -39,7 +39,6 @@ class Spec:
 
     model: Path
     manifest: Path
-    inside: Path | None = None
     describe: Path | None = None
     split: str = "test"
     limit: int | None = None
@@ -49,6 +48,7 @@ class Spec:
     provider: str = "cpu"
     threads: int = 1
     batch: int = field(default=64, compare=False)  # no number depends on it
+    inside: Path | None = None
 
 
 @dataclass(frozen=True)
