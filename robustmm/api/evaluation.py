@@ -103,7 +103,7 @@ def plan_attack(
     manifest = open_manifest(bare, data, inside, split, runs, tell)
     rows, (session, prior, notes) = manifest.split(split, limit), fit_session(bare, manifest)
     notes = [*rows.notes, *notes]
-    for said in notes:
+    for said in (one for one in notes if one not in bare.notes):
         tell.note(said)
     given = rate_options(missing)
     tables = [option for option in given if option.endswith(".csv")]
@@ -239,8 +239,7 @@ def predict(
 
     if not isinstance(inputs, Mapping):
         raise UsageError(f"inputs should hold a file, an array or a text by modality, found {type(inputs).__name__}")
-    session = open_model(model, describe, provider, 0, 64, runs, tell := reporter(progress))
-    [tell.note(said) for said in session.notes]
+    session = open_model(model, describe, provider, 0, 64, runs, reporter(progress))
     given = {name: value for name, value in inputs.items() if value is not None}
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{i}.npy" for i, name in enumerate(given)}

@@ -46,7 +46,10 @@ def open_model(
         raise UsageError(f"the model should be a path, a session or what export gave, found {type(model).__name__}")
     path = find_newest_model(Path(runs)) if model is None else Path(model)
     tell.note(f"model: {path}" + (" (the newest exported)" if model is None else ""))
-    return open_session(path, Path(describe) if describe else None, provider, threads, batch)
+    session = open_session(path, Path(describe) if describe else None, provider, threads, batch)
+    for said in session.notes:
+        tell.note(said)
+    return session
 
 
 def find_manifest(session: "Session", data: Data, split: str, runs: AnyPath, tell: Reporter) -> Path:

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_records import assert_same, drawn
 
-from robustmm import runs
-from robustmm.auditing import store as module
+from robustmm import files
 from robustmm.auditing.store import RESULT_FILES, Store, read_cell, read_made, seal, write_cell
 from robustmm.errors import DataError
 from robustmm.files import write_whole
@@ -167,7 +166,7 @@ def test_content_that_cannot_be_parsed_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "file"
+    path = tmp_path / "file"
 
     def half(file: IO[bytes]) -> None:
         file.write(b"half")
@@ -202,18 +201,18 @@ def test_a_file_is_whole_before_it_has_its_name(tmp_path: Path, monkeypatch: pyt
 def test_a_file_is_closed_before_it_has_its_name_where_that_must_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files: list[IO[bytes]] = []
+    opened: list[IO[bytes]] = []
     replace = Path.replace
 
     def looked(part: Path, path: Path) -> Path:
-        assert files[-1].closed is not module.MOVES_OPEN_FILES
+        assert opened[-1].closed is not files.MOVES_OPEN_FILES
         return replace(part, path)
 
     monkeypatch.setattr(Path, "replace", looked)
     for moves in (True, False):
-        monkeypatch.setattr(module, "MOVES_OPEN_FILES", moves)
-        write_whole(tmp_path / "file", files.append)
-    assert len(files) == 2
+        monkeypatch.setattr(files, "MOVES_OPEN_FILES", moves)
+        write_whole(tmp_path / "file", opened.append)
+    assert len(opened) == 2
 
 
 def test_several_may_write_one_file(tmp_path: Path) -> None:
@@ -245,6 +244,7 @@ def test_what_the_dead_left_half_written_is_swept_and_nothing_else(store: Store)
 def test_what_is_being_written_stays_until_its_process_is_dead(store: Store, sent: signal.Signals) -> None:
     """Also where nobody has asked how the process ended: its number is taken until then, its file is not."""
     path = store.path(KEY)
+    path.parent.mkdir(parents=True)
     process = writing(path)
     store.remove_partial_files()
     (part,) = path.parent.iterdir()
@@ -267,14 +267,14 @@ def test_a_file_swept_as_it_was_opened_is_opened_again(tmp_path: Path, monkeypat
             taken[0].unlink()
         return lock_file(file, wait)
 
-    monkeypatch.setattr(runs, "lock_file", first_swept)
+    monkeypatch.setattr(files, "lock_file", first_swept)
     write_whole(path, lambda file: file.write(b"whole"))
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"whole"]
     assert len(taken) == 1
 
 
 def test_a_disk_that_knows_no_locks_is_written_and_not_swept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "lock_file", lambda file, wait=False: None)
+    monkeypatch.setattr(files, "lock_file", lambda file, wait=False: None)
     store.put(KEY, drawn(1))
     left = store.path(KEY).with_name(".cell.npz.1f.part")
     left.write_text("half")
