@@ -52,13 +52,13 @@ class Run:
         """Every column of log.csv (epochs,): loss terms, valid scores, contributions; NaN where there is no number."""
         import numpy as np
 
-        check_regular(self.log_file, UsageError)
+        check_regular(self.log_file)
         try:
             with self.log_file.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
         except (OSError, ValueError, TypeError, IndexError, csv.Error) as error:
-            raise UsageError(f"{self.log_file} is not the log of a run ({error})") from error
+            raise DataError(f"{self.log_file} is not the log of a run ({error})") from error
 
     def read_facts(self) -> dict[str, Any]:
         """What run.json says. Raises UsageError where there is none, DataError where it is damaged."""

@@ -6,12 +6,14 @@ import time
 import traceback
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from robustmm import files, runs
 from robustmm.bench.torch_session import TorchSession
@@ -65,6 +67,13 @@ def train_cell(cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs:
     return train(recipe, setting.manifest, root, costs, setting.on_bad, answers, inside=setting.inside)
 
 
+class KnownCosts(BaseModel):
+    """What costs.json holds: seconds by epoch, and the most bytes above those of the imports."""
+
+    epochs: dict[str, float]
+    peak: int
+
+
 class CostWatcher:
     """Training's watcher in a worker: reports to the parent, and keeps the training's cost so far in a file."""
 
@@ -74,8 +83,9 @@ class CostWatcher:
         self.epochs: dict[str, float] = {}
         self.peak = 0
         if path.is_file():
-            known = json.loads(path.read_bytes())
-            self.epochs, self.peak = known["epochs"], known["peak"]
+            with suppress(ValueError):  # a damaged one knows no costs
+                known = KnownCosts.model_validate_json(path.read_bytes())
+                self.epochs, self.peak = known.epochs, known.peak
 
     def begin(self, title: str, epochs: int, done: int, steps: int) -> None:
         self.title, self.since = title, time.perf_counter()

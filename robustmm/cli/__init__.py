@@ -29,7 +29,7 @@ def main() -> None:
     try:
         check_delivery()
     except DataError as error:
-        code, said = (code, said) if code else (error.exit_code, str(error))
+        code, said = code or error.exit_code, said or str(error)
     for sentence in said.splitlines():
         print(f"error: {printable(shorten(sentence))}", file=sys.stderr)  # it may quote a stranger's file
     sys.exit(code)

@@ -136,13 +136,14 @@ def missing(
 ) -> None:
     """Write a table of missing inputs, 0 where one is lost: a protocol that others can repeat exactly."""
     from robustmm.conditions import missing as patterns
-    from robustmm.data.manifest import REQUIRED, read_manifest
+    from robustmm.data.manifest import read_manifest
     from robustmm.errors import UsageError
     from robustmm.evaluation import source
     from robustmm.files import write_new_file
+    from robustmm.modalities.base import TABLE_COLUMNS
 
     rows = read_manifest(source.resolve_option(manifest)).split(split)
-    rates = patterns.parse_rates(rate, [name for name in rows.columns if name not in REQUIRED])
+    rates = patterns.parse_rates(rate, [name for name in rows.columns if name not in TABLE_COLUMNS])
     if out_file.suffix != ".csv":
         raise UsageError(f"the table's name should end in .csv, found {out_file}")
     table = patterns.draw_presence_table(rows.ids, list(rates), rates, seed, burst)

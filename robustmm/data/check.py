@@ -11,8 +11,9 @@ from robustmm.data.faults.repeats import check_repeats
 from robustmm.data.faults.scan import Scan, scan_manifest
 from robustmm.data.faults.signals import check_signals, missing_rates
 from robustmm.data.faults.table import check_table
-from robustmm.data.manifest import REQUIRED, Manifest, class_names
+from robustmm.data.manifest import Manifest, class_names
 from robustmm.modalities import Modality
+from robustmm.modalities.base import TABLE_COLUMNS
 from robustmm.results import Number, Result
 
 ORDER = ("error", "warning", "note")
@@ -63,7 +64,7 @@ def check_manifest(
     findings += check_table(manifest, modalities)
     counts = Counter(zip(manifest.columns["split"], manifest.labels, strict=True))
     order = class_names(manifest.labels)
-    read = {*REQUIRED, *(name for m in modalities for name in m.column_names)}
+    read = {*TABLE_COLUMNS, *(name for m in modalities for name in m.column_names)}
     return ManifestFacts(
         manifest=str(manifest.path),
         samples=len(manifest),

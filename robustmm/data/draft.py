@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from robustmm.config.recipe import RESERVED
 from robustmm.data.guess import MEDIA, common_suffix, guess_modality, names_files, read_cells
-from robustmm.data.manifest import REQUIRED, Manifest, name_some
+from robustmm.data.manifest import Manifest, name_some
 from robustmm.errors import DataError, UsageError
 from robustmm.modalities import Features, Modality
-from robustmm.modalities.base import find_file, is_array, modality_name
+from robustmm.modalities.base import TABLE_COLUMNS, find_file, is_array, modality_name
 from robustmm.modalities.features import is_number
 from robustmm.modalities.series import describe_table
 
@@ -61,7 +61,7 @@ def _read_features(manifest: Manifest, option: str, names: list[str]) -> Feature
 def sample_cells(manifest: Manifest, column: str) -> list[str]:
     """Some cells of a column, spread evenly over the train split where it has some; none of the columns that cannot be
     a modality."""
-    if column in REQUIRED:
+    if column in TABLE_COLUMNS:
         return []
     every = zip(manifest.columns["split"], manifest.columns[column], strict=True)
     filled = [(split, cell) for split, cell in every if cell]
@@ -107,7 +107,7 @@ def describe_csv_files(manifest: Manifest, modality: Modality) -> dict[str, str]
 
 def numeric_columns(manifest: Manifest, modalities: Sequence[Modality]) -> list[str]:
     """Columns of numbers that are taken for metadata."""
-    taken = {*REQUIRED, *(name for m in modalities for name in m.column_names)}
+    taken = {*TABLE_COLUMNS, *(name for m in modalities for name in m.column_names)}
     found = []
     for column in manifest.columns:
         cells = sample_cells(manifest, column)

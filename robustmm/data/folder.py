@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import NoReturn
 
-from robustmm.data.manifest import REQUIRED, name_some
+from robustmm.data.manifest import name_some
 from robustmm.data.readers import READERS
 from robustmm.errors import DataError, suggest
 from robustmm.modalities import KINDS
+from robustmm.modalities.base import TABLE_COLUMNS
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid",
@@ -144,7 +145,7 @@ def _read_row(folder: Path, table: Path, line: int, row: dict[str, str], label: 
         hint = suggest(label, [name for name in row if not _names_file(name)])
         raise DataError(f'{where} has no "{label}"{hint}; --label names another column')
     told = row.get("split", "").strip()
-    rest = {name: cell for name, cell in row.items() if not _names_file(name) and name not in {*REQUIRED, label}}
+    rest = {name: cell for name, cell in row.items() if not _names_file(name) and name not in {*TABLE_COLUMNS, label}}
     if clash := sorted(rest.keys() & files.keys()):
         raise DataError(f'{table} has a column "{clash[0]}" beside its files of that kind; rename it')
     return Sample(place.as_posix(), SPLIT_NAMES.get(told.lower(), told) or split, answer, files, rest)
@@ -169,7 +170,7 @@ def format_manifest(samples: Sequence[Sample], beside: Path) -> str:
     metadata = list(dict.fromkeys(column for sample in samples for column in sample.metadata))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*REQUIRED, *files, *metadata])
+    writer.writerow([*TABLE_COLUMNS, *files, *metadata])
     for sample in samples:
         paths = (_format_path(sample.files.get(column), beside) for column in files)
         said = (sample.metadata.get(column, "") for column in metadata)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from robustmm.errors import DataError
 from robustmm.modalities import KINDS
+from robustmm.modalities.base import TABLE_COLUMNS, is_array
 
 if TYPE_CHECKING:
     from robustmm.data.manifest import Manifest
@@ -26,7 +27,7 @@ def check_inside(manifest: "Manifest", folder: Path) -> None:
     """
     root = Path(os.path.realpath(folder))
     for column, cells in manifest.columns.items():
-        if column in ("id", "split", "label"):
+        if column in TABLE_COLUMNS:
             continue
         for row, cell in enumerate(cells):
             if cell and _leads_out(manifest.folder / _strip_row(cell), root):
@@ -37,9 +38,9 @@ def check_inside(manifest: "Manifest", folder: Path) -> None:
 
 
 def _strip_row(cell: str) -> str:
-    """`a.npy` of `a.npy#17`."""
-    name, hash_, _ = cell.rpartition(".npy#")
-    return name + ".npy" if hash_ else cell
+    """`a.npy` of `a.npy#17`, told apart as reading tells them: another cell names a file whole, whatever folders it
+    leads through."""
+    return cell.rpartition("#")[0] if is_array(cell) and not cell.endswith(".npy") else cell
 
 
 def _leads_out(path: Path, root: Path) -> bool:

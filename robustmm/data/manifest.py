@@ -15,9 +15,9 @@ from robustmm.data.readers import READERS, read_rows
 from robustmm.data.sample import describe_vanished, sample_rows
 from robustmm.errors import DataError, check_regular, suggest
 from robustmm.modalities import Modality
+from robustmm.modalities.base import TABLE_COLUMNS
 from robustmm.modalities.features import is_number
 
-REQUIRED = ("id", "split", "label")
 LONGEST_NAME = 10_000
 """Characters of an id, a split, a label or a column's name: they are compared, sorted and shown again and again."""
 AT_MOST = f"expected at most {LONGEST_NAME:,}"
@@ -54,7 +54,7 @@ class Manifest:
 
     def column(self, name: str) -> list[str]:
         if name not in self.columns:
-            others = [c for c in self.columns if c not in REQUIRED]
+            others = [c for c in self.columns if c not in TABLE_COLUMNS]
             raise DataError(f'{self.path} has no column "{name}"{suggest(name, others)}')
         return self.columns[name]
 
@@ -161,7 +161,7 @@ def read_manifest(path: Path, inside: Path | None = None) -> Manifest:
 def _check_table(manifest: Manifest) -> None:
     if not len(manifest):
         raise DataError(f"{manifest.path} has no rows")
-    missing = [name for name in REQUIRED if name not in manifest.columns]
+    missing = [name for name in TABLE_COLUMNS if name not in manifest.columns]
     if missing:
         listed = ", ".join(manifest.columns)
         raise DataError(
@@ -170,7 +170,7 @@ def _check_table(manifest: Manifest) -> None:
     for name in manifest.columns:
         if len(name) > LONGEST_NAME:
             raise DataError(f"{manifest.path} has a column with a name of {len(name):,} characters, {AT_MOST}")
-    for name in REQUIRED:
+    for name in TABLE_COLUMNS:
         for line, cell in zip(manifest.lines, manifest.columns[name], strict=True):
             if len(cell) > LONGEST_NAME:
                 what = f"{'an' if name == 'id' else 'a'} {name} of {len(cell):,} characters"

@@ -18,6 +18,8 @@ from robustmm.modalities.files.limits import NUMBER_BYTES, check_claim, describe
 Signal = NDArray[Any] | str
 """The canonical signal that corruptions see: an array, or a string for text."""
 
+TABLE_COLUMNS = ("id", "split", "label")
+"""Columns of every manifest that are about a sample, not inputs of it."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Positive = Annotated[int, Field(gt=0)]
 
@@ -56,6 +58,9 @@ class Modality(BaseModel):
             raise PydanticCustomError(
                 "columns", "should be the name of one column, only features are read from several"
             )
+        for name in (column,) if isinstance(column, str) else column:
+            if name in TABLE_COLUMNS:
+                raise PydanticCustomError("columns", "should not be id, split or label, which are no inputs")
         return column
 
     @model_validator(mode="after")

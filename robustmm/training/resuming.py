@@ -54,7 +54,11 @@ def hash_bytes(content: bytes) -> str:
 
 def read_start(run: Run) -> Started:
     """How the run was started. Raises Damage where run.json does not say it."""
-    facts, path = run.read_facts(), run.folder / "run.json"
+    path = run.folder / "run.json"
+    try:
+        facts = run.read_facts()
+    except DataError as error:
+        raise Damage(str(error)) from error
     recipe, manifest, on_bad = facts.get("recipe"), facts.get("manifest"), facts.get("on_bad")
     inside = Path(facts["inside"]) if facts.get("inside") else None
     if not isinstance(recipe, dict) or not isinstance(manifest, str) or on_bad not in ("error", "missing"):

@@ -62,7 +62,7 @@ def test_the_log_is_arrays(here: Path) -> None:
     assert result.valid["valid_accuracy"] == pytest.approx(log["valid_accuracy"][result.kept_epoch - 1], abs=1e-5)
     assert (result.method, result.epochs, result.run) == ("joint", 2, str(run.folder))
     run.log_file.write_text("epoch,fused\n1,high\n")
-    with pytest.raises(UsageError, match=r"log.csv is not the log of a run"):
+    with pytest.raises(DataError, match=r"log.csv is not the log of a run"):
         run.log()
 
 

@@ -150,3 +150,38 @@ def test_a_run_keeps_it_for_export_and_resume(world_model: Path, data: Path, tmp
     assert np.load(data.parent / "vector.npy").shape == (96, 5)
     with pytest.raises(DataError, match="outside"):
         rm.export(run)
+
+
+@pytest.mark.parametrize("cell", ["e.npy#x/link/secret.npy", "d.npy#1/../../secret.npy", "../secret.npy#1"])
+def test_a_folder_called_like_a_row_hides_nothing(cell: str, data: Path, robustmm: Cli) -> None:
+    for name in ("e.npy#x", "d.npy#1"):
+        (data.parent / name).mkdir()
+    (data.parent / "e.npy#x" / "link").symlink_to(data.parent.parent)
+    change_cell(data, cell)
+    found = robustmm("data", "check", data, "--inside")
+    assert found.code == 3
+    assert "found a file outside of it (--inside)" in found.err
+
+
+@pytest.mark.parametrize("column", ["id", "split", "label"])
+def test_no_modality_is_read_from_what_a_row_is_called(column: str, robustmm: Cli, tmp_path: Path) -> None:
+    recipe = f'[data]\nmanifest = "m.csv"\n[modality.x]\nkind = "features"\nlength = 2\ncolumn = "{column}"\n'
+    (tmp_path / "r.toml").write_text(recipe)
+    found = robustmm("train", "r.toml", cwd=tmp_path)
+    assert found.code == 2
+    assert "column should not be id, split or label, which are no inputs" in found.err.replace(": ", " ")
+
+
+def test_an_output_of_one_number_for_all_rows_is_refused(data: Path, robustmm: Cli, tmp_path: Path) -> None:
+    model = saved(
+        tmp_path,
+        [helper.make_node("ReduceSum", ["vector"], ["logits"], keepdims=0)],
+        {"vector": ("f", ["batch", 5])},
+        ("logits", []),
+    )
+    (tmp_path / "m.toml").write_text(
+        'classes = ["ant", "bee", "cat"]\n[output]\nname = "logits"\n[modality.vector]\nkind = "features"\nlength = 5\n'
+    )
+    found = robustmm("attack", model, "--describe", tmp_path / "m.toml", "--data", data, "--missing", "vector=1")
+    assert found.code in (2, 3)
+    assert 'the output "logits" should answer each row, found one number for all' in found.err

@@ -147,6 +147,7 @@ def _become(
     try:
         os.setsid()
         sys.stdin, sys.stdout, sys.stderr = (_open_stream(i, files[i], streams[i]) for i in range(3))
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
         resource.setrlimit(resource.RLIMIT_DATA, (2 * MEMORY, 2 * MEMORY))  # the machine has other guests
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGHUP):

@@ -46,6 +46,8 @@ def try_manifest(base: Base, folder: Path, rng: random.Random) -> Case:
 
 def _change_rows(rows: list[list[str]], rng: random.Random) -> None:
     """One cell, one column's name, one row or one column."""
+    if not rows[0]:
+        return
     i, j = rng.randrange(len(rows)), rng.randrange(len(rows[0]))
     kind = rng.randrange(8)
     if kind <= 2 and j < len(rows[i]):

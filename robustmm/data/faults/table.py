@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from robustmm.data.draft import describe_csv_files, describe_unread_columns, numeric_columns
 from robustmm.data.faults.findings import Finding, Severity, build_finding, count_rows
-from robustmm.data.manifest import REQUIRED, Manifest, class_names, is_regression_target, name_some
+from robustmm.data.manifest import Manifest, class_names, is_regression_target, name_some
 from robustmm.errors import did_you_mean
 from robustmm.modalities import Modality
+from robustmm.modalities.base import TABLE_COLUMNS
 
 SPLITS = ("train", "valid", "test")
 TINY = 5
@@ -86,7 +87,7 @@ def _check_words(manifest: Manifest, modalities: Sequence[Modality]) -> Iterator
     """Words for nothing in labels and cells."""
     names = {column: m.name for m in modalities for column in m.column_names}
     for column, cells in manifest.columns.items():
-        if column == "label" or column not in REQUIRED:
+        if column == "label" or column not in TABLE_COLUMNS:
             found = {row: cell for row, cell in enumerate(cells) if cell.strip().lower() in NOTHING}
             if found:
                 words = name_some(sorted({repr(cell) for cell in found.values()}))

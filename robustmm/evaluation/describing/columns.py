@@ -3,9 +3,9 @@
 from difflib import SequenceMatcher
 
 from robustmm.data.draft import numeric_columns
-from robustmm.data.manifest import REQUIRED, Manifest
+from robustmm.data.manifest import Manifest
 from robustmm.modalities import Features, Modality
-from robustmm.modalities.base import modality_name
+from robustmm.modalities.base import TABLE_COLUMNS, modality_name
 from robustmm.runtime.foreign.drafting.draft import DescriptionDraft
 from robustmm.runtime.foreign.drafting.kinds import Draft, name_words
 
@@ -20,7 +20,7 @@ def match_columns(draft: DescriptionDraft, manifest: Manifest, read: list[Modali
     """Gives modalities their columns, and returns those that have one. `read` are the columns that look like
     signals."""
     kinds = {modality.column_name: modality.kind for modality in read}
-    left = [column for column in manifest.columns if column not in REQUIRED]
+    left = [column for column in manifest.columns if column not in TABLE_COLUMNS]
     matched: dict[str, object] = {}
     for same in (_is_same, _is_alike):
         for modality in draft.modalities:

@@ -42,6 +42,8 @@ def check_answer(answer: NDArray[Any], description: Description) -> tuple[list[s
         description.table.output.activation,
         len(description.table.classes),
     )
+    if not answer.ndim:
+        return ["output", "name"], f'the output "{name}" should answer each row, found one number for all'
     if len(answer) != 2:
         return ["batch"], f'the output "{name}" answers {answer.shape} to 2 rows; say how many it takes, as batch = 1'
     width = answer[0].size
