@@ -1,6 +1,7 @@
 """The bar of long work: on a screen, and nothing where there is none."""
 
 import io
+import logging
 
 import pytest
 from rich.console import Console
@@ -27,3 +28,13 @@ def test_a_notebook_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     with console.ConsoleReporter().stage("reading", 3) as advance:
         advance(1)
         assert notes._live_stack, "it draws"
+
+
+def test_a_warning_of_ours_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = io.StringIO()
+    monkeypatch.setattr(console, "notes", Console(file=told, color_system=None))
+    console.show_warnings()
+    console.show_warnings()
+    logging.getLogger("robustmm.auditing.store").warning("audit: %s is made again", "a\x1b]0;b")
+    logging.getLogger("robustmm.auditing.store").info("not this")
+    assert told.getvalue() == "audit: a\ufffd]0;b is made again\n", "printed once, escapes inert"
