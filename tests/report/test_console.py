@@ -33,8 +33,9 @@ def test_a_notebook_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_warning_of_ours_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     told = io.StringIO()
     monkeypatch.setattr(console, "notes", Console(file=told, color_system=None))
-    console.show_warnings()
-    console.show_warnings()
-    logging.getLogger("robustmm.auditing.store").warning("audit: %s is made again", "a\x1b]0;b")
-    logging.getLogger("robustmm.auditing.store").info("not this")
-    assert told.getvalue() == "audit: a\ufffd]0;b is made again\n", "printed once, escapes inert"
+    logger = logging.getLogger("robustmm.auditing.store")
+    with console.show_warnings():
+        logger.warning("audit: %s is made again", "a\x1b]0;b")
+        logger.info("not this")
+    logger.warning("nor this")
+    assert told.getvalue() == "audit: a\ufffd]0;b is made again\n", "escapes are inert"
