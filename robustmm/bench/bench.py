@@ -89,7 +89,7 @@ def read_result(out: Path, cell: Cell) -> CellResult | None:
     check_regular(out / "cells" / f"{cell.key}.json")
     try:
         return CellResult.model_validate_json((out / "cells" / f"{cell.key}.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
 
 
