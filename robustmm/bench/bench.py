@@ -92,7 +92,7 @@ def read_result(out: Path, cell: Cell) -> CellResult | None:
     check_regular(out / "cells" / f"{cell.key}.json")
     try:
         return CellResult.model_validate_json((out / "cells" / f"{cell.key}.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
 
 
@@ -104,10 +104,9 @@ def run_bench(
     A cell that fails does not stop the others: afterwards its error is raised, with the first one's exit code. Ctrl-C
     raises InterruptedRun. After both, and after a kill, the same call goes on from every cell's last whole epoch.
     """
+    files.remove_partial_files(out.rglob(".*.part"))
     whole = all(read_result(out, cell) for cell in cells)
     with nullcontext() if whole else lock_folder(out):  # reading needs none
-        if not whole:
-            files.remove_partial_files(out.rglob(".*.part"))
         waiting = [cell for cell in cells if read_result(out, cell) is None]
         for cell in cells:
             if cell not in waiting:

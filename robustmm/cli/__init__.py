@@ -24,8 +24,8 @@ INTERRUPTED = (5, "interrupted before there was anything to keep")
 def main() -> None:
     """The entry point. A user's error is one sentence and its exit code; a bug shows its traceback and exits 70."""
     open_streams()
-    show_warnings()
-    code, said = _run()
+    with show_warnings():
+        code, said = _run()
     try:
         check_delivery()
     except DataError as error:

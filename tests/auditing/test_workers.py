@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from jobs import deaf, ignores, killed, refused, slow, square
+from jobs import deaf, ignores, killed, refused, slow, square, warned
 
 from robustmm.auditing import workers
 from robustmm.auditing.workers import WorkerPool
@@ -28,6 +28,15 @@ def test_answers_come_in_the_order_of_the_questions(workers: int) -> None:
     assert ticks
     if workers == 1:
         assert len(ticks) == 7
+
+
+def test_what_a_worker_warns_of_its_parent_tells(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with WorkerPool(2) as some:
+        assert list(some.map(warned, [(x,) for x in range(4)])) == [0, 1, 2, 3]
+    assert sorted(caplog.messages) == ["1 is odd", "3 is odd"]
+    assert "odd" not in capfd.readouterr().err, "a worker prints nothing itself"
 
 
 def test_a_single_job_starts_no_process() -> None:

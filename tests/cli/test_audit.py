@@ -249,7 +249,7 @@ def test_a_finished_audit_is_read_where_nothing_can_be_written(
 
     monkeypatch.setattr(Path, "open", read_only)
     assert again(robustmm, *QUICK, "--out", "a", cwd=here)[:2] == (0, whole.out)
-    (here / "a" / "results.json").write_text("{}")
+    (here / "a" / "results.json").unlink()
     result = again(robustmm, *QUICK, "--out", "a", cwd=here)
     assert (result.code, result.out) == (3, "")
     assert result.err.endswith("error: a/results.json cannot be written: Read-only file system\n")

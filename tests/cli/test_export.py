@@ -164,8 +164,8 @@ def test_a_run_that_is_damaged(robustmm: Cli, here: Path, run: Run) -> None:
     assert "the weights do not fit the model its recipe describes" in result.err
     (run.folder / "run.json").write_text("{")
     result = robustmm("export", cwd=here)
-    assert result.code == 2
-    assert "runs/world-001 is not a run: it has no readable run.json" in result.err
+    assert result.code == 3
+    assert "runs/world-001/run.json is damaged: it is not JSON" in result.err
 
 
 def test_data_that_vanished(robustmm: Cli, here: Path, run: Run) -> None:

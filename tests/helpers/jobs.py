@@ -1,5 +1,6 @@
 """Work for other processes, which must be able to import it."""
 
+import logging
 import os
 import signal
 import time
@@ -35,3 +36,10 @@ def ignores(x: int) -> bool:
 
 def deaf(x: int) -> bool:
     return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def warned(x: int) -> int:
+    """Warns of an odd number."""
+    if x % 2:
+        logging.getLogger("robustmm.auditing.store").warning("%d is odd", x)
+    return x

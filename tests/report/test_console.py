@@ -1,6 +1,7 @@
 """The bar of long work: on a screen, and nothing where there is none."""
 
 import io
+import logging
 
 import pytest
 from rich.console import Console
@@ -48,3 +49,14 @@ def test_the_door_draws_colours() -> None:
     told = io.StringIO()
     console.Door(file=told, force_terminal=True, color_system="standard").print("[red]x[/red]")
     assert "\x1b[31mx\x1b[0m" in told.getvalue()
+
+
+def test_a_warning_of_ours_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = io.StringIO()
+    monkeypatch.setattr(console, "notes", Console(file=told, color_system=None))
+    logger = logging.getLogger("robustmm.auditing.store")
+    with console.show_warnings():
+        logger.warning("audit: %s is made again", "a\x1b]0;b")
+        logger.info("not this")
+    logger.warning("nor this")
+    assert told.getvalue() == "audit: a\ufffd]0;b is made again\n", "escapes are inert"

@@ -65,12 +65,15 @@ class _Notes(logging.Handler):
         note(record.getMessage())
 
 
-_NOTES = _Notes(logging.WARNING)
-
-
-def show_warnings() -> None:
-    """From now on, what our modules warn of by `logging` is a note."""
-    logging.getLogger("robustmm").addHandler(_NOTES)
+@contextmanager
+def show_warnings() -> Iterator[None]:
+    """Meanwhile, what our modules warn of by `logging` is a note."""
+    handler, logger = _Notes(logging.WARNING), logging.getLogger("robustmm")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def progress_columns(markup: bool = True) -> tuple[ProgressColumn, ...]:

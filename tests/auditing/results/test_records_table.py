@@ -84,6 +84,7 @@ def test_a_damaged_table_is_made_again(tmp_path: Path, damage: str) -> None:
 
 def test_a_table_that_is_not_there_has_no_key(tmp_path: Path) -> None:
     assert read_key(tmp_path / "none.parquet") == ""
+    (tmp_path / "é").mkdir()
     write_once(tmp_path / "é" / "records.parquet", "key é")
     assert read_key(tmp_path / "é" / "records.parquet") == "key é"
 
