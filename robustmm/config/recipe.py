@@ -173,8 +173,8 @@ def _modality_errors(name: str, table: Any) -> list[str]:
     errors = ['"name" is not a key here, the table\'s own name is'] if "name" in table else []
     if name in RESERVED:
         errors.append(f'"{name}" {RESERVED[name]}; call the modality otherwise')
-    if (column := table.get("column") or name) in ANSWERS:
-        errors.append(f'it would read the column "{column}", which is no input; give its own with: column = "NAME"')
+    if not table.get("column") and name in ANSWERS:
+        errors.append(f'it would read the column "{name}", which is no input; give its own with: column = "NAME"')
     try:
         check_name(table.get("encoder", ""))
     except PydanticCustomError as error:

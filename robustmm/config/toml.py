@@ -38,7 +38,7 @@ def describe_error(item: Any, model: type[BaseModel], prefix: str, skip: int) ->
     if item["type"] == "extra_forbidden":
         keys = [*table_keys(model, place[:-1]), *(["encoder"] if prefix else [])]
         return f'{at}"{key}" is not a key here{suggest(key, keys)}'
-    if item["type"] == "claim":  # of a whole table
+    if item["type"] in ("claim", "answer"):  # of a whole table
         return f"[{prefix}] {item['msg']}" if prefix else item["msg"]
     if item["type"] == "missing":
         return f"{at}{key} is missing"

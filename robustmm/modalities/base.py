@@ -60,7 +60,8 @@ class Modality(BaseModel):
             )
         for name in (column,) if isinstance(column, str) else column:
             if name in TABLE_COLUMNS:
-                raise PydanticCustomError("columns", "should not be id, split or label, which are no inputs")
+                told = 'it would read the column "{name}", which is no input; give its own with: column = "NAME"'
+                raise PydanticCustomError("answer", told, {"name": name})
         return column
 
     @model_validator(mode="after")
