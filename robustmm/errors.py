@@ -54,15 +54,23 @@ def check_regular(path: Path, error: type[RobustmmError] = DataError) -> None:
         raise error(f"{path} should be a file, found {found}")
 
 
+class UnwritableError(DataError):
+    """A file or a folder that the system does not write, for the `reason` it gives."""
+
+    def __init__(self, told: str, reason: str) -> None:
+        super().__init__(f"{told}: {reason}")
+        self.reason = reason
+
+
 @contextmanager
 def explain_write(path: Path, refusal: str = "cannot be written") -> Iterator[None]:
-    """What the system refuses inside raises DataError: a sentence on the user's own path, whichever file of the work
-    on it was met, and one exit code for every disk that is full, read-only or not there."""
+    """What the system refuses inside raises UnwritableError: a sentence on the user's own path, whichever file of the
+    work on it was met, and one exit code for every disk that is full, read-only or not there."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error).partition("\n")[0]
-        raise DataError(f"{path} {refusal}: {reason}") from error
+        raise UnwritableError(f"{path} {refusal}", reason) from error
 
 
 MAX_LISTED = 25

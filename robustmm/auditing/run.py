@@ -27,7 +27,7 @@ from robustmm.auditing.store import Store, read_cell, read_made, write_cell
 from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.tables import SearchTable
-from robustmm.errors import InterruptedRun
+from robustmm.errors import DataError, InterruptedRun, UnwritableError
 from robustmm.evaluation.attack import hash_bytes
 from robustmm.evaluation.chance import doubt_accuracy
 from robustmm.evaluation.records import Records
@@ -75,10 +75,13 @@ class Audit:
             with reveal_interrupts(), WorkerPool(self.workers) as pool:
                 return self._run(pool)
         except KeyboardInterrupt as error:
-            kept = sum(1 for _ in self.store.folder.glob("*/*.npz"))
-            raise InterruptedRun(
-                f"interrupted: {kept} cells are kept in {self.folder}; the same command continues"
-            ) from error
+            raise InterruptedRun(f"interrupted: {self._describe_kept()}") from error
+        except UnwritableError as error:
+            raise DataError(f"{self.folder} cannot be written: {error.reason}; {self._describe_kept()}") from error
+
+    def _describe_kept(self) -> str:
+        kept = sum(1 for _ in self.store.folder.glob("*/*.npz"))
+        return f"{kept} cells are kept in {self.folder}; the same command continues"
 
     def _run(self, pool: WorkerPool) -> AuditResult:
         conditions = [CLEAN, *self.plan.conditions]

@@ -19,7 +19,7 @@ from robustmm.config.toml import to_toml
 from robustmm.data.loading import OnBad, Split, read_split
 from robustmm.data.manifest import Manifest, class_names, read_manifest
 from robustmm.data.prior import prior
-from robustmm.errors import DataError, InterruptedRun, check_regular
+from robustmm.errors import DataError, InterruptedRun, UnwritableError, check_regular
 from robustmm.evaluation.source import EMBEDDED
 from robustmm.methods import build_method
 from robustmm.modalities import Modality
@@ -94,15 +94,21 @@ def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) 
 
 @contextmanager
 def convert_interrupts(run: Run) -> Iterator[None]:
-    """Turns Ctrl-C into InterruptedRun, whose message gives the command that continues the run."""
+    """Turns Ctrl-C into InterruptedRun, whose message gives the command that continues the run; so does the error of a
+    disk that is full."""
     try:
         with reveal_interrupts():
             yield
     except KeyboardInterrupt:
         if run.is_finished:
             raise InterruptedRun(f"stopped, but {run.folder} has finished; there is nothing to continue") from None
-        todo = f"robustmm train --resume {quote(str(run.folder))}"
-        raise InterruptedRun(f"stopped; every whole epoch is kept, continue with: {todo}") from None
+        raise InterruptedRun(f"stopped; {describe_kept(run)}") from None
+    except UnwritableError as error:
+        raise DataError(f"{error}; {describe_kept(run)}") from error
+
+
+def describe_kept(run: Run) -> str:
+    return f"every whole epoch is kept, continue with: robustmm train --resume {quote(str(run.folder))}"
 
 
 class PreparedData:

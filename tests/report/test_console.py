@@ -2,6 +2,7 @@
 
 import io
 import logging
+import warnings
 
 import pytest
 from rich.console import Console
@@ -60,3 +61,13 @@ def test_a_warning_of_ours_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
         logger.info("not this")
     logger.warning("nor this")
     assert told.getvalue() == "audit: a\ufffd]0;b is made again\n", "escapes are inert"
+
+
+def test_what_a_library_warns_of_is_a_note_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = io.StringIO()
+    monkeypatch.setattr(console, "notes", Console(file=told, color_system=None))
+    with console.show_warnings():
+        warnings.simplefilter("always")
+        for _ in range(2):
+            warnings.warn("it is \x1b[2J slow", stacklevel=1)
+    assert told.getvalue() == "it is \ufffd[2J slow\n"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,11 +68,19 @@ class _Notes(logging.Handler):
 
 @contextmanager
 def show_warnings() -> Iterator[None]:
-    """Meanwhile, what our modules warn of by `logging` is a note."""
-    handler, logger = _Notes(logging.WARNING), logging.getLogger("robustmm")
+    """Meanwhile, what our modules warn of by `logging` is a note; what anybody warns of by `warnings` is one, once."""
+    handler, logger, told = _Notes(logging.WARNING), logging.getLogger("robustmm"), set[str]()
+
+    def tell(message: Warning | str, *place: object, **more: object) -> None:
+        if (text := " ".join(str(message).split())) not in told:
+            told.add(text)
+            note(text)
+
     logger.addHandler(handler)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = tell
+            yield
     finally:
         logger.removeHandler(handler)
 
