@@ -15,6 +15,7 @@ SEAL = "robustmm.checksum"
 CHUNK = 1 << 20
 """Bytes that are hashed at once."""
 CHANGED = "the file was changed after its export: its bytes are not those whose parity was proved"
+UNSEALED = "the file has no checksum of its bytes: an older robustmm exported it, or it was changed since"
 
 
 def seal_model(content: bytes) -> bytes:
@@ -22,18 +23,18 @@ def seal_model(content: bytes) -> bytes:
     return content + _entry(blake2b(content, digest_size=20).hexdigest())
 
 
-def is_changed(path: Path, model: onnx.ModelProto) -> bool:
-    """Whether a file that has a checksum is not what was sealed; `model` is what was read from it. One without, of an
-    older robustmm, has nothing to be held against."""
+def doubt_bytes(path: Path, model: onnx.ModelProto) -> list[str]:
+    """What is to be said of the bytes of a file that we exported, a sentence: nothing where they are as they were
+    sealed. `model` is what was read from it."""
     if not any(entry.key == SEAL for entry in model.metadata_props):
-        return False
+        return [UNSEALED]
     found, length = blake2b(digest_size=20), len(_entry("0" * 40))
     with path.open("rb") as file:
         left = os.fstat(file.fileno()).st_size - length
         while left > 0 and (part := file.read(min(CHUNK, left))):
             found.update(part)
             left -= len(part)
-        return file.read() != _entry(found.hexdigest())
+        return [CHANGED] * (file.read() != _entry(found.hexdigest()))
 
 
 def _entry(checksum: str) -> bytes:

@@ -18,7 +18,7 @@ from robustmm.modalities.files.limits import NUMBER_BYTES, check_claim
 from robustmm.runtime.graph import find_bytes, inputs
 from robustmm.runtime.metadata import load_metadata
 from robustmm.runtime.runner import GRAPH_ERRORS, Runner, split_batches
-from robustmm.runtime.seal import CHANGED, is_changed
+from robustmm.runtime.seal import doubt_bytes
 
 OTHER_FORMATS = (
     (0, b"PK\x03\x04", "a zip archive, such as PyTorch and Keras write"),
@@ -53,7 +53,7 @@ class Session:
         graph = read_graph(path)
         found = load_metadata(graph, path)
         self.path, self.provider, self.description = path, provider, None
-        self.notes = [CHANGED] * is_changed(path, graph)
+        self.notes = doubt_bytes(path, graph)
         self.facts = found.model_dump(mode="json")
         self.modalities: list[Modality] = list(found.modalities)
         self.names = [m.name for m in self.modalities]
