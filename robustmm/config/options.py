@@ -10,6 +10,8 @@ from robustmm.errors import UsageError, suggest
 
 T = TypeVar("T")
 
+LARGEST = 2**63
+"""Whole numbers from here on fit no tensor's size."""
 Positive = Annotated[int, Field(gt=0)]
 Positives = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -59,7 +61,12 @@ def check_options(
 
 def _check_value(owner: str, option: str, hint: Any, value: Any) -> Any:
     try:
-        return TypeAdapter(hint).validate_python(value)
+        found = TypeAdapter(hint).validate_python(value)
+        for number in found if isinstance(found, (tuple, list)) else (found,):
+            if isinstance(number, int) and abs(number) >= LARGEST:
+                digits = len(str(abs(number)))
+                raise UsageError(f"{owner}, option {option}: expected a number below 2^63, found {digits} digits")
+        return found
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join([option, *(str(part) for part in first["loc"] if isinstance(part, int))])

@@ -47,6 +47,8 @@ def test_options_reach_the_constructor_and_defaults_stay_there() -> None:
         ),
         ({"size": 1, "sides": [3, -1]}, "option sides.1: input should be greater than 0, found -1"),
         ({"size": 1, "sides": []}, "option sides: tuple should have at least 1 item after validation, not 0, found []"),
+        ({"size": 10**40}, "option size: expected a number below 2^63, found 41 digits"),
+        ({"size": 1, "sides": [3, "9" * 30]}, "option sides: expected a number below 2^63, found 30 digits"),
         ({"size": 1, "rate": 1.5}, "option rate: input should be less than 1, found 1.5"),
     ],
 )
