@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from robustmm.version import __version__
 
 if TYPE_CHECKING:
+    from robustmm.api.auditing import audit
     from robustmm.api.checking import check
-    from robustmm.api.evaluation import attack, audit, load, predict
+    from robustmm.api.evaluation import attack, load, predict
     from robustmm.api.signals import corrupt
     from robustmm.api.training import export, resume, train
 
@@ -38,7 +39,7 @@ if _limit.isascii() and _limit.isdecimal() and len(_limit) < 12:  # OpenCV holds
 __all__ = ["__version__", "attack", "audit", "check", "corrupt", "export", "load", "predict", "resume", "train"]
 
 _HOMES = {
-    "attack": "evaluation", "audit": "evaluation", "check": "checking", "corrupt": "signals", "export": "training",
+    "attack": "evaluation", "audit": "auditing", "check": "checking", "corrupt": "signals", "export": "training",
     "load": "evaluation", "predict": "evaluation", "resume": "training", "train": "training",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`load`, `attack`, `audit` and `predict`: questions to an exported file. Nothing here needs torch."""
+"""`load`, `attack` and `predict`: questions to an exported file. Nothing here needs torch."""
 
 import re
 import tempfile
@@ -16,11 +16,8 @@ from robustmm.api.inputs import (
     as_count,
     as_list,
     as_number,
-    as_processes,
     check_choice,
-    find_manifest,
     input_cell,
-    inside_folder,
     open_manifest,
     open_model,
     rate_options,
@@ -30,14 +27,12 @@ from robustmm.api.inputs import (
 from robustmm.conditions.condition import Fill
 from robustmm.data.loading import OnBad
 from robustmm.errors import DataError, UsageError
-from robustmm.evaluation.subsets import Baseline
 from robustmm.progress import Reporter, Silence
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from robustmm.auditing.results.schema import AuditResult
     from robustmm.conditions.condition import Condition
     from robustmm.data.manifest import Manifest
     from robustmm.evaluation.attack_result import AttackResult
@@ -161,65 +156,6 @@ def attack(
             planned.session, planned.rows, planned.condition, split=split, seed=seed, on_bad=on_bad_input,
             prior=planned.prior, notes=planned.notes, advance=advance,
         )  # fmt: skip
-
-
-def audit(
-    model: Model = None,
-    *,
-    suite: AnyPath = "deployment",
-    data: Data = None,
-    inside: bool = False,
-    describe: AnyPath | None = None,
-    split: str = "test",
-    out: AnyPath | None = None,
-    workers: int | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    fresh: bool = False,
-    by: str | Sequence[str] = (),
-    baseline: Baseline = "masked",
-    share: float = 0.9,
-    reference: AnyPath | None = None,
-    provider: str = "cpu",
-    threads: int = 1,
-    batch: int | None = None,
-    on_bad_input: OnBad = "error",
-    expect: AnyPath | None = None,
-    expect_accuracy: float | None = None,
-    runs: AnyPath = "runs",
-    progress: bool | Reporter = False,
-) -> "AuditResult":
-    """A model under every condition of a suite, kept in a folder as it goes: the same call continues.
-
-    `by` groups samples by columns of the manifest, `share` of clean accuracy is what a breaking level falls below,
-    `baseline` replaces a modality outside a subset; `expect` and `inside` as in `attack`. Raises InterruptedRun on
-    Ctrl-C: what was measured is kept. `results.json` and `records.parquet` stand in `out` (by default in audits/).
-    """
-    from robustmm.auditing import prepare
-    from robustmm.auditing.spec import Spec, open_spec
-
-    check_choice("baseline", baseline, get_args(Baseline))
-    check_choice("on_bad_input", on_bad_input, get_args(OnBad))
-    limit, seed, workers = as_count("limit", limit, 1), as_count("seed", seed, 0), as_processes("workers", workers)
-    threads, batch, share = as_processes("threads", threads), as_count("batch", batch, 1), as_number("share", share)
-    if not 0 <= share <= 1:
-        raise UsageError(f"share should be in [0, 1], found {share:g}")
-    tell = reporter(progress)
-    session = open_model(model, describe, provider, threads, batch or prepare.BATCH, runs, tell)
-    manifest = find_manifest(session, data, split, runs, tell)
-    setting = Spec(
-        model=session.path, manifest=manifest, inside=inside_folder(inside, data, manifest), split=split, limit=limit,
-        describe=session.description, seed=seed, on_bad=on_bad_input, baseline=baseline, provider=session.provider,
-        threads=threads, batch=batch or prepare.BATCH,
-    )  # fmt: skip
-    plans = prepare.build_plan(str(suite), setting, tuple(as_list(by)), share, Path(reference) if reference else None)
-    opened, expected = open_spec(setting), Expectation(expect, expect_accuracy, limit is not None, on_bad_input)
-    require_expected(opened.session, opened.rows, split, expected, tell)
-    folder = Path(out) if out else prepare.audit_folder(setting, plans)
-    prepare.create_folder(folder, fresh)
-    result = prepare.build_audit(setting, plans, folder, workers, tell, measure=batch is None).run()
-    tell.note(f"results: {folder / 'results.json'}, records: {folder / 'records.parquet'}")
-    return result
 
 
 def predict(

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from robustmm.auditing.noise_floor import REPEATS
+from robustmm.auditing.plan import Reading
 from robustmm.auditing.results.breaking_levels import BISECTIONS, build_sweeps
 from robustmm.auditing.results.records_table import build_table
 from robustmm.auditing.results.summary import summarise_condition
@@ -22,6 +23,7 @@ from robustmm.evaluation.subsets import EMAP_SAMPLES, ORDERS, evaluate_subsets
 from robustmm.metrics import contribution
 from robustmm.metrics.classification import correctness
 from robustmm.metrics.noninferiority import Pairs, count_pairs, judge_retention
+from robustmm.metrics.sampling import Sampling
 
 T = TypeVar("T")
 CLOCK = time.perf_counter
@@ -168,10 +170,10 @@ def _time_statistics(opened: OpenedSpec, records: Records, share: float) -> floa
         phi_log_probability=many.phi_log_probability + noise,
     )  # fmt: skip
     plan = Plan(Condition("clean"), opened.session.modalities, opened.rows, 0, opened.spec.on_bad)
-    groups = {"label": opened.rows.labels}
+    reading = Reading({"label": opened.rows.labels}, Sampling(), opened.spec.seed, share)
 
     def work() -> None:
-        summarise_condition(plan, many, many, groups, opened.spec.seed, share)
+        summarise_condition(plan, many, many, reading)
         build_table("clean", many, opened.session.names, opened.session.classes)
 
     return _time_call(work)[1]

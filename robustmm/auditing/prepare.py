@@ -8,8 +8,10 @@ from pathlib import Path
 from robustmm.auditing.batch import tune_batch_size
 from robustmm.auditing.cells import current_pass
 from robustmm.auditing.cost import Cost, estimate_cost
+from robustmm.auditing.plan import CLEAN, AuditPlan, group_columns
+from robustmm.auditing.results.clusters import read_clusters
 from robustmm.auditing.results.reference import read_audit
-from robustmm.auditing.run import CLEAN, Audit, AuditPlan, group_columns
+from robustmm.auditing.run import Audit
 from robustmm.auditing.searches import check_search
 from robustmm.auditing.spec import Spec, hash_content, open_spec
 from robustmm.auditing.store import RESULT_FILES
@@ -26,12 +28,15 @@ START_SECONDS = 2.0
 """Seconds that a process takes to import what it needs, before it opens the model."""
 
 
-def build_plan(name: str, spec: Spec, groups: tuple[str, ...], share: float, reference: Path | None) -> AuditPlan:
+def build_plan(
+    name: str, spec: Spec, groups: tuple[str, ...], share: float, reference: Path | None, cluster: str = ""
+) -> AuditPlan:
     """Raises UsageError for a suite that is not there, is not valid or serves none of the model's modalities, DataError
     for a reference that is no audit's result or a column that the manifest lacks."""
     if reference:
         read_audit(reference)
     group_columns(open_spec(spec), groups)  # for its error only, before anything is measured
+    read_clusters(open_spec(spec).rows, cluster)  # likewise
     path = shelf.find_file("attacks", name)
     suite = load_suite(path)
     session = open_spec(spec).session
@@ -39,7 +44,7 @@ def build_plan(name: str, spec: Spec, groups: tuple[str, ...], share: float, ref
     for search in suite.search:
         check_search(session, search)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
-    return AuditPlan(path.stem, tuple(conditions), content, groups, share, reference, suite.search)
+    return AuditPlan(path.stem, tuple(conditions), content, groups, share, reference, suite.search, cluster)
 
 
 def audit_folder(spec: Spec, plan: AuditPlan) -> Path:

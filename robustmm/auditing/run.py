@@ -9,24 +9,26 @@ import numpy as np
 import onnxruntime
 
 from robustmm.auditing import cells, noise_floor, searches
+from robustmm.auditing.plan import CLEAN, AuditPlan, Reading, group_columns
 from robustmm.auditing.results import breaking_levels, curves, records_table
+from robustmm.auditing.results.clusters import doubt_sampling, read_clusters
+from robustmm.auditing.results.condition import ConditionResult
 from robustmm.auditing.results.effects import classify_effects, worst_group
 from robustmm.auditing.results.reference import compare_with_reference
 from robustmm.auditing.results.schema import (
     AuditResult,
     BreakingLevel,
-    ConditionResult,
     NoiseFloor,
     Reference,
     Runtime,
     SearchResult,
 )
-from robustmm.auditing.results.summary import Columns, summarise_condition
+from robustmm.auditing.results.subsets import subset_accuracies
+from robustmm.auditing.results.summary import summarise_condition
 from robustmm.auditing.spec import OpenedSpec, Spec, hash_content, open_spec
 from robustmm.auditing.store import Store, read_cell, read_made, write_cell
 from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
-from robustmm.conditions.tables import SearchTable
 from robustmm.errors import DataError, InterruptedRun, UnwritableError
 from robustmm.evaluation.attack import hash_bytes
 from robustmm.evaluation.chance import doubt_accuracy
@@ -35,21 +37,6 @@ from robustmm.files import write_whole
 from robustmm.progress import Stage
 from robustmm.system import reveal_interrupts
 from robustmm.version import __version__
-
-CLEAN = Condition("clean")
-
-
-@dataclass(frozen=True)
-class AuditPlan:
-    """What an audit measures, beside its spec."""
-
-    suite: str
-    conditions: tuple[Condition, ...]
-    suite_sha256: str = ""
-    groups: tuple[str, ...] = ()
-    share: float = 0.9
-    reference: Path | None = None
-    searches: tuple[SearchTable, ...] = ()
 
 
 @dataclass
@@ -62,11 +49,13 @@ class Audit:
     workers: int
     stage: Stage
     work: OpenedSpec = field(init=False)
+    reading: Reading = field(init=False)
 
     def __post_init__(self) -> None:
         self.work = open_spec(self.spec)
         self.store = Store(self.folder / "cells")
-        self.columns = group_columns(self.work, self.plan.groups)
+        sampling, self.clusters = read_clusters(self.work.rows, self.plan.cluster)
+        self.reading = Reading(group_columns(self.work, self.plan.groups), sampling, self.spec.seed, self.plan.share)
 
     def run(self) -> AuditResult:
         """Raises InterruptedRun on Ctrl-C: what was measured is kept."""
@@ -90,19 +79,27 @@ class Audit:
         clean, *found = self._summarise_conditions(pool, measured, conditions)
         found = classify_effects(found, floor)
         worst, broken = worst_group([clean, *found]), self._find_breaking_levels(pool, measured, clean, found)
-        work, described = self.work, self.work.description
+        work, described, untouched = self.work, self.work.description, measured.clean_records()
         result = AuditResult(
+            verdict=None,
+            gates=[],
+            gates_sha256="",
             model=str(self.spec.model),
             model_sha256=work.model_sha256,
             description=described,
             description_sha256=hash_bytes(described.encode()) if described else "",
             method=work.session.facts["recipe"]["method"]["name"],
             prior=work.prior,
-            notes=[*doubt_accuracy(measured.clean_records(), work.session.classes, bool(described)), *work.notes],
+            notes=[
+                *doubt_accuracy(untouched, work.session.classes, bool(described)),
+                *doubt_sampling(work.rows, work.session.modalities, untouched, self.reading),
+                *work.notes,
+            ],
             manifest=str(self.spec.manifest),
             data_sha256=work.data_sha256,
             split=self.spec.split,
             samples=len(work.rows),
+            clusters=self.clusters,
             classes=work.session.classes,
             seed=self.spec.seed,
             suite=self.plan.suite,
@@ -114,6 +111,7 @@ class Audit:
             noise_floor=floor,
             clean=clean,
             conditions=found,
+            subsets=subset_accuracies(work.session.names, untouched, self.reading.sampling),
             breaking_levels=broken,
             mean_retention=float(np.mean([b.retention for b in broken])) if broken else float("nan"),
             missing_rates=curves.missing_rate_curves(self.plan.conditions, found, clean.accuracy),
@@ -149,13 +147,15 @@ class Audit:
     ) -> list[ConditionResult]:
         """A summary of every condition; one that is there already is read. Numbers in files have six digits, so all are
         read from there, or a second run would round otherwise."""
-        keys = [hash_content([keys, measured.keys[0], self.columns, self.plan.share]) for keys in measured.keys]
+        drawn = self.reading.sampling.clusters
+        reading = [self.reading.groups, self.plan.share, None if drawn is None else drawn.tolist()]
+        keys = [hash_content([keys, measured.keys[0], reading]) for keys in measured.keys]
         paths = [self.store.path(key, ".json") for key in keys]
         found = [read_cell(path, ConditionResult.model_validate_json) for path in paths]
         missing = [k for k, result in enumerate(found) if result is None]
         with self.stage("statistics", len(conditions)) as advance:
             advance(len(conditions) - len(missing))
-            common = (self.spec, conditions, self.store.folder, self.columns, self.plan.share)
+            common = (self.spec, conditions, self.store.folder, self.reading)
             jobs = [(*common, k, paths[k]) for k in missing]
             for _ in pool.map(write_summary, jobs):
                 advance(1)
@@ -176,7 +176,7 @@ class Audit:
         def measure(chosen: list[Condition]) -> list[breaking_levels.Measured]:
             made = self._run_pass(pool, "breaking levels", chosen)
             records = map(made.read_records, range(len(chosen)))
-            return [breaking_levels.measure_level(each, untouched, self.plan.share) for each in records]
+            return [breaking_levels.measure_level(each, untouched, self.reading) for each in records]
 
         breaking_levels.bisect_sweeps(sweeps, measure)
         modalities = self.work.session.modalities
@@ -222,17 +222,12 @@ class Audit:
 
 
 def write_summary(
-    spec: Spec, conditions: Sequence[Condition], folder: Path, groups: Columns, share: float, number: int, path: Path
+    spec: Spec, conditions: Sequence[Condition], folder: Path, reading: Reading, number: int, path: Path
 ) -> None:
     measured = cells.current_pass(spec, conditions, folder)
     plan, records = measured.evaluation.plans[number], measured.read_records(number)
-    found = summarise_condition(plan, records, measured.clean_records(), groups, spec.seed, share)
+    found = summarise_condition(plan, records, measured.clean_records(), reading)
     write_cell(path, json.dumps(found.model_dump(mode="json")).encode())
-
-
-def group_columns(measured: OpenedSpec, asked: Sequence[str]) -> Columns:
-    """What samples are grouped by: the label, and the columns asked for. Raises DataError for one that is not there."""
-    return {"label": measured.rows.labels, **{name: measured.rows.column(name) for name in asked}}
 
 
 def runtime_facts(work: OpenedSpec) -> Runtime:

@@ -48,6 +48,10 @@ def audit(
         list[str] | None,
         typer.Option("--by", help="Also group samples by this column of the manifest; may be repeated."),
     ] = None,
+    cluster: Annotated[
+        str,
+        typer.Option("--cluster", help="Column of what was drawn (subject, speaker, video): intervals are over it."),
+    ] = "",
     baseline: Annotated[
         Literal["masked", "mean", "permuted"],
         typer.Option("--baseline", help="Baseline of a modality outside a subset, in contributions."),
@@ -74,13 +78,13 @@ def audit(
     runs: Runs = Path("runs"),
 ) -> None:
     """Audit a model: every condition of a suite, breaking levels, and modality contributions."""
-    from robustmm.api.evaluation import audit as run_audit
+    from robustmm.api.auditing import audit as run_audit
     from robustmm.report import audit as report
 
     result = run_audit(
         model, suite=suite, data=data, inside=inside, describe=describe, split=split, out=to, workers=workers,
-        limit=limit, seed=seed, fresh=fresh, by=by or (), baseline=baseline, share=share, reference=reference,
-        provider=provider, threads=threads, batch=batch, on_bad_input=on_bad_input, expect=expect,
+        limit=limit, seed=seed, fresh=fresh, by=by or (), cluster=cluster, baseline=baseline, share=share,
+        reference=reference, provider=provider, threads=threads, batch=batch, on_bad_input=on_bad_input, expect=expect,
         expect_accuracy=expect_accuracy, runs=runs, progress=True,
     )  # fmt: skip
     if json:

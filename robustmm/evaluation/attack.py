@@ -26,8 +26,12 @@ from robustmm.evaluation.evaluate import evaluate
 from robustmm.evaluation.fit import PriorSource, description_text
 from robustmm.evaluation.records import Records
 from robustmm.metrics import classification, contribution, statistics
+from robustmm.metrics.sampling import Sampling
 from robustmm.runtime.session import Session
 from robustmm.version import __version__
+
+NOTHING = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
+"""Of nothing there is no number."""
 
 
 def attack(
@@ -52,7 +56,7 @@ def attack(
     right = [classification.correctness(r.probabilities, r.target) for r in (clean, attacked)]
     surprise = [classification.sample_nll(r.probabilities, r.target) for r in (clean, attacked)]
     flipped = int((clean.probabilities.argmax(1) != attacked.probabilities.argmax(1)).sum())
-    before, after = contributions(session.names, clean, seed), contributions(session.names, attacked, seed)
+    before, after = (contributions(session.names, records, seed, Sampling()) for records in (clean, attacked))
     description = description_text(session)
     return AttackResult(
         robustmm=__version__,
@@ -134,27 +138,37 @@ def proportion(successes: int, n: int) -> Estimate:
     return Estimate(value=successes / n, low=low, high=high)
 
 
-def bootstrap_means(values: ArrayLike, seed: int) -> list[Estimate]:
-    """Bootstrap estimates of the column means of (samples, column)."""
-    found = statistics.bootstrap_mean(values, seed=seed)
+def share_right(right: ArrayLike, sampling: Sampling) -> Estimate:
+    """The share of 0/1 values (sample,) with Wilson's interval; no number where there is nothing to count."""
+    x = np.asarray(right, np.float64)
+    if not len(x):
+        return NOTHING
+    low, high = sampling.proportion(x)
+    return Estimate(value=x.mean(), low=low, high=high)
+
+
+def estimate_means(values: ArrayLike, sampling: Sampling) -> list[Estimate]:
+    """The column means of (samples, column), or the one of (samples,), with Student's intervals."""
+    found = sampling.mean(values)
     return [Estimate(value=v, low=low, high=h) for v, low, h in zip(*(np.atleast_1d(x) for x in found), strict=True)]
 
 
-def contributions(names: Sequence[str], records: Records, seed: int) -> list[Contribution]:
+def contributions(names: Sequence[str], records: Records, seed: int, sampling: Sampling) -> list[Contribution]:
     """What each modality contributes under one condition. Leave-one-out counts samples that have the modality."""
     right = classification.correctness(records.probabilities, records.target)
-    phi, log_phi = bootstrap_means(records.phi_accuracy, seed), bootstrap_means(records.phi_log_probability, seed)
-    shares, log_shares = (certain_shares(x, seed) for x in (records.phi_accuracy, records.phi_log_probability))
-    nothing = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
+    phi, log_phi = (estimate_means(x, sampling) for x in (records.phi_accuracy, records.phi_log_probability))
+    shares, log_shares = (
+        certain_shares(x, seed, sampling) for x in (records.phi_accuracy, records.phi_log_probability)
+    )
     found = []
     for m in range(len(names)):
         rows = records.present[:, m]
-        lost = bootstrap_means((right - records.leave_one_out_correct[:, m])[rows], seed)[0] if rows.any() else nothing
+        some, lost = sampling.take(rows), (right - records.leave_one_out_correct[:, m])[rows]
         found.append(
             Contribution(
                 present=rows.mean(),
-                unimodal_accuracy=proportion(int(records.unimodal_correct[rows, m].sum()), int(rows.sum())),
-                leave_one_out=lost,
+                unimodal_accuracy=share_right(records.unimodal_correct[rows, m], some),
+                leave_one_out=estimate_means(lost, some)[0] if rows.any() else NOTHING,
                 shapley_accuracy=phi[m],
                 shapley_accuracy_share=shares[m],
                 shapley_log_probability=log_phi[m],
@@ -164,11 +178,15 @@ def contributions(names: Sequence[str], records: Records, seed: int) -> list[Con
     return found
 
 
-def certain_shares(phi: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Shares (modality,) of the values (samples, modality); NaN where their sum, v(all) - v(empty), is not certainly
-    positive: of nothing there are no shares."""
-    total = bootstrap_means(phi.sum(1), seed)[0]
-    return contribution.shares(phi.mean(0)) if total.low > 0 else np.full(phi.shape[1], np.nan)
+def certain_shares(phi: NDArray[np.float64], seed: int, sampling: Sampling) -> list[Estimate]:
+    """Shares by modality of the values (samples, modality), with bootstrap intervals; no numbers where their sum,
+    v(all) - v(empty), is not certainly positive: of nothing there are no shares."""
+    if not estimate_means(phi.sum(1), sampling)[0].low > 0:
+        return [NOTHING] * phi.shape[1]
+    drawn = contribution.shares(sampling.resampled_means(phi, seed=seed))
+    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
+    bounds = zip(contribution.shares(phi.mean(0)), low, high, strict=True)
+    return [Estimate(value=value, low=least, high=most) for value, least, most in bounds]
 
 
 def compare_classes(classes: Sequence[str], clean: Records, attacked: Records) -> list[ClassResult]:

@@ -45,9 +45,9 @@ class Contribution(Result):
     unimodal_accuracy: Estimate
     leave_one_out: Estimate
     shapley_accuracy: Estimate
-    shapley_accuracy_share: Number
+    shapley_accuracy_share: Estimate
     shapley_log_probability: Estimate
-    shapley_log_probability_share: Number
+    shapley_log_probability_share: Estimate
 
     def columns(self, modality: str) -> dict[str, float]:
         """The two main numbers, under names that hold the modality's: what `rows` has of every modality."""
@@ -98,9 +98,9 @@ class ClassResult(Result):
 
 
 class AttackResult(Result):
-    """The result of `robustmm attack --json`, format 3."""
+    """The result of `robustmm attack --json`, format 4."""
 
-    format: int = 3
+    format: int = 4
     robustmm: str
     model: str
     model_sha256: str = Field(description="of the model's file")

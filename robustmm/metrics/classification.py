@@ -64,18 +64,26 @@ def class_scores(probabilities: ArrayLike, target: ArrayLike) -> ClassScores:
 
 
 def ece(probabilities: ArrayLike, target: ArrayLike, bins: int = 15) -> float:
-    """Expected calibration error over equal-mass bins of the top-1 confidence: sum_b n_b/n |accuracy_b - confidence_b|.
+    """Expected calibration error over equal-mass bins of the top-1 confidence: sum_b n_b/n |accuracy_b - confidence_b|,
+    see `calibration_bins`."""
+    share, confidence, hit = calibration_bins(probabilities, target, bins)
+    return float((share * np.abs(hit - confidence)).sum())
+
+
+def calibration_bins(probabilities: ArrayLike, target: ArrayLike, bins: int = 15) -> tuple[Array, Array, Array]:
+    """Share of the samples, mean top-1 confidence and accuracy (bin,) of equal-mass bins, by rising confidence.
 
     Samples of equal confidence share their mean correctness, so the order of the samples does not matter; with fewer
     samples than bins every sample is a bin.
     """
     if bins < 1:
         raise ValueError(f"expected at least 1 bin, got {bins}")
-    p, y = _check_inputs(probabilities, target)
+    p, y = check_predictions(probabilities, target)
     hit = (p.argmax(axis=1) == y).astype(np.float64)
     confidence, group, size = np.unique(p.max(axis=1), return_inverse=True, return_counts=True)
-    gap = np.repeat(np.bincount(group, weights=hit) / size - confidence, size)  # by rising confidence
-    return float(sum(abs(part.sum()) for part in np.array_split(gap, min(bins, len(gap)))) / len(gap))
+    pairs = np.repeat(np.stack([confidence, np.bincount(group, weights=hit) / size], 1), size, axis=0)
+    parts = np.array_split(pairs, min(bins, len(pairs)))
+    return np.array([len(part) / len(pairs) for part in parts]), *np.array([part.mean(0) for part in parts]).T
 
 
 def flip_rate(p_clean: ArrayLike, p_attacked: ArrayLike) -> float:
@@ -88,19 +96,19 @@ def flip_rate(p_clean: ArrayLike, p_attacked: ArrayLike) -> float:
 
 def correctness(probabilities: ArrayLike, target: ArrayLike) -> Array:
     """1 where the prediction is the target, else 0."""
-    p, y = _check_inputs(probabilities, target)
+    p, y = check_predictions(probabilities, target)
     return np.asarray(p.argmax(axis=1) == y, dtype=np.float64)
 
 
 def sample_nll(probabilities: ArrayLike, target: ArrayLike) -> Array:
     """-log max(p[target], 1e-12), in nats."""
-    p, y = _check_inputs(probabilities, target)
+    p, y = check_predictions(probabilities, target)
     return np.asarray(-np.log(np.maximum(p[np.arange(len(y)), y], MIN_PROBABILITY)))
 
 
 def squared_error(probabilities: ArrayLike, target: ArrayLike) -> Array:
     """sum_c (p_c - [c = target])^2."""
-    p, y = _check_inputs(probabilities, target)
+    p, y = check_predictions(probabilities, target)
     return np.asarray(((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1))
 
 
@@ -114,22 +122,23 @@ METRICS: dict[str, Metric] = {
 FLIP_RATE = Metric(flip_rate, higher_is_better=False, unit="fraction")  # of two predictions, no target
 
 
-def _score_classes(probabilities: ArrayLike, target: ArrayLike) -> tuple[ClassScores, Labels]:
-    p, y = _check_inputs(probabilities, target)
-    classes, prediction = p.shape[1], p.argmax(axis=1)
-    hits = np.bincount(y[prediction == y], minlength=classes)
-    support, predicted = np.bincount(y, minlength=classes), np.bincount(prediction, minlength=classes)
-    recall, precision = hits / np.maximum(support, 1), hits / np.maximum(predicted, 1)
-    return ClassScores(recall, precision, 2 * hits / np.maximum(support + predicted, 1), support), predicted
-
-
-def _check_inputs(probabilities: ArrayLike, target: ArrayLike) -> tuple[Array, Labels]:
+def check_predictions(probabilities: ArrayLike, target: ArrayLike) -> tuple[Array, Labels]:
+    """Probabilities and targets as float64 and int64. Raises ValueError for what they cannot be."""
     p, y = _check_probabilities(probabilities), np.asarray(target)
     if y.shape != p.shape[:1] or y.dtype.kind not in "iu":
         raise ValueError(f"expected an integer target of shape {p.shape[:1]}, got {y.dtype} of shape {y.shape}")
     if y.min() < 0 or y.max() >= p.shape[1]:
         raise ValueError(f"expected targets from 0 to {p.shape[1] - 1}, got {y.min()} to {y.max()}")
     return p, y.astype(np.int64)
+
+
+def _score_classes(probabilities: ArrayLike, target: ArrayLike) -> tuple[ClassScores, Labels]:
+    p, y = check_predictions(probabilities, target)
+    classes, prediction = p.shape[1], p.argmax(axis=1)
+    hits = np.bincount(y[prediction == y], minlength=classes)
+    support, predicted = np.bincount(y, minlength=classes), np.bincount(prediction, minlength=classes)
+    recall, precision = hits / np.maximum(support, 1), hits / np.maximum(predicted, 1)
+    return ClassScores(recall, precision, 2 * hits / np.maximum(support + predicted, 1), support), predicted
 
 
 def _check_probabilities(values: ArrayLike) -> Array:

@@ -11,6 +11,8 @@ root of a quadratic. Source: Nam and Blackwelder, "Analysis of the ratio of marg
 setting", Statistics in Medicine 21 (2002); Tang, Tang and Chan, Statistics in Medicine 22 (2003). Unlike a bootstrap or
 Wald's interval it does not collapse where no answer changes: 35 samples that are all right twice keep 90 %, 34 are too
 few, as with Wilson's interval. At a share of 1 it is McNemar's test.
+
+Of samples in clusters the interval is Student's over the clusters, and never narrower than this one.
 """
 
 import math
@@ -22,6 +24,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from robustmm.metrics.power import paired_samples_to_decide
+from robustmm.metrics.sampling import FEW_CLUSTERS, Sampling
 from robustmm.metrics.statistics import Interval
 
 Outcome = Literal["holds", "fails", "undecided"]
@@ -30,10 +33,10 @@ Outcome = Literal["holds", "fails", "undecided"]
 class Pairs(NamedTuple):
     """Counts of samples: right both times, only under the condition, only when clean, and neither time."""
 
-    both: int
-    gained: int
-    lost: int
-    neither: int
+    both: float
+    gained: float
+    lost: float
+    neither: float
 
 
 class Verdict(NamedTuple):
@@ -85,4 +88,37 @@ def judge_retention(pairs: Pairs, share: float, confidence: float = 0.95) -> Ver
     score, z = retention_score(pairs, share), float(ndtri((1 + confidence) / 2))
     if abs(score) >= z:
         return Verdict("holds" if score > 0 else "fails", math.nan)
-    return Verdict("undecided", paired_samples_to_decide(sum(pairs), score, confidence))
+    return Verdict("undecided", paired_samples_to_decide(round(math.fsum(pairs)), score, confidence))
+
+
+class Retention(NamedTuple):
+    """Accuracy divided by clean accuracy, its interval, and what it says of a share; NaN where nothing is right when
+    clean."""
+
+    value: float
+    interval: Interval
+    verdict: Verdict
+
+
+def judge_samples(right: ArrayLike, before: ArrayLike, share: float, sampling: Sampling) -> Retention:
+    """The retention of correctness (sample,) under a condition against that when clean, and whether `share` is kept.
+    Of fewer clusters than FEW_CLUSTERS nothing is decided."""
+    x, y = np.asarray(right, np.float64), np.asarray(before, np.float64)
+    pairs = count_pairs(x, y)
+    if not y.any():
+        return Retention(math.nan, Interval(math.nan, math.nan), judge_retention(pairs, share))
+    value = float(x.mean() / y.mean())
+    if sampling.clusters is None:
+        return Retention(value, retention_interval(pairs), judge_retention(pairs, share))
+    spread = sampling.interval(value, (x - value * y) / y.mean())
+    alike = not spread.high > spread.low  # no spread over the clusters: each counts as one sample
+    scale = sampling.units(len(x)) / len(x) if alike else 1.0
+    score = retention_interval(Pairs(*(scale * count for count in pairs)))
+    low, high = float(np.fmin(spread.low, score.low)), float(np.fmax(spread.high, score.high))
+    if share == 0:
+        return Retention(value, Interval(low, high), Verdict("holds", math.nan))
+    if sampling.units(len(x)) >= FEW_CLUSTERS and (low >= share or high < share):
+        return Retention(value, Interval(low, high), Verdict("holds" if low >= share else "fails", math.nan))
+    half, gap = value - low if value > share else high - value, abs(value - share)
+    samples = max(len(x), math.ceil(len(x) * (half / gap) ** 2)) if gap > 0 else math.inf
+    return Retention(value, Interval(low, high), Verdict("undecided", samples))

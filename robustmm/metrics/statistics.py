@@ -39,11 +39,15 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion: sound at 0 and at n successes, where the bootstrap collapses."""
     if not (n >= 1 and 0 <= successes <= n):
         raise ValueError(f"expected 0 <= successes <= n with n >= 1, got {successes} of {n}")
-    z = float(ndtri(1 - _tail(confidence)))
-    share, shrink = successes / n, 1 + z**2 / n
-    centre = (share + z**2 / (2 * n)) / shrink
-    half = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5 / shrink
-    return Interval(centre - half if successes > 0 else 0.0, centre + half if successes < n else 1.0)
+    return wilson_interval(successes / n, n, float(ndtri(1 - _tail(confidence))))
+
+
+def wilson_interval(share: float, n: float, quantile: float) -> Interval:
+    """Wilson's interval of a share of n samples, which may be an effective number, at a quantile such as 1.96."""
+    shrink = 1 + quantile**2 / n
+    centre = (share + quantile**2 / (2 * n)) / shrink
+    half = quantile * (share * (1 - share) / n + quantile**2 / (4 * n**2)) ** 0.5 / shrink
+    return Interval(centre - half if share > 0 else 0.0, centre + half if share < 1 else 1.0)
 
 
 def paired_bootstrap(
@@ -68,8 +72,8 @@ def paired_bootstrap(
     rng = np.random.default_rng(seed)
     if statistic is np.mean:
         value = (x - y).mean()
-        drawn = _resampled_means((x - y)[:, None], resamples, rng)[:, 0]
-        swapped = _swapped_means(x - y, resamples, rng)
+        drawn = resampled_means((x - y)[:, None], resamples, rng)[:, 0]
+        swapped = swapped_means(x - y, resamples, rng)
     else:
         n, gap = len(x), lambda u, v: statistic(u, axis=-1) - statistic(v, axis=-1)
         value = gap(x, y)
@@ -98,15 +102,6 @@ def paired_t(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Differe
     return Difference(mean, mean - half, mean + half, float(2 * stdtr(n - 1, -abs(mean / error))))
 
 
-def bootstrap_mean(x: ArrayLike, *, seed: int, resamples: int = 2000, confidence: float = 0.95) -> Estimate:
-    """Mean over samples of (sample, ...) with percentile intervals; the columns of a sample are resampled together."""
-    values = _check_finite(x, "x")
-    _check_positive(resamples)
-    drawn = _resampled_means(values.reshape(len(values), -1), resamples, np.random.default_rng(seed))
-    low, high = np.quantile(drawn, [_tail(confidence), 1 - _tail(confidence)], axis=0).reshape(2, *values.shape[1:])
-    return Estimate(values.mean(axis=0), low, high)
-
-
 def benjamini_hochberg(p: ArrayLike) -> Array:
     """p-values adjusted to control the false discovery rate: min over larger ranks k of n p_(k) / k."""
     values = np.asarray(p, dtype=np.float64)
@@ -118,7 +113,7 @@ def benjamini_hochberg(p: ArrayLike) -> Array:
     return adjusted
 
 
-def _resampled_means(values: Array, resamples: int, rng: np.random.Generator) -> Array:
+def resampled_means(values: Array, resamples: int, rng: np.random.Generator) -> Array:
     """Means (resample, column) of samples (sample, column) drawn with replacement, as counts @ values / n."""
     n = len(values)
     distinct, frequency = np.unique(values, axis=0, return_counts=True)
@@ -132,7 +127,7 @@ def _resampled_means(values: Array, resamples: int, rng: np.random.Generator) ->
     return np.concatenate(chunks)
 
 
-def _swapped_means(difference: Array, resamples: int, rng: np.random.Generator) -> Array:
+def swapped_means(difference: Array, resamples: int, rng: np.random.Generator) -> Array:
     """Means (resample,) of the differences (sample,) under random signs."""
     n = len(difference)
     size, frequency = np.unique(np.abs(difference), return_counts=True)

@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.auditing.results.schema import AuditResult, BreakingLevel, ConditionResult
+from robustmm.auditing.results.condition import ConditionResult
+from robustmm.auditing.results.schema import AuditResult, BreakingLevel
 from robustmm.report import search
 from robustmm.report.bars import COLOURS, safe_text
 from robustmm.report.formats import grid, interval, percent, points, signed_number
@@ -123,7 +124,7 @@ def contribution_table(result: AuditResult) -> Group:
         colour, shift = COLOURS[i % len(COLOURS)], shifts.get(m.name)
         table.add_row(
             Text(safe_text(m.name).plain, style=f"bold {colour}"), percent(m.unimodal_accuracy.value),
-            points(m.leave_one_out.value), points(m.shapley_accuracy.value), percent(m.shapley_accuracy_share, 0),
+            points(m.leave_one_out.value), points(m.shapley_accuracy.value), percent(m.shapley_accuracy_share.value, 0),
             signed_number(m.shapley_log_probability.value, 2), safe_text(shift.condition) if shift else "",
             percent(shift.share, 0) if shift else "",
         )  # fmt: skip

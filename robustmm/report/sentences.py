@@ -1,5 +1,6 @@
 """What an attack or an audit found, in a few sentences, and what its reader should know first."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +8,8 @@ from rich.console import RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from robustmm.auditing.results.schema import AuditResult, BreakingLevel, ConditionResult
+from robustmm.auditing.results.condition import ConditionResult
+from robustmm.auditing.results.schema import AuditResult, BreakingLevel
 from robustmm.evaluation.attack_result import AttackResult
 from robustmm.report.bars import safe_text
 from robustmm.report.formats import interval, percent, points
@@ -53,8 +55,8 @@ def attack_headline(result: AttackResult) -> Panel:
 
 def largest_contribution(result: AttackResult) -> str:
     """A sentence on the modality that contributes most, attacked and clean, where any certainly does."""
-    clean = {m.name: m.clean.shapley_log_probability_share for m in result.modalities}
-    attacked = {m.name: m.attacked.shapley_log_probability_share for m in result.modalities}
+    clean = {m.name: m.clean.shapley_log_probability_share.value for m in result.modalities}
+    attacked = {m.name: m.attacked.shapley_log_probability_share.value for m in result.modalities}
     before, after = (
         "" if any(share != share for share in shares.values()) else max(shares, key=lambda name: shares[name])
         for shares in (clean, attacked)
@@ -88,7 +90,7 @@ def audit_headline(result: AuditResult) -> Panel:
             f"The lowest breaking level is {first.breaking_level:.3g}, of {first.noise} on "
             f"{' and '.join(first.modalities)} ({first.unit}: {first.breaking_strength:.3g})."
         )
-    if any(m.shapley_accuracy_share != m.shapley_accuracy_share for m in result.clean.modalities):
+    if any(math.isnan(m.shapley_accuracy_share.value) for m in result.clean.modalities):
         said.append("No modality's contribution is certain.")
     beaten = [c for c in (result.clean, *result.conditions) if c.best_unimodal and c.best_unimodal.negative_transfer]
     if beaten:

@@ -78,10 +78,10 @@ def contribution_table(result: AttackResult) -> Group:
                 percent(r.unimodal_accuracy.value),
                 points(r.leave_one_out.value),
                 points(r.shapley_accuracy.value),
-                percent(r.shapley_accuracy_share, 0),
+                percent(r.shapley_accuracy_share.value, 0),
                 signed_number(r.shapley_log_probability.value, 2),
-                percent(r.shapley_log_probability_share, 0),
-                bar(r.shapley_log_probability_share, BAR, COLOURS[i % len(COLOURS)]),
+                percent(r.shapley_log_probability_share.value, 0),
+                bar(r.shapley_log_probability_share.value, BAR, COLOURS[i % len(COLOURS)]),
                 end_section=name == "attacked",
             )
     legend = Text(

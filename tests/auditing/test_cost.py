@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from random_records import drawn
 
 from robustmm.auditing.cost import _will_fail, estimate_cost
-from robustmm.auditing.run import Audit, AuditPlan
+from robustmm.auditing.plan import AuditPlan
+from robustmm.auditing.run import Audit
 from robustmm.auditing.spec import Spec, open_spec
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.runtime.session import Session

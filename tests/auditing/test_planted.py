@@ -13,7 +13,8 @@ from onnx import helper
 from planted import planted
 from scipy.stats import binom
 
-from robustmm.auditing.run import Audit, AuditPlan
+from robustmm.auditing.plan import AuditPlan
+from robustmm.auditing.run import Audit
 from robustmm.auditing.spec import Spec
 from robustmm.conditions.condition import Condition
 from robustmm.metrics.contribution import shapley

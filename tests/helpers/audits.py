@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from robustmm.auditing import cells, spec
-from robustmm.auditing.results.schema import AuditResult, ConditionResult, Group, ModalityUnderCondition, NoiseFloor
-from robustmm.auditing.run import Audit, AuditPlan
+from robustmm.auditing.plan import AuditPlan
+from robustmm.auditing.results.condition import ConditionResult, Group, ModalityUnderCondition
+from robustmm.auditing.results.schema import AuditResult, NoiseFloor
+from robustmm.auditing.run import Audit
 from robustmm.auditing.spec import Spec
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.evaluation.attack import proportion

@@ -198,7 +198,8 @@ def warm() -> None:
     register()
     for name in (
         "albumentations", "cv2", "onnx", "onnxruntime", "pyarrow.parquet", "scipy.stats", "soundfile", "tokenizers",
-        "torch", "torch.onnx", "onnxscript", "transformers", "robustmm.api.evaluation", "robustmm.api.training",
+        "torch", "torch.onnx", "onnxscript", "transformers", "robustmm.api.auditing",
+        "robustmm.api.evaluation", "robustmm.api.training",
         "robustmm.api.checking", "robustmm.auditing.run", "robustmm.auditing.workers", "robustmm.bench.bench",
         "robustmm.data.check", "robustmm.data.draft", "robustmm.data.folder", "robustmm.evaluation.agreement.check",
         "robustmm.exporting.export", "robustmm.report.audit", "robustmm.runtime.foreign.session",

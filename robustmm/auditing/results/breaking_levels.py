@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from robustmm.auditing.plan import Reading
 from robustmm.auditing.results.schema import BreakingLevel, LevelPoint
 from robustmm.conditions.condition import Condition
-from robustmm.evaluation.attack import proportion
+from robustmm.evaluation.attack import share_right
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.evaluation.records import Records
 from robustmm.metrics.classification import correctness
-from robustmm.metrics.noninferiority import Outcome, count_pairs, judge_retention
+from robustmm.metrics.noninferiority import Outcome, judge_samples
 from robustmm.metrics.robustness import retention
 from robustmm.modalities import Modality
 
@@ -80,10 +81,11 @@ def bisect_sweeps(sweeps: Sequence[LevelSweep], measure: Callable[[list[Conditio
             sweep.known[step.noises[0].level] = found
 
 
-def measure_level(records: Records, clean: Records, share: float) -> Measured:
+def measure_level(records: Records, clean: Records, reading: Reading) -> Measured:
     """What one condition's records say against the clean ones of the same samples."""
     right, before = (correctness(each.probabilities, each.target) for each in (records, clean))
-    return Measured(proportion(int(right.sum()), len(right)), *judge_retention(count_pairs(right, before), share))
+    kept = judge_samples(right, before, reading.share, reading.sampling)
+    return Measured(share_right(right, reading.sampling), *kept.verdict)
 
 
 def breaking_level(sweep: LevelSweep, modalities: Sequence[Modality], clean: float) -> BreakingLevel:

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from robustmm.auditing.results.schema import ConditionResult, MissingRateCurve, ShareShift
+from robustmm.auditing.results.condition import ConditionResult
+from robustmm.auditing.results.schema import MissingRateCurve, ShareShift
 from robustmm.conditions.condition import Condition
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.metrics.robustness import area_under_rates
@@ -42,20 +43,20 @@ def share_shifts(clean: ConditionResult, found: Sequence[ConditionResult]) -> li
     certain = certain if has_shares(clean) else []
     for m, before in enumerate(clean.modalities if certain else []):
 
-        def moved(result: ConditionResult, m: int = m, share: float = before.shapley_accuracy_share) -> float:
-            return abs(result.modalities[m].shapley_accuracy_share - share)
+        def moved(result: ConditionResult, m: int = m, share: float = before.shapley_accuracy_share.value) -> float:
+            return abs(result.modalities[m].shapley_accuracy_share.value - share)
 
         most = max(certain, key=moved)
         shifts.append(
             ShareShift(
                 modality=before.name,
                 condition=most.name,
-                clean_share=before.shapley_accuracy_share,
-                share=most.modalities[m].shapley_accuracy_share,
+                clean_share=before.shapley_accuracy_share.value,
+                share=most.modalities[m].shapley_accuracy_share.value,
             )
         )
     return shifts
 
 
 def has_shares(result: ConditionResult) -> bool:
-    return not any(math.isnan(m.shapley_accuracy_share) for m in result.modalities)
+    return not any(math.isnan(m.shapley_accuracy_share.value) for m in result.modalities)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from robustmm.auditing.results.schema import ConditionResult, Group, NoiseFloor
+from robustmm.auditing.results.condition import ConditionResult, Group
+from robustmm.auditing.results.schema import NoiseFloor
 from robustmm.metrics.statistics import benjamini_hochberg
 
 MIN_GROUP_SAMPLES = 10

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from robustmm.auditing.results.breaking_levels import LevelSweep, build_sweeps
-from robustmm.auditing.results.schema import AuditResult, ConditionResult, Reference
+from robustmm.auditing.results.condition import ConditionResult
+from robustmm.auditing.results.schema import AuditResult, Reference
 from robustmm.conditions.condition import Condition
 from robustmm.errors import DataError, check_regular
 from robustmm.metrics.robustness import mean_corruption_error, relative_mean_corruption_error

@@ -1,10 +1,12 @@
 """The published JSON form of `robustmm audit`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from robustmm.evaluation.attack_result import AppliedCorruption, Change, Contribution, Estimate, SnrSummary
+from robustmm.auditing.results.condition import ConditionResult, Group, SubsetAccuracy
+from robustmm.auditing.results.verdict import GateResult, Verdict
+from robustmm.evaluation.attack_result import Estimate
 from robustmm.evaluation.fit import PriorSource
 from robustmm.metrics.noninferiority import Outcome
 from robustmm.results import Number, Result
@@ -12,105 +14,6 @@ from robustmm.search.outcome import MixOutcome, SquareOutcome
 
 SearchResult = Annotated[MixOutcome | SquareOutcome, Field(discriminator="attack")]
 Searches: TypeAdapter[list[SearchResult]] = TypeAdapter(list[SearchResult])
-
-
-class Interaction(Result):
-    """Shapley interaction index of two modalities in the accuracy game: above 0 they complement each other, below 0
-    they say the same."""
-
-    modalities: tuple[str, str]
-    value: Estimate
-
-
-class Emap(Result):
-    """The model against its empirical multimodally-additive projection (EMAP, Hessel and Lee 2020): `gap` is the
-    accuracy that cross-modal interaction adds."""
-
-    samples: int
-    accuracy: Number = Field(description="of the model")
-    additive_accuracy: Number = Field(description="of the additive projection")
-    gap: Number
-
-
-class Group(Result):
-    """A class, or the samples with one value in a column of the manifest."""
-
-    column: str
-    value: str
-    samples: int
-    accuracy: Estimate
-    contributions: list[Number] = Field(description="mean Shapley value of accuracy by modality, in their order")
-
-
-class ModalityUnderCondition(Contribution):
-    """A modality under one condition."""
-
-    name: str
-    noises: list[AppliedCorruption]
-    snr: SnrSummary | None
-    cal_weight: Number = Field(
-        description="CAL's contribution W (our reconstruction): information and confidence, sum 1"
-    )
-
-
-class BestUnimodal(Result):
-    """The modality of the highest unimodal accuracy, against the fused answer on the samples that have it."""
-
-    modality: str
-    samples: int
-    accuracy: Number
-    change: Change = Field(description="fused minus unimodal accuracy")
-    negative_transfer: bool = Field(
-        description="whether the fusion is significantly worse (p < 0.05) than this modality alone"
-    )
-
-
-class ConditionResult(Result):
-    """One condition against clean. `effect` is a drop or a gain where the adjusted p is below 0.05 and the change is
-    above the noise floor."""
-
-    name: str
-    missing: dict[str, Number] = Field(description="share of the samples that lack a modality, where a pattern asks")
-    fill: str
-    accuracy: Estimate
-    change: Change
-    adjusted_p: Number = Field(description="p of the change, adjusted over all conditions (Benjamini-Hochberg)")
-    effect: Literal["none", "drop", "gain"]
-    minimum_detectable_effect: Number = Field(
-        description="smallest change that this many samples detect with 80 % power; null: none"
-    )
-    retention: Estimate = Field(description="accuracy divided by clean accuracy, with the paired score interval")
-    outcome: Outcome = Field(description="whether that interval lies above the retention threshold, below, or neither")
-    samples_to_decide: Number = Field(
-        description="samples like these with which an undecided outcome would be decided; null: decided, or never"
-    )
-    macro_f1: Number
-    nll: Number
-    nll_change: Change
-    ece: Number
-    brier: Number
-    aurc: Number = Field(description="area under the risk-coverage curve")
-    flip_rate: Estimate
-    unchanged: int
-    efficiency_residual: Number
-    modalities: list[ModalityUnderCondition]
-    interactions: list[Interaction]
-    emap: Emap | None
-    best_unimodal: BestUnimodal | None
-    evenness: Number = Field(description="of the modalities' gains over all missing configurations; null: no gain")
-    groups: list[Group]
-
-    def row(self) -> dict[str, Any]:
-        """The condition's main numbers, a column each."""
-        found = {
-            "condition": self.name, "accuracy": self.accuracy.value, "low": self.accuracy.low,
-            "high": self.accuracy.high, "change": self.change.value, "adjusted_p": self.adjusted_p,
-            "effect": self.effect, "retention": self.retention.value, "outcome": self.outcome,
-            "macro_f1": self.macro_f1, "nll": self.nll, "ece": self.ece, "flip_rate": self.flip_rate.value,
-        }  # fmt: skip
-        for m in self.modalities:
-            found |= m.columns(m.name)
-        return found
 
 
 class LevelPoint(Result):
@@ -191,10 +94,22 @@ class Runtime(Result):
     )
 
 
-class AuditResult(Result):
-    """The result of `robustmm audit`, format 3: the same inputs give the same bytes."""
+class Clusters(Result):
+    """What was sampled: clusters, such as speakers or videos, whose samples are alike. Intervals are over clusters."""
 
-    format: int = 3
+    column: str
+    number: int
+    smallest: int = Field(description="samples of the smallest")
+    largest: int
+
+
+class AuditResult(Result):
+    """The result of `robustmm audit`, format 4: the same inputs give the same bytes."""
+
+    format: int = 4
+    verdict: Verdict | None = Field(description="of all gates: the worst of theirs; null where there are no gates")
+    gates: list[GateResult]
+    gates_sha256: str = Field(description="of the gates' file; empty where the suite holds them, or there are none")
     model: str
     model_sha256: str = Field(description="of the model's file")
     description: str = Field(description="the whole description of a foreign model; empty for a file of ours")
@@ -206,6 +121,7 @@ class AuditResult(Result):
     data_sha256: str
     split: str
     samples: int
+    clusters: Clusters | None = Field(description="null: samples are taken to be independent")
     classes: list[str]
     seed: int
     suite: str
@@ -217,6 +133,7 @@ class AuditResult(Result):
     noise_floor: NoiseFloor
     clean: ConditionResult
     conditions: list[ConditionResult]
+    subsets: list[SubsetAccuracy] = Field(description="of the clean inputs, the empty set first; empty unless exact")
     breaking_levels: list[BreakingLevel]
     mean_retention: Number = Field(description="mean retention over the breaking levels' corruptions")
     missing_rates: list[MissingRateCurve]

@@ -10,8 +10,8 @@ from linear import LinearSession, drawn, manifest
 from worlds import SIX, MeanSession, everything
 
 from robustmm.auditing.results import effects
+from robustmm.auditing.results.condition import ConditionResult
 from robustmm.auditing.results.effects import classify_effects, worst_group
-from robustmm.auditing.results.schema import ConditionResult
 from robustmm.auditing.results.summary import group_masks, summarise_condition
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.conditions.plan import Plan
