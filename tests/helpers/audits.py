@@ -60,16 +60,23 @@ def made(
     return Audit(asked, AuditPlan("small", tuple(conditions), **plans), folder, workers, silent).run()
 
 
+def estimate(value: float, half: float = 0.1) -> Estimate:
+    return Estimate(value=value, low=value - half, high=value + half)
+
+
 def modality(name: str = "a", share: float = 0.5) -> ModalityUnderCondition:
     return ModalityUnderCondition(
         name=name, noises=[], snr=None, cal_weight=share, present=1, unimodal_accuracy=NOTHING, leave_one_out=NOTHING,
-        shapley_accuracy=NOTHING, shapley_accuracy_share=share, shapley_log_probability=NOTHING,
-        shapley_log_probability_share=share,
+        shapley_accuracy=NOTHING, shapley_accuracy_share=estimate(share), shapley_log_probability=NOTHING,
+        shapley_log_probability_share=estimate(share), spoils=NOTHING,
     )  # fmt: skip
 
 
 def group(value: str, right: int, n: int, column: str = "label") -> Group:
-    return Group(column=column, value=value, samples=n, accuracy=proportion(right, n), contributions=[0.5, 0.5])
+    return Group(
+        column=column, value=value, samples=n, accuracy=proportion(right, n), contributions=[0.5, 0.5],
+        change=Change(value=0, low=0, high=0, p=1), retention=estimate(1.0, 0.0),
+    )  # fmt: skip
 
 
 def outcome(name: str = "clean", right: int = 80, n: int = 100, **more: Any) -> ConditionResult:
@@ -79,7 +86,8 @@ def outcome(name: str = "clean", right: int = 80, n: int = 100, **more: Any) -> 
         "name": name, "missing": {}, "fill": "masked", "accuracy": proportion(right, n), "change": change,
         "adjusted_p": change.p, "effect": "none", "minimum_detectable_effect": 0.1,
         "retention": Estimate(value=right / n / 0.8, low=right / n / 0.9, high=right / n / 0.7), "outcome": "holds",
-        "samples_to_decide": float("nan"), "macro_f1": right / n, "nll": 0.5, "nll_change": change, "ece": 0.1,
+        "samples_to_decide": float("nan"), "macro_f1": estimate(right / n), "auroc": None, "nll": estimate(0.5), "calibration": [],
+        "design_effect": float("nan"), "nll_change": change, "ece": 0.1,
         "brier": 0.2, "aurc": 0.1, "flip_rate": proportion(0, n),
         "unchanged": 0, "efficiency_residual": 0.0, "modalities": [modality("a"), modality("b")], "interactions": [],
         "emap": None, "best_unimodal": None, "evenness": 0.9, "groups": [group("ant", right // 2, n // 2)],
@@ -93,6 +101,7 @@ def result(clean: ConditionResult, conditions: Sequence[ConditionResult] = (), *
         "encoders": ["a", "b"],
     }  # fmt: skip
     fields: dict[str, Any] = {
+        "verdict": None, "gates": [], "gates_sha256": "", "clusters": None, "subsets": [],
         "model": "m.onnx", "model_sha256": "", "description": "", "description_sha256": "", "method": "joint",
         "prior": "model", "notes": [], "manifest": "data.csv", "data_sha256": "d",
         "split": "test", "samples": 100, "classes": ["ant", "bee"], "seed": 0, "suite": "s", "suite_sha256": "",
