@@ -59,7 +59,7 @@ def doubt_sampling(rows: Manifest, modalities: Sequence[Modality], clean: Record
         if not 2 <= len(names) <= len(values) / 2 or _follows(rows.labels, values) or _follows(values, rows.labels):
             continue
         effect = Sampling(index).design_effect(right)
-        if effect != effect or not (NAMES.search(column) or effect >= CLEAR_EFFECT):
+        if not effect > 1 or not (NAMES.search(column) or effect >= CLEAR_EFFECT):
             continue
         if NAMES.search(column) or _chance(index, right, effect, reading.seed) < 0.01:
             found.append((effect, column, len(names)))
