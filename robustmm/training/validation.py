@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from robustmm.errors import UsageError
 from robustmm.metrics import classification, contribution
 from robustmm.model.fusion_model import FusionModel
 from robustmm.training.data import TrainingSplit
@@ -12,7 +13,8 @@ from robustmm.training.data import TrainingSplit
 
 def validate(model: FusionModel, data: TrainingSplit, prior: NDArray[np.float64]) -> dict[str, float]:
     """`valid_accuracy`, `valid_nll`, `valid_accuracy_<m>` (unimodal, where present) and `contribution_<m>`: the exact
-    Shapley share of the true class's log-probability, up to contribution.EXACT_LIMIT modalities."""
+    Shapley share of the true class's log-probability, up to contribution.EXACT_LIMIT modalities. Raises UsageError
+    where an answer is NaN."""
     names = model.modalities
     exact = len(names) <= contribution.EXACT_LIMIT
     masks = (
@@ -21,6 +23,11 @@ def validate(model: FusionModel, data: TrainingSplit, prior: NDArray[np.float64]
         else np.concatenate([np.eye(len(names)), np.ones((1, len(names)))])
     )
     probabilities = subset_probabilities(model, data, torch.from_numpy(masks.astype(bool)))
+    if not np.isfinite(probabilities).all():
+        raise UsageError(
+            "the model's answers to the valid split stopped being numbers; try a smaller train.learning_rate or look "
+            "for huge values with: robustmm data check"
+        )
     target = data.target.cpu().numpy()
     present = data.present.cpu().numpy()
     fused = probabilities[-1]

@@ -272,6 +272,20 @@ def test_a_gradient_that_stops_being_finite_is_a_sentence(tmp_path: Path) -> Non
         train(recipe(path, learning_rate=1e30, clip=1e30), path, tmp_path / "runs", Nobody())
 
 
+def test_answers_to_the_valid_split_that_are_no_numbers_are_a_sentence(tmp_path: Path) -> None:
+    path = manifest(tmp_path / "data")
+    rows = [
+        int(line.rpartition("vector.npy#")[2].split(",")[0])
+        for line in path.read_text().splitlines()
+        if ",valid," in line
+    ]
+    values = np.load(tmp_path / "data" / "vector.npy")
+    values[rows[0]] = 3e38
+    np.save(tmp_path / "data" / "vector.npy", values)
+    with pytest.raises(UsageError, match="answers to the valid split stopped being numbers"):
+        train(recipe(path), path, tmp_path / "runs", Nobody())
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
