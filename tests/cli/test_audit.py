@@ -107,6 +107,21 @@ def test_the_json_is_the_files_and_obeys_its_schema(robustmm: Cli, here: Path) -
     assert {g["column"] for g in found["clean"]["groups"]} == {"label", "site"}
 
 
+def test_intervals_are_over_the_clusters_of_a_column(robustmm: Cli, here: Path, embedded: list[str]) -> None:
+    free = json.loads(again(robustmm, *QUICK, "--out", "a", "--json", cwd=here).out)
+    calls = len(embedded)
+    found = json.loads(again(robustmm, *QUICK, "--out", "a", "--json", "--cluster", "site", cwd=here).out)
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
+    assert len(embedded) == calls, "another reading of the same cells"
+    assert free["clusters"] is None
+    assert (found["clusters"]["column"], found["clusters"]["number"]) == ("site", 2)
+    assert found["clean"]["accuracy"]["value"] == free["clean"]["accuracy"]["value"]
+    assert found["clean"]["accuracy"]["high"] > free["clean"]["accuracy"]["high"], "Student's quantile of one"
+    assert {c["outcome"] for c in found["conditions"]} == {"undecided"}, "two clusters decide nothing"
+    again_free = again(robustmm, *QUICK, "--out", "a", "--json", cwd=here).out
+    assert json.loads(again_free) == free
+
+
 def test_a_finished_audit_is_only_printed(robustmm: Cli, here: Path, embedded: list[str]) -> None:
     first = again(robustmm, *QUICK, "--out", "a", cwd=here)
     before, calls = kept(here / "a/cells"), len(embedded)
@@ -197,6 +212,8 @@ def test_a_reference(robustmm: Cli, here: Path) -> None:
         (["--share", "-1"], 2, "Invalid value for '--share'"),
         (["--share", "nan"], 2, "Invalid value for '--share'"),
         (["--by", "sit"], 3, 'has no column "sit", did you mean "site"?'),
+        (["--cluster", "sit"], 3, 'has no column "sit", did you mean "site"?'),
+        (["--cluster", "split"], 3, 'has one "split" only, expected at least 2 clusters'),
         (["--by", "[/red]"], 3, 'has no column "[/red]"'),
         (["--workers", "0"], 2, "Invalid value for '--workers'"),
         (["--threads", "0"], 2, "Invalid value for '--threads'"),
@@ -224,7 +241,7 @@ def test_misused(robustmm: Cli, here: Path, words: list[str], code: int, sentenc
     assert (result.code, result.out) == (code, "")
     (error,) = [line for line in result.err.splitlines() if line.startswith("error: ")]
     assert sentence in error
-    if code == 2 or words[0] in ("--reference", "--by"):
+    if code == 2 or words[0] in ("--reference", "--by", "--cluster"):
         assert not (here / "audits").exists(), "nothing is measured for a question that cannot be answered"
 
 

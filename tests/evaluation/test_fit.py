@@ -204,6 +204,6 @@ def test_of_nothing_there_are_no_shares(tmp_path: Path) -> None:
     result = attack(fitted.session, rows, Condition("c"), split="test", seed=0, prior=fitted.prior, notes=fitted.notes)
     for m in result.modalities:
         assert m.clean.shapley_log_probability.high < 0, "the values stay"
-        assert np.isnan([m.clean.shapley_log_probability_share, m.clean.shapley_accuracy_share]).all()
+        assert np.isnan([m.clean.shapley_log_probability_share.value, m.clean.shapley_accuracy_share.value]).all()
     assert result.prior == "uniform"
     assert result.description == (tmp_path / "theirs.toml").read_text()

@@ -14,7 +14,8 @@ from scipy.stats import binom, norm
 
 from robustmm.metrics.classification import accuracy
 from robustmm.metrics.contribution import accuracy_game, efficiency_residual, probability_game, shapley, subset_masks
-from robustmm.metrics.statistics import bootstrap_mean, wilson
+from robustmm.metrics.sampling import Sampling
+from robustmm.metrics.statistics import wilson
 
 D = (1.1, 0.7, 0.3)
 REPEATS, SAMPLES, CONFIDENCE = 200, 400, 0.95
@@ -43,7 +44,7 @@ def contributions(game: Callable[..., NDArray[np.float64]]) -> Measured:
     estimates = []
     for seed in range(REPEATS):
         inputs, target, _ = planted(SAMPLES, D, seed)
-        estimates.append(bootstrap_mean(shapley(game(bayes(inputs, D), target, PRIOR)), seed=seed))
+        estimates.append(Sampling().mean(shapley(game(bayes(inputs, D), target, PRIOR))))
     return Measured(*map(np.array, zip(*estimates, strict=True)))
 
 
@@ -124,7 +125,7 @@ def test_a_modality_of_pure_noise_contributes_exactly_nothing() -> None:
         phi = shapley(v)
         assert (phi[:, 1] == 0).all()
         assert np.abs(efficiency_residual(v, phi)).max() < 1e-12
-        low, high = bootstrap_mean(phi, seed=0)[1:]
+        low, high = Sampling().mean(phi)[1:]
         assert low[1] == high[1] == 0
         assert low[0] > 0
 

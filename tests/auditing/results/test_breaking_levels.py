@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import SIX
 
+from robustmm.auditing.plan import Reading
 from robustmm.auditing.results.breaking_levels import (
     BISECTIONS,
     LevelSweep,
@@ -24,6 +25,7 @@ from robustmm.corruptions import find_corruption
 from robustmm.evaluation.attack import proportion
 from robustmm.metrics.noninferiority import Pairs, judge_retention
 from robustmm.metrics.robustness import retention
+from robustmm.metrics.sampling import Sampling
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)
 SURE = 10**9
@@ -242,7 +244,7 @@ def test_a_level_is_measured_by_the_pairs_of_its_records_with_the_clean_ones() -
     clean.target = struck.target = np.array([0, 0, 1, 1, 1, 1, 0, 0])
     clean.probabilities = np.eye(3)[[0, 0, 1, 1, 1, 1, 2, 2]]
     struck.probabilities = np.eye(3)[[0, 0, 0, 1, 1, 1, 0, 2]]
-    found = measure_level(struck, clean, 0.9)
+    found = measure_level(struck, clean, Reading({}, Sampling(), 0, 0.9))
     assert found.accuracy == proportion(6, 8)
     assert found[1:] == tuple(judge_retention(Pairs(5, 1, 1, 1), 0.9))
     assert found.outcome == "undecided"

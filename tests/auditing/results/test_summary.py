@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from audits import FLOOR, group, outcome
 from linear import LinearSession, drawn, manifest
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 from worlds import SIX, MeanSession, everything
 
+from robustmm.auditing.plan import Reading
 from robustmm.auditing.results import effects
 from robustmm.auditing.results.condition import ConditionResult
 from robustmm.auditing.results.effects import classify_effects, worst_group
+from robustmm.auditing.results.subsets import subset_accuracies
 from robustmm.auditing.results.summary import group_masks, summarise_condition
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.conditions.plan import Plan
@@ -23,10 +27,12 @@ from robustmm.metrics.interaction import cross_modal_gap
 from robustmm.metrics.noninferiority import count_pairs, judge_retention, retention_interval
 from robustmm.metrics.power import minimum_detectable_effect
 from robustmm.metrics.robustness import evenness
+from robustmm.metrics.sampling import Sampling
 from robustmm.metrics.selective import aurc
 
 N = 60
 CLEAN = Condition("clean")
+READING = Reading({}, Sampling(), 0, 0.9)
 BLANK = Condition("blank", (Noise("gaussian", 1.0, ("b",)),), {"a": 0.25})
 
 
@@ -41,7 +47,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[LinearSession, Mani
 
 
 def found(
-    world: tuple[LinearSession, Manifest], condition: Condition, groups: Mapping[str, list[str]] = {}, seed: int = 5
+    world: tuple[LinearSession, Manifest],
+    condition: Condition,
+    groups: Mapping[str, list[str]] = {},
+    seed: int = 5,
+    clusters: NDArray[np.int64] | None = None,
 ) -> tuple[ConditionResult, Records, Records]:
     session, rows = world
     clean, records = (
@@ -50,7 +60,11 @@ def found(
         if (samples := Evaluation(session, rows, [c]).read(range(N)))  # type: ignore[arg-type]
     )
     plan = Plan(condition, session.modalities, rows, seed, "error")
-    return summarise_condition(plan, records, clean, dict(groups), seed, 0.9), records, clean
+    return (
+        summarise_condition(plan, records, clean, Reading(dict(groups), Sampling(clusters), seed, 0.9)),
+        records,
+        clean,
+    )
 
 
 def near(found: Any, expected: Any) -> None:
@@ -64,8 +78,12 @@ def test_scores_are_the_metrics_of_the_records(world: Any) -> None:
     low, high = statistics.wilson(int(right.sum()), N)
     assert 0 < right.sum() < before.sum() < N, "or the test shows little"
     near(result.accuracy, {"value": right.mean(), "low": low, "high": high})
-    for name in ("macro_f1", "nll", "ece", "brier"):
+    for name in ("ece", "brier"):
         assert getattr(result, name) == pytest.approx(getattr(classification, name)(p, y)), name
+    for name in ("macro_f1", "nll"):
+        one = getattr(result, name)
+        assert one.value == pytest.approx(getattr(classification, name)(p, y)), name
+        assert one.low < one.value < one.high, name
     assert result.aurc == pytest.approx(aurc(p, y))
     pairs = count_pairs(right, before)
     assert result.retention.value == pytest.approx(right.mean() / before.mean())
@@ -97,7 +115,7 @@ def test_the_clean_run_against_itself(world: Any) -> None:
 
 def test_what_each_modality_is_under_a_condition(world: Any) -> None:
     result, records, _ = found(world, BLANK)
-    certain = statistics.bootstrap_mean(records.phi_accuracy.sum(1), seed=5).low > 0
+    certain = Sampling().mean(records.phi_accuracy.sum(1)).low > 0
     shares = contribution.shares(records.phi_accuracy.mean(0)) if certain else [np.nan, np.nan]
     for m, one in enumerate(result.modalities):
         rows = records.present[:, m]
@@ -105,7 +123,7 @@ def test_what_each_modality_is_under_a_condition(world: Any) -> None:
         assert one.present == pytest.approx(rows.mean(), rel=1e-5)
         assert one.unimodal_accuracy.value == pytest.approx(records.unimodal_correct[rows, m].mean(), rel=1e-5)
         assert one.shapley_accuracy.value == pytest.approx(records.phi_accuracy[:, m].mean(), rel=1e-5)
-        assert one.shapley_accuracy_share == pytest.approx(shares[m], rel=1e-5, nan_ok=True)
+        assert one.shapley_accuracy_share.value == pytest.approx(shares[m], rel=1e-5, nan_ok=True)
         assert one.snr is None, "only audio has one"
     assert [len(m.noises) for m in result.modalities] == [0, 1]
     (noise,) = result.modalities[1].noises
@@ -154,8 +172,7 @@ def test_no_projection_where_none_was_measured(world: Any) -> None:
     session, rows = world
     (records,), _ = evaluate(session, rows, [CLEAN])
     assert (
-        summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0, 0.9).emap
-        is None
+        summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, READING).emap is None
     )
 
 
@@ -163,7 +180,7 @@ def table(session: LinearSession, rows: Manifest, **changes: Any) -> tuple[Condi
     """The summary of clean records in which something is written by hand."""
     (records,), _ = evaluate(session, rows, [CLEAN])  # type: ignore[arg-type]
     records = replace(records, leave_one_out_correct=np.zeros((N, 2)), **changes)
-    return summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0, 0.9), records
+    return summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, READING), records
 
 
 def test_the_best_single_is_paired_with_the_fusion_on_its_own_samples(world: Any) -> None:
@@ -255,23 +272,23 @@ def test_audio_tells_what_the_corruption_achieved(tmp_path: Path) -> None:
     session, rows = MeanSession([SIX[2], SIX[5]]), everything(tmp_path)
     loud = Condition("loud", (Noise("gaussian", 0.5, ("audio",)),))
     clean, records = evaluate(session, rows, [CLEAN, loud])[0]  # type: ignore[arg-type]
-    result = summarise_condition(Plan(loud, session.modalities, rows, 0, "error"), records, clean, {}, 0, 0.9)
+    result = summarise_condition(Plan(loud, session.modalities, rows, 0, "error"), records, clean, READING)
     assert result.modalities[0].snr is not None
     assert result.modalities[0].snr.changed == 4
     assert result.modalities[0].snr.median == pytest.approx(sorted(records.snr[:, 0])[1], abs=10)
     assert result.modalities[1].snr is None
     lossy = replace(loud, missing={"audio": 0.5})
     (records,), _ = evaluate(session, rows, [lossy])  # type: ignore[arg-type]
-    lost = summarise_condition(Plan(lossy, session.modalities, rows, 0, "error"), records, clean, {}, 0, 0.9)
+    lost = summarise_condition(Plan(lossy, session.modalities, rows, 0, "error"), records, clean, READING)
     assert lost.modalities[0].snr == result.modalities[0].snr, "of all clips that there are"
-    quiet = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), clean, clean, {}, 0, 0.9)
+    quiet = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), clean, clean, READING)
     assert quiet.modalities[0].snr is None
 
 
 def test_a_single_modality_has_no_partner(tmp_path: Path) -> None:
     session, rows = MeanSession([SIX[5]]), everything(tmp_path)
     (records,), _ = evaluate(session, rows, [CLEAN])  # type: ignore[arg-type]
-    result = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, {}, 0, 0.9)
+    result = summarise_condition(Plan(CLEAN, session.modalities, rows, 0, "error"), records, records, READING)
     assert (result.best_unimodal, result.emap, result.interactions) == (None, None, [])
     assert np.isnan(result.evenness)
     assert result.modalities[0].cal_weight == pytest.approx(1)
@@ -310,3 +327,73 @@ def test_the_worst_group_is_of_ten_or_more() -> None:
     worst, under = worst_group([clean, struck])
     assert (worst, under) == (many, "struck")
     assert worst_group([outcome(groups=[few])]) == (None, "")
+
+
+def test_what_a_modality_spoils_and_what_two_are_needed_for(world: Any) -> None:
+    result, records, _ = found(world, BLANK)
+    right = records.probabilities.argmax(1) == records.target
+    both = records.present.all(1)
+    for m, one in enumerate(result.modalities):
+        spoiled = ~right & (records.leave_one_out_correct[:, m] == 1)
+        assert one.spoils.value == pytest.approx(spoiled[both].mean()), "where the other is there"
+    assert max(one.spoils.value for one in result.modalities) > 0
+    (pair,) = result.interactions
+    neither = (records.unimodal_correct[both] == 0).all(1)
+    assert pair.needed.value == pytest.approx((right[both] & neither).mean())
+
+
+def test_subsets_are_what_each_answers(world: Any) -> None:
+    _, records, _ = found(world, CLEAN)
+    nothing, a, b, both = subset_accuracies(["a", "b"], records, Sampling())
+    assert [one.modalities for one in (nothing, a, b, both)] == [[], ["a"], ["b"], ["a", "b"]]
+    assert nothing.accuracy.value == pytest.approx(records.subset_correct[:, 0].mean())
+    assert both.accuracy.value == pytest.approx(records.subset_correct[:, 3].mean())
+    cut = replace(records, subset_correct=np.zeros((N, 0), np.float32))
+    assert subset_accuracies(["a", "b"], cut, Sampling()) == []
+
+
+def test_groups_are_held_against_themselves_when_clean(world: Any) -> None:
+    values = ["x" if i % 3 else "y" for i in range(N)]
+    result, records, clean = found(world, BLANK, {"k": values})
+    right, before = (r.probabilities.argmax(1) == r.target for r in (records, clean))
+    for one in result.groups:
+        rows = np.array([v == one.value for v in values])
+        assert one.change.value == pytest.approx(right[rows].mean() - before[rows].mean())
+        assert one.retention.value == pytest.approx(right[rows].mean() / before[rows].mean())
+        pairs = count_pairs(right[rows], before[rows])
+        assert (one.retention.low, one.retention.high) == pytest.approx(retention_interval(pairs))
+
+
+def test_calibration_is_what_ece_sums(world: Any) -> None:
+    result, _, _ = found(world, BLANK)
+    assert sum(one.share for one in result.calibration) == pytest.approx(1)
+    assert sum(one.share * abs(one.accuracy - one.confidence) for one in result.calibration) == pytest.approx(
+        result.ece
+    )
+    confidences = [one.confidence for one in result.calibration]
+    assert confidences == sorted(confidences)
+
+
+def test_two_classes_have_an_area_under_the_curve(tmp_path: Path, world: Any) -> None:
+    assert found(world, CLEAN)[0].auroc is None, "three classes"
+    inputs, target = drawn(3, N, 2, a=2)
+    session = LinearSession({"a": np.eye(2)})
+    result, records, _ = found((session, manifest(tmp_path, inputs, target)), CLEAN)
+    assert result.auroc is not None
+    assert result.auroc.value == pytest.approx(roc_auc_score(records.target, records.probabilities[:, 1]))
+    assert result.auroc.low < result.auroc.value < result.auroc.high
+
+
+def test_clusters_widen_every_interval_and_say_by_how_much(world: Any) -> None:
+    clean = found(world, CLEAN)[1]
+    right = clean.probabilities.argmax(1) == clean.target
+    clusters = np.empty(N, np.int64)
+    clusters[np.argsort(right, kind="stable")] = np.arange(N) // 5  # alike by construction
+    alone, together = found(world, CLEAN)[0], found(world, CLEAN, {"k": ["x"] * N}, clusters=clusters)[0]
+    assert np.isnan(alone.design_effect)
+    assert together.design_effect > 2
+    for name in ("accuracy", "macro_f1", "nll"):
+        one, other = getattr(alone, name), getattr(together, name)
+        assert one.value == other.value, name
+        assert other.high - other.low > one.high - one.low, name
+    assert together.groups[0].accuracy == together.accuracy
