@@ -4,16 +4,13 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from audits import FLOOR, group, modality, outcome, result
+from audits import FLOOR, NOTHING, group, modality, outcome, result
 from rich.console import Console
 
+from robustmm.auditing.results.condition import BestUnimodal, ConditionResult, Emap, Interaction
 from robustmm.auditing.results.schema import (
     AuditResult,
-    BestUnimodal,
     BreakingLevel,
-    ConditionResult,
-    Emap,
-    Interaction,
     LevelPoint,
     MissingRateCurve,
     Reference,
@@ -65,7 +62,7 @@ def single(name: str = "b", change: float = -0.1, better: bool = True) -> BestUn
 
 CLEAN = outcome(
     groups=[group("ant", 30, 50), group("bee", 50, 50), group("north", 40, 60, "site")],
-    interactions=[Interaction(modalities=("a", "b"), value=Estimate(value=-0.4, low=-0.5, high=-0.3))],
+    interactions=[Interaction(modalities=("a", "b"), value=Estimate(value=-0.4, low=-0.5, high=-0.3), needed=NOTHING)],
     emap=Emap(samples=72, accuracy=0.8, additive_accuracy=0.75, gap=0.05),
 )
 
@@ -222,7 +219,9 @@ def test_a_strangers_words_are_shown_and_not_obeyed() -> None:
     clean = outcome(
         modalities=[modality(name) for name in names],
         groups=[group(HOSTILE, 5, 20), group(HOSTILE, 6, 20, HOSTILE)],
-        interactions=[Interaction(modalities=(names[0], names[1]), value=Estimate(value=0, low=0, high=0))],
+        interactions=[
+            Interaction(modalities=(names[0], names[1]), value=Estimate(value=0, low=0, high=0), needed=NOTHING)
+        ],
         best_unimodal=single(names[0]),
     )
     found = result(

@@ -59,8 +59,8 @@ def reliance(value: float) -> Contribution:
     share = 0.0 if value != value else 1.0
     return Contribution(
         present=1.0, unimodal_accuracy=estimate(abs(value)), leave_one_out=estimate(value),
-        shapley_accuracy=estimate(value), shapley_accuracy_share=share,
-        shapley_log_probability=estimate(-12.345 * value), shapley_log_probability_share=share,
+        shapley_accuracy=estimate(value), shapley_accuracy_share=estimate(share),
+        shapley_log_probability=estimate(-12.345 * value), shapley_log_probability_share=estimate(share),
     )  # fmt: skip
 
 
@@ -247,7 +247,7 @@ def shared(clean: float, attacked: float) -> list[ModalityResult]:
         m.model_copy(
             update={
                 when: getattr(m, when).model_copy(
-                    update={"shapley_log_probability_share": share if i == 0 else 1 - share}
+                    update={"shapley_log_probability_share": estimate(share if i == 0 else 1 - share)}
                 )
                 for when, share in (("clean", clean), ("attacked", attacked))
             }
