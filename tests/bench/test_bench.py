@@ -326,6 +326,32 @@ def test_a_cell_is_scored_as_attack_would_score_its_file(world: Run, rows: Manif
     ]  # fmt: skip
 
 
+def test_a_model_that_answers_nan_is_named_with_the_first_sample(
+    world: Run, rows: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of the manifest, though an earlier subset spoils a later one; where nothing is present nobody asks."""
+    session = TorchSession(world)
+    whole = session.decode
+
+    def decode(z: Any, present: Any) -> Any:
+        p = whole(z, present)
+        p[3 if present[:, 0].any() else 2] = np.nan  # "only vector" comes before "only series"
+        p[~present.any(1)] = np.nan
+        return p
+
+    monkeypatch.setattr(session, "decode", decode)
+    with pytest.raises(DataError) as error:
+        subset_probabilities(session, rows, "error")
+    assert str(error.value).startswith(f"{world.weights} should answer with numbers, its answer to sample ")
+    assert f'to sample "{rows.ids[2]}" is NaN' in str(error.value)
+    world.update_facts(device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(cell, "TorchSession", lambda *_: session)
+        costs = CostWatcher(tmp_path / "costs.json", Parent())  # type: ignore[arg-type]
+        with pytest.raises(DataError, match="is NaN or infinite"):
+            score_cell(world, Cell("joint", 0, world.read_facts()["recipe"], ""), rows, BenchSpec(rows.path), costs)
+
+
 def test_the_subsets_and_their_names() -> None:
     assert subset_names(["a"]) == ["a"]
     assert subset_names(["a", "b"]) == ["only a", "only b", "a+b"]
