@@ -21,7 +21,7 @@ from robustmm.bench.worker import BenchSpec, Cell
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
 from robustmm.data.manifest import Manifest, read_manifest
-from robustmm.errors import RobustmmError
+from robustmm.errors import RobustmmError, UnwritableError
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.evaluation.finite import check_finite
 from robustmm.metrics import contribution
@@ -51,6 +51,8 @@ def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: C
         costs.write_costs()
         result = score_cell(run, cell, read_manifest(setting.manifest, setting.inside).split("test"), setting, costs)
         files.write_file(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
+    except UnwritableError as error:  # the bench says what is kept: its user resumes no run of a cell
+        parent.send(("failed", (f"{out} cannot be written: {error.reason}", error.exit_code)))
     except RobustmmError as error:
         parent.send(("failed", (str(error), error.exit_code)))
     except Exception:

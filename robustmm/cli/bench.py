@@ -108,7 +108,11 @@ def bench(
     result = compare_methods(results, names, base, recipe=loaded.name, manifest=str(manifest))
     for file, text in files:
         if file is not None:
-            write_file(file, text(result).encode(errors="replace"))
+            try:
+                write_file(file, text(result).encode(errors="replace"))
+            except UnwritableError as error:
+                kept = f"the trainings are kept in {place}, the same command writes it"
+                raise UnwritableError(error.told, error.reason, kept) from error
             note(f"written: {file}")
     if json:
         show_json(result)

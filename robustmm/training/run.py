@@ -104,7 +104,7 @@ def convert_interrupts(run: Run) -> Iterator[None]:
             raise InterruptedRun(f"stopped, but {run.folder} has finished; there is nothing to continue") from None
         raise InterruptedRun(f"stopped; {describe_kept(run)}") from None
     except UnwritableError as error:
-        raise DataError(f"{error}; {describe_kept(run)}") from error
+        raise UnwritableError(error.told, error.reason, describe_kept(run)) from error
 
 
 def describe_kept(run: Run) -> str:

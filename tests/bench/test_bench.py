@@ -444,7 +444,9 @@ def test_a_failing_cell_and_a_killed_one_do_not_stop_the_others(
     assert said[0].startswith("joint, seed 0: ")
     assert "is not a readable checkpoint" in said[0]
     assert said[1] == "joint, seed 1: its process was ended by signal 9 (out of memory?)"
-    assert said[2] == "1 of 3 trainings are done and kept; the same command continues with the rest"
+    assert said[2] == (
+        f"1 of 3 trainings done; every whole epoch is kept in {tmp_path}, the same command continues with the rest"
+    )
     assert [v for _, what, v in seen.events if what == "ended"] == [False, False, True]
     assert numbers(read_result(tmp_path, done.cells[2])) == numbers(done.results[2])
 

@@ -153,7 +153,7 @@ def test_stopped_then_killed_then_finished_by_the_same_command(
         if how == signal.SIGINT:
             assert process.returncode == 5
             assert err.splitlines()[-1] == (
-                "error: stopped with 0 of 1 trainings done; every whole epoch is kept, "
+                "error: stopped with 0 of 1 trainings done; every whole epoch is kept in bench/tiny, "
                 "the same command continues with the rest"
             )
         deadline = time.monotonic() + 20
