@@ -75,8 +75,6 @@ def resume(run: Run | AnyPath | None = None, *, runs: AnyPath = "runs", progress
     from robustmm.training.run import resume as work
 
     chosen = find_newest_run(Path(runs), finished=False) if run is None else as_run(run)
-    if chosen.is_finished:
-        raise UsageError(f"{chosen.folder} has finished; train anew with: robustmm train")
     with watch(progress, f"resuming {chosen.folder}") as watcher:
         return work(chosen, watcher)
 

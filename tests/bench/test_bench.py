@@ -226,6 +226,20 @@ def test_a_killed_worker_goes_on_where_it_was(world_of_two: World, done: Done, t
     assert result.seconds == pytest.approx(sum(costs.epochs.values()), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff", b'{"epochs": {"1": "long"}, "peak": 1}', b'{"peak": 1}']
+)
+def test_damaged_costs_are_none(tmp_path: Path, content: bytes) -> None:
+    """What was spent before is no longer known; what is spent from now on is."""
+    path = tmp_path / "costs.json"
+    path.write_bytes(content)
+    costs = CostWatcher(path, Parent())  # type: ignore[arg-type]
+    assert (costs.epochs, costs.peak) == ({}, 0)
+    costs.epochs["2"] = 4.0
+    costs.write_costs()
+    assert CostWatcher(path, Parent()).epochs == {"2": 4.0}  # type: ignore[arg-type]
+
+
 def test_teachers_are_trained_once_and_counted_for_all_who_ask(tmp_path: Path) -> None:
     recipe, setting = a_world(tmp_path / "world", epochs=1, optimiser="sgd")
     first, second = plan_cells(recipe, ["mce", "cal+mce"], [0], setting)
