@@ -55,11 +55,11 @@ def check_regular(path: Path, error: type[RobustmmError] = DataError) -> None:
 
 
 class UnwritableError(DataError):
-    """A file or a folder that the system does not write, for the `reason` it gives."""
+    """A file or a folder that the system does not write, for the `reason` it gives; and what of longer work is kept."""
 
-    def __init__(self, told: str, reason: str) -> None:
-        super().__init__(f"{told}: {reason}")
-        self.reason = reason
+    def __init__(self, told: str, reason: str, kept: str = "") -> None:
+        super().__init__(f"{told}: {reason}; {kept}" if kept else f"{told}: {reason}")
+        self.told, self.reason = told, reason
 
 
 @contextmanager

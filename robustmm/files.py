@@ -1,6 +1,8 @@
 """Files that are there whole or not at all, and what a killed process left of one."""
 
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +40,16 @@ def write_file(path: Path, content: bytes, shown: Path | None = None) -> None:
     """Writes the bytes as `write_whole` does, and safely."""
     check_regular(path)  # a device would be replaced by a file
     write_whole(path, lambda file: file.write(content), shown, safe=True)
+
+
+def check_place(path: Path) -> None:
+    """Raises DataError, as writing would, for a file that has no place: told before the work whose result it holds."""
+    check_regular(path)
+    with explain_write(path):
+        os.stat(os.path.join(path.absolute().parent, ""))  # the empty name: what is above must be a folder
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(path.stat().st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
 
 
 def write_new_file(path: Path, text: str) -> None:

@@ -196,6 +196,10 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     for path in (tmp_path / "none" / "a", tmp_path / "file" / "a", tmp_path / "folder", tmp_path / ("n" * 300)):
         with pytest.raises(DataError, match="cannot be written: "):
             files.write_file(path, b"x")
+        with pytest.raises(DataError, match="cannot be written: "):
+            files.check_place(path)
+    files.check_place(tmp_path / "file")
+    files.check_place(tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
@@ -211,6 +215,8 @@ def test_a_device_is_never_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="pipe should be a file, found a pipe"):
         files.write_file(tmp_path / "pipe", b"x")
+    with pytest.raises(DataError, match="pipe should be a file, found a pipe"):
+        files.check_place(tmp_path / "pipe")
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 

@@ -19,7 +19,8 @@ from robustmm.api.inputs import (
     setting_lines,
     watch,
 )
-from robustmm.errors import DataError, UsageError
+from robustmm.errors import UsageError
+from robustmm.files import check_place
 from robustmm.progress import Reporter, Watcher
 from robustmm.runs import Run, find_newest_run
 
@@ -74,8 +75,6 @@ def resume(run: Run | AnyPath | None = None, *, runs: AnyPath = "runs", progress
     from robustmm.training.run import resume as work
 
     chosen = find_newest_run(Path(runs), finished=False) if run is None else as_run(run)
-    if chosen.is_finished:
-        raise UsageError(f"{chosen.folder} has finished; train anew with: robustmm train")
     with watch(progress, f"resuming {chosen.folder}") as watcher:
         return work(chosen, watcher)
 
@@ -132,10 +131,7 @@ def plan_export(
         target = chosen.folder / f"model.{precision}.onnx"
     if target.suffix != ".onnx":
         raise UsageError(f"the exported file should end in .onnx, found {target}")
-    if target.is_dir():
-        raise DataError(f"{target} cannot be written: it is a folder")
-    if not target.parent.is_dir():
-        raise DataError(f"{target} cannot be written: its folder does not exist")
+    check_place(target)
     return chosen, target
 
 

@@ -29,7 +29,7 @@ from robustmm.auditing.spec import OpenedSpec, Spec, hash_content, open_spec
 from robustmm.auditing.store import Store, read_cell, read_made, write_cell
 from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
-from robustmm.errors import DataError, InterruptedRun, UnwritableError
+from robustmm.errors import InterruptedRun, UnwritableError
 from robustmm.evaluation.attack import hash_bytes
 from robustmm.evaluation.chance import doubt_accuracy
 from robustmm.evaluation.records import Records
@@ -66,7 +66,7 @@ class Audit:
         except KeyboardInterrupt as error:
             raise InterruptedRun(f"interrupted: {self._describe_kept()}") from error
         except UnwritableError as error:
-            raise DataError(f"{self.folder} cannot be written: {error.reason}; {self._describe_kept()}") from error
+            raise UnwritableError(f"{self.folder} cannot be written", error.reason, self._describe_kept()) from error
 
     def _describe_kept(self) -> str:
         kept = sum(1 for _ in self.store.folder.glob("*/*.npz"))

@@ -36,8 +36,6 @@ from robustmm.training.build import build_model, effective_recipe, refuse_too_la
 PROTOCOL = 2
 """Increased when the same cell would be trained or scored otherwise, so that old cells are not mixed with new ones."""
 
-CONTINUE = "the same command continues with the rest"
-
 
 class Watcher(Protocol):
     """Follows the bench: a cell is "kept" from before, "started", at a "begin" or an "epoch", or has "ended"."""
@@ -140,17 +138,21 @@ def run_bench(
                         watcher.event(cell, what, value)
         except KeyboardInterrupt:
             done = sum(read_result(out, cell) is not None for cell in cells)
-            message = f"stopped with {done} of {len(cells)} trainings done; every whole epoch is kept, {CONTINUE}"
-            raise InterruptedRun(message) from None
+            raise InterruptedRun(f"stopped with {describe_kept(done, len(cells), out)}") from None
         finally:
             for _, process in running.values():
                 process.terminate()
                 process.join()
         results = [result for cell in cells if (result := read_result(out, cell)) is not None]
         if errors:
-            rest = f"{len(results)} of {len(cells)} trainings are done and kept; {CONTINUE}"
-            raise build_error("\n".join([*map(str, errors.values()), rest]), next(iter(errors.values())).exit_code)
+            said = [*map(str, errors.values()), describe_kept(len(results), len(cells), out)]
+            raise build_error("\n".join(said), next(iter(errors.values())).exit_code)
         return results
+
+
+def describe_kept(done: int, cells: int, out: Path) -> str:
+    kept = f"every whole epoch is kept in {out}"
+    return f"{done} of {cells} trainings done; {kept}, the same command continues with the rest"
 
 
 def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection, tuple[Cell, SpawnProcess]]:

@@ -21,8 +21,9 @@ from robustmm.bench.worker import BenchSpec, Cell
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
 from robustmm.data.manifest import Manifest, read_manifest
-from robustmm.errors import RobustmmError
+from robustmm.errors import RobustmmError, UnwritableError
 from robustmm.evaluation.evaluate import evaluate
+from robustmm.evaluation.finite import check_finite
 from robustmm.metrics import contribution
 from robustmm.metrics.classification import accuracy, macro_f1, nll
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
@@ -50,6 +51,8 @@ def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: C
         costs.write_costs()
         result = score_cell(run, cell, read_manifest(setting.manifest, setting.inside).split("test"), setting, costs)
         files.write_file(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
+    except UnwritableError as error:  # the bench says what is kept: its user resumes no run of a cell
+        parent.send(("failed", (f"{out} cannot be written: {error.reason}", error.exit_code)))
     except RobustmmError as error:
         parent.send(("failed", (str(error), error.exit_code)))
     except Exception:
@@ -185,13 +188,19 @@ def subset_names(names: list[str]) -> list[str]:
 
 
 def subset_probabilities(session: Session, test: Manifest, on_bad: OnBad) -> list[tuple[str, NDArray[np.float64]]]:
-    """Probabilities (samples, class) by subset of modalities; encoders run once for all of them."""
+    """Probabilities (samples, class) by subset of modalities; encoders run once for all of them.
+
+    Raises DataError for an answer that is NaN.
+    """
     masks = subset_masks(len(session.names))
     parts: list[list[NDArray[np.float64]]] = [[] for _ in masks]
     for _, samples in read_batches(test, session.modalities, 64, on_bad):
         z = session.embeddings(
             {m.name: collate_signals(m, samples.signals[m.name]) for m in session.modalities}, len(samples.ids)
         )
-        for part, mask in zip(parts, masks, strict=True):
-            part.append(session.decode(z, samples.present() & np.array(mask)))
+        kept = samples.present() & np.array(masks)[:, None]  # (subset, sample, modality)
+        p = np.stack([session.decode(z, some) for some in kept])
+        check_finite(session, p, kept.any(-1), samples.ids)
+        for part, answers in zip(parts, p, strict=True):
+            part.append(answers)
     return [(name, np.concatenate(part)) for name, part in zip(subset_names(session.names), parts, strict=True)]

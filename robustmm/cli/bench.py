@@ -65,8 +65,8 @@ def bench(
     from robustmm.conditions import suite as suites
     from robustmm.config import shelf
     from robustmm.data.inside import manifest_folder
-    from robustmm.errors import DataError, UsageError
-    from robustmm.files import write_file
+    from robustmm.errors import UnwritableError, UsageError
+    from robustmm.files import check_place, write_file
     from robustmm.metrics.paired import compare_methods
     from robustmm.report import bench as report
     from robustmm.report.live.bench import BenchProgress
@@ -82,8 +82,8 @@ def bench(
                 raise UsageError(f"--set {key} has no say here: a bench has {option}")
     files = [(table_csv, report.format_csv), (markdown, report.format_markdown), (latex, report.format_latex)]
     for file, _ in files:
-        if file is not None and not file.absolute().parent.is_dir():
-            raise DataError(f"{file} cannot be written: its folder does not exist")
+        if file is not None:
+            check_place(file)
     base = baseline or ("joint" if "joint" in names else names[0])
     if base not in names:
         names.insert(0, base)
@@ -108,7 +108,11 @@ def bench(
     result = compare_methods(results, names, base, recipe=loaded.name, manifest=str(manifest))
     for file, text in files:
         if file is not None:
-            write_file(file, text(result).encode(errors="replace"))
+            try:
+                write_file(file, text(result).encode(errors="replace"))
+            except UnwritableError as error:
+                kept = f"the trainings are kept in {place}, the same command writes it"
+                raise UnwritableError(error.told, error.reason, kept) from error
             note(f"written: {file}")
     if json:
         show_json(result)

@@ -29,7 +29,7 @@ RATE, SIDE = 8000, 16
 
 def write(directory: Path) -> Path:
     """The manifest of the data set in `directory`, which is new or empty, or holds exactly this data set already."""
-    directory, content = directory.absolute(), build_files()
+    content = build_files()
     if is_vacant(directory):
         write_folder(directory, content)
     elif not has_files(directory, content):
@@ -105,15 +105,16 @@ def repair_file(path: Path, data: bytes) -> None:
 
 def write_folder(directory: Path, content: dict[str, bytes]) -> None:
     """Puts the folder there at once: a killed process leaves no more than a hidden draft beside it."""
-    draft = directory.with_name(f".{directory.name}-{uuid.uuid4().hex}")
+    place = directory.absolute()  # the current folder has no name of its own
+    draft = place.with_name(f".{place.name}-{uuid.uuid4().hex}")
     try:
         for folder in (draft / "image", draft / "audio"):
             folder.mkdir(parents=True)
         for name, data in content.items():
             (draft / name).write_bytes(data)
-        if os.name == "nt" and directory.is_dir():
-            directory.rmdir()  # Windows does not rename onto an empty folder
-        draft.rename(directory)
+        if os.name == "nt" and place.is_dir():
+            place.rmdir()  # Windows does not rename onto an empty folder
+        draft.rename(place)
     except OSError as e:
         if not has_files(directory, content):  # it does when another process came first
             raise DataError(f"{directory} cannot hold the digits: {e.strerror}") from e

@@ -19,7 +19,7 @@ from robustmm.config.toml import to_toml
 from robustmm.data.loading import OnBad, Split, read_split
 from robustmm.data.manifest import Manifest, class_names, read_manifest
 from robustmm.data.prior import prior
-from robustmm.errors import DataError, InterruptedRun, UnwritableError, check_regular
+from robustmm.errors import DataError, InterruptedRun, UnwritableError, UsageError, check_regular
 from robustmm.evaluation.source import EMBEDDED
 from robustmm.methods import build_method
 from robustmm.modalities import Modality
@@ -69,10 +69,13 @@ def train(
 def resume(run: Run, watcher: Watcher, answers: Path | None = None) -> Run:
     """Continues an interrupted run from its last whole epoch; the weights will be those of an uninterrupted run.
 
-    Raises DataError where what the run left is not what it wrote.
+    Raises UsageError for a run that has finished, DataError where what the run left is not what it wrote.
     """
     with explain_damage(run):
-        return _resume(run, read_start(run), watcher, answers)
+        started = read_start(run)
+        if run.is_finished:
+            raise UsageError(f"{run.folder} has finished; train anew with: robustmm train")
+        return _resume(run, started, watcher, answers)
 
 
 def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) -> Run:
@@ -104,7 +107,7 @@ def convert_interrupts(run: Run) -> Iterator[None]:
             raise InterruptedRun(f"stopped, but {run.folder} has finished; there is nothing to continue") from None
         raise InterruptedRun(f"stopped; {describe_kept(run)}") from None
     except UnwritableError as error:
-        raise DataError(f"{error}; {describe_kept(run)}") from error
+        raise UnwritableError(error.told, error.reason, describe_kept(run)) from error
 
 
 def describe_kept(run: Run) -> str:

@@ -189,7 +189,7 @@ def test_training_misused(here: Path, options: dict[str, Any], error: type[Excep
     [
         ({"run": "data"}, "data is not a run"),
         ({"path": "model"}, "should end in .onnx"),
-        ({"path": "no/model.onnx"}, "no/model.onnx cannot be written: its folder does not exist"),
+        ({"path": "no/model.onnx"}, "no/model.onnx cannot be written: No such file or directory"),
         ({"precision": "fp8"}, "precision should be one of fp32, fp16, int8"),
         ({"runs": "no"}, "there should be a finished run in no/"),
     ],

@@ -226,6 +226,20 @@ def test_a_killed_worker_goes_on_where_it_was(world_of_two: World, done: Done, t
     assert result.seconds == pytest.approx(sum(costs.epochs.values()), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff", b'{"epochs": {"1": "long"}, "peak": 1}', b'{"peak": 1}']
+)
+def test_damaged_costs_are_none(tmp_path: Path, content: bytes) -> None:
+    """What was spent before is no longer known; what is spent from now on is."""
+    path = tmp_path / "costs.json"
+    path.write_bytes(content)
+    costs = CostWatcher(path, Parent())  # type: ignore[arg-type]
+    assert (costs.epochs, costs.peak) == ({}, 0)
+    costs.epochs["2"] = 4.0
+    costs.write_costs()
+    assert CostWatcher(path, Parent()).epochs == {"2": 4.0}  # type: ignore[arg-type]
+
+
 def test_teachers_are_trained_once_and_counted_for_all_who_ask(tmp_path: Path) -> None:
     recipe, setting = a_world(tmp_path / "world", epochs=1, optimiser="sgd")
     first, second = plan_cells(recipe, ["mce", "cal+mce"], [0], setting)
@@ -326,6 +340,32 @@ def test_a_cell_is_scored_as_attack_would_score_its_file(world: Run, rows: Manif
     ]  # fmt: skip
 
 
+def test_a_model_that_answers_nan_is_named_with_the_first_sample(
+    world: Run, rows: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of the manifest, though an earlier subset spoils a later one; where nothing is present nobody asks."""
+    session = TorchSession(world)
+    whole = session.decode
+
+    def decode(z: Any, present: Any) -> Any:
+        p = whole(z, present)
+        p[3 if present[:, 0].any() else 2] = np.nan  # "only vector" comes before "only series"
+        p[~present.any(1)] = np.nan
+        return p
+
+    monkeypatch.setattr(session, "decode", decode)
+    with pytest.raises(DataError) as error:
+        subset_probabilities(session, rows, "error")
+    assert str(error.value).startswith(f"{world.weights} should answer with numbers, its answer to sample ")
+    assert f'to sample "{rows.ids[2]}" is NaN' in str(error.value)
+    world.update_facts(device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(cell, "TorchSession", lambda *_: session)
+        costs = CostWatcher(tmp_path / "costs.json", Parent())  # type: ignore[arg-type]
+        with pytest.raises(DataError, match="is NaN or infinite"):
+            score_cell(world, Cell("joint", 0, world.read_facts()["recipe"], ""), rows, BenchSpec(rows.path), costs)
+
+
 def test_the_subsets_and_their_names() -> None:
     assert subset_names(["a"]) == ["a"]
     assert subset_names(["a", "b"]) == ["only a", "only b", "a+b"]
@@ -418,7 +458,9 @@ def test_a_failing_cell_and_a_killed_one_do_not_stop_the_others(
     assert said[0].startswith("joint, seed 0: ")
     assert "is not a readable checkpoint" in said[0]
     assert said[1] == "joint, seed 1: its process was ended by signal 9 (out of memory?)"
-    assert said[2] == "1 of 3 trainings are done and kept; the same command continues with the rest"
+    assert said[2] == (
+        f"1 of 3 trainings done; every whole epoch is kept in {tmp_path}, the same command continues with the rest"
+    )
     assert [v for _, what, v in seen.events if what == "ended"] == [False, False, True]
     assert numbers(read_result(tmp_path, done.cells[2])) == numbers(done.results[2])
 

@@ -153,7 +153,7 @@ def test_stopped_then_killed_then_finished_by_the_same_command(
         if how == signal.SIGINT:
             assert process.returncode == 5
             assert err.splitlines()[-1] == (
-                "error: stopped with 0 of 1 trainings done; every whole epoch is kept, "
+                "error: stopped with 0 of 1 trainings done; every whole epoch is kept in bench/tiny, "
                 "the same command continues with the rest"
             )
         deadline = time.monotonic() + 20
@@ -187,7 +187,9 @@ def test_stopped_then_killed_then_finished_by_the_same_command(
         (["tiny.toml", "--set", "train.epoch=3"], 2, '"epoch" is not a key here, did you mean "epochs"?'),
         (["tiny.toml", "--methods", "unimodal", "--set", "model.fusion=gated"], 2, "unimodal: unimodal alone never"),
         (["tiny.toml", "--data", "no.csv"], 3, "the manifest no.csv does not exist"),
-        (["tiny.toml", "--csv", "no/where.csv"], 3, "no/where.csv cannot be written: its folder does not exist"),
+        (["tiny.toml", "--csv", "no/where.csv"], 3, "no/where.csv cannot be written: No such file or directory"),
+        (["tiny.toml", "--markdown", "tiny.toml/a.md"], 3, "tiny.toml/a.md cannot be written: Not a directory"),
+        (["tiny.toml", "--latex", "."], 3, ". cannot be written: Is a directory"),
         (["tiny.toml", "--out", "tiny.toml"], 3, "tiny.toml cannot be the folder of a bench: Not a directory"),
         (["tiny.toml", "--limit", "3"], 2, "No such option: --limit"),
     ],

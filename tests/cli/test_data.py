@@ -163,19 +163,26 @@ def test_recipe_misused(robustmm: Cli, folder: Path, words: list[str], code: int
 def test_demo_writes_real_files(robustmm: Cli, tmp_path: Path) -> None:
     result = robustmm("data", "demo", "new/digits", cwd=tmp_path)
     assert result.code == 0
-    assert result.out.strip().endswith("new/digits/manifest.csv")
+    assert result.out == "new/digits/manifest.csv\n", "the path as it was typed"
     assert "look at it with: robustmm data check new/digits" in result.err
     assert len(read_manifest(tmp_path / "new" / "digits")) == 1400
     assert robustmm("data", "demo", "new/digits", cwd=tmp_path).code == 0, "the same again is no harm"
+
+
+def test_demo_fills_the_current_folder(robustmm: Cli, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = robustmm("data", "demo", ".", cwd=tmp_path / "empty")
+    assert (result.code, result.out) == (0, "manifest.csv\n")
+    assert len(read_manifest(tmp_path / "empty")) == 1400
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         ([], "Missing argument"),
-        (["full"], "expected a new or empty folder for the digits, found something else there"),
+        (["full"], "error: full: expected a new or empty folder for the digits, found something else there"),
         (["file"], "expected a new or empty folder"),
-        (["file/below"], "file/below cannot hold the digits: Not a directory"),
+        (["file/below"], "error: file/below cannot hold the digits: Not a directory"),
         (["a", "b"], "Got unexpected extra argument"),
     ],
 )

@@ -33,12 +33,12 @@ def here(tmp_path: Path, world: Run, world_manifest: Path) -> Path:
 
 
 @contextlib.contextmanager
-def small_disk() -> Iterator[None]:
-    """No file may grow beyond ten bytes."""
+def small_disk(size: int = 10) -> Iterator[None]:
+    """No file may grow beyond `size` bytes, in the processes that are begun here as well."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -72,3 +72,31 @@ def test_one_code_and_the_users_own_path(robustmm: Cli, here: Path, words: str, 
     assert (found.code, found.out) == (3, "")
     assert found.err.endswith(f"error: {name} cannot be written: File too large\n")
     assert files(here) == before
+
+
+BENCH = ["bench", "tiny.toml", "--methods", "joint", "--seeds", "1", "--workers", "1", "--out", "my-bench"]
+
+
+@pytest.mark.parametrize("size", [10, 3000])
+def test_a_bench_says_what_is_kept_and_how_to_go_on(robustmm: Cli, here: Path, size: int) -> None:
+    """Full at the first file of the run; then at the checkpoint."""
+    with small_disk(size):
+        found = robustmm(*BENCH, cwd=here)
+    assert (found.code, found.out) == (3, "")
+    assert [line for line in found.err.splitlines() if line.startswith("error: ")] == [
+        "error: joint, seed 0: my-bench cannot be written: File too large",
+        "error: 0 of 1 trainings done; every whole epoch is kept in my-bench, the same command continues with the rest",
+    ]
+    assert not list((here / "my-bench").rglob("*.part"))
+    assert [bool(list((here / "my-bench").rglob(name))) for name in ("recipe.toml", "log.csv")] == [size > 10] * 2
+    assert not list((here / "my-bench").rglob("last.safetensors"))
+    assert robustmm(*BENCH, cwd=here).code == 0
+    before = files(here)
+    with small_disk():
+        found = robustmm(*BENCH, "--csv", "a.csv", cwd=here)
+    assert (found.code, found.out) == (3, "")
+    assert found.err.splitlines()[-1] == (
+        "error: a.csv cannot be written: File too large; the trainings are kept in my-bench, the same command writes it"
+    )
+    assert files(here) == before
+    assert robustmm(*BENCH, "--csv", "a.csv", cwd=here).code == 0

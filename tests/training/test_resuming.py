@@ -11,6 +11,7 @@ import pytest
 import torch
 from worlds import Nobody, manifest, recipe
 
+import robustmm as rm
 from robustmm.config.recipe import Recipe
 from robustmm.errors import DataError, InterruptedRun, RobustmmError
 from robustmm.runs import Run
@@ -112,6 +113,19 @@ def put(tree: Any, place: tuple[Any, ...], value: Any) -> None:
 
 
 VALUES = (None, -1, 0, 10**30, 1e308, float("nan"), "", "\x1b[31m", "\0", [], {}, True, [[]], {"a": None})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"{}", b'{"started": "today"}', b'{"inside": 3}'])
+def test_run_json_is_damaged(
+    interrupted: tuple[Run, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """By its path, as a user resumes it: the sentence names the file and says how to start again."""
+    copied(interrupted[0], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    Path("run/run.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"run/run\.json .*; start again with: robustmm train run/recipe\.toml$"):
+        rm.resume("run")
+    assert Path("run/run.json").read_bytes() == content
 
 
 @pytest.mark.parametrize("seed", range(40))
