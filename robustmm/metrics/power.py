@@ -74,6 +74,19 @@ def paired_samples_to_decide(n: int, score: float, confidence: float = 0.95) -> 
     return max(1, math.ceil(n * (float(ndtri((1 + confidence) / 2)) / score) ** 2))
 
 
+def samples_to_clear(n: int, value: float, end: float, bound: float) -> float:
+    """Samples until the end of an interval, which lies at `end` with n samples, no longer reaches beyond a bound on its
+    side of the value; infinite where the value is the bound.
+
+    An interval's half width shrinks with the root of the number of samples.
+    """
+    if n < 1:
+        raise ValueError(f"expected at least 1 sample, got {n}")
+    if value == bound:
+        return math.inf
+    return max(1, math.ceil(n * ((end - value) / (bound - value)) ** 2))
+
+
 def _quantiles(alpha: float, power: float) -> tuple[float, float]:
     if not 0 < alpha < 1:
         raise ValueError(f"expected an alpha between 0 and 1, got {alpha}")

@@ -1,0 +1,112 @@
+"""The verdict of a gate, from the numbers of an audit."""
+
+import math
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from robustmm.auditing.gates.declared import Gates
+from robustmm.auditing.gates.measure import NOTHING, Part, find_part, is_paired, list_parts, measure_judged
+from robustmm.auditing.gates.select import is_selected, measured_scope
+from robustmm.auditing.gates.wording import describe_requirement
+from robustmm.auditing.results.schema import AuditResult
+from robustmm.auditing.results.verdict import GateResult, Verdict
+from robustmm.conditions.gate import GateTable
+from robustmm.evaluation.attack_result import Estimate
+from robustmm.metrics.power import samples_to_clear, samples_to_decide
+from robustmm.metrics.sampling import FEW_CLUSTERS
+from robustmm.metrics.unpaired import Ranged
+
+ORDER: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
+"""The worst first."""
+
+
+class Judged(NamedTuple):
+    """A verdict, with how many samples it would be decided (NaN: it is, or never will be), and why."""
+
+    verdict: Verdict
+    samples_to_decide: float
+    reason: str
+
+
+def judge_audit(gates: Gates, result: AuditResult) -> AuditResult:
+    """The audit with what each gate says, and the worst of it as its verdict."""
+    found = [judge_gate(gate, result, gates.baselines.get(gate.baseline)) for gate in gates.tables]
+    verdict = min((gate.verdict for gate in found), key=ORDER.index, default=None)
+    return result.model_copy(update={"gates": found, "verdict": verdict, "gates_sha256": gates.sha256})
+
+
+def judge_gate(gate: GateTable, result: AuditResult, baseline: AuditResult | None = None) -> GateResult:
+    """One gate on everything that it selects: the worst decides. `baseline` is the audit that it names."""
+    others = {c.name: c for c in (baseline.clean, *baseline.conditions)} if baseline else {}
+    clusters = result.clusters.number if result.clusters else None
+    entries = []
+    for condition in result.conditions if gate.relative else (result.clean, *result.conditions):
+        if is_selected(gate, measured_scope(condition)):
+            for part in list_parts(gate, condition):
+                against = find_part(part, others.get(condition.name) if baseline else result.clean)
+                value = measure_judged(gate, part, against) if against else NOTHING
+                samples = part.group.samples if part.group else result.samples
+                drawn = part.group.clusters if part.group else clusters
+                entries.append((part, value, samples, judge_value(gate, value, samples, drawn)))
+    on: Literal["interval", "point"] = "point" if gate.on == "point" or gate.metric == "ece" else "interval"
+    if not entries:
+        nothing = Judged("INCONCLUSIVE", math.nan, "no condition or group of the results is selected")
+        entries = [(Part(result.clean), NOTHING, 0, nothing)]
+    part, value, samples, judged = min(entries, key=lambda e: (ORDER.index(e[3].verdict), slack(gate, e[1])))
+    reason = judged.reason + (f"; the worst of {len(entries)}" if len(entries) > 1 else "")
+    reason += "" if is_paired(gate) or on == "point" else "; the interval takes the two values as independent"
+    return GateResult(
+        name=gate.name,
+        metric=gate.metric,
+        requirement=describe_requirement(gate),
+        verdict=judged.verdict,
+        judged_on=on,
+        condition=part.condition.name if samples else "",
+        part=part.name,
+        value=Estimate(**value._asdict()),
+        bound=gate.bound,
+        samples=samples,
+        samples_to_decide=judged.samples_to_decide,
+        reason=reason,
+    )
+
+
+def judge_value(gate: GateTable, found: Ranged, samples: int, clusters: int | None) -> Judged:
+    """One value against the bound of a gate. `clusters` is None where samples are independent."""
+    if samples < gate.min_n:
+        return Judged("INCONCLUSIVE", gate.min_n, f"{samples} samples, and min_n asks for {gate.min_n}")
+    if clusters is not None and clusters < FEW_CLUSTERS:
+        return Judged("INCONCLUSIVE", math.nan, f"{clusters} clusters, and an interval takes {FEW_CLUSTERS} or more")
+    if math.isnan(found.value):
+        return Judged("INCONCLUSIVE", math.nan, "there is no such number here")
+    meets: Callable[[float], bool] = gate.bound.__le__ if gate.upward else gate.bound.__ge__
+    if gate.on == "point" or gate.metric == "ece":
+        whole = "has no interval, and " if gate.metric == "ece" and gate.on == "interval" else ""
+        if meets(found.value):
+            return Judged("PASS", math.nan, f"the value {whole}meets the bound")
+        return Judged("FAIL", math.nan, f"the value {whole}misses the bound")
+    worst, best = (found.low, found.high) if gate.upward else (found.high, found.low)
+    if math.isnan(worst) or math.isnan(best):
+        return Judged("INCONCLUSIVE", math.nan, "there is no interval here")
+    if meets(worst):
+        return Judged("PASS", math.nan, f"the {'lower' if gate.upward else 'upper'} end meets the bound")
+    if not meets(best):
+        return Judged("FAIL", math.nan, f"the whole interval lies {'below' if gate.upward else 'above'} the bound")
+    needed = _needed_samples(gate, found, worst if meets(found.value) else best, samples, clusters is None)
+    how = f"about {needed:,.0f} samples like these would decide" if math.isfinite(needed) else "the value is the bound"
+    return Judged("INCONCLUSIVE", needed, f"the interval holds the bound; {how}")
+
+
+def _needed_samples(gate: GateTable, found: Ranged, end: float, samples: int, independent: bool) -> float:
+    """Samples with which the `end` of the interval that reaches beyond the bound would not."""
+    if gate.metric == "accuracy" and gate.requirement in ("min", "max") and independent:
+        return max(samples + 1, samples_to_decide(found.value, gate.bound))
+    return max(samples + 1, samples_to_clear(samples, found.value, end, gate.bound))
+
+
+def slack(gate: GateTable, found: Ranged) -> float:
+    """How far the end that is judged lies on the right side of the bound: what is lowest is the worst."""
+    worst = found.low if gate.upward else found.high
+    judged = found.value if gate.on == "point" or gate.metric == "ece" else worst
+    gap = judged - gate.bound if gate.upward else gate.bound - judged
+    return -math.inf if math.isnan(gap) else gap
