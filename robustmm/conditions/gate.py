@@ -5,7 +5,7 @@ A gate has a metric, selectors of the conditions and groups that it is held agai
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -20,7 +20,8 @@ OF_GROUPS = ("accuracy", "retention", "drop")
 """Metrics that groups have."""
 AGAINST_CLEAN = ("retention", "drop")
 """Metrics that compare with clean by themselves."""
-REQUIREMENTS = ("min", "max", "max_drop", "max_relative_drop", "baseline")
+Requirement = Literal["min", "max", "max_drop", "max_relative_drop", "baseline"]
+REQUIREMENTS: tuple[Requirement, ...] = get_args(Requirement)
 SELECTORS = ("condition", "noise", "modality", "level", "strength", "missing")
 
 Bound = Annotated[float, Field(ge=0)]
@@ -66,7 +67,7 @@ class GateTable(Section):
     min_n: Annotated[int, Field(ge=1)] = 1
 
     @property
-    def requirement(self) -> str:
+    def requirement(self) -> Requirement:
         """The requirement that is given: one of REQUIREMENTS."""
         return next(name for name in REQUIREMENTS if self.has(name))
 
@@ -138,7 +139,8 @@ def _check_requirement(gate: GateTable) -> list[tuple[str, str]]:
     if len(given) != 1:
         many = " and ".join(given) if given else "none"
         return [("metric", f"goes with exactly one of {', '.join(REQUIREMENTS)}, found {many}")]
-    (name,), wrongs = given, []
+    (name,) = given
+    wrongs: list[tuple[str, str]] = []
     higher = gate.metric in HIGHER_IS_BETTER
     if (name == "max" and higher) or (name == "min" and not higher and gate.metric != "share"):
         right = "high, and takes a min" if higher else "low, and takes a max"

@@ -75,7 +75,7 @@ def table_keys(model: type[BaseModel], path: list[str]) -> Iterable[str]:
 def to_toml(content: Mapping[str, Any], table: str = "") -> str:
     """`content` as TOML: values first, then tables; None is left out, since TOML has no null."""
     lines = [
-        f"{_format_key(k)} = {_format_value(v)}"
+        f"{_format_key(k)} = {format_value(v)}"
         for k, v in content.items()
         if v is not None and not isinstance(v, Mapping)
     ]
@@ -89,16 +89,17 @@ def to_toml(content: Mapping[str, Any], table: str = "") -> str:
 
 
 def _format_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _format_value(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else format_value(key)
 
 
-def _format_value(value: Any) -> str:
+def format_value(value: Any) -> str:
+    """A value as TOML writes it in a line."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_format_key(k)} = {_format_value(v)}' for k, v in value.items())}}}"
+        return f"{{{', '.join(f'{_format_key(k)} = {format_value(v)}' for k, v in value.items())}}}"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_format_value(item) for item in value)}]"
+        return f"[{', '.join(format_value(item) for item in value)}]"
     if isinstance(value, str):
         return escape_unprintable(json.dumps(value, ensure_ascii=False))
     return json.dumps(value)

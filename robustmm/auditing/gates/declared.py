@@ -1,9 +1,17 @@
 """The gates of one audit, as they were declared."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.conditions.gate import GateTable
+
+
+class Baseline(NamedTuple):
+    """Another audit, and the hash of its file."""
+
+    result: AuditResult
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -12,7 +20,7 @@ class Gates:
 
     tables: tuple[GateTable, ...] = ()
     sha256: str = ""
-    baselines: dict[str, AuditResult] = field(default_factory=dict)
+    baselines: dict[str, Baseline] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from robustmm.auditing.gates.declared import Gates
+from robustmm.auditing.gates.declared import Baseline, Gates
 from robustmm.auditing.gates.measure import NOTHING, Part, find_part, is_paired, list_parts, measure_judged
 from robustmm.auditing.gates.select import is_selected, measured_scope
 from robustmm.auditing.gates.wording import describe_requirement
@@ -35,9 +35,9 @@ def judge_audit(gates: Gates, result: AuditResult) -> AuditResult:
     return result.model_copy(update={"gates": found, "verdict": verdict, "gates_sha256": gates.sha256})
 
 
-def judge_gate(gate: GateTable, result: AuditResult, baseline: AuditResult | None = None) -> GateResult:
+def judge_gate(gate: GateTable, result: AuditResult, baseline: Baseline | None = None) -> GateResult:
     """One gate on everything that it selects: the worst decides. `baseline` is the audit that it names."""
-    others = {c.name: c for c in (baseline.clean, *baseline.conditions)} if baseline else {}
+    others = {c.name: c for c in (baseline.result.clean, *baseline.result.conditions)} if baseline else {}
     clusters = result.clusters.number if result.clusters else None
     entries = []
     for condition in result.conditions if gate.relative else (result.clean, *result.conditions):
@@ -58,6 +58,7 @@ def judge_gate(gate: GateTable, result: AuditResult, baseline: AuditResult | Non
     return GateResult(
         name=gate.name,
         metric=gate.metric,
+        required=gate.requirement,
         requirement=describe_requirement(gate),
         verdict=judged.verdict,
         judged_on=on,
@@ -65,6 +66,7 @@ def judge_gate(gate: GateTable, result: AuditResult, baseline: AuditResult | Non
         part=part.name,
         value=Estimate(**value._asdict()),
         bound=gate.bound,
+        baseline_sha256=baseline.sha256 if baseline else "",
         samples=samples,
         samples_to_decide=judged.samples_to_decide,
         reason=reason,

@@ -4,14 +4,14 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from robustmm.auditing.gates.declared import Gates
+from robustmm.auditing.gates.declared import Baseline, Gates
 from robustmm.auditing.gates.select import Scope, is_selected, matches, planned_scope
 from robustmm.auditing.plan import CLEAN
 from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.spec import OpenedSpec
 from robustmm.conditions.condition import Condition
-from robustmm.conditions.gate import GateTable, load_gates
+from robustmm.conditions.gate import SELECTORS, GateTable, load_gates
 from robustmm.errors import DataError, UsageError, suggest
 
 
@@ -23,8 +23,13 @@ def read_gates(of_suite: Sequence[GateTable], path: Path | None) -> Gates:
         if gate.name in {other.name for other in of_suite}:
             raise UsageError(f'{path}: gate "{gate.name}" is the name of a gate of the suite too')
     tables = (*of_suite, *named)
-    baselines = {gate.baseline: read_audit(Path(gate.baseline)) for gate in tables if gate.baseline}
-    return Gates(tables, hashlib.sha256(path.read_bytes()).hexdigest() if path else "", baselines)
+    named_audits = {gate.baseline: Path(gate.baseline) for gate in tables if gate.baseline}
+    baselines = {name: Baseline(read_audit(there), _hash_file(there)) for name, there in named_audits.items()}
+    return Gates(tables, _hash_file(path) if path else "", baselines)
+
+
+def _hash_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_selection(gates: Gates, conditions: Sequence[Condition], measured: OpenedSpec) -> None:
@@ -41,7 +46,7 @@ def check_selection(gates: Gates, conditions: Sequence[Condition], measured: Ope
         raise UsageError("\n".join(errors))
     for gate in gates.tables:
         if gate.baseline:
-            _check_baseline(gate, gates.baselines[gate.baseline], scopes, measured)
+            _check_baseline(gate, gates.baselines[gate.baseline].result, scopes, measured)
 
 
 def _find_wrong(gate: GateTable, scopes: Sequence[Scope], names: Sequence[str], measured: OpenedSpec) -> str:
@@ -78,18 +83,25 @@ def _find_wrong(gate: GateTable, scopes: Sequence[Scope], names: Sequence[str], 
 
 def _explain_nothing(gate: GateTable, scopes: Sequence[Scope]) -> str:
     """What the suite has of what a gate asks for."""
-    wider = gate.model_copy(update={"level": None, "strength": None})
-    near = [strike for scope in scopes if is_selected(wider, scope) for strike in scope.strikes]
-    for key, unit in (("level", ""), ("strength", f" {near[0].unit}" if near else "")):
+
+    def select_without(*keys: str) -> list[Scope]:
+        wider = gate.model_copy(update=dict.fromkeys(keys))
+        return [scope for scope in scopes if any(map(wider.has, SELECTORS)) and is_selected(wider, scope)]
+
+    for key in ("level", "strength"):
+        near = [strike for scope in select_without("level", "strength") for strike in scope.strikes]
         if getattr(gate, key) and near:
-            values = sorted({getattr(strike, key) for strike in near})
             low, high = getattr(gate, key)
+            has = {f"{getattr(strike, key):g} {strike.unit if key == 'strength' else ''}".strip() for strike in near}
             asked = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-            return f"no condition has {key} {asked}; the suite has {', '.join(f'{v:g}' for v in values)}{unit}"
+            return f"no condition has {key} {asked}; the suite has {', '.join(sorted(has))}"
+    if gate.modality and (near_scopes := select_without("modality", "level", "strength")):
+        has = {"+".join(dict.fromkeys(strike.modality for strike in scope.strikes)) for scope in near_scopes}
+        return f"no condition corrupts just {' and '.join(gate.modality)}; the suite's corrupt {', '.join(sorted(has))}"
     if gate.missing:
-        found = sorted({"+".join(sorted(scope.missing)) for scope in scopes if scope.missing})
+        has = {"+".join(sorted(scope.missing)) for scope in scopes if scope.missing}
         return (
-            f"no condition lacks {' and '.join(gate.missing)} alone; the suite's lack: {', '.join(found) or 'nothing'}"
+            f"no condition lacks just {' and '.join(gate.missing)}; the suite's lack {', '.join(sorted(has)) or 'none'}"
         )
     return "no condition fits all that it selects by; conditions with further corruptions are not meant"
 

@@ -1,6 +1,6 @@
 """A gate as a sentence."""
 
-from robustmm.conditions.gate import GateTable
+from robustmm.conditions.gate import GateTable, Requirement
 
 BOUNDS = {
     "min": "at least {}",
@@ -14,20 +14,21 @@ BOUNDS = {
 def describe_requirement(gate: GateTable) -> str:
     """What is asked: `accuracy at least 90 % under clean, each speaker`."""
     metric = f"{gate.metric} of {'each modality' if gate.of == '*' else gate.of}" if gate.of else gate.metric
-    asked = f"{metric} {BOUNDS[gate.requirement].format(format_bound(gate))} {_describe_conditions(gate)}"
+    bound = format_amount(gate.metric, gate.requirement, gate.bound)
+    asked = f"{metric} {BOUNDS[gate.requirement].format(bound)} {_describe_conditions(gate)}"
     for column, value in gate.group.items():
         asked += f", each {column}" if value == "*" else f", {column} {value}"
     return asked
 
 
-def format_bound(gate: GateTable) -> str:
-    """The bound in its unit: points for differences, % for shares, a plain number for the NLL."""
-    if gate.requirement == "max_relative_drop":
-        return f"{100 * gate.bound:g} %"
-    if gate.metric in ("nll", "ece"):
-        return f"{gate.bound:g}"
-    differs = gate.metric == "drop" or gate.requirement in ("max_drop", "baseline")
-    return f"{100 * gate.bound:g} {'points' if differs else '%'}"
+def format_amount(metric: str, required: Requirement, value: float, digits: int | None = None) -> str:
+    """A value or a bound in its unit: points for differences, % for shares, a plain number for NLL and ECE. As short as
+    it may be, or with some digits."""
+    if metric in ("nll", "ece") and required != "max_relative_drop":
+        return f"{value:g}" if digits is None else f"{value:.{digits + 2}f}"
+    differs = metric == "drop" or required in ("max_drop", "baseline")
+    amount = f"{100 * value:g}" if digits is None else f"{100 * value:.{digits}f}"
+    return f"{amount} {'points' if differs else '%'}"
 
 
 def _describe_conditions(gate: GateTable) -> str:
