@@ -73,6 +73,5 @@ def register() -> None:
         "predict",
         "data",
         "catalogue",
-        "doctor",
     ):
         import_module(f"robustmm.cli.{name}")

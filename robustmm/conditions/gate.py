@@ -92,13 +92,15 @@ class GateTable(Section):
 
 
 class GateFile(Section):
-    gate: Annotated[tuple[GateTable, ...], Field(min_length=1)]
+    gate: tuple[GateTable, ...] = ()
 
 
 def load_gates(path: Path) -> tuple[GateTable, ...]:
     """The gates at `path`. Raises UsageError with every error found, each with its line."""
     source, found = load_tables(path, GateFile)
     errors = [f"{path}:{find_line(source, place)}: {error}" for place, error in check_gates(found.gate)]
+    if not found.gate:
+        errors.append(f"{path}: there should be at least one [[gate]], found none")
     if errors:
         raise UsageError("\n".join(errors))
     return found.gate

@@ -19,6 +19,9 @@ from robustmm.metrics.unpaired import Ranged
 ORDER: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
 """The worst first."""
 
+MANY = 1e9
+"""Samples from which nobody is told to get them."""
+
 
 class Judged(NamedTuple):
     """A verdict, with how many samples it would be decided (NaN: it is, or never will be), and why."""
@@ -95,7 +98,7 @@ def judge_value(gate: GateTable, found: Ranged, samples: int, clusters: int | No
     if not meets(best):
         return Judged("FAIL", math.nan, f"the whole interval lies {'below' if gate.upward else 'above'} the bound")
     needed = _needed_samples(gate, found, worst if meets(found.value) else best, samples, clusters is None)
-    how = f"about {needed:,.0f} samples like these would decide" if math.isfinite(needed) else "the value is the bound"
+    how = f"about {needed:,.0f} samples like these would decide" if needed < MANY else "the value is all but the bound"
     return Judged("INCONCLUSIVE", needed, f"the interval holds the bound; {how}")
 
 
