@@ -47,7 +47,7 @@ def judge_gate(gate: GateTable, result: AuditResult, baseline: Baseline | None =
         if is_selected(gate, measured_scope(condition)):
             for part in list_parts(gate, condition):
                 against = find_part(part, others.get(condition.name) if baseline else result.clean)
-                value = measure_judged(gate, part, against) if against else NOTHING
+                value = measure_judged(gate, part, against)
                 samples = part.group.samples if part.group else result.samples
                 drawn = part.group.clusters if part.group else clusters
                 entries.append((part, value, samples, judge_value(gate, value, samples, drawn)))

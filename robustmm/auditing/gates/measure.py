@@ -61,7 +61,7 @@ def is_paired(gate: GateTable) -> bool:
     return gate.requirement in ("min", "max") or gate.metric in known[gate.requirement]
 
 
-def measure_judged(gate: GateTable, part: Part, against: Part) -> Ranged:
+def measure_judged(gate: GateTable, part: Part, against: Part | None) -> Ranged:
     """The metric, or how much worse it is than that of `against`, which is clean or the baseline's: in the metric's own
     unit, or as a share of the other value. Positive is worse."""
     paired = is_paired(gate)
@@ -71,6 +71,8 @@ def measure_judged(gate: GateTable, part: Part, against: Part) -> Ranged:
         return measure("drop", part) if gate.metric == "accuracy" else _ranged(part.condition.nll_change)
     if gate.requirement == "max_relative_drop" and paired:
         return _flip(_ranged(part.scored.retention), 1)
+    if against is None:
+        return NOTHING
     here, there = measure(gate.metric, part), measure(gate.metric, against)
     falls = gate.metric in (*HIGHER_IS_BETTER, "share")
     if gate.requirement == "max_relative_drop":

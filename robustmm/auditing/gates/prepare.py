@@ -11,7 +11,7 @@ from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.spec import OpenedSpec
 from robustmm.conditions.condition import Condition
-from robustmm.conditions.gate import SELECTORS, GateTable, load_gates
+from robustmm.conditions.gate import GateTable, load_gates
 from robustmm.errors import DataError, UsageError, suggest
 
 
@@ -86,7 +86,7 @@ def _explain_nothing(gate: GateTable, scopes: Sequence[Scope]) -> str:
 
     def select_without(*keys: str) -> list[Scope]:
         wider = gate.model_copy(update=dict.fromkeys(keys))
-        return [scope for scope in scopes if any(map(wider.has, SELECTORS)) and is_selected(wider, scope)]
+        return [scope for scope in scopes if scope.strikes and is_selected(wider, scope)]
 
     for key in ("level", "strength"):
         near = [strike for scope in select_without("level", "strength") for strike in scope.strikes]
