@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 from audits import forget
 
 import robustmm as rm
-from robustmm.conditions.gate import load_gates
+from robustmm.conditions.gate import GateTable, load_gates
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 
@@ -207,3 +208,18 @@ def test_python_has_the_verdict(here: Path) -> None:
     )
     assert found.verdict == "FAIL"
     assert [(each.name, each.verdict) for each in found.gates] == [("enough", "PASS"), ("never", "FAIL")]
+
+
+def test_the_example_of_the_page_is_valid_and_judged(robustmm: Cli, here: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "gates.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^With .*`gates.toml`:\n\n```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (here / "gates.toml").write_text(example)
+    result = robustmm("audit", "--suite", "quick", "--gates", "gates.toml", "--json", cwd=here)
+    found = json.loads(result.out)
+    assert result.code == (found["verdict"] != "PASS")
+    assert [each["name"] for each in found["gates"]] == [
+        "clean accuracy", "mild noise", "every class", "a third is missing"
+    ]  # fmt: skip
+    assert [each["condition"] for each in found["gates"]] == ["clean", "gaussian 0.2", "clean", "missing 0.3"]
+    keys = set(re.findall(r"`(\w+)`", page))
+    assert keys >= GateTable.model_fields.keys(), "the page names every key"

@@ -14,10 +14,11 @@ from robustmm.config.toml import format_value, to_toml
 from robustmm.errors import printable
 
 HEADER = """\
-# Gates, as `robustmm gates` drafts them from an audit of {model}
-# on {samples} samples of split {split}, suite {suite}.
-# Every bound is what was measured, less {margin:g}: the model passes today, whether it is good enough or not.
-# Set the bounds that its use asks for, then: robustmm audit MODEL --suite {suite}{drawn} --gates THIS.toml
+# Gates, as `robustmm gates` drafts them from an audit of
+# {model} on {samples} samples of split {split}, suite {suite}.
+# Bounds are what was measured, less {margin:g}: the model passes them today,
+# whether it is good enough or not. Set those that its use asks for, then:
+# robustmm audit MODEL --suite {suite}{drawn} --gates THIS.toml
 """
 
 
