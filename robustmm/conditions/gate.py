@@ -87,6 +87,11 @@ class GateTable(Section):
         """Whether clean is what a condition is compared with."""
         return self.metric in AGAINST_CLEAN or self.requirement in ("max_drop", "max_relative_drop")
 
+    @property
+    def by_point(self) -> bool:
+        """Whether the value is judged and not its interval; the ECE has none."""
+        return self.on == "point" or self.metric == "ece"
+
     def has(self, key: str) -> bool:
         return getattr(self, key) not in (None, "", (), {})
 

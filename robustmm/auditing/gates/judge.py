@@ -1,8 +1,8 @@
 """The verdict of a gate, from the numbers of an audit."""
 
 import math
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from robustmm.auditing.gates.declared import Baseline, Gates
 from robustmm.auditing.gates.measure import NOTHING, Part, find_part, is_paired, list_parts, measure_judged
@@ -31,6 +31,15 @@ class Judged(NamedTuple):
     reason: str
 
 
+class Entry(NamedTuple):
+    """One part that a gate selects, and what is said of it."""
+
+    part: Part | None
+    value: Ranged
+    samples: int
+    judged: Judged
+
+
 def judge_audit(gates: Gates, result: AuditResult) -> AuditResult:
     """The audit with what each gate says, and the worst of it as its verdict."""
     found = [judge_gate(gate, result, gates.baselines.get(gate.baseline)) for gate in gates.tables]
@@ -40,9 +49,35 @@ def judge_audit(gates: Gates, result: AuditResult) -> AuditResult:
 
 def judge_gate(gate: GateTable, result: AuditResult, baseline: Baseline | None = None) -> GateResult:
     """One gate on everything that it selects: the worst decides. `baseline` is the audit that it names."""
+    entries = list(judge_parts(gate, result, baseline))
+    if not entries:
+        nothing = Judged("INCONCLUSIVE", math.nan, "no condition or group of the results is selected")
+        entries = [Entry(None, NOTHING, 0, nothing)]
+    worst = min(entries, key=lambda entry: (ORDER.index(entry.judged.verdict), slack(gate, entry.value)))
+    reason = worst.judged.reason + (f"; the worst of {len(entries)}" if len(entries) > 1 else "")
+    reason += "" if is_paired(gate) or gate.by_point else "; the interval takes the two values as independent"
+    return GateResult(
+        name=gate.name,
+        metric=gate.metric,
+        required=gate.requirement,
+        requirement=describe_requirement(gate),
+        verdict=worst.judged.verdict,
+        judged_on="point" if gate.by_point else "interval",
+        condition=worst.part.condition.name if worst.part else "",
+        part=worst.part.name if worst.part else "",
+        value=Estimate(**worst.value._asdict()),
+        bound=gate.bound,
+        baseline_sha256=baseline.sha256 if baseline else "",
+        samples=worst.samples,
+        samples_to_decide=worst.judged.samples_to_decide,
+        reason=reason,
+    )
+
+
+def judge_parts(gate: GateTable, result: AuditResult, baseline: Baseline | None) -> Iterator[Entry]:
+    """Everything that a gate selects, judged."""
     others = {c.name: c for c in (baseline.result.clean, *baseline.result.conditions)} if baseline else {}
     clusters = result.clusters.number if result.clusters else None
-    entries = []
     for condition in result.conditions if gate.relative else (result.clean, *result.conditions):
         if is_selected(gate, measured_scope(condition)):
             for part in list_parts(gate, condition):
@@ -50,30 +85,7 @@ def judge_gate(gate: GateTable, result: AuditResult, baseline: Baseline | None =
                 value = measure_judged(gate, part, against)
                 samples = part.group.samples if part.group else result.samples
                 drawn = part.group.clusters if part.group else clusters
-                entries.append((part, value, samples, judge_value(gate, value, samples, drawn)))
-    on: Literal["interval", "point"] = "point" if gate.on == "point" or gate.metric == "ece" else "interval"
-    if not entries:
-        nothing = Judged("INCONCLUSIVE", math.nan, "no condition or group of the results is selected")
-        entries = [(Part(result.clean), NOTHING, 0, nothing)]
-    part, value, samples, judged = min(entries, key=lambda e: (ORDER.index(e[3].verdict), slack(gate, e[1])))
-    reason = judged.reason + (f"; the worst of {len(entries)}" if len(entries) > 1 else "")
-    reason += "" if is_paired(gate) or on == "point" else "; the interval takes the two values as independent"
-    return GateResult(
-        name=gate.name,
-        metric=gate.metric,
-        required=gate.requirement,
-        requirement=describe_requirement(gate),
-        verdict=judged.verdict,
-        judged_on=on,
-        condition=part.condition.name if samples else "",
-        part=part.name,
-        value=Estimate(**value._asdict()),
-        bound=gate.bound,
-        baseline_sha256=baseline.sha256 if baseline else "",
-        samples=samples,
-        samples_to_decide=judged.samples_to_decide,
-        reason=reason,
-    )
+                yield Entry(part, value, samples, judge_value(gate, value, samples, drawn))
 
 
 def judge_value(gate: GateTable, found: Ranged, samples: int, clusters: int | None) -> Judged:
@@ -85,7 +97,7 @@ def judge_value(gate: GateTable, found: Ranged, samples: int, clusters: int | No
     if math.isnan(found.value):
         return Judged("INCONCLUSIVE", math.nan, "there is no such number here")
     meets: Callable[[float], bool] = gate.bound.__le__ if gate.upward else gate.bound.__ge__
-    if gate.on == "point" or gate.metric == "ece":
+    if gate.by_point:
         whole = "has no interval, and " if gate.metric == "ece" and gate.on == "interval" else ""
         if meets(found.value):
             return Judged("PASS", math.nan, f"the value {whole}meets the bound")
@@ -112,6 +124,6 @@ def _needed_samples(gate: GateTable, found: Ranged, end: float, samples: int, in
 def slack(gate: GateTable, found: Ranged) -> float:
     """How far the end that is judged lies on the right side of the bound: what is lowest is the worst."""
     worst = found.low if gate.upward else found.high
-    judged = found.value if gate.on == "point" or gate.metric == "ece" else worst
+    judged = found.value if gate.by_point else worst
     gap = judged - gate.bound if gate.upward else gate.bound - judged
     return -math.inf if math.isnan(gap) else gap
