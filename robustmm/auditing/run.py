@@ -10,6 +10,7 @@ import onnxruntime
 
 from robustmm.auditing import cells, noise_floor, searches
 from robustmm.auditing.gates.judge import judge_audit
+from robustmm.auditing.gates.paired import PairedRecords
 from robustmm.auditing.plan import CLEAN, AuditPlan, Reading, group_columns
 from robustmm.auditing.results import breaking_levels, curves, records_table
 from robustmm.auditing.results.clusters import doubt_sampling, read_clusters
@@ -123,8 +124,8 @@ class Audit:
             reference=self._compare_with_reference(clean, found),
             bad_inputs=measured.bad_inputs(),
         )
-        result = judge_audit(self.plan.gates, result)
         self._write_records(measured, conditions)
+        result = judge_audit(self.plan.gates, result, PairedRecords(self.folder, self.reading))
         self._write_result(result)
         return result
 

@@ -118,7 +118,13 @@ def test_not_worse_than_another_audit(robustmm: Cli, here: Path) -> None:
     near, far = sorted(json.loads((here / "b/results.json").read_text())["gates"], key=lambda each: each["bound"])
     assert (near["verdict"], far["verdict"]) == ("INCONCLUSIVE", "PASS")
     assert far["baseline_sha256"] == hashlib.sha256((here / "a/results.json").read_bytes()).hexdigest()
-    assert far["reason"].endswith("the interval takes the two values as independent")
+    assert (near["value"]["value"], "independent" in near["reason"]) == (0, False)
+    (here / "a" / "records.parquet").unlink()
+    forget()
+    robustmm(*AUDIT, "--out", "b", "--gates", "g.toml", cwd=here)
+    found = {each["name"]: each for each in json.loads((here / "b/results.json").read_text())["gates"]}["so near"]
+    assert found["reason"].endswith("the interval takes the two values as independent")
+    assert found["value"]["high"] > 1.5 * near["value"]["high"]
 
 
 @pytest.mark.parametrize(

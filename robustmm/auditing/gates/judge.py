@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from robustmm.auditing.gates.declared import Baseline, Gates
 from robustmm.auditing.gates.measure import NOTHING, Part, find_part, is_paired, list_parts, measure_judged
+from robustmm.auditing.gates.paired import PairedRecords
 from robustmm.auditing.gates.select import is_selected, measured_scope
 from robustmm.auditing.gates.wording import describe_requirement
 from robustmm.auditing.results.schema import AuditResult
@@ -38,24 +40,28 @@ class Entry(NamedTuple):
     value: Ranged
     samples: int
     judged: Judged
+    paired: bool
 
 
-def judge_audit(gates: Gates, result: AuditResult) -> AuditResult:
-    """The audit with what each gate says, and the worst of it as its verdict."""
-    found = [judge_gate(gate, result, gates.baselines.get(gate.baseline)) for gate in gates.tables]
+def judge_audit(gates: Gates, result: AuditResult, records: PairedRecords | None = None) -> AuditResult:
+    """The audit with what each gate says, and the worst of it as its verdict. With its records, accuracy is compared
+    with a baseline's on the same samples."""
+    found = [judge_gate(gate, result, gates.baselines.get(gate.baseline), records) for gate in gates.tables]
     verdict = min((gate.verdict for gate in found), key=ORDER.index, default=None)
     return result.model_copy(update={"gates": found, "verdict": verdict, "gates_sha256": gates.sha256})
 
 
-def judge_gate(gate: GateTable, result: AuditResult, baseline: Baseline | None = None) -> GateResult:
+def judge_gate(
+    gate: GateTable, result: AuditResult, baseline: Baseline | None = None, records: PairedRecords | None = None
+) -> GateResult:
     """One gate on everything that it selects: the worst decides. `baseline` is the audit that it names."""
-    entries = list(judge_parts(gate, result, baseline))
+    entries = list(judge_parts(gate, result, baseline, records))
     if not entries:
         nothing = Judged("INCONCLUSIVE", math.nan, "no condition or group of the results is selected")
-        entries = [Entry(None, NOTHING, 0, nothing)]
+        entries = [Entry(None, NOTHING, 0, nothing, True)]
     worst = min(entries, key=lambda entry: (ORDER.index(entry.judged.verdict), slack(gate, entry.value)))
     reason = worst.judged.reason + (f"; the worst of {len(entries)}" if len(entries) > 1 else "")
-    reason += "" if is_paired(gate) or gate.by_point else "; the interval takes the two values as independent"
+    reason += "" if worst.paired or gate.by_point else "; the interval takes the two values as independent"
     return GateResult(
         name=gate.name,
         metric=gate.metric,
@@ -74,7 +80,9 @@ def judge_gate(gate: GateTable, result: AuditResult, baseline: Baseline | None =
     )
 
 
-def judge_parts(gate: GateTable, result: AuditResult, baseline: Baseline | None) -> Iterator[Entry]:
+def judge_parts(
+    gate: GateTable, result: AuditResult, baseline: Baseline | None, records: PairedRecords | None
+) -> Iterator[Entry]:
     """Everything that a gate selects, judged."""
     others = {c.name: c for c in (baseline.result.clean, *baseline.result.conditions)} if baseline else {}
     clusters = result.clusters.number if result.clusters else None
@@ -82,10 +90,13 @@ def judge_parts(gate: GateTable, result: AuditResult, baseline: Baseline | None)
         if is_selected(gate, measured_scope(condition)):
             for part in list_parts(gate, condition):
                 against = find_part(part, others.get(condition.name) if baseline else result.clean)
-                value = measure_judged(gate, part, against)
+                value, paired = measure_judged(gate, part, against), is_paired(gate)
+                if baseline and records and against and gate.metric == "accuracy":
+                    both = records.compare(part, Path(gate.baseline), against)
+                    value, paired = both or value, both is not None
                 samples = part.group.samples if part.group else result.samples
                 drawn = part.group.clusters if part.group else clusters
-                yield Entry(part, value, samples, judge_value(gate, value, samples, drawn))
+                yield Entry(part, value, samples, judge_value(gate, value, samples, drawn), paired)
 
 
 def judge_value(gate: GateTable, found: Ranged, samples: int, clusters: int | None) -> Judged:

@@ -74,3 +74,9 @@ def test_only_a_star_is_special() -> None:
     assert not matches("gaussian ? on a", "gaussian 5 on a")
     assert not matches("a.c", "abc")
     assert not matches("a", "ab")
+
+
+def test_a_group_knows_its_clusters(asked: Spec, tmp_path: Path) -> None:
+    """Of 36 rows of one site and 36 of the other, "site" itself is two clusters, and every class is in both."""
+    found = made(asked, tmp_path, [], share=0, groups=("site",), cluster="site").clean.groups
+    assert {(g.column, g.clusters) for g in found} == {("label", 2), ("site", 1)}
