@@ -77,6 +77,6 @@ def test_only_a_star_is_special() -> None:
 
 
 def test_a_group_knows_its_clusters(asked: Spec, tmp_path: Path) -> None:
-    """Of 36 rows of one site and 36 of the other, "site" itself is two clusters, and every class is in both."""
+    """Of two sites, each is one cluster, and every class comes from both."""
     found = made(asked, tmp_path, [], share=0, groups=("site",), cluster="site").clean.groups
     assert {(g.column, g.clusters) for g in found} == {("label", 2), ("site", 1)}
