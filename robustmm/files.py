@@ -52,6 +52,12 @@ def check_place(path: Path) -> None:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
 
 
+def refuse_existing(path: Path) -> None:
+    """Raises UsageError for a file that is there already."""
+    if path.exists():
+        raise UsageError(f"{path} exists already and is left as it is")
+
+
 def write_new_file(path: Path, text: str) -> None:
     """Writes a file that must not exist yet. Raises UsageError where it does, DataError where it cannot be written."""
     try:

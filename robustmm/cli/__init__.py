@@ -67,11 +67,11 @@ def register() -> None:
         "bench",
         "attack",
         "audit",
+        "gates",
         "describe",
         "check",
         "predict",
         "data",
         "catalogue",
-        "doctor",
     ):
         import_module(f"robustmm.cli.{name}")
