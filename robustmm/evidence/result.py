@@ -7,7 +7,6 @@ from pydantic import Field
 from robustmm.results import Result
 
 Status = Literal["OK", "WRONG", "NOT CHECKED"]
-VERIFIED, INCOMPLETE, WRONG = "VERIFIED", "INCOMPLETE", "WRONG"
 
 
 class Check(Result):
@@ -23,7 +22,7 @@ class VerifyResult(Result):
 
     format: int = 1
     verdict: Literal["VERIFIED", "INCOMPLETE", "WRONG"] = Field(
-        description="VERIFIED: every check is OK; WRONG: one is wrong; INCOMPLETE: none is wrong, and not all was checked"
+        description="VERIFIED: every check is OK; WRONG: one is wrong; INCOMPLETE: none is wrong, not all were made"
     )
     folder: str
     audit_verdict: Literal["PASS", "FAIL", "INCONCLUSIVE"] | None = Field(
@@ -32,9 +31,7 @@ class VerifyResult(Result):
     checks: list[Check]
     seed: int = Field(description="of the sample of cells that ran again")
     rerun: list[str] = Field(description="cells that ran again")
-    signed_by: str = Field(
-        description="SHA-256 of the public key that the signature holds under; empty: none was proved"
-    )
+    signed_by: str = Field(description="SHA-256 of the public key that the signature holds under; empty: none is")
     issued: str = Field(description="time of issue, from a signature that holds; else empty")
 
     def rows(self) -> list[dict[str, Any]]:

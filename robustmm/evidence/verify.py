@@ -29,7 +29,7 @@ class Verification:
     """The checks of one folder, one after the other, and what they read."""
 
     folder: Path
-    place: Callable[[AuditResult, AuditRecord | None], Sources]
+    place: Callable[[AuditResult, AuditRecord], Sources]
     rerun: int
     seed: int
     tell: Reporter

@@ -26,7 +26,7 @@ def headline(result: VerifyResult) -> str:
     said = {
         "VERIFIED": f"VERIFIED: all {len(result.checks)} checks hold.",
         "WRONG": f"WRONG: {', '.join(wrong)}.",
-        "INCOMPLETE": f"INCOMPLETE: nothing is wrong, and {len(left)} of {len(result.checks)} checks could not be made.",
+        "INCOMPLETE": f"INCOMPLETE: nothing is wrong, {len(left)} of {len(result.checks)} checks could not be made.",
     }[result.verdict]
     if result.audit_verdict and result.verdict == "VERIFIED":
         said += f" The audit's own verdict is {result.audit_verdict}."
