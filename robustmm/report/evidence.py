@@ -31,5 +31,7 @@ def headline(result: VerifyResult) -> str:
     if result.audit_verdict and result.verdict == "VERIFIED":
         said += f" The audit's own verdict is {result.audit_verdict}."
     if result.signed_by:
-        said += f" Signed {result.issued}, key {result.signed_by[:12]}…"
+        said += f" Signed {result.issued} by key {result.signed_by[:12]}…."
+    elif not any(check.name == "signature" for check in result.checks):
+        said += " It is not signed: the folder proves that it is of one piece, not who made it."
     return said

@@ -25,6 +25,12 @@ def verify(
     reference: Annotated[
         Path | None, typer.Option("--reference", help="The reference's results.json (default: likewise).")
     ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="A public key (PEM) that has to have signed the audit.")
+    ] = None,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", help="A private Ed25519 key (PEM): sign the audit where all checks hold.")
+    ] = None,
     allow_unchecked: Annotated[
         bool, typer.Option("--allow-unchecked", help="End on 0 where nothing is wrong, but not all could be checked.")
     ] = False,
@@ -37,7 +43,7 @@ def verify(
 
     result = run_verify(
         folder, rerun=rerun, seed=seed, model=model, data=data, describe=describe, reference=reference,
-        provider=provider, progress=True,
+        provider=provider, key=key, sign=sign, progress=True,
     )  # fmt: skip
     if json:
         show_json(result)
