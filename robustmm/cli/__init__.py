@@ -68,6 +68,7 @@ def register() -> None:
         "attack",
         "audit",
         "evidence.verify",
+        "evidence.evidence",
         "describe",
         "check",
         "predict",

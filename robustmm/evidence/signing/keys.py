@@ -47,7 +47,7 @@ def _require_private(key: object, path: Path) -> Ed25519PrivateKey:
 def read_public_key(path: Path) -> Ed25519PublicKey:
     """Raises UsageError for a file that is no public Ed25519 key."""
     content = _read(path)
-    get = f"get it with: openssl pkey -in KEY.pem -pubout -out {path.name}"
+    get = "the public one comes from: openssl pkey -in KEY.pem -pubout -out PUBLIC.pem"
     if b"PRIVATE KEY" in content:
         raise UsageError(f"{path} is a private key, which is not for those who verify; {get}")
     try:
