@@ -4,7 +4,7 @@ done, for results.json alone does not say which cells it rests on, nor all that 
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
@@ -17,6 +17,7 @@ from robustmm.results import Count, Result
 
 NAME = "audit.json"
 Sha256 = str
+CellName = Annotated[str, Field(pattern=r"^[0-9a-f]{2}/[0-9a-f]{64}(\.npz|\.json|\.bad\.json)$")]
 
 
 class AuditRecord(Result):
@@ -38,7 +39,7 @@ class AuditRecord(Result):
     media_files: Count
     results_sha256: Sha256
     records_sha256: Sha256
-    cells: dict[str, Sha256] = Field(description="every cell that the result rests on, by its path in cells/")
+    cells: dict[CellName, Sha256] = Field(description="every cell that the result rests on, by its path in cells/")
 
     def to_bytes(self) -> bytes:
         """The content of audit.json."""

@@ -60,12 +60,11 @@ def write_sections(result: AuditResult) -> list[str]:
          f"{show_number(b.breaking_strength)} {b.unit}".strip() if b.breaking_level == b.breaking_level else ""]
         for b in result.breaking_levels
     ]  # fmt: skip
-    shares = [
-        [m.name, show_estimate(m.unimodal_accuracy), show_estimate(m.shapley_accuracy)] for m in result.clean.modalities
-    ]
+    modalities = result.clean.modalities
+    shares = [[m.name, show_estimate(m.unimodal_accuracy), show_estimate(m.shapley_accuracy)] for m in modalities]
     groups = [[f"{g.column}={g.value}", str(g.samples), show_estimate(g.accuracy)] for g in result.clean.groups]
     provenance = [
-        ["model", result.model_sha256], ["description", result.description_sha256], ["audited rows", result.data_sha256],
+        ["model", result.model_sha256], ["description", result.description_sha256], ["rows", result.data_sha256],
         ["suite", result.suite_sha256], ["gates", result.gates_sha256],
     ]  # fmt: skip
     return [
