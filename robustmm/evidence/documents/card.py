@@ -89,7 +89,7 @@ def section(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -
 
 def escape_markdown(text: str) -> str:
     """A stranger's text as text: no markup, link, tag or end of a cell is made of it."""
-    plain = html.escape(" ".join(printable(text).split()), quote=False)
+    plain = html.escape(printable(" ".join(text.split())), quote=False)
     return re.sub(r"([\\`*_{}\[\]()#+!|~$:@-])", r"\\\1", plain)
 
 
