@@ -64,6 +64,7 @@ def audit(
     """
     from robustmm.auditing import prepare
     from robustmm.auditing.spec import Spec, open_spec
+    from robustmm.config.shelf import find_file
     from robustmm.evidence.record import write_record
 
     check_choice("baseline", baseline, get_args(Baseline))
@@ -88,6 +89,6 @@ def audit(
     prepare.create_folder(folder, fresh)
     asked = prepare.build_audit(setting, plans, folder, workers, tell, measure=batch is None)
     result = asked.run()
-    write_record(asked)
+    write_record(asked, find_file("attacks", str(suite)))
     tell.note(f"results: {folder / 'results.json'}, records: {folder / 'records.parquet'}")
     return result

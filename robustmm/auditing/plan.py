@@ -27,8 +27,6 @@ class AuditPlan:
     reference: Path | None = None
     searches: tuple[SearchTable, ...] = ()
     cluster: str = ""
-    source: str = ""
-    """The suite's text, that a finished audit keeps."""
 
 
 @dataclass(frozen=True)

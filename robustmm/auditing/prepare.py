@@ -1,5 +1,6 @@
 """Prepares an audit that a user asks for: its plan, its folder, its cost and its workers."""
 
+import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,6 @@ from robustmm.auditing.store import RESULT_FILES
 from robustmm.conditions.suite import load_suite
 from robustmm.config import shelf
 from robustmm.errors import explain_write
-from robustmm.evaluation.attack import hash_bytes
 from robustmm.progress import Reporter
 from robustmm.system import count_cores
 
@@ -43,11 +43,8 @@ def build_plan(
     conditions = suite.conditions(session.modalities)
     for search in suite.search:
         check_search(session, search)
-    source = path.read_bytes()
-    return AuditPlan(
-        path.stem, tuple(conditions), hash_bytes(source), groups, share, reference, suite.search, cluster,
-        source.decode(),
-    )  # fmt: skip
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    return AuditPlan(path.stem, tuple(conditions), content, groups, share, reference, suite.search, cluster)
 
 
 def audit_folder(spec: Spec, plan: AuditPlan) -> Path:

@@ -33,6 +33,7 @@ class AuditRecord(Result):
     reference: str = Field(description="the reference's results.json; empty where there is none")
     reference_sha256: Sha256
     suite: str = Field(description="the suite's whole text")
+    gates: str = Field(description="the whole text of the gates' file; empty where there is none")
     digest: Sha256 = Field(description="of all that every cell depends on; a part of their names")
     manifest_sha256: Sha256 = Field(description="of the manifest's file")
     media_sha256: Sha256 = Field(description="of the names and hashes of all files that rows and conditions name")
@@ -55,8 +56,8 @@ def list_cells(audit: Audit) -> list[str]:
     return sorted({f"{name[:2]}/{name}" for name in names})
 
 
-def build_record(audit: Audit) -> AuditRecord:
-    """The record of a finished audit. Raises DataError where a file was taken away since."""
+def build_record(audit: Audit, suite: Path, gates: Path | None) -> AuditRecord:
+    """The record of a finished audit. Raises DataError where a file was changed or taken away since."""
     spec, plan, folder = audit.spec, audit.plan, audit.folder
     media, files = hash_media(list_media(audit.work, plan.conditions))
     return AuditRecord(
@@ -67,7 +68,8 @@ def build_record(audit: Audit) -> AuditRecord:
         describe_sha256=require_hash(spec.describe) if spec.describe else "",
         reference=str(plan.reference or ""),
         reference_sha256=require_hash(plan.reference) if plan.reference else "",
-        suite=plan.source,
+        suite=require_text(suite, plan.suite_sha256),
+        gates=require_text(gates, require_hash(gates)) if gates else "",
         digest=audit.work.digest,
         manifest_sha256=require_hash(audit.work.rows.path),
         media_sha256=media,
@@ -78,6 +80,13 @@ def build_record(audit: Audit) -> AuditRecord:
     )
 
 
+def require_text(path: Path, digest: str) -> str:
+    """A file's text, byte for byte, where it is still the one that was read."""
+    if require_hash(path) != digest:
+        raise DataError(f"{path} was changed while the audit ran; the same command reads it again")
+    return path.read_bytes().decode()
+
+
 def require_hash(path: Path) -> str:
     found = hash_file(path)
     if found is None:
@@ -85,9 +94,10 @@ def require_hash(path: Path) -> str:
     return found
 
 
-def write_record(audit: Audit) -> None:
-    """Writes audit.json. One that says the same is left as it is, as results.json is."""
-    path, content = audit.folder / NAME, build_record(audit).to_bytes()
+def write_record(audit: Audit, suite: Path, gates: Path | None = None) -> None:
+    """Writes audit.json, with the text of the suite's and the gates' files. One that says the same is left as it is, as
+    results.json is."""
+    path, content = audit.folder / NAME, build_record(audit, suite, gates).to_bytes()
     if not (path.is_file() and path.read_bytes() == content):
         write_whole(path, lambda file: file.write(content))
 
