@@ -10,10 +10,11 @@ from pydantic import Field, ValidationError
 
 from robustmm.auditing.cells import BAD
 from robustmm.auditing.run import Audit
-from robustmm.errors import DataError, check_regular
+from robustmm.errors import DataError, InterruptedRun, check_regular
 from robustmm.evidence.hashing import hash_file, hash_media, list_media
 from robustmm.files import write_whole
 from robustmm.results import Count, Result
+from robustmm.system import reveal_interrupts
 
 NAME = "audit.json"
 Sha256 = str
@@ -97,7 +98,14 @@ def require_hash(path: Path) -> str:
 def write_record(audit: Audit, suite: Path, gates: Path | None = None) -> None:
     """Writes audit.json, with the text of the suite's and the gates' files. One that says the same is left as it is, as
     results.json is."""
-    path, content = audit.folder / NAME, build_record(audit, suite, gates).to_bytes()
+    path = audit.folder / NAME
+    try:
+        with reveal_interrupts(), audit.stage("hashes", 1) as advance:
+            content = build_record(audit, suite, gates).to_bytes()
+            advance(1)
+    except KeyboardInterrupt as error:
+        told = f"interrupted: everything was measured and is kept in {audit.folder}; the same command continues"
+        raise InterruptedRun(told) from error
     if not (path.is_file() and path.read_bytes() == content):
         write_whole(path, lambda file: file.write(content))
 
