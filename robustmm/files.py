@@ -40,6 +40,12 @@ def write_file(path: Path, content: bytes, shown: Path | None = None) -> None:
     write_whole(path, lambda file: file.write(content), shown, safe=True)
 
 
+def refuse_existing(path: Path) -> None:
+    """Raises UsageError for a file that is there already."""
+    if path.exists():
+        raise UsageError(f"{path} exists already and is left as it is")
+
+
 def write_new_file(path: Path, text: str) -> None:
     """Writes a file that must not exist yet. Raises UsageError where it does, DataError where it cannot be written."""
     try:

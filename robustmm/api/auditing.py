@@ -43,6 +43,7 @@ def audit(
     fresh: bool = False,
     by: str | Sequence[str] = (),
     cluster: str = "",
+    gates: AnyPath | None = None,
     baseline: Baseline = "masked",
     share: float = 0.9,
     reference: AnyPath | None = None,
@@ -59,7 +60,8 @@ def audit(
 
     `by` groups samples by columns of the manifest, `cluster` names the column of what was drawn (intervals are over its
     values), `share` of clean accuracy is what a breaking level falls below, `baseline` replaces a modality outside a
-    subset; `expect` and `inside` as in `attack`. Raises InterruptedRun on Ctrl-C: what was measured is kept.
+    subset; `gates` is a file of gates beside those of the suite, and `verdict` of the result says whether all pass;
+    `expect` and `inside` as in `attack`. Raises InterruptedRun on Ctrl-C: what was measured is kept.
     `results.json` and `records.parquet` stand in `out` (by default in audits/).
     """
     from robustmm.auditing import prepare
@@ -82,13 +84,15 @@ def audit(
         threads=threads, batch=batch or prepare.BATCH,
     )  # fmt: skip
     against = Path(reference) if reference else None
-    plans = prepare.build_plan(str(suite), setting, tuple(as_list(by)), share, against, cluster)
+    plans = prepare.build_plan(
+        str(suite), setting, tuple(as_list(by)), share, against, cluster, Path(gates) if gates else None
+    )
     opened, expected = open_spec(setting), Expectation(expect, expect_accuracy, limit is not None, on_bad_input)
     require_expected(opened.session, opened.rows, split, expected, tell)
     folder = Path(out) if out else prepare.audit_folder(setting, plans)
     prepare.create_folder(folder, fresh)
     asked = prepare.build_audit(setting, plans, folder, workers, tell, measure=batch is None)
     result = asked.run()
-    write_record(asked, find_file("attacks", str(suite)))
+    write_record(asked, find_file("attacks", str(suite)), Path(gates) if gates else None)
     tell.note(f"results: {folder / 'results.json'}, records: {folder / 'records.parquet'}")
     return result

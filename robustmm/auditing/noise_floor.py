@@ -4,9 +4,24 @@ import numpy as np
 
 from robustmm.auditing.results.schema import NoiseFloor
 from robustmm.auditing.spec import OpenedSpec
+from robustmm.auditing.store import Store, read_cell, write_cell
 from robustmm.conditions.condition import Condition
+from robustmm.progress import Stage
 
 REPEATS = 3
+
+
+def keep_noise_floor(work: OpenedSpec, store: Store, stage: Stage) -> NoiseFloor:
+    """The noise floor, measured where the store has none."""
+    path = store.path(work.floor_key, ".json")
+    found = read_cell(path, NoiseFloor.model_validate_json)
+    if found is None:
+        with stage("noise floor", 1) as advance:
+            content = measure_noise_floor(work).model_dump_json().encode()
+            advance(1)
+        write_cell(path, content)
+        found = NoiseFloor.model_validate_json(content)
+    return found
 
 
 def measure_noise_floor(work: OpenedSpec) -> NoiseFloor:

@@ -1,9 +1,10 @@
 """What an audit measures, beside the spec of its model and samples, and how its records are read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from robustmm.auditing.gates.declared import Gates
 from robustmm.auditing.spec import OpenedSpec
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.tables import SearchTable
@@ -27,6 +28,7 @@ class AuditPlan:
     reference: Path | None = None
     searches: tuple[SearchTable, ...] = ()
     cluster: str = ""
+    gates: Gates = field(default_factory=Gates)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from robustmm.auditing.batch import tune_batch_size
 from robustmm.auditing.cells import current_pass
 from robustmm.auditing.cost import Cost, estimate_cost
+from robustmm.auditing.gates.prepare import check_selection, read_gates
 from robustmm.auditing.plan import CLEAN, AuditPlan, group_columns
 from robustmm.auditing.results.clusters import read_clusters
 from robustmm.auditing.results.reference import read_audit
@@ -29,28 +30,39 @@ START_SECONDS = 2.0
 
 
 def build_plan(
-    name: str, spec: Spec, groups: tuple[str, ...], share: float, reference: Path | None, cluster: str = ""
+    name: str,
+    spec: Spec,
+    groups: tuple[str, ...],
+    share: float,
+    reference: Path | None,
+    cluster: str = "",
+    gates: Path | None = None,
 ) -> AuditPlan:
-    """Raises UsageError for a suite that is not there, is not valid or serves none of the model's modalities, DataError
-    for a reference that is no audit's result or a column that the manifest lacks."""
+    """Raises UsageError for a suite or gates that are not there, are not valid or serve nothing of the model, DataError
+    for a reference or a baseline that is no audit's result, or a column that the manifest lacks."""
     if reference:
         read_audit(reference)
-    group_columns(open_spec(spec), groups)  # for its error only, before anything is measured
-    read_clusters(open_spec(spec).rows, cluster)  # likewise
     path = shelf.find_file("attacks", name)
     suite = load_suite(path)
+    asked = read_gates(suite.gate, gates)
+    groups = tuple(dict.fromkeys((*groups, *asked.columns)))
+    group_columns(open_spec(spec), groups)  # for its error only, before anything is measured
+    read_clusters(open_spec(spec).rows, cluster)  # likewise
     session = open_spec(spec).session
     conditions = suite.conditions(session.modalities)
+    check_selection(asked, conditions, open_spec(spec))
     for search in suite.search:
         check_search(session, search)
     content = hashlib.sha256(path.read_bytes()).hexdigest()
-    return AuditPlan(path.stem, tuple(conditions), content, groups, share, reference, suite.search, cluster)
+    return AuditPlan(path.stem, tuple(conditions), content, groups, share, reference, suite.search, cluster, asked)
 
 
 def audit_folder(spec: Spec, plan: AuditPlan) -> Path:
-    """The folder of an audit: the same for the same plan and spec, so that the same command continues."""
+    """The folder of an audit: the same for the same measurements, so that the same command continues, and other gates
+    measure nothing again."""
     model = spec.model.absolute().parent.name if spec.model.name == "model.onnx" else spec.model.stem
-    return Path("audits") / f"{model}-{plan.suite}-{hash_content([open_spec(spec).digest, plan.suite_sha256])[:6]}"
+    key = hash_content([open_spec(spec).digest, plan.conditions, plan.searches])
+    return Path("audits") / f"{model}-{plan.suite}-{key[:6]}"
 
 
 def create_folder(out: Path, fresh: bool) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import onnxruntime
 
 from robustmm.auditing import cells, noise_floor, searches
+from robustmm.auditing.gates.judge import judge_audit
+from robustmm.auditing.gates.paired import PairedRecords
 from robustmm.auditing.plan import CLEAN, AuditPlan, Reading, group_columns
 from robustmm.auditing.results import breaking_levels, curves, records_table
 from robustmm.auditing.results.clusters import doubt_sampling, read_clusters
@@ -18,7 +20,6 @@ from robustmm.auditing.results.reference import compare_with_reference
 from robustmm.auditing.results.schema import (
     AuditResult,
     BreakingLevel,
-    NoiseFloor,
     Reference,
     Runtime,
     SearchResult,
@@ -76,7 +77,7 @@ class Audit:
 
     def _run(self, pool: WorkerPool) -> AuditResult:
         conditions = [CLEAN, *self.plan.conditions]
-        floor = self._noise_floor()
+        floor = noise_floor.keep_noise_floor(self.work, self.store, self.stage)
         measured = self._run_pass(pool, "conditions", conditions)
         clean, *found = self._summarise_conditions(pool, measured, conditions)
         found = classify_effects(found, floor)
@@ -126,6 +127,7 @@ class Audit:
             bad_inputs=measured.bad_inputs(),
         )
         self._write_records(measured, conditions)
+        result = judge_audit(self.plan.gates, result, PairedRecords(self.folder, self.reading))
         self._write_result(result)
         return result
 
@@ -134,17 +136,6 @@ class Audit:
             measured = cells.run_pass(pool, self.spec, conditions, self.store.folder, advance)
         self.keys += [key for keys in measured.keys for key in keys]
         return measured
-
-    def _noise_floor(self) -> NoiseFloor:
-        path = self.store.path(self.work.floor_key, ".json")
-        found = read_cell(path, NoiseFloor.model_validate_json)
-        if found is None:
-            with self.stage("noise floor", 1) as advance:
-                content = noise_floor.measure_noise_floor(self.work).model_dump_json().encode()
-                advance(1)
-            write_cell(path, content)
-            found = NoiseFloor.model_validate_json(content)
-        return found
 
     def _summarise_conditions(
         self, pool: WorkerPool, measured: cells.EvaluationPass, conditions: Sequence[Condition]

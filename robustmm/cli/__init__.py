@@ -67,6 +67,7 @@ def register() -> None:
         "bench",
         "attack",
         "audit",
+        "gates",
         "evidence.verify",
         "evidence.evidence",
         "describe",
@@ -74,6 +75,5 @@ def register() -> None:
         "predict",
         "data",
         "catalogue",
-        "doctor",
     ):
         import_module(f"robustmm.cli.{name}")

@@ -24,6 +24,9 @@ from robustmm.cli.options import (
 from robustmm.report.live.console import out
 from robustmm.system import MOST_PROCESSES
 
+GATE_FAILED = 1
+"""Exit code where a gate fails, or is inconclusive."""
+
 
 @app.command()
 def audit(
@@ -52,6 +55,12 @@ def audit(
         str,
         typer.Option("--cluster", help="Column of what was drawn (subject, speaker, video): intervals are over it."),
     ] = "",
+    gates: Annotated[
+        Path | None, typer.Option("--gates", help="A .toml file of gates; exit code 1 unless all pass.")
+    ] = None,
+    allow_inconclusive: Annotated[
+        bool, typer.Option("--allow-inconclusive", help="Exit code 0 where gates are inconclusive and none fails.")
+    ] = False,
     baseline: Annotated[
         Literal["masked", "mean", "permuted"],
         typer.Option("--baseline", help="Baseline of a modality outside a subset, in contributions."),
@@ -83,7 +92,7 @@ def audit(
 
     result = run_audit(
         model, suite=suite, data=data, inside=inside, describe=describe, split=split, out=to, workers=workers,
-        limit=limit, seed=seed, fresh=fresh, by=by or (), cluster=cluster, baseline=baseline, share=share,
+        limit=limit, seed=seed, fresh=fresh, by=by or (), cluster=cluster, gates=gates, baseline=baseline, share=share,
         reference=reference, provider=provider, threads=threads, batch=batch, on_bad_input=on_bad_input, expect=expect,
         expect_accuracy=expect_accuracy, runs=runs, progress=True,
     )  # fmt: skip
@@ -91,3 +100,5 @@ def audit(
         show_json(result)
     else:
         out.print(report.render_audit(result))
+    if result.verdict == "FAIL" or (result.verdict == "INCONCLUSIVE" and not allow_inconclusive):
+        raise typer.Exit(GATE_FAILED)  # after the report, which is whole

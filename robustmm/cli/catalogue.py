@@ -1,4 +1,5 @@
-"""`robustmm list`, `show` and `copy`: what there is by name, what it says, and a copy to change."""
+"""`robustmm list`, `show`, `copy` and `doctor`: what there is by name, what it says, a copy to change, and what this
+machine has."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -68,3 +69,16 @@ def copy(
         raise UsageError(f"the copy's name should end in .toml, found {to}")
     write_new_file(to, content)
     show_path(to)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Print versions, onnxruntime providers, threads and what is missing, with how to get it."""
+    from robustmm.catalogue.machine import inspect_machine
+    from robustmm.report import facts
+
+    result = inspect_machine()
+    if json:
+        show_json(result)
+    else:
+        out.print(facts.render_machine(result))

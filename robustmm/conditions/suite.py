@@ -1,18 +1,16 @@
-"""A suite: one TOML that names conditions, singly or as grids, and searches. Loading checks its form and reports every
-error. Modalities are checked against a model: a corruption that supports none of them is left out of a grid, and is an
-error in a condition."""
+"""A suite: one TOML that names conditions, singly or as grids, searches and gates. Loading checks its form and reports
+every error. Modalities are checked against a model: a corruption that supports none of them is left out of a grid, and
+is an error in a condition."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.cross import CrossTable
+from robustmm.conditions.gate import GateTable, check_gates
 from robustmm.conditions.tables import ConditionTable, GridTable, MissingTable, SearchTable, Table
-from robustmm.config.shelf import read_text
-from robustmm.config.toml import Section, describe_error, read_toml
+from robustmm.config.toml import Section, load_tables, read_toml
 from robustmm.config.toml_lines import find_line
 from robustmm.corruptions import KINDS, find_corruption, pairs
 from robustmm.errors import UsageError, suggest
@@ -25,6 +23,7 @@ class Suite(Section):
     cross: tuple[CrossTable, ...] = ()
     missing: tuple[MissingTable, ...] = ()
     search: tuple[SearchTable, ...] = ()
+    gate: tuple[GateTable, ...] = ()
 
     def conditions(self, modalities: Sequence[Modality]) -> list[Condition]:
         """The conditions on a model with these modalities, each name once."""
@@ -48,20 +47,15 @@ def is_suite(path: Path) -> bool:
 
 def load_suite(path: Path) -> Suite:
     """The suite at `path`. Raises UsageError with every error found, each with its line."""
-    content: dict[str, Any] = read_toml(path)
-    source = read_text(path)
+    source, suite = load_tables(path, Suite)
 
     def locate_error(place: Sequence[str | int], error: object) -> str:
         return f"{path}:{find_line(source, place)}: {error}"
 
-    try:
-        suite = Suite.model_validate(content)
-    except ValidationError as error:
-        found = sorted((find_line(source, item["loc"]), describe_error(item, Suite, "", 0)) for item in error.errors())
-        raise UsageError("\n".join(f"{path}:{line}: {one}" for line, one in found)) from error
     errors = []
-    if not any(getattr(suite, name) for name in Suite.model_fields):
-        listed = ", ".join(f"[[{name}]]" for name in Suite.model_fields)
+    measured = [name for name in Suite.model_fields if name != "gate"]
+    if not any(getattr(suite, name) for name in measured):
+        listed = ", ".join(f"[[{name}]]" for name in measured)
         errors.append(f"{path}: one of {listed} should be given, found none")
     names = [table.name for table in suite.condition]
     errors += [
@@ -84,6 +78,7 @@ def load_suite(path: Path) -> Suite:
             for n in getattr(search, "noise", ())
             if (w := check_corruption(n, {}))
         ]
+    errors += [locate_error(place, wrong) for place, wrong in check_gates(suite.gate)]
     if errors:
         raise UsageError("\n".join(errors))
     return suite

@@ -6,16 +6,20 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from robustmm.config.shelf import read_text
+from robustmm.config.toml_lines import find_line
 from robustmm.errors import UsageError, escape_unprintable, suggest
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Section)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -24,6 +28,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
+def load_tables(path: Path, model: type[S]) -> tuple[str, S]:
+    """A TOML file's text, and its content as a `model`. Raises UsageError with every error, each with its line."""
+    content, source = read_toml(path), read_text(path)
+    try:
+        return source, model.model_validate(content)
+    except ValidationError as error:
+        found = sorted((find_line(source, item["loc"]), describe_error(item, model, "", 0)) for item in error.errors())
+        raise UsageError("\n".join(f"{path}:{line}: {one}" for line, one in found)) from error
 
 
 def describe_error(item: Any, model: type[BaseModel], prefix: str, skip: int) -> str:
@@ -61,7 +75,7 @@ def table_keys(model: type[BaseModel], path: list[str]) -> Iterable[str]:
 def to_toml(content: Mapping[str, Any], table: str = "") -> str:
     """`content` as TOML: values first, then tables; None is left out, since TOML has no null."""
     lines = [
-        f"{_format_key(k)} = {_format_value(v)}"
+        f"{_format_key(k)} = {format_value(v)}"
         for k, v in content.items()
         if v is not None and not isinstance(v, Mapping)
     ]
@@ -75,16 +89,17 @@ def to_toml(content: Mapping[str, Any], table: str = "") -> str:
 
 
 def _format_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _format_value(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else format_value(key)
 
 
-def _format_value(value: Any) -> str:
+def format_value(value: Any) -> str:
+    """A value as TOML writes it in a line."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_format_key(k)} = {_format_value(v)}' for k, v in value.items())}}}"
+        return f"{{{', '.join(f'{_format_key(k)} = {format_value(v)}' for k, v in value.items())}}}"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_format_value(item) for item in value)}]"
+        return f"[{', '.join(format_value(item) for item in value)}]"
     if isinstance(value, str):
         return escape_unprintable(json.dumps(value, ensure_ascii=False))
     return json.dumps(value)

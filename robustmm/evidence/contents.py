@@ -89,5 +89,13 @@ def check_suite(result: AuditResult, record: AuditRecord) -> Check:
     return wrong("suite", f"its text in {NAME} is another: {differing_hashes(found, result.suite_sha256)}")
 
 
+def check_gates(result: AuditResult, record: AuditRecord) -> Check:
+    """The gates' text stands in audit.json too, their hash in results.json; both are empty where there is no file."""
+    found = hash_bytes(record.gates.encode(errors="surrogatepass")) if record.gates else ""
+    if found == result.gates_sha256:
+        return ok("gates", f"the text of the gates has SHA-256 {found[:12]}…")
+    return wrong("gates", f"their text in {NAME} is another: {differing_hashes(found, result.gates_sha256)}")
+
+
 def differing_hashes(found: str, expected: str) -> str:
     return f"its SHA-256 is {found[:12]}…, expected {expected[:12]}…"

@@ -40,13 +40,15 @@ class Recomputed(Audit):
 def rebuild_plan(
     result: AuditResult, record: AuditRecord, spec: Spec, folder: Path, reference: Path | None
 ) -> AuditPlan:
-    """The plan that an audit says it followed; `folder` is a place for the suite's text. Raises UsageError for a suite
-    that is none."""
-    path = folder / "suite.toml"
+    """The plan that an audit says it followed; `folder` is a place for the texts of suite and gates. Raises UsageError
+    for a suite or gates that are none."""
+    path, gates = folder / "suite.toml", folder / "gates.toml"
     path.write_bytes(record.suite.encode())
+    gates.write_bytes(record.gates.encode())
     columns = dict.fromkeys(group.column for group in result.clean.groups if group.column != "label")
     cluster = result.clusters.column if result.clusters else ""
-    plan = build_plan(str(path), spec, tuple(columns), result.retention_threshold, reference, cluster)
+    asked = gates if record.gates else None
+    plan = build_plan(str(path), spec, tuple(columns), result.retention_threshold, reference, cluster, asked)
     return replace(plan, suite=result.suite)
 
 

@@ -19,7 +19,7 @@ from robustmm.evidence.result import Check
 from robustmm.evidence.sources import Sources
 from robustmm.progress import Reporter
 
-NEEDED = ("cells", "suite", "model", "description", "manifest", "reference")
+NEEDED = ("cells", "suite", "gates", "model", "description", "manifest", "reference")
 """Checks without which nothing can be computed again. A results.json that was changed is computed all the same: the
 check of numbers says where."""
 
@@ -67,6 +67,8 @@ class Verification:
             self._skip(["suite"], f"{RESULTS} cannot be used")
         else:
             self.checks.append(contents.check_suite(self.result, self.record))
+            if self.result.gates_sha256 or self.record.gates:
+                self.checks.append(contents.check_gates(self.result, self.record))
 
     def _check_sources(self, result: AuditResult, record: AuditRecord) -> None:
         place = self.place(result, record)

@@ -56,10 +56,11 @@ def samples_to_decide(p: float, threshold: float, confidence: float = 0.95) -> f
             raise ValueError(f"expected a {name} between 0 and 1, got {value}")
     if not 0 < confidence < 1:
         raise ValueError(f"expected a confidence between 0 and 1, got {confidence}")
-    if p == threshold:
+    gap = (p - threshold) ** 2
+    if gap == 0:
         return math.inf
     z = float(ndtri((1 + confidence) / 2))
-    return max(1, math.ceil(z**2 * threshold * (1 - threshold) / (p - threshold) ** 2))
+    return max(1, math.ceil(z**2 * threshold * (1 - threshold) / gap))
 
 
 def paired_samples_to_decide(n: int, score: float, confidence: float = 0.95) -> float:
@@ -72,6 +73,19 @@ def paired_samples_to_decide(n: int, score: float, confidence: float = 0.95) -> 
     if score == 0:
         return math.inf
     return max(1, math.ceil(n * (float(ndtri((1 + confidence) / 2)) / score) ** 2))
+
+
+def samples_to_clear(n: int, value: float, end: float, bound: float) -> float:
+    """Samples until the end of an interval, which lies at `end` with n samples, no longer reaches beyond a bound on its
+    side of the value; infinite where the value is the bound.
+
+    An interval's half width shrinks with the root of the number of samples.
+    """
+    if n < 1:
+        raise ValueError(f"expected at least 1 sample, got {n}")
+    reach = (end - value) / (bound - value) if value != bound else math.inf
+    found = n * reach * reach
+    return max(1, math.ceil(found)) if math.isfinite(found) else math.inf
 
 
 def _quantiles(alpha: float, power: float) -> tuple[float, float]:

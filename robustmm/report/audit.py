@@ -11,6 +11,7 @@ from robustmm.auditing.results.schema import AuditResult, BreakingLevel
 from robustmm.report import search
 from robustmm.report.bars import COLOURS, safe_text
 from robustmm.report.formats import grid, interval, percent, points, signed_number
+from robustmm.report.gates import render_gates
 from robustmm.report.sentences import audit_headline, lacking_text, notes_text, prior_name
 
 COLUMNS = 4
@@ -19,7 +20,12 @@ STYLES = {"drop": "red", "gain": "green", "none": "dim", "holds": "", "fails": "
 
 
 def render_audit(result: AuditResult) -> Group:
-    parts: list[RenderableType] = [*notes_text(result.notes), heading(result), audit_headline(result)]
+    parts: list[RenderableType] = [
+        *render_gates(result),
+        *notes_text(result.notes),
+        heading(result),
+        audit_headline(result),
+    ]
     if result.breaking_levels:
         parts.append(breaking_level_tables(result))
     others = other_conditions(result)

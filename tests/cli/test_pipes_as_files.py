@@ -100,6 +100,8 @@ def test_cells(tmp_path: Path, cell: str, kind: str) -> None:
         (("show", "it.toml"), "it.toml"),
         (("audit", "m.onnx", "--data", "data", "--suite", "it.toml", "--out", "o"), "it.toml"),
         (("audit", "m.onnx", "--data", "data", "--suite", "quick", "--reference", "it.json", "--out", "o"), "it.json"),
+        (("audit", "m.onnx", "--data", "data", "--suite", "quick", "--gates", "it.toml", "--out", "o"), "it.toml"),
+        (("gates", "m.onnx", "--data", "data", "--suite", "it.toml"), "it.toml"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value[:1]),
 )

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from audits import forget
-from evidence_world import run_audit
+from evidence_world import follow, reason, rewrite, run_audit, status
 from onnx import numpy_helper
 
 from robustmm.api.verifying import verify
@@ -20,36 +19,8 @@ from robustmm.errors import DataError
 from robustmm.evaluation.records import load_records
 from robustmm.evidence.cells import read_sealed
 from robustmm.evidence.hashing import hash_file
-from robustmm.evidence.result import VerifyResult
 
 KEY = "ours-public.pem"
-
-
-def status(result: VerifyResult) -> dict[str, str]:
-    return {check.name: check.status for check in result.checks}
-
-
-def reason(result: VerifyResult, name: str) -> str:
-    (found,) = [check.reason for check in result.checks if check.name == name]
-    return found
-
-
-def rewrite(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """results.json or audit.json with a change, in the form that an audit gives it."""
-    table = json.loads(path.read_text())
-    change(table)
-    path.write_text(json.dumps(table, indent=1, ensure_ascii=path.name == "audit.json") + "\n")
-
-
-def follow(folder: Path) -> None:
-    """audit.json as a forger brings it up to date."""
-
-    def update(table: dict[str, Any]) -> None:
-        table["results_sha256"] = hash_file(folder / "results.json")
-        table["records_sha256"] = hash_file(folder / "records.parquet")
-        table["cells"] = {name: hash_file(folder / "cells" / name) for name in table["cells"]}
-
-    rewrite(folder / "audit.json", update)
 
 
 def test_an_untouched_audit_is_verified_wherever_it_is_brought(here: Path) -> None:

@@ -74,7 +74,7 @@ def modality(name: str = "a", share: float = 0.5) -> ModalityUnderCondition:
 
 def group(value: str, right: int, n: int, column: str = "label") -> Group:
     return Group(
-        column=column, value=value, samples=n, accuracy=proportion(right, n), contributions=[0.5, 0.5],
+        column=column, value=value, samples=n, clusters=None, accuracy=proportion(right, n), contributions=[0.5, 0.5],
         change=Change(value=0, low=0, high=0, p=1), retention=estimate(1.0, 0.0),
     )  # fmt: skip
 

@@ -1,6 +1,9 @@
 """A small foreign model with its data, suite and keys, and the audit of it."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -8,6 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from graphs import linear
 
 from robustmm.api.auditing import audit
+from robustmm.evidence.hashing import hash_file
+from robustmm.evidence.result import VerifyResult
 
 DESCRIPTION = """\
 classes = ["no", "yes"]
@@ -62,3 +67,30 @@ def write_world(folder: Path, samples: int = 40) -> None:
 def run_audit() -> None:
     """Audits what `write_world` wrote in the current folder, into `a`."""
     audit("model.onnx", data="manifest.csv", describe="theirs.toml", suite="suite.toml", out="a", by="site", workers=1)
+
+
+def status(result: VerifyResult) -> dict[str, str]:
+    return {check.name: check.status for check in result.checks}
+
+
+def reason(result: VerifyResult, name: str) -> str:
+    (found,) = [check.reason for check in result.checks if check.name == name]
+    return found
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """results.json or audit.json with a change, in the form that an audit gives it."""
+    table = json.loads(path.read_text())
+    change(table)
+    path.write_text(json.dumps(table, indent=1, ensure_ascii=path.name == "audit.json") + "\n")
+
+
+def follow(folder: Path) -> None:
+    """audit.json as a forger brings it up to date."""
+
+    def update(table: dict[str, Any]) -> None:
+        table["results_sha256"] = hash_file(folder / "results.json")
+        table["records_sha256"] = hash_file(folder / "records.parquet")
+        table["cells"] = {name: hash_file(folder / "cells" / name) for name in table["cells"]}
+
+    rewrite(folder / "audit.json", update)

@@ -37,6 +37,7 @@ class Group(Result):
     column: str
     value: str
     samples: int
+    clusters: int | None = Field(description="clusters that its samples come from; null without clusters")
     accuracy: Estimate
     change: Change
     retention: Estimate

@@ -198,6 +198,7 @@ def _summarise_group(
         column=column,
         value=value,
         samples=int(rows.sum()),
+        clusters=None if some.clusters is None else some.units(int(rows.sum())),
         accuracy=share_right(right[rows], some),
         change=Change(**some.difference(right[rows], before[rows], seed=reading.seed)._asdict()),
         retention=_estimate_retention(judge_samples(right[rows], before[rows], reading.share, some)),

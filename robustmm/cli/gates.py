@@ -1,0 +1,78 @@
+"""`robustmm gates`: a first draft of gates, from an audit."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from robustmm.cli import app
+from robustmm.cli.options import (
+    Data,
+    Describe,
+    Inside,
+    Limit,
+    ModelFile,
+    OnBadInput,
+    Provider,
+    Runs,
+    Seed,
+)
+from robustmm.report.live.console import note, show_path, show_text
+from robustmm.system import MOST_PROCESSES
+
+
+@app.command()
+def gates(
+    model: ModelFile = None,
+    data: Data = None,
+    inside: Inside = False,
+    suite: Annotated[str, typer.Option("--suite", help="A suite, or a .toml file. See: robustmm list.")] = "deployment",
+    split: Annotated[str, typer.Option("--split", help="The manifest's split to audit.")] = "test",
+    to: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The new .toml file, never overwritten (default: print it).")
+    ] = None,
+    margin: Annotated[
+        float,
+        typer.Option("--margin", min=0, max=1, help="How far below what was measured bounds are: 0.02, 2 points."),
+    ] = 0.02,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="Also a gate on the groups of this column; may be repeated.")
+    ] = None,
+    cluster: Annotated[
+        str,
+        typer.Option("--cluster", help="Column of what was drawn (subject, speaker, video): intervals are over it."),
+    ] = "",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, max=MOST_PROCESSES, help="Processes (default: all cores, where the work is long)."
+        ),
+    ] = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    describe: Describe = None,
+    provider: Provider = "cpu",
+    on_bad_input: OnBadInput = "error",
+    runs: Runs = Path("runs"),
+) -> None:
+    """Draft gates that the model passes today, from an audit; set their bounds, then audit with --gates."""
+    from robustmm.api.auditing import audit
+    from robustmm.auditing.gates.draft import draft_gates
+    from robustmm.errors import UsageError
+    from robustmm.files import refuse_existing, write_new_file
+
+    if to is not None:
+        if to.suffix != ".toml":
+            raise UsageError(f"the name of the gates should end in .toml, found {to}")
+        refuse_existing(to)  # before an audit of hours
+    result = audit(
+        model, suite=suite, data=data, inside=inside, describe=describe, split=split, workers=workers, limit=limit,
+        seed=seed, by=by or (), cluster=cluster, provider=provider, on_bad_input=on_bad_input, runs=runs, progress=True,
+    )  # fmt: skip
+    text = draft_gates(result, margin)
+    if to is None:
+        show_text(text)
+    else:
+        write_new_file(to, text)
+        show_path(to)
+    note(f"set the bounds; then: robustmm audit {result.model} --suite {suite} --gates {to or 'THIS.toml'}")
