@@ -25,7 +25,7 @@ def gate(name: str, verdict: Verdict) -> GateResult:
     return GateResult(
         name=name, metric="accuracy", requirement="accuracy is at least 0.8", verdict=verdict, judged_on="interval",
         condition="clean", part="", value=estimate(0.9), bound=0.8, samples=100, samples_to_decide=float("nan"),
-        reason="it is",
+        reason="it is", required="min", baseline_sha256="",
     )  # fmt: skip
 
 
