@@ -41,7 +41,7 @@ def check_numbers(
     elif difference:
         first = wrong(NUMBERS, f"results.json says what its cells do not: {difference}")
     elif resting != sorted(record.cells):
-        first = wrong(NUMBERS, f"they rest on {len(resting)} cells, and audit.json lists {len(record.cells)} others")
+        first = wrong(NUMBERS, f"they rest on {len(resting)} cells, and audit.json lists {len(record.cells)}")
     else:
         first = ok(NUMBERS, "results.json follows from the cells, number by number")
     if same_tables(folder / RECORDS, scratch / RECORDS):

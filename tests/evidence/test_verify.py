@@ -163,6 +163,37 @@ def test_forged_cells_are_found_by_running_them_again_and_by_the_signature(here:
     assert "the key signed another audit than this" in reason(found, "signature")
 
 
+def test_a_cell_that_is_whole_and_another_is_found_by_its_hash(here: Path) -> None:
+    cells = here / "a/cells"
+    names = [name for name in json.loads((here / "a/audit.json").read_text())["cells"] if name.endswith(".npz")]
+    content = read_sealed(cells / names[1])
+    assert content is not None
+    write_cell(cells / names[0], content)
+    found = verify("a", rerun=0)
+    assert reason(found, "cells") == f"cells/{names[0]} is not the one that was measured"
+    assert status(found)["numbers"] == "NOT CHECKED"
+
+
+def test_a_cell_that_nothing_rests_on_is_not_listed(here: Path) -> None:
+    """A summary, which is in the folder and whole, and follows from cells."""
+    listed = json.loads((here / "a/audit.json").read_text())["cells"]
+    every = {path.relative_to(here / "a/cells").as_posix() for path in (here / "a/cells").glob("*/*.json")}
+    name = min(every - set(listed))
+    cells = dict(sorted([*listed.items(), (name, str(hash_file(here / "a/cells" / name)))]))
+    rewrite(here / "a/audit.json", lambda table: table.update(cells=cells))
+    found = verify("a", rerun=0)
+    assert status(found)["cells"] == "OK"
+    assert reason(found, "numbers") == f"they rest on {len(listed)} cells, and audit.json lists {len(listed) + 1}"
+
+
+def test_results_in_another_writing_are_refused_even_where_the_hash_follows(here: Path) -> None:
+    path = here / "a/results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=2) + "\n")
+    follow(here / "a")
+    found = verify("a", rerun=0)
+    assert reason(found, "results.json") == "a/results.json is not as an audit writes it"
+
+
 def retrain(path: Path) -> None:
     """The same graph with other weights."""
     model = onnx.load(path)
