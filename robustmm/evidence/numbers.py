@@ -9,8 +9,9 @@ from robustmm.auditing import cells
 from robustmm.auditing.plan import CLEAN, AuditPlan
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.spec import Spec
-from robustmm.errors import RobustmmError
+from robustmm.errors import InterruptedRun, RobustmmError
 from robustmm.evidence.contents import RECORDS, ok, unchecked, wrong
+from robustmm.evidence.hashing import hash_file
 from robustmm.evidence.recompute import Recomputed, find_difference, link_cells, same_tables
 from robustmm.evidence.record import AuditRecord, list_cells
 from robustmm.evidence.rerun import compare_cell, draw_cells, list_reruns, run_again
@@ -20,6 +21,8 @@ from robustmm.version import __version__
 
 NUMBERS, RERUN = "numbers", "cells run again"
 TOLD = "records and cells"
+FORGED = (ValueError, LookupError, TypeError, ArithmeticError, AssertionError, AttributeError)
+"""What an audit's code raises on cells that are whole and that it did not write: a stranger's, of any content."""
 
 
 def check_numbers(
@@ -28,10 +31,17 @@ def check_numbers(
     """Computes results.json and records.parquet again in `scratch`, of the folder's cells alone."""
     link_cells(folder / "cells", scratch / "cells", list(record.cells))
     audit = Recomputed(spec, plan, scratch, 1, tell.stage)
+    if result.bad_inputs and str(spec.manifest) != result.manifest:
+        said = f"sentences on unreadable inputs name {result.manifest}; verify where the manifest has this path"
+        return [unchecked(NUMBERS, said), _unknown(TOLD)]
     try:
         again = audit.run()
-    except RobustmmError as error:
+    except InterruptedRun as error:
+        raise InterruptedRun("interrupted: nothing was changed; the same command begins anew") from error
+    except (RobustmmError, *FORGED) as error:
         return [wrong(NUMBERS, f"they cannot be computed from the cells: {error}"), _unknown(TOLD)]
+    if remade := [name for name, digest in record.cells.items() if hash_file(scratch / "cells" / name) != digest]:
+        return [wrong(NUMBERS, f"cells/{remade[0]} does not hold what a cell of its name holds"), _unknown(TOLD)]
     difference = find_difference(_content(result), _content(_as_told(again, result)))
     resting = list_cells(audit)
     if difference and result.runtime.robustmm != __version__:

@@ -15,8 +15,9 @@ from onnx import numpy_helper
 
 from robustmm.api.verifying import verify
 from robustmm.auditing.store import write_cell
-from robustmm.errors import DataError
+from robustmm.errors import DataError, InterruptedRun
 from robustmm.evaluation.records import load_records
+from robustmm.evidence import recompute
 from robustmm.evidence.cells import read_sealed
 from robustmm.evidence.hashing import hash_file
 
@@ -192,6 +193,44 @@ def test_results_in_another_writing_are_refused_even_where_the_hash_follows(here
     follow(here / "a")
     found = verify("a", rerun=0)
     assert reason(found, "results.json") == "a/results.json is not as an audit writes it"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "content"),
+    [("*.bad.json", b'["x"]'), ("*.bad.json", b"7"), ("*.npz", b"nothing"), ("*.npz", None), ("*.json", b"{}")],
+)
+def test_whole_cells_of_any_content_are_a_sentence(here: Path, pattern: str, content: bytes | None) -> None:
+    for name in json.loads((here / "a/audit.json").read_text())["cells"]:
+        if Path(name).match(pattern):
+            out = BytesIO()
+            np.savez(out, ids=np.array(["a"]), target=np.array([7]), residual=0.0, untouched=0, exact=True)
+            write_cell(here / "a/cells" / name, out.getvalue() if content is None else content)
+    follow(here / "a")
+    found = verify("a", rerun=1)
+    assert status(found)["cells"] == "OK"
+    assert found.verdict == "WRONG"
+    assert status(found)["numbers"] == "WRONG"
+
+
+def test_unreadable_inputs_name_the_manifests_path(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "a/statement.dsse.json").unlink()
+    (here / "7.npy").write_bytes(b"broken")
+    run_audit(on_bad_input="missing")
+    assert json.loads((here / "a/results.json").read_text())["bad_inputs"]
+    assert verify("a").verdict == "VERIFIED"
+    monkeypatch.chdir(here / "a")
+    found = verify(".", model="../model.onnx", data="../manifest.csv", describe="../theirs.toml")
+    assert status(found)["numbers"] == "NOT CHECKED"
+    assert "name manifest.csv; verify where the manifest has this path" in reason(found, "numbers")
+
+
+def test_an_interrupt_is_no_verdict(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recompute.cells, "run_pass", stop)
+    with pytest.raises(InterruptedRun, match="interrupted: nothing was changed; the same command begins anew"):
+        verify("a")
 
 
 def retrain(path: Path) -> None:
