@@ -18,7 +18,7 @@ HEADER = """\
 # {model} on {samples} samples of split {split}, suite {suite}.
 # Bounds are what was measured, less {margin:g}: the model passes them today,
 # whether it is good enough or not. Set those that its use asks for, then:
-# robustmm audit MODEL --suite {suite}{drawn} --gates THIS.toml
+# robustmm audit MODEL --suite SUITE{drawn} --gates THIS.toml
 """
 
 
