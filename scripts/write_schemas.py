@@ -12,6 +12,7 @@ from robustmm.data.check import ManifestFacts
 from robustmm.evaluation.agreement.result import CheckResult
 from robustmm.evaluation.attack_result import AttackResult
 from robustmm.evaluation.predict import Prediction
+from robustmm.evidence.result import VerifyResult
 from robustmm.exporting.parity import Proof
 from robustmm.metrics.paired import BenchResult
 from robustmm.runs import TrainResult
@@ -28,6 +29,7 @@ SCHEMAS: dict[str, Any] = {
     "predict": Prediction,
     "show": Details,
     "train": TrainResult,
+    "verify": VerifyResult,
 }
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schemas"
 

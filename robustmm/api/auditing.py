@@ -66,6 +66,8 @@ def audit(
     """
     from robustmm.auditing import prepare
     from robustmm.auditing.spec import Spec, open_spec
+    from robustmm.config.shelf import find_file
+    from robustmm.evidence.record import write_record
 
     check_choice("baseline", baseline, get_args(Baseline))
     check_choice("on_bad_input", on_bad_input, get_args(OnBad))
@@ -89,6 +91,8 @@ def audit(
     require_expected(opened.session, opened.rows, split, expected, tell)
     folder = Path(out) if out else prepare.audit_folder(setting, plans)
     prepare.create_folder(folder, fresh)
-    result = prepare.build_audit(setting, plans, folder, workers, tell, measure=batch is None).run()
+    asked = prepare.build_audit(setting, plans, folder, workers, tell, measure=batch is None)
+    result = asked.run()
+    write_record(asked, find_file("attacks", str(suite)), Path(gates) if gates else None)
     tell.note(f"results: {folder / 'results.json'}, records: {folder / 'records.parquet'}")
     return result

@@ -3,7 +3,7 @@
 import numpy as np
 
 from robustmm.auditing.results.schema import NoiseFloor
-from robustmm.auditing.spec import OpenedSpec, hash_content
+from robustmm.auditing.spec import OpenedSpec
 from robustmm.auditing.store import Store, read_cell, write_cell
 from robustmm.conditions.condition import Condition
 from robustmm.progress import Stage
@@ -13,7 +13,7 @@ REPEATS = 3
 
 def keep_noise_floor(work: OpenedSpec, store: Store, stage: Stage) -> NoiseFloor:
     """The noise floor, measured where the store has none."""
-    path = store.path(hash_content(["floor", work.digest]), ".json")
+    path = store.path(work.floor_key, ".json")
     found = read_cell(path, NoiseFloor.model_validate_json)
     if found is None:
         with stage("noise floor", 1) as advance:

@@ -51,6 +51,8 @@ class Audit:
     stage: Stage
     work: OpenedSpec = field(init=False)
     reading: Reading = field(init=False)
+    keys: list[str] = field(init=False, default_factory=list)
+    """The cells that the result rests on, the clean condition's first."""
 
     def __post_init__(self) -> None:
         self.work = open_spec(self.spec)
@@ -131,7 +133,9 @@ class Audit:
 
     def _run_pass(self, pool: WorkerPool, title: str, conditions: Sequence[Condition]) -> cells.EvaluationPass:
         with self.stage(title, len(conditions) * len(self.work.chunks)) as advance:
-            return cells.run_pass(pool, self.spec, conditions, self.store.folder, advance)
+            measured = cells.run_pass(pool, self.spec, conditions, self.store.folder, advance)
+        self.keys += [key for keys in measured.keys for key in keys]
+        return measured
 
     def _summarise_conditions(
         self, pool: WorkerPool, measured: cells.EvaluationPass, conditions: Sequence[Condition]
@@ -181,7 +185,7 @@ class Audit:
 
     def _run_searches(self, pool: WorkerPool) -> list[SearchResult]:
         tables = self.plan.searches
-        paths = [self.store.path(hash_content([table.model_dump(), self.work.digest]), ".json") for table in tables]
+        paths = [self.store.path(self.work.search_key(table), ".json") for table in tables]
         found = [read_cell(path, searches.parse_search) for path in paths]
         jobs = [(self.spec, t, p) for t, p, f in zip(tables, paths, found, strict=True) if f is None]
         if jobs:
@@ -206,8 +210,7 @@ class Audit:
     def _write_result(self, result: AuditResult) -> None:
         """Writes results.json. One that says the same is left as it is: a finished audit is read where nothing can be
         written."""
-        text = json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-        path, content = self.folder / "results.json", text.encode(errors="backslashreplace")
+        path, content = self.folder / "results.json", result.to_bytes()
         if not (path.is_file() and path.read_bytes() == content):
             write_whole(path, lambda file: file.write(content))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from robustmm.conditions.condition import Condition
+from robustmm.conditions.tables import SearchTable
 from robustmm.data.loading import OnBad
 from robustmm.data.manifest import Manifest, read_manifest
 from robustmm.data.sample import hash_order
@@ -49,6 +50,7 @@ class Spec:
     threads: int = 1
     batch: int = field(default=64, compare=False)  # no number depends on it
     inside: Path | None = None
+    digest: str = ""  # whose cells are read where it is not this machine's: files carried elsewhere have other times
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,13 @@ class OpenedSpec:
             found.append([hash_content([inputs, chunk, plan.present[chunk].tolist()]) for chunk in self.chunks])
         return found
 
+    @property
+    def floor_key(self) -> str:
+        return hash_content(["floor", self.digest])
+
+    def search_key(self, table: SearchTable) -> str:
+        return hash_content([table.model_dump(), self.digest])
+
     def measures_emap(self, number: int) -> bool:
         """Whether the clean condition's additive projection is measured on this chunk."""
         return number * len(self.chunks[0]) < EMAP_SAMPLES
@@ -109,7 +118,7 @@ def open_files(spec: Spec) -> OpenedSpec:
     ran |= {"provider": spec.provider, "threads": spec.threads}
     fitted = [session.prior.tolist(), [[getattr(m, key, ()) for key in ("mean", "std")] for m in session.modalities]]
     stamps = _manifest_stamps(rows, session.modalities)
-    digest = hash_content([FORMAT, __version__, model, description, fitted, data, stamps, ran])
+    digest = spec.digest or hash_content([FORMAT, __version__, model, description, fitted, data, stamps, ran])
     chunks = split_chunks(rows.ids, session.modalities)
     return OpenedSpec(
         spec, session, rows, chunks, prior, [*rows.notes, *notes], model, description, data, digest,
@@ -128,8 +137,12 @@ def split_chunks(ids: Sequence[str], modalities: Sequence[Modality]) -> list[lis
 
 def _manifest_stamps(rows: Manifest, modalities: Sequence[Modality]) -> list[Any]:
     """Size and time of change of every file that the rows name: a changed file makes new cells."""
-    cells = {c.partition("#")[0] for m in modalities if m.kind != "text" for c in rows.cells(m) if c}
-    return [_file_stamp(rows.folder / cell, cell) for cell in sorted(cells)]
+    return [_file_stamp(rows.folder / cell, cell) for cell in named_files(rows, modalities)]
+
+
+def named_files(rows: Manifest, modalities: Sequence[Modality]) -> list[str]:
+    """What the rows' cells name, relative to the manifest's folder; a cell of numbers is among them, and no file."""
+    return sorted({c.partition("#")[0] for m in modalities if m.kind != "text" for c in rows.cells(m) if c})
 
 
 def _file_stamp(path: Path, name: str) -> list[Any]:
@@ -142,10 +155,14 @@ def _file_stamp(path: Path, name: str) -> list[Any]:
 
 def _condition_stamps(condition: Condition) -> list[Any]:
     """Stamps of the files that a condition's options name: a folder of noise, a table of missing inputs."""
+    return [_file_stamp(file, str(file)) for file in condition_files(condition)]
+
+
+def condition_files(condition: Condition) -> list[Path]:
+    """The files that a condition's options name, with those in its folders."""
     named = [str(value) for noise in condition.noises for value in noise.options.values()]
     paths = [Path(value) for value in [*named, condition.table] if value and os.path.exists(value)]
-    inside = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    return [_file_stamp(file, str(file)) for file in inside]
+    return [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
 
 
 def hash_content(content: Any) -> str:

@@ -68,6 +68,8 @@ def register() -> None:
         "attack",
         "audit",
         "gates",
+        "evidence.verify",
+        "evidence.evidence",
         "describe",
         "check",
         "predict",

@@ -131,17 +131,23 @@ def is_regression_target(labels: list[str]) -> bool:
     return 5 * len(distinct) > len(labels) and values[-1] - values[0] + 1 > len(values)
 
 
+def find_table(path: Path) -> Path:
+    """A manifest's file: `path` itself, or the manifest.csv, .jsonl or .parquet in that folder."""
+    if not path.is_dir():
+        return path
+    named = [path / f"manifest{suffix}" for suffix in READERS]
+    for one in named:
+        check_regular(one)
+    found = [one for one in named if one.is_file()]
+    if len(found) != 1:
+        raise DataError(f"{path} should hold one manifest.csv, .jsonl or .parquet, found {len(found)}")
+    return found[0]
+
+
 def read_manifest(path: Path, inside: Path | None = None) -> Manifest:
-    """The manifest at `path` (a file, or a folder holding manifest.csv, .jsonl or .parquet). With `inside`, a cell that
-    names a file outside of that folder is refused."""
-    if path.is_dir():
-        named = [path / f"manifest{suffix}" for suffix in READERS]
-        for one in named:
-            check_regular(one)
-        found = [one for one in named if one.is_file()]
-        if len(found) != 1:
-            raise DataError(f"{path} should hold one manifest.csv, .jsonl or .parquet, found {len(found)}")
-        path = found[0]
+    """The manifest at `path` (see `find_table`). With `inside`, a cell that names a file outside of that folder is
+    refused."""
+    path = find_table(path)
     columns: dict[str, list[str]] = {}
     lines: list[int] = []
     for line, row in read_rows(path, f"the manifest {path} does not exist"):

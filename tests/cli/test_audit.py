@@ -71,7 +71,7 @@ def test_the_report_and_what_is_kept(robustmm: Cli, here: Path, world_manifest: 
     assert result.code == 0
     (folder,) = (here / "audits").iterdir()
     assert folder.name.startswith("world-001-suite-")
-    assert {path.name for path in folder.iterdir()} == {"cells", "records.parquet", "results.json"}
+    assert {path.name for path in folder.iterdir()} == {"audit.json", "cells", "records.parquet", "results.json"}
     where = f"audits/{folder.name}"
     lines = result.err.splitlines()
     assert lines[0] == "model: runs/world-001/model.onnx (the newest exported)"

@@ -1,5 +1,6 @@
 """The published JSON form of `robustmm audit`."""
 
+import json
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
@@ -144,6 +145,11 @@ class AuditResult(Result):
     searches: list[SearchResult]
     reference: Reference | None
     bad_inputs: list[str]
+
+    def to_bytes(self) -> bytes:
+        """The content of results.json."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+        return text.encode(errors="backslashreplace")
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per condition, clean first."""

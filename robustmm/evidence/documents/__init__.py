@@ -1,0 +1,1 @@
+"""An audit's result in the forms of other tools: a bill of materials, a model card."""

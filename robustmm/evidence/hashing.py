@@ -1,0 +1,40 @@
+"""SHA-256 of files, however large, and of the files that a table names."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from robustmm.auditing.spec import OpenedSpec, condition_files, hash_content, named_files
+from robustmm.conditions.condition import Condition
+
+
+def hash_file(path: Path) -> str | None:
+    """SHA-256 of a file; None where there is none: a folder, a pipe, a name that no file has."""
+    if not is_file(path):
+        return None
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a NUL in it
+        return False
+
+
+def list_media(work: OpenedSpec, conditions: Iterable[Condition]) -> dict[str, Path]:
+    """The files that the audited rows name, and those that the conditions do, each by the name it is called."""
+    found = {name: work.rows.folder / name for name in named_files(work.rows, work.session.modalities)}
+    own = {os.fspath(path): path for condition in conditions for path in condition_files(condition)}
+    return found | {name: path for name, path in own.items() if is_file(path)}
+
+
+def hash_media(media: dict[str, Path]) -> tuple[str, int]:
+    """One SHA-256 over the names and the content of files, and how many of them are there."""
+    found = {name: hash_file(path) for name, path in media.items()}
+    return hash_content(found), sum(digest is not None for digest in found.values())
