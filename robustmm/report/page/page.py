@@ -1,0 +1,51 @@
+"""The report of an audit, put together."""
+
+from robustmm.auditing.results.schema import AuditResult
+from robustmm.report.page import sections, summary
+from robustmm.report.page.charts import Spec
+from robustmm.report.page.markup import Content, Markup, tag
+from robustmm.report.page.scripts import assemble_page
+
+
+def render_audit_page(result: AuditResult) -> bytes:
+    """One HTML file that needs nothing else. Same result, same bytes."""
+    specs: dict[str, Spec] = {}
+    sweeps = summary.first_to_fail(result)
+    parts: list[tuple[str, str, Content]] = [
+        ("failures", "What fails first", summary.render_failures(result, sweeps)),
+        ("degradation", "Degradation by level", sections.render_curves(result, sweeps, specs)),
+        ("modalities", "What each modality contributes", sections.render_contributions(result, specs)),
+        ("subsets", "Missing modalities", sections.render_subsets(result)),
+        ("reliability", "Calibration", sections.render_calibration(result, specs)),
+    ]
+    shown = [(name, title, content) for name, title, content in parts if content is not None]
+    title = f"Audit of {result.model}"
+    links = [tag("li", tag("a", heading, href=f"#{name}")) for name, heading, _ in shown]
+    body = tag(
+        "div",
+        tag("a", "To the content", href="#content", class_="skip"),
+        tag("header", tag("h1", title), _describe_audit(result), summary.render_verdict(result),
+            summary.render_figures(result), _notes(result)),
+        tag("nav", tag("ul", links), aria_label="Sections"),
+        tag("main", [_section(*part) for part in shown], id="content", tabindex="-1"),
+    )  # fmt: skip
+    return assemble_page(title, body, specs)
+
+
+def _section(name: str, title: str, content: Content) -> Markup:
+    return tag("section", tag("h2", title, id=f"{name}-title"), content, id=name, aria_labelledby=f"{name}-title")
+
+
+def _describe_audit(result: AuditResult) -> Markup:
+    drawn = f" in {result.clusters.number} clusters by {result.clusters.column}" if result.clusters else ""
+    return tag(
+        "p", f"Suite {result.suite}, {len(result.conditions)} conditions, {result.samples} samples{drawn} of split "
+        f"{result.split} of {result.manifest}, seed {result.seed}; trained by {result.method}.", class_="soft",
+    )  # fmt: skip
+
+
+def _notes(result: AuditResult) -> Markup | None:
+    if not result.notes:
+        return None
+    return tag("div", tag("p", tag("strong", "Before reading the numbers")),
+               tag("ul", [tag("li", said) for said in result.notes], class_="plain"))  # fmt: skip
