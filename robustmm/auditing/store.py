@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 DAMAGE_ERRORS = (ValueError, KeyError, OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 """What parsing the content of a cell raises where it is not what was written."""
-RESULT_FILES = ("results.json", "records.parquet")
-"""Files that an audit writes beside its cells."""
+RESULT_FILES = ("results.json", "records.parquet", "examples.json", "report.html")
+"""Files that an audit, and the report on it, write beside its cells."""
 
 
 class Store:

@@ -67,6 +67,7 @@ def register() -> None:
         "bench",
         "attack",
         "audit",
+        "report",
         "describe",
         "check",
         "predict",

@@ -9,6 +9,8 @@ from robustmm.errors import printable
 
 Spec = dict[str, Any]
 
+FIRST = 12
+"""Degradation curves that are drawn before the reader asks for more."""
 PANELS = 48
 """Degradation curves at most; the first to fail come first."""
 BARS = 24
@@ -29,6 +31,7 @@ def degradation_chart(result: AuditResult, sweeps: Sequence[BreakingLevel]) -> S
     for order, b in enumerate(sweeps[:PANELS]):
         shared = {
             "panel": describe_sweep(b), "order": order, "noise": printable(b.noise), "fate": b.outcome, "keep": keep,
+            "first": "yes" if order < FIRST else "no",
             "on": printable(" and ".join(b.modalities)),
         }  # fmt: skip
         clean = result.clean.accuracy
@@ -72,7 +75,7 @@ def _outcome_marks() -> Spec:
     """An outcome has a colour and a shape of its own."""
     shared = {"field": "outcome", "type": "nominal", "legend": {"title": None}}
     return {
-        "color": shared | {"scale": {"domain": OUTCOMES, "range": "outcome"}},
+        "color": shared | {"scale": {"domain": OUTCOMES, "range": ["var(--good)", "var(--unsure)", "var(--bad)"]}},
         "shape": shared | {"scale": {"domain": OUTCOMES, "range": ["circle", "diamond", "square"]}},
     }
 
@@ -150,7 +153,7 @@ def calibration_chart(some: Sequence[ConditionResult]) -> Spec:
         "data": {"values": rows}, "width": 460, "height": 280,
         "layer": [
             {"data": {"values": [{"at": 0}, {"at": 1}]}, "mark": {"type": "line", "strokeDash": [4, 3],
-             "strokeWidth": 1, "color": "gray"}, "encoding": {"x": unit | {"field": "at"}, "y": unit | {"field": "at"}}},
+             "strokeWidth": 1, "color": "var(--soft)"}, "encoding": {"x": unit | {"field": "at"}, "y": unit | {"field": "at"}}},
             {"mark": {"type": "line"}, "encoding": {k: shown[k] for k in ("x", "y", "color")}},
             {"mark": {"type": "point", "filled": True, "opacity": 1}, "encoding": shown | {
                 "size": {"field": "share", "type": "quantitative", "legend": None, "scale": {"range": [30, 200]}}}},

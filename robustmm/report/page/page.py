@@ -1,22 +1,54 @@
-"""The report of an audit, put together."""
+"""The report of an audit, put together and written into its folder."""
 
+import json
+from pathlib import Path
+
+from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.results.schema import AuditResult
-from robustmm.report.page import sections, summary
+from robustmm.report.page import findings, groups, sections, summary, untested
+from robustmm.files import write_whole
 from robustmm.report.page.charts import Spec
+from robustmm.report.page.examples import NAME, Examples, read_examples, render_examples
 from robustmm.report.page.markup import Content, Markup, tag
+from robustmm.report.page.provenance import render_provenance
 from robustmm.report.page.scripts import assemble_page
 
 
-def render_audit_page(result: AuditResult) -> bytes:
+PAGE = "report.html"
+
+
+def write_audit_page(folder: Path) -> Path:
+    """Writes the page of the audit in `folder`, from its files. Raises DataError for those that are damaged."""
+    write_same(folder / PAGE, render_audit_page(read_audit(folder / "results.json"), read_examples(folder)))
+    return folder / PAGE
+
+
+def write_examples(folder: Path, examples: Examples) -> None:
+    text = json.dumps(examples.model_dump(mode="json"), indent=1) + "\n"
+    write_same(folder / NAME, text.encode())
+
+
+def write_same(path: Path, content: bytes) -> None:
+    """Writes a file, but for one that has this content: a finished audit is read where nothing can be written."""
+    if not (path.is_file() and path.read_bytes() == content):
+        write_whole(path, lambda file: file.write(content))
+
+
+def render_audit_page(result: AuditResult, examples: Examples | None) -> bytes:
     """One HTML file that needs nothing else. Same result, same bytes."""
     specs: dict[str, Spec] = {}
     sweeps = summary.first_to_fail(result)
     parts: list[tuple[str, str, Content]] = [
         ("failures", "What fails first", summary.render_failures(result, sweeps)),
+        ("findings", "What to do", findings.render_findings(result, sweeps)),
         ("degradation", "Degradation by level", sections.render_curves(result, sweeps, specs)),
         ("modalities", "What each modality contributes", sections.render_contributions(result, specs)),
         ("subsets", "Missing modalities", sections.render_subsets(result)),
         ("reliability", "Calibration", sections.render_calibration(result, specs)),
+        ("groups", "Groups", groups.render_groups(result)),
+        ("examples", "First failures", render_examples(examples)),
+        ("untested", "What was not tested", untested.render_untested(result, examples.kinds if examples else {})),
+        ("provenance", "Where this comes from", render_provenance(result, examples.command if examples else ())),
     ]
     shown = [(name, title, content) for name, title, content in parts if content is not None]
     title = f"Audit of {result.model}"

@@ -49,4 +49,4 @@ def assemble_page(title: str, body: Markup, charts: dict[str, Any]) -> bytes:
     data = [tag("script", embed_json(charts), type="application/json", id="charts")] if charts else []
     run = [tag("script", Markup(text)) for text in scripts]
     page = tag("html", tag("head", head), tag("body", body, data, run), lang="en")
-    return f"<!doctype html>\n{page}\n".encode()
+    return f"<!doctype html>\n{page}\n".encode("utf-8", "backslashreplace")

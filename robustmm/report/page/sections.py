@@ -18,7 +18,7 @@ SUBSETS = 64
 
 def chart_figure(name: str, said: str, *below: Content) -> Markup:
     """The place of a chart; `said` is what a screen reader tells of it, the numbers stand below it."""
-    place = tag("div", class_="chart", id=name, role="img", aria_label=said)
+    place = tag("div", tag("div", id=name), class_="chart", role="img", aria_label=said)
     return tag("figure", place, tag("noscript", tag("p", "Charts need scripts; the tables hold the same.")), below)
 
 
@@ -49,16 +49,17 @@ def _filters(shown: Sequence[BreakingLevel]) -> Markup:
         "on": ("Modality", [printable(" and ".join(b.modalities)) for b in shown]),
         "noise": ("Corruption", [printable(b.noise) for b in shown]),
     }
+    few = [("first=yes", f"first {charts.FIRST} to fail")] if len(shown) > charts.FIRST else []
+    offered = {"show": ("Show", [*few, ("", "all"), ("fate=fails", "those that fail")])}
+    for field, (label, values) in names.items():
+        offered[field] = (label, [("", "all"), *((f"{field}={v}", v) for v in sorted(set(values)))])
     controls = [
-        tag("label", label, tag(
-            "select", tag("option", "all", value=""), [tag("option", v, value=v) for v in sorted(set(values))],
-            data_filters="curves", data_field=field, id=f"filter-{field}",
-        ))
-        for field, (label, values) in names.items()
+        tag("label", label, tag("select", [tag("option", v, value=k) for k, v in options], data_filters="curves",
+                                id=f"filter-{name}"))
+        for name, (label, options) in offered.items()
     ]  # fmt: skip
-    box = tag("input", type="checkbox", value="fails", data_filters="curves", data_field="fate", id="filter-fails")
     count = tag("span", id="curves-count", class_="soft", role="status")
-    return tag("div", controls, tag("label", box, "only those that fail"), count, class_="filters")
+    return tag("div", controls, count, class_="filters")
 
 
 def render_contributions(result: AuditResult, specs: dict[str, Spec]) -> Markup:

@@ -5,13 +5,10 @@ from collections import Counter
 from robustmm.auditing.results.schema import AuditResult, BreakingLevel
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.report.formats import percent
-from robustmm.report.page.charts import describe_sweep
+from robustmm.report.page.charts import FIRST, describe_sweep
 from robustmm.report.page.markup import Content, Markup, tag
 from robustmm.report.page.tables import badge, build_details, build_table
 from robustmm.report.sentences import outcome_sentence
-
-FIRST = 12
-"""Corruptions that the table of what fails first shows at once."""
 
 
 def render_verdict(result: AuditResult) -> Markup:
