@@ -52,7 +52,7 @@ def degradation_chart(result: AuditResult, sweeps: Sequence[BreakingLevel]) -> S
         "spec": {
             "height": 110,
             "layer": [
-                {"mark": {"type": "area", "opacity": 0.18}, "encoding": {
+                {"mark": {"type": "area", "opacity": 0.3}, "encoding": {
                     "x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}},
                 {"mark": {"type": "rule", "strokeDash": [4, 3]}, "encoding": {
                     "y": {"field": "keep", "type": "quantitative", "aggregate": "min"}}},
@@ -109,7 +109,7 @@ def contribution_chart(some: Sequence[ConditionResult]) -> Spec:
         for order, c in enumerate(some[:BARS]) for m in c.modalities
     ]  # fmt: skip
     return {
-        "data": {"values": rows}, "height": {"step": 22}, "mark": {"type": "bar", "height": 15},
+        "data": {"values": rows}, "height": 22 * min(len(some), BARS), "mark": {"type": "bar", "height": 15},
         "encoding": {
             "y": {"field": "condition", "type": "nominal", "sort": {"field": "order", "op": "min"},
                   "axis": {"title": None, "labelLimit": 190, "domain": False, "ticks": False}},
@@ -153,7 +153,8 @@ def calibration_chart(some: Sequence[ConditionResult]) -> Spec:
         "data": {"values": rows}, "width": 460, "height": 280,
         "layer": [
             {"data": {"values": [{"at": 0}, {"at": 1}]}, "mark": {"type": "line", "strokeDash": [4, 3],
-             "strokeWidth": 1, "color": "var(--soft)"}, "encoding": {"x": unit | {"field": "at"}, "y": unit | {"field": "at"}}},
+             "strokeWidth": 1, "color": "var(--soft)"}, "encoding": {
+                 "x": unit | {"field": "at"}, "y": unit | {"field": "at"}}},
             {"mark": {"type": "line"}, "encoding": {k: shown[k] for k in ("x", "y", "color")}},
             {"mark": {"type": "point", "filled": True, "opacity": 1}, "encoding": shown | {
                 "size": {"field": "share", "type": "quantitative", "legend": None, "scale": {"range": [30, 200]}}}},

@@ -37,8 +37,8 @@ class Example(Result):
     """A sample that was right when clean and is wrong at the lowest level of a corruption that does this."""
 
     id: str
-    corruption: str
     condition: str
+    strengths: str = Field(description="what was done, in physical units")
     label: str
     answer: str = Field(description="of the model on the corrupted sample; on the clean one it is the label")
     signals: Annotated[list[Signal], Field(max_length=16)]
@@ -83,8 +83,9 @@ def render_examples(found: Examples | None) -> Markup:
 
 def _render_example(e: Example) -> Markup:
     return tag(
-        "li", tag("h3", e.corruption), tag("p", "Sample ", tag("code", e.id)),
-        tag("p", "Right: ", tag("strong", e.label), "; answered: ", tag("strong", e.answer)),
+        "li", tag("h3", e.condition), tag("p", e.strengths, class_="soft") if e.strengths else None,
+        tag("p", "Sample ", tag("code", e.id), ": right is ", tag("strong", e.label), ", the answer ",
+            tag("strong", e.answer)),
         [_render_signal(s) for s in e.signals],
     )  # fmt: skip
 

@@ -17,6 +17,10 @@ SMALL_SHARE = 0.1
 """Share of the contributions below which a modality is hardly used."""
 
 
+BELONGING = ("desynchronise", "stale", "swap-other-class", "swap-same-class")
+"""Faults in which the inputs of a sample do not belong together."""
+
+
 class Finding(NamedTuple):
     what: str
     advice: str
@@ -51,7 +55,12 @@ def _breaking(result: AuditResult, sweeps: list[BreakingLevel]) -> Iterator[Find
         last = next((conditions[p.condition] for p in reversed(b.points) if p.condition in conditions), None)
         what = f"{describe_sweep(b)} fails from {b.breaking_strength:.3g} on ({b.unit})."
         rest = _accuracy_without(result, set(b.modalities))
-        if last and rest > last.accuracy.value:
+        if b.noise in BELONGING:
+            advice = (
+                "Check before the model that the inputs belong together (same object, same moment): the model cannot "
+                "tell which of them to believe."
+            )
+        elif last and rest > last.accuracy.value:
             advice = (
                 f"At its highest level the answer is right in {percent(last.accuracy.value)}; without "
                 f"{' and '.join(b.modalities)}, on clean inputs, in {percent(rest)}. Detect the fault before the model "
@@ -84,8 +93,8 @@ def _beaten(result: AuditResult) -> Iterator[Finding]:
         f"Under {len(beaten)} of {1 + len(result.conditions)} conditions one modality alone is significantly better "
         f"than all together, most under {worst.name} ({one.modality}: {percent(one.accuracy)}, together "
         f"{points(one.change.value)} points).",
-        "Train with a method that weighs modalities by their quality (qmf, pdf) or with modality dropout (dropout), and "
-        "audit again.",
+        "Train with a method that weighs modalities by their quality (qmf, pdf) or with modality dropout (dropout), "
+        "and audit again.",
     )
 
 
@@ -133,8 +142,8 @@ def _overconfident(result: AuditResult) -> Iterator[Finding]:
         yield Finding(
             f"Confidence is off by {100 * worst.ece:.0f} points under {worst.name} (clean: "
             f"{100 * result.clean.ece:.0f}).",
-            "Do not threshold on confidence where inputs may be like this. Temperature scaling on the valid split mends "
-            "clean inputs only.",
+            "Do not threshold on confidence where inputs may be like this. Temperature scaling on the valid split "
+            "mends clean inputs only.",
         )
 
 
@@ -143,6 +152,8 @@ def _undecided(result: AuditResult) -> Iterator[Finding]:
     if not unsure:
         return
     need = [b.samples_to_decide for b in unsure if b.samples_to_decide < math.inf]
-    more = f"With about {min(need):,.0f} samples like these the first would be decided" if need else "No number is known"
+    more = (
+        f"With about {min(need):,.0f} samples like these the first would be decided" if need else "No number is known"
+    )
     every = f", with about {max(need):,.0f} all of them." if len(need) == len(unsure) > 1 else "."
     yield Finding(f"{len(unsure)} corruptions are undecided with {result.samples} samples.", more + every)

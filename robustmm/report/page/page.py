@@ -5,14 +5,13 @@ from pathlib import Path
 
 from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.results.schema import AuditResult
-from robustmm.report.page import findings, groups, sections, summary, untested
 from robustmm.files import write_whole
+from robustmm.report.page import findings, groups, sections, summary, untested
 from robustmm.report.page.charts import Spec
 from robustmm.report.page.examples import NAME, Examples, read_examples, render_examples
 from robustmm.report.page.markup import Content, Markup, tag
 from robustmm.report.page.provenance import render_provenance
 from robustmm.report.page.scripts import assemble_page
-
 
 PAGE = "report.html"
 

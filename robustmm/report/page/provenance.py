@@ -7,8 +7,8 @@ from robustmm.auditing.plan import AuditPlan
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.spec import Spec
 from robustmm.report.formats import percent
-from robustmm.report.page.markup import Content, Markup, tag
-from robustmm.report.page.tables import build_details, build_table
+from robustmm.report.page.markup import Markup, tag
+from robustmm.report.page.tables import Row, build_details, build_table
 
 BAD = 20
 """Sentences on unreadable inputs that the page shows at most."""
@@ -17,7 +17,7 @@ BAD = 20
 def render_provenance(result: AuditResult, command: Sequence[str]) -> Markup:
     """`command` made the audit; where it is not known, one is put together from the result."""
     runtime, floor = result.runtime, result.noise_floor
-    facts: list[list[Content]] = [
+    facts: list[Row] = [
         ["model", result.model], ["SHA-256 of the model", _code(result.model_sha256)],
         ["data", f"{result.manifest}, split {result.split}, {result.samples} samples"],
         ["SHA-256 of ids, labels and cells", _code(result.data_sha256)],

@@ -67,8 +67,8 @@ def render_contributions(result: AuditResult, specs: dict[str, Spec]) -> Markup:
     specs["contributions"] = charts.contribution_chart(some)
     how = "exact" if result.exact else "from sampled orders"
     hint = (
-        f"Shapley values of accuracy ({how}; baseline: {result.baseline}): what each modality adds, in points above the "
-        f"{prior_name(result.prior)}. Corruptions at their highest level; the lowest accuracy first, below clean."
+        f"Shapley values of accuracy ({how}; baseline: {result.baseline}): what each modality adds, in points above "
+        f"the {prior_name(result.prior)}. Corruptions at their highest level; the lowest accuracy first, below clean."
     )
     rows: list[list[Content]] = [
         [c.name, m.name, *(_points(e.value, e.low, e.high) for e in (m.shapley_accuracy, m.leave_one_out)),

@@ -33,8 +33,8 @@ def draw_bar(value: float) -> Markup:
     """A share in [0, 1] with a bar behind it."""
     width = 0.0 if value != value else 100 * min(max(value, 0.0), 1.0)
     return tag(
-        "span", tag("span", percent(value)), tag("span", class_="bar", style=f"--part:{width:.1f}%", aria_hidden="true"),
-        class_="with-bar",
+        "span", tag("span", percent(value)),
+        tag("span", class_="bar", style=f"--part:{width:.1f}%", aria_hidden="true"), class_="with-bar",
     )  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from robustmm.conditions.condition import Condition
 from robustmm.conditions.plan import Plan
 from robustmm.data.loading import read_samples
 from robustmm.data.sample import hash_order
-from robustmm.errors import printable
 from robustmm.modalities import Modality
 from robustmm.modalities import Signal as Input
 from robustmm.report.page.examples import MOST, TEXT, Example, Examples, Signal
@@ -76,16 +75,11 @@ def draw_example(opened: OpenedSpec, condition: Condition, row: int, label: str,
     for m in touched:
         clean = samples.signals[m.name][0]
         signals.append(draw_signal(m, clean, plan.build_corrupter(m)(row, opened.rows.ids[row], clean)))
-    steps = [(step, m.name) for m in touched for step in plan.noises(m.name)]
-    told = dict.fromkeys(
-        "{} on {}, level {:.2g} ({}: {:.3g})".format(
-            step.name, name, step.level, *reversed(step.strength(name))
-        )
-        for step, name in steps
-    )
+    strengths = [step.strength(m.name) for m in touched for step in plan.noises(m.name)]
+    told = dict.fromkeys(f"{unit}: {value:.3g}" for value, unit in strengths)
     return Example(
-        id=printable(opened.rows.ids[row]), corruption=printable("; ".join(told) or condition.name),
-        condition=condition.name, label=label, answer=answer, signals=signals[:16],
+        id=opened.rows.ids[row], condition=condition.name, strengths="; ".join(told), label=label, answer=answer,
+        signals=signals[:16],
     )  # fmt: skip
 
 
