@@ -1,8 +1,9 @@
 """Results for the report's page, written by hand: of everything some, and as hostile as wanted."""
 
+from html.parser import HTMLParser
 from typing import Any
 
-from audits import NOTHING, estimate, group, outcome, result
+from audits import estimate, group, outcome, result
 
 from robustmm.auditing.results.condition import (
     BestUnimodal,
@@ -75,7 +76,7 @@ def condition(name: str, right: int, names: tuple[str, str], **more: Any) -> Con
 
 def audit(names: tuple[str, str] = ("photo", "sound"), noise: str = "fog", sweeps: int = 3, **more: Any) -> AuditResult:
     """An audit of two modalities with something in every section of the page."""
-    swept = [sweep(f"{noise}{k or ''}", [names[k % 2]], 75, 40 + k, at=0.3 + k / 100) for k in range(sweeps)]
+    swept = [sweep(f"{noise}{k or ''}", [names[k % 2]], 75, 40 + k % 30, at=0.3 + k / 1000) for k in range(sweeps)]
     swept.append(sweep("rain", [names[0]], 80, 79, outcome="holds"))
     swept.append(sweep("hiss", [names[1]], 76, 70, outcome="undecided"))
     worse = BestUnimodal(
@@ -97,7 +98,7 @@ def audit(names: tuple[str, str] = ("photo", "sound"), noise: str = "fog", sweep
         "verdict": "FAIL", "gates": [gate(), gate("PASS", "another")], "model_sha256": "ab" * 32,
         "clusters": Clusters(column="speaker", number=20, smallest=3, largest=7),
     }  # fmt: skip
-    return result(clean, conditions, **fields | more)
+    return result(more.pop("clean", clean), conditions, **fields | more)
 
 
 def examples(words: str = "one two") -> Examples:
@@ -109,4 +110,19 @@ def examples(words: str = "one two") -> Examples:
     return Examples(kinds={"photo": "image", "sound": "audio"}, command=["robustmm", "audit", words], examples=[one])
 
 
-__all__ = ["CANARY", "DOT", "NAN", "NOTHING", "audit", "condition", "examples", "gate", "sweep"]
+class Reader(HTMLParser):
+    """Tags and words of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.words += " "
+
+    def handle_data(self, data: str) -> None:
+        self.words += data

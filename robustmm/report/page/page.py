@@ -6,7 +6,7 @@ from pathlib import Path
 from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.files import write_whole
-from robustmm.report.page import findings, groups, sections, summary, untested
+from robustmm.report.page import findings, listings, sections, summary, untested
 from robustmm.report.page.charts import Spec
 from robustmm.report.page.examples import NAME, Examples, read_examples, render_examples
 from robustmm.report.page.markup import Content, Markup, tag
@@ -42,9 +42,11 @@ def render_audit_page(result: AuditResult, examples: Examples | None) -> bytes:
         ("findings", "What to do", findings.render_findings(result, sweeps)),
         ("degradation", "Degradation by level", sections.render_curves(result, sweeps, specs)),
         ("modalities", "What each modality contributes", sections.render_contributions(result, specs)),
-        ("subsets", "Missing modalities", sections.render_subsets(result)),
+        ("subsets", "Missing modalities", listings.render_missing(result)),
         ("reliability", "Calibration", sections.render_calibration(result, specs)),
-        ("groups", "Groups", groups.render_groups(result)),
+        ("groups", "Groups", listings.render_groups(result)),
+        ("searches", "Searches and reference", listings.render_searches(result)),
+        ("conditions", "Every condition", listings.render_conditions(result)),
         ("examples", "First failures", render_examples(examples)),
         ("untested", "What was not tested", untested.render_untested(result, examples.kinds if examples else {})),
         ("provenance", "Where this comes from", render_provenance(result, examples.command if examples else ())),

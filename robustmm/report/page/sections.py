@@ -1,4 +1,4 @@
-"""The sections that draw: degradation curves, contributions, subsets of modalities, calibration."""
+"""The sections that draw: degradation curves, contributions, calibration."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,9 @@ from robustmm.report.formats import interval, percent, points
 from robustmm.report.page import charts
 from robustmm.report.page.charts import Spec, describe_sweep
 from robustmm.report.page.markup import Content, Markup, tag
-from robustmm.report.page.tables import badge, build_details, build_table, draw_bar
+from robustmm.report.page.tables import badge, build_details, build_table
 from robustmm.report.sentences import prior_name
 
-SUBSETS = 64
-"""Subsets of the modalities that the matrix shows at most."""
 
 
 def chart_figure(name: str, said: str, *below: Content) -> Markup:
@@ -115,25 +113,6 @@ def _needed_table(result: AuditResult) -> Markup | None:
 
 def _points(value: float, low: float, high: float) -> str:
     return points(value) if value != value or low != low else f"{points(value)} [{points(low)}, {points(high)}]"
-
-
-def render_subsets(result: AuditResult) -> Markup | None:
-    """A row for each subset of the modalities, most accurate first."""
-    if not result.subsets:
-        return None
-    names = [m.name for m in result.clean.modalities]
-    ranked = sorted(result.subsets, key=lambda s: (-len(s.modalities), -s.accuracy.value))
-    rows: list[list[Content]] = [
-        [" + ".join(s.modalities) or "none (the class prior)", *("●" if n in s.modalities else "" for n in names),
-         draw_bar(s.accuracy.value), f"{percent(s.accuracy.low)} to {percent(s.accuracy.high)}"]
-        for s in ranked[:SUBSETS]
-    ]  # fmt: skip
-    left = len(ranked) - len(rows)
-    more = f"; {left} more are in results.json" if left else ""
-    return build_table(
-        f"Accuracy on clean inputs where only these modalities are there{more}",
-        ["present", *names, "accuracy", "95 % interval"], rows,
-    )  # fmt: skip
 
 
 def render_calibration(result: AuditResult, specs: dict[str, Spec]) -> Markup:
