@@ -25,7 +25,9 @@ from robustmm.evaluation.subsets import Baseline
 from robustmm.progress import Reporter
 
 if TYPE_CHECKING:
+    from robustmm.auditing.plan import AuditPlan
     from robustmm.auditing.results.schema import AuditResult
+    from robustmm.auditing.spec import OpenedSpec
 
 
 def audit(
@@ -62,7 +64,7 @@ def audit(
     values), `share` of clean accuracy is what a breaking level falls below, `baseline` replaces a modality outside a
     subset; `gates` is a file of gates beside those of the suite, and `verdict` of the result says whether all pass;
     `expect` and `inside` as in `attack`. Raises InterruptedRun on Ctrl-C: what was measured is kept.
-    `results.json` and `records.parquet` stand in `out` (by default in audits/).
+    `results.json`, `records.parquet` and `report.html` stand in `out` (by default in audits/).
     """
     from robustmm.auditing import prepare
     from robustmm.auditing.spec import Spec, open_spec
@@ -94,5 +96,22 @@ def audit(
     asked = prepare.build_audit(setting, plans, folder, workers, tell, measure=batch is None)
     result = asked.run()
     write_record(asked, find_file("attacks", str(suite)), Path(gates) if gates else None)
-    tell.note(f"results: {folder / 'results.json'}, records: {folder / 'records.parquet'}")
+    page = write_page(result, opened, plans, folder, str(suite), tell)
+    tell.note(f"results: {folder / 'results.json'}, records: {folder / 'records.parquet'}, report: {page}")
     return result
+
+
+def write_page(
+    result: "AuditResult", opened: "OpenedSpec", plan: "AuditPlan", folder: Path, suite: str, tell: Reporter
+) -> Path:
+    """Keeps examples of what failed, and writes the page that shows them; both in the audit's folder."""
+    from robustmm.report.page.page import write_audit_page, write_examples
+    from robustmm.report.page.provenance import build_command
+    from robustmm.report.sheets.failures import collect_examples
+
+    with tell.stage("report", 1) as advance:
+        command = build_command(result, opened.spec, plan, suite)
+        write_examples(folder, collect_examples(result, opened, plan, folder / "records.parquet", command))
+        page = write_audit_page(folder)
+        advance(1)
+    return page

@@ -207,7 +207,7 @@ def test_hooks_are_told_of_stages_and_notes(here: Path, model: Path, world_manif
     ]
     assert (listener.stages, listener.advanced) == ([("attacking", 18)], 18)
     rm.audit(model, suite="short.toml", out="a", progress=listener)
-    assert listener.notes[-1] == "results: a/results.json, records: a/records.parquet"
+    assert listener.notes[-1] == "results: a/results.json, records: a/records.parquet, report: a/report.html"
     assert sum(note.startswith("audit: 2 conditions and clean on 72 samples") for note in listener.notes) == 1
     assert len(listener.stages) > 1
     assert listener.advanced > 18

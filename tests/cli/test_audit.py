@@ -71,14 +71,16 @@ def test_the_report_and_what_is_kept(robustmm: Cli, here: Path, world_manifest: 
     assert result.code == 0
     (folder,) = (here / "audits").iterdir()
     assert folder.name.startswith("world-001-suite-")
-    assert {path.name for path in folder.iterdir()} == {"audit.json", "cells", "records.parquet", "results.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "audit.json", "cells", "examples.json", "records.parquet", "report.html", "results.json"
+    }  # fmt: skip
     where = f"audits/{folder.name}"
     lines = result.err.splitlines()
     assert lines[0] == "model: runs/world-001/model.onnx (the newest exported)"
     assert lines[1] == f"data: split test of {world_manifest} (what the model was trained on)"
     assert lines[2].startswith("audit: 8 conditions and clean on 72 samples; per sample 36 decodings and encodings ")
     assert re.search(r"; about \d+ (s|min) with \d+ workers?$", lines[2])
-    assert lines[-1] == f"results: {where}/results.json, records: {where}/records.parquet"
+    assert lines[-1] == f"results: {where}/results.json, records: {where}/records.parquet, report: {where}/report.html"
     shown = " ".join(result.out.split())
     for words in (
         "runs/world-001/model.onnx (cal+mce), suite suite",

@@ -1,0 +1,29 @@
+"""`write_report`: the page of a finished audit, from its folder alone."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robustmm.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from robustmm.api.inputs import AnyPath
+
+
+def write_report(folder: "AnyPath") -> Path:
+    """Writes report.html into the folder of an audit, from what the audit left there: no model and no data are read.
+    Raises UsageError for a folder that is not there or is no audit's, DataError for damaged files."""
+    from robustmm.report.page.page import write_audit_page
+
+    path = Path(folder)
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "is not there"
+        raise UsageError(f"report wants the folder of a finished audit, and {path} {what}")
+    if (path / "results.json").exists():
+        return write_audit_page(path)
+    if (path / "run.json").exists():
+        raise UsageError(f"{path} is the folder of a run; report wants that of an audit: robustmm audit makes one")
+    if (path / "cells").is_dir():
+        raise DataError(f"the audit in {path} is not finished: it has no results.json yet; the same command continues")
+    inside = sorted(each.parent for each in path.glob("*/results.json"))[:3] if path.is_dir() else []
+    hint = f"; did you mean {' or '.join(map(str, inside))}?" if inside else ""
+    raise UsageError(f"{path} has no results.json, which every finished audit writes{hint}")

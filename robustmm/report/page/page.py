@@ -1,0 +1,84 @@
+"""The report of an audit, put together and written into its folder."""
+
+import json
+from pathlib import Path
+
+from robustmm.auditing.results.reference import read_audit
+from robustmm.auditing.results.schema import AuditResult
+from robustmm.files import write_whole
+from robustmm.report.page import findings, listings, sections, summary, untested
+from robustmm.report.page.charts import Spec
+from robustmm.report.page.examples import NAME, Examples, read_examples, render_examples
+from robustmm.report.page.markup import Content, Markup, tag
+from robustmm.report.page.provenance import render_provenance
+from robustmm.report.page.scripts import assemble_page
+
+PAGE = "report.html"
+
+
+def write_audit_page(folder: Path) -> Path:
+    """Writes the page of the audit in `folder`, from its files. Raises DataError for those that are damaged."""
+    write_same(folder / PAGE, render_audit_page(read_audit(folder / "results.json"), read_examples(folder)))
+    return folder / PAGE
+
+
+def write_examples(folder: Path, examples: Examples) -> None:
+    text = json.dumps(examples.model_dump(mode="json"), indent=1) + "\n"
+    write_same(folder / NAME, text.encode())
+
+
+def write_same(path: Path, content: bytes) -> None:
+    """Writes a file, but for one that has this content: a finished audit is read where nothing can be written."""
+    if not (path.is_file() and path.read_bytes() == content):
+        write_whole(path, lambda file: file.write(content))
+
+
+def render_audit_page(result: AuditResult, examples: Examples | None) -> bytes:
+    """One HTML file that needs nothing else. Same result, same bytes."""
+    specs: dict[str, Spec] = {}
+    sweeps = summary.first_to_fail(result)
+    parts: list[tuple[str, str, Content]] = [
+        ("failures", "What fails first", summary.render_failures(result, sweeps)),
+        ("findings", "What to do", findings.render_findings(result, sweeps)),
+        ("degradation", "Degradation by level", sections.render_curves(result, sweeps, specs)),
+        ("modalities", "What each modality contributes", sections.render_contributions(result, specs)),
+        ("subsets", "Missing modalities", listings.render_missing(result)),
+        ("reliability", "Calibration", sections.render_calibration(result, specs)),
+        ("groups", "Groups", listings.render_groups(result)),
+        ("searches", "Searches and reference", listings.render_searches(result)),
+        ("conditions", "Every condition", listings.render_conditions(result)),
+        ("examples", "First failures", render_examples(examples)),
+        ("untested", "What was not tested", untested.render_untested(result, examples.kinds if examples else {})),
+        ("provenance", "Where this comes from", render_provenance(result, examples.command if examples else ())),
+    ]
+    shown = [(name, title, content) for name, title, content in parts if content is not None]
+    title = f"Audit of {result.model}"
+    links = [tag("li", tag("a", heading, href=f"#{name}")) for name, heading, _ in shown]
+    body = tag(
+        "div",
+        tag("a", "To the content", href="#content", class_="skip"),
+        tag("header", tag("h1", title), _describe_audit(result), summary.render_verdict(result),
+            summary.render_figures(result), _notes(result)),
+        tag("nav", tag("ul", links), aria_label="Sections"),
+        tag("main", [_section(*part) for part in shown], id="content", tabindex="-1"),
+    )  # fmt: skip
+    return assemble_page(title, body, specs)
+
+
+def _section(name: str, title: str, content: Content) -> Markup:
+    return tag("section", tag("h2", title, id=f"{name}-title"), content, id=name, aria_labelledby=f"{name}-title")
+
+
+def _describe_audit(result: AuditResult) -> Markup:
+    drawn = f" in {result.clusters.number} clusters by {result.clusters.column}" if result.clusters else ""
+    return tag(
+        "p", f"Suite {result.suite}, {len(result.conditions)} conditions, {result.samples} samples{drawn} of split "
+        f"{result.split} of {result.manifest}, seed {result.seed}; trained by {result.method}.", class_="soft",
+    )  # fmt: skip
+
+
+def _notes(result: AuditResult) -> Markup | None:
+    if not result.notes:
+        return None
+    return tag("div", tag("p", tag("strong", "Before reading the numbers")),
+               tag("ul", [tag("li", said) for said in result.notes], class_="plain"))  # fmt: skip
