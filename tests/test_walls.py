@@ -227,6 +227,7 @@ def test_the_wheel_holds_recipes_suites_data_and_no_stray_package(wheel: Path) -
         assert shipped
         assert {f"robustmm/_shelf/{kind}/{name}" for name in shipped} <= names
     assert {"robustmm/data/_digits/clips.flac", "robustmm/data/_digits/images.png", "robustmm/py.typed"} <= names
+    assert {"robustmm/report/page/style.css", "robustmm/report/page/page.js"} <= names
     tops = {name.split("/")[0] for name in names}
     assert all(top == "robustmm" or top.endswith(".dist-info") for top in tops), tops
     assert any(name.endswith("licenses/NOTICE") for name in names)

@@ -20,7 +20,7 @@ def build_table(caption: Content, headings: Sequence[str], rows: Sequence[Row], 
         )
         for row in rows
     ]
-    table = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", body))
+    table = tag("table", tag("caption", tag("span", caption)), tag("thead", head), tag("tbody", body))
     return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=_plain(caption))
 
 
