@@ -91,6 +91,13 @@ def current_pass(spec: Spec, conditions: Sequence[Condition], folder: Path) -> E
     return _CURRENT[name]
 
 
+def count_cells(spec: Spec, conditions: Sequence[Condition], folder: Path) -> tuple[int, int]:
+    """How many cells of the conditions are there, and of how many."""
+    here = current_pass(spec, conditions, folder)
+    keys = [key for keys in here.keys for key in keys]
+    return sum(map(here.store.has, keys)), len(keys)
+
+
 def make_cells(spec: Spec, conditions: Sequence[Condition], folder: Path, chunk: int) -> None:
     current_pass(spec, conditions, folder).complete_chunk(chunk)
 

@@ -67,17 +67,22 @@ class Audit:
             with reveal_interrupts(), WorkerPool(self.workers) as pool:
                 return self._run(pool)
         except KeyboardInterrupt as error:
-            raise InterruptedRun(f"interrupted: {self._describe_kept()}") from error
+            raise InterruptedRun(f"PARTIAL: interrupted; {self._describe_kept()}") from error
         except UnwritableError as error:
             raise UnwritableError(f"{self.folder} cannot be written", error.reason, self._describe_kept()) from error
 
     def _describe_kept(self) -> str:
-        kept = sum(1 for _ in self.store.folder.glob("*/*.npz"))
-        return f"{kept} cells are kept in {self.folder}; the same command continues"
+        conditions = [CLEAN, *self.plan.conditions]
+        kept, wanted = cells.count_cells(self.spec, conditions, self.store.folder)
+        said = f"{kept} of {wanted} cells of {len(conditions)} conditions are measured, and kept in {self.folder}"
+        return f"{said}; the same command continues"
 
     def _run(self, pool: WorkerPool) -> AuditResult:
         conditions = [CLEAN, *self.plan.conditions]
         floor = noise_floor.keep_noise_floor(self.work, self.store, self.stage)
+        kept, wanted = cells.count_cells(self.spec, conditions, self.store.folder)
+        if kept < wanted:
+            self.store.remove_results()
         measured = self._run_pass(pool, "conditions", conditions)
         clean, *found = self._summarise_conditions(pool, measured, conditions)
         found = classify_effects(found, floor)
@@ -148,6 +153,8 @@ class Audit:
         paths = [self.store.path(key, ".json") for key in keys]
         found = [read_cell(path, ConditionResult.model_validate_json) for path in paths]
         missing = [k for k, result in enumerate(found) if result is None]
+        if missing:
+            self.store.remove_results()
         with self.stage("statistics", len(conditions)) as advance:
             advance(len(conditions) - len(missing))
             common = (self.spec, conditions, self.store.folder, self.reading)

@@ -50,6 +50,14 @@ class Store:
         """The records of a cell; None where there is none, or a wrong one, which is then removed."""
         return read_cell(self.path(key), lambda content: load_records(BytesIO(content)))
 
+    def remove_results(self) -> None:
+        """Removes the results of another question that was asked here, or of this one before cells were lost: an audit
+        that stops now should leave none that look like its own."""
+        for name in RESULT_FILES:
+            path = self.folder.parent / name
+            with explain_write(path):
+                path.unlink(missing_ok=True)
+
     def remove_partial_files(self) -> None:
         """Removes files that dead processes left half written, here and beside this folder."""
         beside = [self.folder.parent.glob(f".{name}.*.part") for name in RESULT_FILES]

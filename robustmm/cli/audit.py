@@ -83,22 +83,45 @@ def audit(
     on_bad_input: OnBadInput = "error",
     expect: Expect = None,
     expect_accuracy: ExpectAccuracy = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print all conditions, levels and groups, not one screen of them.")
+    ] = False,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Also write a summary for a CI job or a comment to this file.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="Also write the gates as test cases (JUnit XML) to this file.")
+    ] = None,
+    sarif: Annotated[
+        Path | None, typer.Option("--sarif", help="Also write gates that do not pass as SARIF 2.1.0 to this file.")
+    ] = None,
     json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Audit a model: every condition of a suite, breaking levels, and modality contributions."""
     from robustmm.api.auditing import audit as run_audit
-    from robustmm.report import audit as report
+    from robustmm.config.shelf import find_file
+    from robustmm.errors import InterruptedRun
+    from robustmm.report.audit import render_audit
+    from robustmm.report.ci.reports import Reports
+    from robustmm.report.summary.screen import Summary
 
-    result = run_audit(
-        model, suite=suite, data=data, inside=inside, describe=describe, split=split, out=to, workers=workers,
-        limit=limit, seed=seed, fresh=fresh, by=by or (), cluster=cluster, gates=gates, baseline=baseline, share=share,
-        reference=reference, provider=provider, threads=threads, batch=batch, on_bad_input=on_bad_input, expect=expect,
-        expect_accuracy=expect_accuracy, runs=runs, progress=True,
-    )  # fmt: skip
+    reports = Reports(markdown, junit, sarif)
+    reports.check_places()
+    try:
+        result = run_audit(
+            model, suite=suite, data=data, inside=inside, describe=describe, split=split, out=to, workers=workers,
+            limit=limit, seed=seed, fresh=fresh, by=by or (), cluster=cluster, gates=gates, baseline=baseline,
+            share=share, reference=reference, provider=provider, threads=threads, batch=batch,
+            on_bad_input=on_bad_input, expect=expect, expect_accuracy=expect_accuracy, runs=runs, progress=True,
+        )  # fmt: skip
+    except (InterruptedRun, KeyboardInterrupt) as stopped:
+        reports.write_partial(str(stopped) or "PARTIAL: interrupted before anything was measured")
+        raise
+    reports.write(result, find_file("attacks", suite), *([gates] if gates else []))
     if json:
         show_json(result)
     else:
-        out.print(report.render_audit(result))
+        out.print(render_audit(result) if full else Summary(result))
     if result.verdict == "FAIL" or (result.verdict == "INCONCLUSIVE" and not allow_inconclusive):
         raise typer.Exit(GATE_FAILED)  # after the report, which is whole

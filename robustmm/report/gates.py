@@ -1,6 +1,7 @@
 """What an audit's gates say: the verdict in a line, a table of the gates, and why some do not pass."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -38,23 +39,44 @@ def verdict_line(gates: Sequence[GateResult]) -> str:
     return f"PASS: {'the gate passes' if len(gates) == 1 else f'all {len(gates)} gates pass'}"
 
 
-def gate_table(gates: Sequence[GateResult]) -> Table:
+class GateRow(NamedTuple):
+    """A gate in words, a stranger's as they are."""
+
+    verdict: Verdict
+    name: str
+    value: str
+    bound: str
+    where: str
+
+
+def rank_gates(gates: Sequence[GateResult]) -> list[GateResult]:
+    """The worst first."""
+    return sorted(gates, key=lambda gate: ORDER.index(gate.verdict))
+
+
+def gate_rows(gates: Sequence[GateResult]) -> list[GateRow]:
     """A gate a row, the worst first."""
+    return [
+        GateRow(
+            gate.verdict, gate.name, _format_value(gate), _format_bound(gate),
+            f"{gate.condition} ({gate.part})" if gate.part else gate.condition,
+        )
+        for gate in rank_gates(gates)
+    ]  # fmt: skip
+
+
+def gate_table(gates: Sequence[GateResult]) -> Table:
     table = grid("Gates", "", "gate", "value", "bound", "decided by", left=(0, 1, 4))
-    for gate in sorted(gates, key=lambda gate: ORDER.index(gate.verdict)):
-        where = f"{gate.condition} ({gate.part})" if gate.part else gate.condition
-        bound = format_amount(gate.metric, gate.required, gate.bound)
-        table.add_row(
-            Text(SHORT[gate.verdict], style=STYLES[gate.verdict]), safe_text(gate.name), _format_value(gate),
-            f"{'≥' if gate.required == 'min' else '≤'} {bound}".replace("points", "pt"), safe_text(where),
-        )  # fmt: skip
+    for row in gate_rows(gates):
+        verdict = Text(SHORT[row.verdict], style=STYLES[row.verdict])
+        table.add_row(verdict, safe_text(row.name), row.value, row.bound, safe_text(row.where))
     return table
 
 
 def reasons_text(gates: Sequence[GateResult]) -> Text:
     """Why gates do not pass, a paragraph each."""
     said = Text()
-    for gate in sorted(gates, key=lambda gate: ORDER.index(gate.verdict)):
+    for gate in rank_gates(gates):
         if gate.verdict != "PASS":
             said.append(f"{gate.verdict} ", style=STYLES[gate.verdict])
             said.append(f"{safe_text(f'{gate.name}: {gate.requirement}; {gate.reason}').plain}.\n")
@@ -68,3 +90,8 @@ def _format_value(gate: GateResult) -> str:
     if gate.judged_on == "interval" and gate.value.low == gate.value.low:
         value += f" [{low.partition(' ')[0]}, {high.partition(' ')[0]}]"
     return value.replace("points", "pt")
+
+
+def _format_bound(gate: GateResult) -> str:
+    bound = format_amount(gate.metric, gate.required, gate.bound)
+    return f"{'≥' if gate.required == 'min' else '≤'} {bound}".replace("points", "pt")

@@ -157,8 +157,8 @@ def test_a_stop_anywhere_keeps_what_was_made(
         with pytest.raises(InterruptedRun) as stopped:
             made(asked, tmp_path, CONDITIONS, **ASKED)
         assert len(list(tmp_path.rglob("*.npz"))) == kept
-        told = f"interrupted: {kept} cells are kept in {tmp_path}; the same command continues"
-        assert str(stopped.value) == told
+        told = f"{min(kept, 15)} of 15 cells of 5 conditions are measured, and kept in {tmp_path}"
+        assert str(stopped.value) == f"PARTIAL: interrupted; {told}; the same command continues"
         assert not list(tmp_path.rglob("*.part"))
         assert not (tmp_path / "results.json").exists()
     left[0] = 100

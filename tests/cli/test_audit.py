@@ -67,7 +67,7 @@ def kept(folder: Path) -> dict[Path, int]:
 
 
 def test_the_report_and_what_is_kept(robustmm: Cli, here: Path, world_manifest: Path) -> None:
-    result = robustmm("audit", "--suite", "suite.toml", "--share", "0.6", cwd=here)
+    result = robustmm("audit", "--suite", "suite.toml", "--share", "0.6", "--full", cwd=here)
     assert result.code == 0
     (folder,) = (here / "audits").iterdir()
     assert folder.name.startswith("world-001-suite-")
@@ -186,8 +186,11 @@ def test_a_reference(robustmm: Cli, here: Path) -> None:
     again(robustmm, *QUICK, "--out", "a", cwd=here)
     result = again(robustmm, *QUICK, "--out", "b", "--reference", "a/results.json", cwd=here)
     assert result.code == 0
-    assert "gaussian on series" in result.out
-    assert "mean corruption error" in result.out
+    assert "Error     1.00 of that of runs/world-001/model.onnx" in result.out
+    assert (
+        "mean corruption error"
+        in again(robustmm, *QUICK, "--out", "b", "--reference", "a/results.json", "--full", cwd=here).out
+    )
     found = json.loads((here / "b/results.json").read_text())["reference"]
     assert found["mean_corruption_error"] == 1
     assert found["model"] == "runs/world-001/model.onnx"
@@ -312,7 +315,8 @@ def test_ctrl_c_keeps_what_was_made(robustmm: Cli, here: Path, monkeypatch: pyte
         patched.setattr(Store, "put", put)
         result = again(robustmm, *QUICK, "--out", "a", cwd=here)
     assert (result.code, result.out) == (5, "")
-    assert result.err.endswith("error: interrupted: 4 cells are kept in a; the same command continues\n")
+    told = "4 of 9 cells of 3 conditions are measured, and kept in a; the same command continues"
+    assert result.err.endswith(f"error: PARTIAL: interrupted; {told}\n")
     result = again(robustmm, *QUICK, "--out", "a", cwd=here)
     assert (result.code, result.out) == (0, whole.out)
     assert "; 44% is measured already" in result.err
@@ -335,7 +339,7 @@ def test_hostile_words_are_shown_as_they_are(robustmm: Cli, here: Path, world_ma
     path.write_text(text)
     name = "[/red] é 🎈 \\u001b[31m " + "w" * 120
     (here / "[b] é.toml").write_text(f'[[condition]]\nname = "{name}"\nnoise = [{{name = "blank", level = 1}}]\n')
-    words = ["--suite", "[b] é.toml", "--data", path, "--by", "[bold]", "--out", "[/a] é"]
+    words = ["--suite", "[b] é.toml", "--data", path, "--by", "[bold]", "--out", "[/a] é", "--full"]
     result = again(robustmm, *words, cwd=here)
     assert result.code == 0
     assert "\x1b" not in result.out
@@ -350,7 +354,7 @@ def test_hostile_words_are_shown_as_they_are(robustmm: Cli, here: Path, world_ma
 
 def test_one_sample_and_one_class(robustmm: Cli, here: Path) -> None:
     """Too few for almost any number: every table stands, what there is not is a dash."""
-    result = again(robustmm, "--suite", "suite.toml", "--limit", "1", cwd=here)
+    result = again(robustmm, "--suite", "suite.toml", "--limit", "1", "--full", cwd=here)
     assert result.code == 0
     assert "1 samples of split test" in result.out
 
@@ -427,8 +431,8 @@ def test_stopped_by_a_terminal_or_a_scheduler(
     code, told = ended(process)
     assert code == 5
     assert "Traceback" not in told
-    assert told.splitlines()[-1].startswith("error: interrupted: ")
-    assert told.endswith(" cells are kept in a; the same command continues\n")
+    assert told.splitlines()[-1].startswith("error: PARTIAL: interrupted; ")
+    assert told.endswith(" of 9 conditions are measured, and kept in a; the same command continues\n")
     assert ended(started(*WORDS, workers, cwd=here))[0] == 0
     assert (here / "a/results.json").read_bytes() == undisturbed
 

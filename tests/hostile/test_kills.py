@@ -35,7 +35,8 @@ def ended(code: int, err: str = "", left: int = 0) -> Ended:
 
 
 def test_a_wrong_end_is_a_fault() -> None:
-    right = ended(5, "error: interrupted: 4 cells are kept in a; the same command continues\n")
+    told = "4 of 9 cells of 3 conditions are measured, and kept in a; the same command continues"
+    right = ended(5, f"error: PARTIAL: interrupted; {told}\n")
     assert judge(right, signal.SIGTERM, in_time=True) == []
     assert judge(ended(5, NOTHING), signal.SIGINT, in_time=True) == []
     assert judge(ended(-9), signal.SIGKILL, in_time=True) == []
