@@ -13,7 +13,6 @@ from robustmm.report.page.tables import badge, build_details, build_table
 from robustmm.report.sentences import prior_name
 
 
-
 def chart_figure(name: str, said: str, *below: Content) -> Markup:
     """The place of a chart; `said` is what a screen reader tells of it, the numbers stand below it."""
     place = tag("div", tag("div", id=name), class_="chart", role="img", aria_label=said)
@@ -79,7 +78,7 @@ def render_contributions(result: AuditResult, specs: dict[str, Spec]) -> Markup:
         "div", tag("p", hint, class_="soft"),
         chart_figure("contributions", "Stacked bars: contribution of each modality by condition; see the table below.",
                      build_details("The bars as a table", build_table("Contributions", head, rows, (0, 1)))),
-        tag("p", f"{left} more conditions are in results.json.", class_="soft") if left > 0 else None,
+        tag("p", f"{left} more have no bar here; results.json has them.", class_="soft") if left > 0 else None,
         _spoils_table(result), _needed_table(result),
     )  # fmt: skip
 
