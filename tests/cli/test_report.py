@@ -134,3 +134,25 @@ def test_a_folder_that_cannot_be_written(robustmm: Cli, folder: Path) -> None:
     result = robustmm("report", folder)
     assert result.code == 3
     assert "report.html" in result.err
+
+
+def test_an_audit_stopped_at_its_report_keeps_its_results(
+    robustmm: Cli, tmp_path: Path, world: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    forget()
+    (tmp_path / "short.toml").write_text(SUITE)
+    words = ["audit", world.model, "--suite", "short.toml", "--limit", "48", "--out", "a", "--workers", "1"]
+    with monkeypatch.context() as context:
+        context.setattr("robustmm.report.sheets.failures.collect_examples", stop)
+        result = robustmm(*words, cwd=tmp_path)
+    assert result.code == 5
+    assert result.err.splitlines()[-1] == (
+        "error: interrupted: the results are in a; the same command writes the report"
+    )
+    assert (tmp_path / "a" / "results.json").is_file()
+    assert not (tmp_path / "a" / "report.html").exists()
+    assert robustmm(*words, cwd=tmp_path).code == 0
+    assert (tmp_path / "a" / "report.html").is_file()
