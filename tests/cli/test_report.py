@@ -102,8 +102,8 @@ def test_folders_that_are_no_audits(robustmm: Cli, folder: Path, world: Run) -> 
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("results.json", "{", "should be the results.json of an audit"),
-        ("results.json", '{"format": 3}', "should be the results.json of an audit"),
+        ("results.json", "{", "is not what this robustmm's audits write"),
+        ("results.json", '{"format": 3}', "is not what this robustmm's audits write"),
         ("examples.json", "[" * 100_000, "examples.json is damaged"),
         ("examples.json", "\x00", "examples.json is damaged"),
         ("examples.json", '{"format": 2, "kinds": {}, "command": [], "examples": []}', "damaged at format"),
@@ -156,3 +156,18 @@ def test_an_audit_stopped_at_its_report_keeps_its_results(
     assert not (tmp_path / "a" / "report.html").exists()
     assert robustmm(*words, cwd=tmp_path).code == 0
     assert (tmp_path / "a" / "report.html").is_file()
+
+
+def test_results_whose_parts_do_not_fit_are_damaged(robustmm: Cli, folder: Path) -> None:
+    whole = json.loads((folder / "results.json").read_text())
+    first = whole["conditions"][0]
+    for part, value in (
+        ("conditions", [first | {"groups": []}]),
+        ("conditions", [first | {"modalities": first["modalities"][:1]}]),
+        ("breaking_levels", [whole["breaking_levels"][0] | {"points": []}]),
+        ("clean", whole["clean"] | {"modalities": []}),
+    ):
+        (folder / "results.json").write_text(json.dumps(whole | {part: value}))
+        result = robustmm("report", folder)
+        assert result.code == 3, part
+        assert "do not fit together" in result.err
