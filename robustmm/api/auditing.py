@@ -20,9 +20,10 @@ from robustmm.api.inputs import (
     reporter,
 )
 from robustmm.data.loading import OnBad
-from robustmm.errors import UsageError
+from robustmm.errors import InterruptedRun, UsageError
 from robustmm.evaluation.subsets import Baseline
 from robustmm.progress import Reporter
+from robustmm.system import reveal_interrupts
 
 if TYPE_CHECKING:
     from robustmm.auditing.plan import AuditPlan
@@ -109,9 +110,12 @@ def write_page(
     from robustmm.report.page.provenance import build_command
     from robustmm.report.sheets.failures import collect_examples
 
-    with tell.stage("report", 1) as advance:
-        command = build_command(result, opened.spec, plan, suite)
-        write_examples(folder, collect_examples(result, opened, plan, folder / "records.parquet", command))
-        page = write_audit_page(folder)
-        advance(1)
+    try:
+        with reveal_interrupts(), tell.stage("report", 1) as advance:
+            command = build_command(result, opened.spec, plan, suite)
+            write_examples(folder, collect_examples(result, opened, plan, folder / "records.parquet", command))
+            page = write_audit_page(folder)
+            advance(1)
+    except KeyboardInterrupt as error:
+        raise InterruptedRun(f"interrupted: the results are in {folder}; the same command writes the report") from error
     return page

@@ -42,4 +42,7 @@ def number(value: float) -> str:
 
 
 def interval(e: Estimate) -> str:
-    return "–" if e.value != e.value else f"{100 * e.value:.1f} % [{100 * e.low:.1f}, {100 * e.high:.1f}]"
+    """A share with its interval; alone where it has none, as one cluster of samples has."""
+    if e.value != e.value or e.low != e.low:
+        return percent(e.value)
+    return f"{100 * e.value:.1f} % [{100 * e.low:.1f}, {100 * e.high:.1f}]"

@@ -102,8 +102,8 @@ def test_folders_that_are_no_audits(robustmm: Cli, folder: Path, world: Run) -> 
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("results.json", "{", "should be the results.json of an audit"),
-        ("results.json", '{"format": 3}', "should be the results.json of an audit"),
+        ("results.json", "{", "is not what this robustmm's audits write"),
+        ("results.json", '{"format": 3}', "is not what this robustmm's audits write"),
         ("examples.json", "[" * 100_000, "examples.json is damaged"),
         ("examples.json", "\x00", "examples.json is damaged"),
         ("examples.json", '{"format": 2, "kinds": {}, "command": [], "examples": []}', "damaged at format"),
@@ -134,3 +134,40 @@ def test_a_folder_that_cannot_be_written(robustmm: Cli, folder: Path) -> None:
     result = robustmm("report", folder)
     assert result.code == 3
     assert "report.html" in result.err
+
+
+def test_an_audit_stopped_at_its_report_keeps_its_results(
+    robustmm: Cli, tmp_path: Path, world: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    forget()
+    (tmp_path / "short.toml").write_text(SUITE)
+    words = ["audit", world.model, "--suite", "short.toml", "--limit", "48", "--out", "a", "--workers", "1"]
+    with monkeypatch.context() as context:
+        context.setattr("robustmm.report.sheets.failures.collect_examples", stop)
+        result = robustmm(*words, cwd=tmp_path)
+    assert result.code == 5
+    assert result.err.splitlines()[-1] == (
+        "error: interrupted: the results are in a; the same command writes the report"
+    )
+    assert (tmp_path / "a" / "results.json").is_file()
+    assert not (tmp_path / "a" / "report.html").exists()
+    assert robustmm(*words, cwd=tmp_path).code == 0
+    assert (tmp_path / "a" / "report.html").is_file()
+
+
+def test_results_whose_parts_do_not_fit_are_damaged(robustmm: Cli, folder: Path) -> None:
+    whole = json.loads((folder / "results.json").read_text())
+    first = whole["conditions"][0]
+    for part, value in (
+        ("conditions", [first | {"groups": []}]),
+        ("conditions", [first | {"modalities": first["modalities"][:1]}]),
+        ("breaking_levels", [whole["breaking_levels"][0] | {"points": []}]),
+        ("clean", whole["clean"] | {"modalities": []}),
+    ):
+        (folder / "results.json").write_text(json.dumps(whole | {part: value}))
+        result = robustmm("report", folder)
+        assert result.code == 3, part
+        assert "do not fit together" in result.err

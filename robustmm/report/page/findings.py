@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from robustmm.auditing.results.condition import ConditionResult
 from robustmm.auditing.results.schema import AuditResult, BreakingLevel
+from robustmm.metrics.sampling import FEW_CLUSTERS
 from robustmm.report.formats import percent, points
 from robustmm.report.page.charts import describe_sweep
 from robustmm.report.page.markup import Content, Markup, tag
@@ -150,6 +151,14 @@ def _overconfident(result: AuditResult) -> Iterator[Finding]:
 def _undecided(result: AuditResult) -> Iterator[Finding]:
     unsure = [b for b in result.breaking_levels if b.outcome == "undecided"]
     if not unsure:
+        return
+    drawn = result.clusters
+    if drawn and drawn.number < FEW_CLUSTERS:
+        yield Finding(
+            f"{len(unsure)} corruptions are undecided: the samples come from {drawn.number} values of "
+            f'"{drawn.column}", and fewer than {FEW_CLUSTERS} decide nothing.',
+            f'Measure more values of "{drawn.column}"; more samples of the same ones do not help.',
+        )
         return
     need = [b.samples_to_decide for b in unsure if b.samples_to_decide < math.inf]
     more = (

@@ -27,15 +27,15 @@ def render_subsets(result: AuditResult) -> Markup:
     names = [m.name for m in result.clean.modalities]
     ranked = sorted(result.subsets, key=lambda s: (-len(s.modalities), -s.accuracy.value))
     rows: list[list[Content]] = [
-        [" + ".join(s.modalities) or "none (the class prior)", *("●" if n in s.modalities else "" for n in names),
-         draw_bar(s.accuracy.value), f"{percent(s.accuracy.low)} to {percent(s.accuracy.high)}"]
+        [" + ".join(s.modalities) or "none (the class prior)", draw_bar(s.accuracy.value),
+         f"{percent(s.accuracy.low)} to {percent(s.accuracy.high)}", *("●" if n in s.modalities else "" for n in names)]
         for s in ranked[:SUBSETS]
     ]  # fmt: skip
     left = len(ranked) - len(rows)
     more = f"; {left} more are in results.json" if left else ""
     return build_table(
         f"Accuracy on clean inputs where only these modalities are there{more}",
-        ["present", *names, "accuracy", "95 % interval"], rows,
+        ["present", "accuracy", "95 % interval", *names], rows,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.results.schema import AuditResult
+from robustmm.errors import DataError, check_regular
 from robustmm.files import write_whole
 from robustmm.report.page import findings, listings, sections, summary, untested
 from robustmm.report.page.charts import Spec
@@ -18,8 +19,28 @@ PAGE = "report.html"
 
 def write_audit_page(folder: Path) -> Path:
     """Writes the page of the audit in `folder`, from its files. Raises DataError for those that are damaged."""
-    write_same(folder / PAGE, render_audit_page(read_audit(folder / "results.json"), read_examples(folder)))
+    write_same(folder / PAGE, render_audit_page(read_results(folder), read_examples(folder)))
     return folder / PAGE
+
+
+def read_results(folder: Path) -> AuditResult:
+    """The result in an audit's folder. Raises DataError for one of another form, or whose parts do not fit."""
+    path = folder / "results.json"
+    check_regular(path)
+    try:
+        result = read_audit(path)
+    except DataError as error:
+        raise DataError(f"{path} is not what this robustmm's audits write; the same audit command writes it") from error
+    clean = result.clean
+    names, groups = [m.name for m in clean.modalities], [(g.column, g.value) for g in clean.groups]
+    fits = all(
+        [m.name for m in c.modalities] == names and [(g.column, g.value) for g in c.groups] == groups
+        for c in result.conditions
+    )
+    rates = all(len(curve.rates) == len(curve.accuracies) for curve in result.missing_rates)
+    if not (names and fits and rates and all(b.points for b in result.breaking_levels)):
+        raise DataError(f"{path} is damaged: its conditions, groups and levels do not fit together")
+    return result
 
 
 def write_examples(folder: Path, examples: Examples) -> None:

@@ -78,7 +78,7 @@ def render_contributions(result: AuditResult, specs: dict[str, Spec]) -> Markup:
         "div", tag("p", hint, class_="soft"),
         chart_figure("contributions", "Stacked bars: contribution of each modality by condition; see the table below.",
                      build_details("The bars as a table", build_table("Contributions", head, rows, (0, 1)))),
-        tag("p", f"{left} more conditions are in results.json.", class_="soft") if left > 0 else None,
+        tag("p", f"{left} more have no bar here; results.json has them.", class_="soft") if left > 0 else None,
         _spoils_table(result), _needed_table(result),
     )  # fmt: skip
 

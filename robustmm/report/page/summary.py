@@ -67,7 +67,7 @@ def render_figures(result: AuditResult) -> Markup:
 
 
 def _interval(e: Estimate) -> str:
-    return f"95 % interval {percent(e.low)} to {percent(e.high)}"
+    return f"95 % interval {percent(e.low)} to {percent(e.high)}" if e.low == e.low else "no interval"
 
 
 def first_to_fail(result: AuditResult) -> list[BreakingLevel]:
@@ -91,7 +91,9 @@ def render_failures(result: AuditResult, sweeps: list[BreakingLevel]) -> Markup 
             f"({first.unit}: {first.breaking_strength:.3g}) certainly less than {kept} of clean accuracy are kept."
         )
     else:
-        said = f"Under none of the corruptions is certainly less than {kept} of clean accuracy kept."
+        unsure = sum(b.outcome == "undecided" for b in sweeps)
+        said = f"Under none of the corruptions is certainly less than {kept} of clean accuracy kept"
+        said += f"; {unsure} of {len(sweeps)} are undecided." if unsure else "."
     rows = [_failure_row(b) for b in sweeps]
     head = ["corruption", "outcome", "holds to level", "breaks at level", "strength there", "unit", "retention"]
     caption = (

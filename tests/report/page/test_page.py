@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from audits import outcome, result
 from pages import CANARY, NAN, Reader, audit, condition, examples, gate, sweep
 
 from robustmm.auditing.results.condition import SubsetAccuracy
-from robustmm.auditing.results.schema import AuditResult
+from robustmm.auditing.results.schema import AuditResult, Clusters
 from robustmm.evaluation.attack import proportion
+from robustmm.evaluation.attack_result import Estimate
 from robustmm.report.page import charts, findings, untested
 from robustmm.report.page.page import render_audit_page
 from robustmm.report.page.provenance import rebuild_command
@@ -45,8 +47,8 @@ def test_the_verdict_stands_first() -> None:
 def test_what_fails_first_and_in_which_unit() -> None:
     said = shown(audit())
     assert (
-        "fog on photo breaks the model first: from level 0.3 on (signal-to-noise, dB: 12.5) certainly less than 90 % of "
-        "clean accuracy are kept."
+        "fog on photo breaks the model first: from level 0.3 on (signal-to-noise, dB: 12.5) certainly less than 90 % "
+        "of clean accuracy are kept."
     ) in said
     assert [b.noise for b in first_to_fail(audit())] == ["fog", "fog1", "fog2", "hiss", "rain"]
     assert "fog on photo fails 0.00 0.30 12.5 signal-to-noise, dB 72 %" in said
@@ -58,13 +60,13 @@ def test_what_fails_first_and_in_which_unit() -> None:
 def test_every_section_has_something_and_the_order_is_a_readers() -> None:
     text = render_audit_page(audit(), examples()).decode()
     assert re.findall(r'<section id="(\w+)"', text) == [
-        "failures", "findings", "degradation", "modalities", "subsets", "reliability", "groups", "conditions", "examples",
-        "untested", "provenance",
+        "failures", "findings", "degradation", "modalities", "subsets", "reliability", "groups", "conditions",
+        "examples", "untested", "provenance",
     ]  # fmt: skip
     headings = [int(level) for level in re.findall(r"<h(\d)", text)]
     assert headings[0] == 1
     assert headings.count(1) == 1
-    assert all(b - a <= 1 for a, b in zip(headings, headings[1:], strict=False))
+    assert all(b - a <= 1 for a, b in pairwise(headings))
 
 
 def test_numbers_stand_in_tables_too() -> None:
@@ -72,7 +74,7 @@ def test_numbers_stand_in_tables_too() -> None:
     assert "photo +10.0 [+0.0, +20.0] +20.0 [+10.0, +30.0]" in said.replace("clean ", "")
     assert "photo and sound 2.0 % [1.0, 3.0] -30.0 [-40.0, -20.0]" in said
     assert "photo 5.0 % [4.0, 6.0] 5.0 %" in said
-    assert "photo + sound ● ● 80.0 %" in said
+    assert "photo + sound 80.0 % 71.1 % to 86.7 % ● ●" in said
     assert "By site, the worst first site samples" in said
     assert "clean 3.0 0.500 0.200 0.100" in said
 
@@ -155,6 +157,9 @@ def test_findings_say_what_may_help() -> None:
     assert "Without photo accuracy is 45.0 %, against 80.0 % with everything." in said
     assert "1 of 3 groups are certainly worse than the whole when clean, most label ant: 40.0 % of 50 samples." in said
     assert "1 corruptions are undecided with 100 samples. -> With about 640 samples like these the first" in said
+    few = advice(clusters=Clusters(column="subject", number=4, smallest=9, largest=30))
+    assert 'the samples come from 4 values of "subject", and fewer than 10 decide nothing.' in few
+    assert "With about" not in few
     assert "Check before the model that the inputs belong together" in advice(noise="stale", sweeps=1)
     assert "Add samples with this fault" in advice(subsets=[])
     calm = result(condition("clean", 80, ("a", "b"), ece=0.01).model_copy(update={"groups": []}))
@@ -226,3 +231,17 @@ def test_numbers_that_are_none_are_dashes() -> None:
 def test_charts_have_no_number_that_json_lacks(value: float) -> None:
     assert charts.finite(value) is None
     assert charts.finite(0.25) == 0.25
+
+
+def test_an_estimate_without_an_interval_stands_alone() -> None:
+    alone = Estimate(value=0.8, low=NAN, high=NAN)
+    clean = audit().clean
+    groups = [g.model_copy(update={"accuracy": alone}) for g in clean.groups]
+    said = shown(audit(clean=clean.model_copy(update={"accuracy": alone, "groups": groups})))
+    assert "Clean accuracy 80.0 % no interval" in said
+    assert "nan" not in said.lower()
+
+
+def test_where_nothing_certainly_fails_the_undecided_are_counted() -> None:
+    some = [sweep("hiss", ["sound"], 76, 70, outcome="undecided"), sweep("rain", ["photo"], 80, 79, outcome="holds")]
+    assert "less than 90 % of clean accuracy kept; 1 of 2 are undecided." in shown(audit(breaking_levels=some))
