@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from robustmm.auditing.results.schema import AuditResult
     from robustmm.comparing.result import CompareResult
 
+MOST_AUDITS = 26
+"""A letter each."""
+
 
 def compare(
     *audits: Any,
@@ -48,8 +51,12 @@ def compare(
     margin = as_number("margin", margin)
     if not 0 <= margin <= 1:
         raise UsageError(f"margin should be in [0, 1], found {margin:g}; 2 points are 0.02")
-    if len(audits) < 2:
-        raise UsageError(f"there should be a reference and at least one candidate, found {len(audits)}")
+    if not 2 <= len(audits) <= MOST_AUDITS:
+        raise UsageError(
+            f"there should be a reference and 1 to {MOST_AUDITS - 1} candidates, found {len(audits)} in all"
+        )
+    if None in audits:
+        raise UsageError("each should be the folder of an audit, or a model, found None")
     tell = reporter(progress)
     asked = {"data": data, "describe": describe, "suite": suite, "split": split, "limit": limit, "seed": seed}
     finished = {k: read_finished(Path(a)) for k, a in enumerate(audits) if not is_model(a)}

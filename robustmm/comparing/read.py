@@ -29,7 +29,7 @@ class Answers:
 
     ids: list[str]
     labels: list[str]
-    answers: NDArray[np.str_]  # (sample,)
+    answers: NDArray[np.object_]  # (sample,): labels
     right: Array  # (sample,)
     surprise: Array  # (sample,): log-loss in nats
     phi: dict[str, Array]  # Shapley values of accuracy (sample,) by modality
@@ -45,28 +45,24 @@ class FinishedAudit:
         """Raises DataError for records that are damaged, or do not belong to the result."""
         path, result = self.folder / RECORDS, self.result
         names = [m.name for m in condition.modalities]
-        columns = ["id", "label", *(f"p.{c}" for c in result.classes), *(f"shapley_accuracy.{m}" for m in names)]
-        columns += ["cluster"] if result.clusters else []
+        words = ["id", "label", *(["cluster"] if result.clusters else [])]
+        columns = [*words, *(f"p.{c}" for c in result.classes), *(f"shapley_accuracy.{m}" for m in names)]
         try:
             table = pyarrow.parquet.read_table(
-                os.fspath(path), columns=["condition", *columns], filters=[("condition", "==", condition.name)],
-                partitioning=None,
-            )  # fmt: skip
-            found = {
-                name: table[name].to_pylist() for name in ("id", "label", *(columns[-1:] if result.clusters else []))
-            }
-            order = sorted(range(len(table)), key=lambda row: str(found["id"][row]))
-            p = np.stack([table[f"p.{c}"].to_numpy() for c in result.classes], 1)[order]
-            labels = [found["label"][row] for row in order]
-            target = np.array([result.classes.index(label) for label in labels])
+                os.fspath(path), columns=columns, filters=[("condition", "==", condition.name)], partitioning=None
+            ).sort_by("id")
+            said = {name: table[name].to_pylist() for name in words}
+            p = np.stack([table[f"p.{c}"].to_numpy() for c in result.classes], 1)
+            number = {c: k for k, c in enumerate(result.classes)}
+            target = np.array([number[label] for label in said["label"]])
             answers = Answers(
-                ids=[found["id"][row] for row in order],
-                labels=labels,
-                answers=np.array(result.classes)[p.argmax(1)],
+                ids=said["id"],
+                labels=said["label"],
+                answers=np.array(result.classes, object)[p.argmax(1)],
                 right=correctness(p, target),
                 surprise=sample_nll(p, target),
-                phi={m: _read_finite(table[f"shapley_accuracy.{m}"])[order] for m in names},
-                clusters=[str(found["cluster"][row]) for row in order] if result.clusters else [],
+                phi={m: _read_finite(table[f"shapley_accuracy.{m}"]) for m in names},
+                clusters=said.get("cluster", []),
             )
         except (OSError, pyarrow.ArrowException, ValueError, TypeError, KeyError) as error:
             reason = str(error).partition("\n")[0]

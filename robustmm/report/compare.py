@@ -9,6 +9,7 @@ from rich.text import Text
 
 from robustmm.auditing.results.verdict import Verdict
 from robustmm.comparing.result import (
+    ComparedAudit,
     CompareResult,
     Comparison,
     ConditionDifference,
@@ -22,7 +23,10 @@ from robustmm.report.sentences import notes_text
 
 STYLES: dict[Verdict, str] = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 WORDS = {"holds": "not worse", "fails": "worse", "undecided": "undecided"}
-COLOURS = {"holds": "", "fails": "red", "undecided": "yellow", "better": "green", "worse": "red"}
+OUTCOMES = {"holds": "", "fails": "red", "undecided": "yellow"}
+EFFECTS = {"better": "green", "worse": "red", "undecided": ""}
+LETTERS = "BCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Candidates in tables; the reference is A."""
 SHOWN = 8
 """Rows of a table in the summary; --full has all."""
 
@@ -31,34 +35,32 @@ def render_comparison(result: CompareResult, full: bool = False) -> Group:
     """The verdict of every candidate, then its tables: those rows that decide, or all."""
     lines = [Text(f"{c.verdict}: {verdict_sentence(result, c)}", style=STYLES[c.verdict]) for c in result.candidates]
     parts: list[RenderableType | None] = [*lines, heading(result)]
-    for candidate in result.candidates:
-        parts += [*notes_text(candidate.notes), effects_text(result, candidate)]
-        parts += [condition_table(result, candidate, full), contribution_table(candidate)]
-        parts += [level_table(candidate, full), gate_table(candidate), not_compared_text(candidate, full)]
+    for letter, candidate in zip(LETTERS, result.candidates, strict=False):
+        parts += [effects_text(letter, candidate), *notes_text(candidate.notes)]
+        parts += [condition_table(letter, candidate, full), contribution_table(letter, candidate)]
+        parts += [level_table(letter, candidate, full), gate_table(letter, candidate)]
+        parts += [not_compared_text(candidate, full)]
     return Group(*(part for part in parts if part is not None), legend(result))
 
 
 def verdict_sentence(result: CompareResult, found: Comparison) -> str:
     """What decides, with the condition that loses most."""
     name, margin = safe_text(found.candidate.name).plain, amount(result.margin)
-    all_ = len(found.conditions)
+    many = len(found.conditions)
+    all_ = count(many)
     failed = [c for c in found.conditions if c.outcome == "fails"]
     open_ = [c for c in found.conditions if c.outcome == "undecided"]
     if failed:
-        return (
-            f"worse: {name} loses certainly{f' more than {margin}' if result.margin else ''} under {len(failed)} of "
-            f"{count(all_)}, {describe_worst(failed)}"
-        )
+        more = f" more than {margin}" if result.margin else ""
+        return f"{name} is worse: it loses certainly{more} under {len(failed)} of {all_}, {describe_worst(failed)}"
     if open_:
-        least = min(c.samples_to_decide for c in open_)
+        least = min((c.samples_to_decide for c in open_ if c.samples_to_decide > 0), default=float("inf"))
         more = f"; about {least:,.0f} samples like these would decide the first" if least < float("inf") else ""
         return (
-            f"undecided: {name} may lose more than {margin} under {len(open_)} of {count(all_)}, "
-            f"{describe_worst(open_)}, and loses so under none certainly{more}"
+            f"{name} may be worse: that it loses at most {margin} is undecided under {len(open_)} of {all_}, "
+            f"{describe_worst(open_)}{more}"
         )
-    return (
-        f"not worse: {name} loses certainly at most {margin} under {'each' if all_ > 1 else 'the one'} of {count(all_)}"
-    )
+    return f"{name} is not worse: it loses certainly at most {margin} under {'each of ' if many > 1 else ''}{all_}"
 
 
 def describe_worst(some: Sequence[ConditionDifference]) -> str:
@@ -73,43 +75,42 @@ def describe_worst(some: Sequence[ConditionDifference]) -> str:
 def heading(result: CompareResult) -> Text:
     said = f"{result.samples} samples of split {result.split} of {result.manifest}, seed {result.seed}"
     said += f", in {result.clusters.number} clusters ({result.clusters.column})" if result.clusters else ""
-    which = (safe_text(result.reference.name).plain, "bold")
-    text = Text.assemble(
-        "Reference: ", which, safe_text(f" ({result.reference.method}, suite {result.reference.suite})")
-    )
-    return Text.assemble(text, "\n", safe_text(said))
+    return Text.assemble(safe_text(said), "\nA: ", _audit_text(result.reference), ", the reference")
 
 
-def effects_text(result: CompareResult, found: Comparison) -> Text:
+def effects_text(letter: str, found: Comparison) -> Text:
     """How many conditions differ certainly, whatever the margin."""
     effects, all_ = Counter(c.effect for c in found.conditions), len(found.conditions)
     flips = max(found.conditions, key=lambda c: c.flip_rate.value)
-    said = (
-        f"{found.candidate.name} ({found.candidate.method}): accuracy differs certainly (adjusted p < 0.05) under "
-        f"{effects['better'] + effects['worse']} of {count(all_)}: better under {effects['better']}, worse under "
-        f"{effects['worse']}, undecided under {effects['undecided']}."
-    )
+    certain = effects["better"] + effects["worse"]
+    said = f": accuracy differs certainly (adjusted p < 0.05) under {certain or 'none'} of {count(all_)}"
+    said += f", better under {effects['better']} and worse under {effects['worse']}." if certain else "."
     if found.mean_difference:
         said += f" Mean over the conditions: {change(found.mean_difference)} points."
-    said += f" At most {percent(flips.flip_rate.value)} of the answers differ (under {flips.condition})."
-    return safe_text(said)
+    said += f" At most {percent(flips.flip_rate.value)} of the answers differ, under {flips.condition}."
+    return Text.assemble(f"{letter}: ", _audit_text(found.candidate), safe_text(said))
 
 
-def condition_table(result: CompareResult, found: Comparison, full: bool) -> RenderableType:
+def _audit_text(audit: ComparedAudit) -> Text:
+    name = (safe_text(audit.name).plain, "bold")
+    return Text.assemble(name, safe_text(f" ({audit.method}, suite {audit.suite})"))
+
+
+def condition_table(letter: str, found: Comparison, full: bool) -> RenderableType:
     """Clean, then the conditions that decide, the worst first; with all of them their answers as well."""
     clean, *others = found.conditions
     order = ("fails", "undecided", "holds")
     others.sort(key=lambda c: (order.index(c.outcome), c.difference.value, c.condition))
     shown = [clean, *(others if full else others[:SHOWN])]
     table = grid(
-        f"Accuracy, {safe_text(found.candidate.name).plain} minus {safe_text(result.reference.name).plain}",
-        "condition", "reference", "candidate", "difference, points", "adjusted\np", "", left=(0, 5),
+        "Accuracy by condition", "condition", "A, %", f"{letter}, %", f"{letter} - A, points", "adjusted\np", "",
+        left=(0, 5),
     )  # fmt: skip
     for c in shown:
         table.add_row(
-            safe_text(c.condition), percent(c.reference.value), percent(c.accuracy.value),
-            Text(change(c.difference), style=COLOURS.get(c.effect, "") if c.effect != "undecided" else ""),
-            f"{c.adjusted_p:.3f}", Text(WORDS[c.outcome], style=COLOURS[c.outcome]),
+            safe_text(c.condition), f"{100 * c.reference.value:.1f}", f"{100 * c.accuracy.value:.1f}",
+            Text(change(c.difference), style=EFFECTS[c.effect]),
+            f"{c.adjusted_p:.3f}", Text(WORDS[c.outcome], style=OUTCOMES[c.outcome]),
         )  # fmt: skip
     if len(shown) < len(found.conditions):
         table.caption = f"{len(shown)} of {len(found.conditions)}, the worst; all of them: --full"
@@ -123,7 +124,7 @@ def condition_table(result: CompareResult, found: Comparison, full: bool) -> Ren
     return Group(table, answers)
 
 
-def contribution_table(found: Comparison) -> Table | None:
+def contribution_table(letter: str, found: Comparison) -> Table | None:
     """Clean, under the reference's lowest accuracy, and where the candidate loses most."""
     clean, *others = found.conditions
     if not clean.contributions:
@@ -133,8 +134,8 @@ def contribution_table(found: Comparison) -> Table | None:
     )
     shown = {c.condition: c for c in (clean, *lowest)}
     table = grid(
-        "Modality contributions (Shapley values of accuracy)", "condition", "modality", "reference\npoints",
-        "candidate\npoints", "difference, points", "share", left=(0, 1),
+        "Modality contributions (Shapley values of accuracy, points)", "condition", "modality", "A", letter,
+        f"{letter} - A", "share", left=(0, 1),
     )  # fmt: skip
     for c in shown.values():
         for k, m in enumerate(c.contributions):
@@ -150,7 +151,7 @@ def shares(m: ContributionDifference) -> str:
     return f"{percent(m.reference_share.value, 0)} → {percent(m.share.value, 0)}"
 
 
-def level_table(found: Comparison, full: bool) -> RenderableType | None:
+def level_table(letter: str, found: Comparison, full: bool) -> RenderableType | None:
     """The corruptions whose breaking levels differ, or all."""
     differ = [level for level in found.breaking_levels if breaks_at(level.reference) != breaks_at(level.found)]
     shown = found.breaking_levels if full else differ[:SHOWN]
@@ -160,8 +161,8 @@ def level_table(found: Comparison, full: bool) -> RenderableType | None:
     if not shown:
         return Text(same)
     table = grid(
-        "Breaking levels" if full else "Breaking levels that differ", "corruption", "on", "holds to,\nreference",
-        "candidate", "breaks at,\nreference", "candidate", left=(0, 1),
+        "Breaking levels" if full else "Breaking levels that differ", "corruption", "on", "A holds\nto", f"{letter}",
+        "A breaks\nat", f"{letter}", left=(0, 1),
     )  # fmt: skip
     for level in shown:
         a, b = level.reference, level.found
@@ -179,12 +180,12 @@ def breaks_at(found: FoundLevels) -> str:
     )
 
 
-def gate_table(found: Comparison) -> Table | None:
+def gate_table(letter: str, found: Comparison) -> Table | None:
     """The gates whose verdicts differ."""
     differ = [gate for gate in found.gates if gate.reference != gate.verdict]
     if not differ:
         return None
-    table = grid("Gates that differ", "gate", "requirement", "reference", "candidate", left=(0, 1, 2, 3))
+    table = grid("Gates that differ", "gate", "requirement", "A", letter, left=(0, 1, 2, 3))
     for gate in differ:
         verdicts = (Text(v or "–", style=STYLES[v] if v else "dim") for v in (gate.reference, gate.verdict))
         table.add_row(safe_text(gate.name), safe_text(gate.requirement), *verdicts)
