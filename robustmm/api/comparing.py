@@ -58,20 +58,25 @@ def compare(
     if None in audits:
         raise UsageError("each should be the folder of an audit, or a model, found None")
     tell = reporter(progress)
-    asked = {"data": data, "describe": describe, "suite": suite, "split": split, "limit": limit, "seed": seed}
+    options = {
+        "data": data, "describe": describe, "suite": suite, "split": split, "limit": limit, "seed": seed,
+        "cluster": cluster,
+    }  # fmt: skip
+    asked = {name: value for name, value in options.items() if value is not None}
     finished = {k: read_finished(Path(a)) for k, a in enumerate(audits) if not is_model(a)}
-    given = [name for name, value in {**asked, "cluster": cluster}.items() if value is not None]
-    if len(finished) == len(audits) and given:
-        raise UsageError(f"{given[0]} is for models that are to be audited, and all of these are finished audits")
+    if len(finished) == len(audits) and asked:
+        raise UsageError(f"{min(asked)} is for models that are to be audited, and all of these are finished audits")
     check_distinct([finished[k].folder if k in finished else model_path(a) for k, a in enumerate(audits)])
-    wanted = fill_in(asked, finished[min(finished)].result if finished else None, cluster)
-    for k, model in enumerate(audits):
-        if k not in finished:
-            folder = audit_model(
-                model, wanted, inside=inside, workers=workers, provider=provider, threads=threads,
-                on_bad_input=on_bad_input, runs=runs, tell=tell,
-            )  # fmt: skip
-            finished[k] = read_finished(folder)
+    models = [k for k in range(len(audits)) if k not in finished]
+    if models:
+        wanted = fill_in(asked, finished[min(finished)].result if finished else None)
+    for k in models:
+        folder = audit_model(
+            audits[k], wanted, inside=inside, workers=workers, provider=provider, threads=threads,
+            on_bad_input=on_bad_input, runs=runs, tell=tell,
+        )  # fmt: skip
+        finished[k] = read_finished(folder)
+        wanted.setdefault("data", Path(finished[k].result.manifest))  # the first model's are all models' data
     return compare_audits([finished[k] for k in range(len(audits))], margin, tell.stage)
 
 
@@ -93,23 +98,22 @@ def check_distinct(paths: Sequence[Path]) -> None:
         seen.add(path.resolve())
 
 
-def fill_in(asked: dict[str, Any], like: "AuditResult | None", cluster: str | None) -> dict[str, Any]:
+def fill_in(asked: dict[str, Any], like: "AuditResult | None") -> dict[str, Any]:
     """The options of the audits that are to be made: what is asked, else what the audit `like` was asked, else what
     `audit` takes. Raises UsageError where that one's suite is a file of the user's own, which it does not name."""
-    usual: dict[str, Any] = {"suite": "deployment", "split": "test", "seed": 0, "cluster": ""}
-    if like:
-        manifest = Path(like.manifest)
-        usual = {
-            "data": manifest if manifest.is_file() else None, "split": like.split, "limit": like.samples,
-            "seed": like.seed, "suite": like.suite, "baseline": like.baseline, "share": like.retention_threshold,
-            "cluster": like.clusters.column if like.clusters else "",
-        }  # fmt: skip
-        if asked["suite"] is None and like.suite not in shelf.list_names("attacks"):
-            raise UsageError(
-                f'the finished audit ran the suite "{like.suite}", which is none of robustmm\'s own; name its file: '
-                f"--suite {like.suite}.toml"
-            )
-    return usual | {name: value for name, value in {**asked, "cluster": cluster}.items() if value is not None}
+    if like is None:
+        return {"suite": "deployment", "split": "test", "seed": 0, "cluster": ""} | asked
+    if "suite" not in asked and like.suite not in shelf.list_names("attacks"):
+        raise UsageError(
+            f'the finished audit ran the suite "{like.suite}", which is none of robustmm\'s own; name its file: '
+            f"--suite {like.suite}.toml"
+        )
+    usual: dict[str, Any] = {
+        "suite": like.suite, "split": like.split, "limit": like.samples, "seed": like.seed, "baseline": like.baseline,
+        "share": like.retention_threshold, "cluster": like.clusters.column if like.clusters else "",
+    }  # fmt: skip
+    usual |= {"data": Path(like.manifest)} if Path(like.manifest).is_file() else {}
+    return usual | asked
 
 
 def audit_model(
