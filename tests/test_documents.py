@@ -1,4 +1,4 @@
-"""Every command in the README, in CONTRIBUTING and on the pages on security and on comparing runs, in order, as it is written there."""
+"""Every command in the README, in CONTRIBUTING and on two pages more runs, in order, as it is written there."""
 
 import importlib.util
 import os
