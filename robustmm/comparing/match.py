@@ -9,6 +9,7 @@ from robustmm.auditing.results.verdict import Verdict
 from robustmm.comparing.read import FinishedAudit
 from robustmm.comparing.result import FoundLevels, GateDifference, LevelDifference, NotCompared
 from robustmm.errors import DataError
+from robustmm.metrics.sampling import FEW_CLUSTERS
 
 Pair = tuple[ConditionResult, ConditionResult]
 
@@ -41,6 +42,7 @@ def check_comparable(first: FinishedAudit, other: FinishedAudit) -> None:
             ("split", a.split, b.split),
             ("samples", a.samples, b.samples),
             ("seed", a.seed, b.seed),
+            ("modalities", _list_modalities(a), _list_modalities(b)),
             ("classes", ", ".join(sorted(a.classes)), ", ".join(sorted(b.classes))),
         )
         if mine != theirs
@@ -51,6 +53,10 @@ def check_comparable(first: FinishedAudit, other: FinishedAudit) -> None:
         raise DataError(
             f"{other.folder} cannot be compared with {first.folder}, sample by sample: they have {'; '.join(differ)}"
         )
+
+
+def _list_modalities(audit: AuditResult) -> str:
+    return ", ".join(sorted(m.name for m in audit.clean.modalities))
 
 
 def describe_differences(a: AuditResult, b: AuditResult) -> list[str]:
@@ -70,6 +76,10 @@ def describe_differences(a: AuditResult, b: AuditResult) -> list[str]:
     if columns[0] != columns[1]:
         found = " and ".join(f'"{column}"' if column else "none" for column in columns)
         said.append(f"the audits have different clusters ({found}): samples are taken as independent")
+    elif a.clusters and a.clusters.number < FEW_CLUSTERS:
+        said.append(
+            f'there are {a.clusters.number} clusters of "{columns[0]}": fewer than {FEW_CLUSTERS} decide nothing'
+        )
     return said
 
 

@@ -73,7 +73,7 @@ class FinishedAudit:
     def _check_answers(self, found: Answers, condition: ConditionResult) -> None:
         """Records and result were written by one audit: the same samples, and the same accuracy to the last digit."""
         alike = len(set(found.ids)) == len(found.ids) == self.result.samples
-        if not alike or abs(found.right.mean() - condition.accuracy.value) > 1e-5:
+        if not alike or not abs(found.right.mean() - condition.accuracy.value) <= 1e-5:  # nor where it is no number
             raise DataError(
                 f"{self.folder / RECORDS} does not belong to the {RESULTS} beside it: it says otherwise of "
                 f'"{condition.name}"; the same robustmm audit makes both again'

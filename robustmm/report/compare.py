@@ -17,6 +17,7 @@ from robustmm.comparing.result import (
     FoundLevels,
 )
 from robustmm.evaluation.attack_result import Estimate
+from robustmm.metrics.sampling import FEW_CLUSTERS
 from robustmm.report.bars import safe_text
 from robustmm.report.formats import grid, percent, points, signed_number
 from robustmm.report.sentences import notes_text
@@ -54,7 +55,8 @@ def verdict_sentence(result: CompareResult, found: Comparison) -> str:
         more = f" more than {margin}" if result.margin else ""
         return f"{name} is worse: it loses certainly{more} under {len(failed)} of {all_}, {describe_worst(failed)}"
     if open_:
-        least = min((c.samples_to_decide for c in open_ if c.samples_to_decide > 0), default=float("inf"))
+        few = result.clusters is not None and result.clusters.number < FEW_CLUSTERS  # then no number of samples would
+        least = min((c.samples_to_decide for c in open_ if c.samples_to_decide > 0 and not few), default=float("inf"))
         more = f"; about {least:,.0f} samples like these would decide the first" if least < float("inf") else ""
         return (
             f"{name} may be worse: that it loses at most {margin} is undecided under {len(open_)} of {all_}, "

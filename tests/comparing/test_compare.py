@@ -16,6 +16,7 @@ from robustmm.comparing.result import CompareResult
 from robustmm.errors import DataError
 from robustmm.evaluation.attack_result import AppliedCorruption
 from robustmm.metrics.classification import correctness, sample_nll
+from robustmm.report.compare import verdict_sentence
 
 BEFORE = np.arange(400) % 10 != 0  # 90 %
 NAN = float("nan")
@@ -262,6 +263,23 @@ def test_other_samples_are_a_sentence(tmp_path: Path, facts: dict[str, Any], sen
     with pytest.raises(DataError, match=sentence) as caught:
         compare(a, b)
     assert "\n" not in str(caught.value)
+
+
+def test_other_modalities_are_a_sentence(tmp_path: Path) -> None:
+    a, b = (write_audit(tmp_path / name, {"clean": BEFORE}) for name in "ab")
+    clean = b.result.clean.model_copy(update={"modalities": b.result.clean.modalities[:1]})
+    write_result(b.folder, b.result.model_copy(update={"clean": clean, "data_sha256": "e"}))
+    with pytest.raises(DataError, match=r"they have modalities a, b against a$"):
+        compare(a, b)
+
+
+def test_few_clusters_are_told(tmp_path: Path) -> None:
+    sites = [f"site {k % 4}" for k in range(400)]
+    a, b = (write_audit(tmp_path / name, {"clean": BEFORE}, clusters=sites) for name in "ab")
+    found = compare(a, b)
+    assert found.verdict == "INCONCLUSIVE"
+    assert found.candidates[0].notes == ['there are 4 clusters of "site": fewer than 10 decide nothing']
+    assert "would decide" not in verdict_sentence(found, found.candidates[0])
 
 
 def test_fewer_samples_are_a_sentence(tmp_path: Path) -> None:

@@ -145,6 +145,12 @@ def test_records_of_another_audit_do_not_belong_to_the_result(audit: FinishedAud
         audit.read_answers(audit.result.clean)
 
 
+def test_a_result_without_an_accuracy_belongs_to_nothing(audit: FinishedAudit) -> None:
+    accuracy = audit.result.clean.accuracy.model_copy(update={"value": float("nan")})
+    with pytest.raises(DataError, match="does not belong"):
+        audit.read_answers(audit.result.clean.model_copy(update={"accuracy": accuracy}))
+
+
 def test_clusters_that_are_told_and_not_recorded(audit: FinishedAudit, tmp_path: Path) -> None:
     told = write_audit(tmp_path / "c", {"clean": BEFORE}, clusters=[f"s{k % 9}" for k in range(50)])
     assert sorted(set(told.read_answers(told.result.clean).clusters)) == [f"s{k}" for k in range(9)]
