@@ -17,6 +17,7 @@ from robustmm.version import __version__
 if TYPE_CHECKING:
     from robustmm.api.auditing import audit
     from robustmm.api.checking import check
+    from robustmm.api.comparing import compare
     from robustmm.api.evaluation import attack, load, predict
     from robustmm.api.signals import corrupt
     from robustmm.api.training import export, resume, train
@@ -36,11 +37,14 @@ _limit = os.environ.setdefault("ROBUSTMM_MAX_MIB", "1024")  # robustmm/modalitie
 if _limit.isascii() and _limit.isdecimal() and len(_limit) < 12:  # OpenCV holds a picture's header against it
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(int(_limit) * 2**20 // 6)
 
-__all__ = ["__version__", "attack", "audit", "check", "corrupt", "export", "load", "predict", "resume", "train"]
+__all__ = [
+    "__version__", "attack", "audit", "check", "compare", "corrupt", "export", "load", "predict", "resume", "train",
+]  # fmt: skip
 
 _HOMES = {
-    "attack": "evaluation", "audit": "auditing", "check": "checking", "corrupt": "signals", "export": "training",
-    "load": "evaluation", "predict": "evaluation", "resume": "training", "train": "training",
+    "attack": "evaluation", "audit": "auditing", "check": "checking", "compare": "comparing",
+    "corrupt": "signals", "export": "training", "load": "evaluation", "predict": "evaluation", "resume": "training",
+    "train": "training",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.catalogue.result import Details, DoctorResult, ListResult
+from robustmm.comparing.result import CompareResult
 from robustmm.data.check import ManifestFacts
 from robustmm.evaluation.agreement.result import CheckResult
 from robustmm.evaluation.attack_result import AttackResult
@@ -22,6 +23,7 @@ SCHEMAS: dict[str, Any] = {
     "audit": AuditResult,
     "bench": BenchResult,
     "check": CheckResult,
+    "compare": CompareResult,
     "data-check": ManifestFacts,
     "doctor": DoctorResult,
     "export": Proof,

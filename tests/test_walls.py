@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "robustmm"
 ROOMS = [
-    "cli", "api", "report", "catalogue", "bench", "evidence", "auditing", "search", "exporting", "training",
+    "cli", "api", "report", "catalogue", "bench", "comparing", "evidence", "auditing", "search", "exporting", "training",
     "evaluation", "conditions", "methods", "data", "runtime", "model", "corruptions", "config", "metrics", "modalities",
     "runs", "distributed", "results", "progress", "files", "system", "errors", "version",
 ]  # fmt: skip

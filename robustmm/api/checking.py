@@ -51,10 +51,14 @@ def check(
         raise UsageError("check needs what is expected: --expect PREDICTIONS.csv or --expect-accuracy NUMBER")
     session = open_model(model, describe, provider, 0, 64, runs, tell)
     rows = open_manifest(session, data, inside, split, runs, tell).split(split, limit)
-    return compare(session, rows, split, Expectation(expect, expect_accuracy, limit is not None, on_bad_input), tell)
+    return find_agreement(
+        session, rows, split, Expectation(expect, expect_accuracy, limit is not None, on_bad_input), tell
+    )
 
 
-def compare(session: "Session", rows: "Manifest", split: str, expected: Expectation, tell: Reporter) -> "CheckResult":
+def find_agreement(
+    session: "Session", rows: "Manifest", split: str, expected: Expectation, tell: Reporter
+) -> "CheckResult":
     """The comparison on some rows. Raises UsageError for an accuracy that is none."""
     from robustmm.evaluation.agreement.check import check_expectation
 
@@ -74,5 +78,5 @@ def require_expected(session: "Session", rows: "Manifest", split: str, expected:
     from robustmm.evaluation.agreement.check import require_agreement
 
     if expected.table is not None or expected.accuracy is not None:
-        require_agreement(compare(session, rows, split, expected, tell))
+        require_agreement(find_agreement(session, rows, split, expected, tell))
         tell.note("the model answers as expected")

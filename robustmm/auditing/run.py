@@ -209,10 +209,10 @@ class Audit:
                 return conditions[number].name, measured.read_records(number)
 
             names, classes = self.work.session.names, self.work.session.classes
-            key = hash_content([measured.keys, [c.name for c in conditions]])
-            records_table.write_table(
-                self.folder / "records.parquet", map(read_condition, range(len(conditions))), names, classes, key
-            )
+            drawn = self.work.rows.column(self.plan.cluster) if self.plan.cluster else None
+            key = hash_content([measured.keys, [c.name for c in conditions], drawn])
+            parts = map(read_condition, range(len(conditions)))
+            records_table.write_table(self.folder / "records.parquet", parts, names, classes, key, drawn)
 
     def _write_result(self, result: AuditResult) -> None:
         """Writes results.json. One that says the same is left as it is: a finished audit is read where nothing can be

@@ -69,6 +69,7 @@ def register() -> None:
         "audit",
         "gates",
         "report",
+        "compare",
         "evidence.verify",
         "evidence.evidence",
         "foreign.describe",

@@ -33,6 +33,16 @@ class Plan:
         """The corruptions that may be applied to a modality."""
         return [step for step in self.steps if modality in step.on]
 
+    def define(self) -> list[object]:
+        """What is done to the samples, in plain values, whatever the condition is called."""
+        c = self.condition
+        noises = [
+            [n.name, n.level, n.probability, n.options, list(step.on)]
+            for n, step in zip(c.noises, self.steps, strict=True)
+        ]
+        missing = {name: rate for name, rate in c.missing.items() if rate}
+        return [noises, missing, sorted(c.present), c.burst, c.table, c.fill]
+
     def presence_mask(self, here: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """The presence mask that the model reads (batch, modality); `here` says which inputs the samples have."""
         return here & self.present[rows] if self.condition.fill == "masked" else here

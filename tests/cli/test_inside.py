@@ -47,6 +47,7 @@ def commands(model: Path, recipe: Path, path: Path) -> list[list[object]]:
         ["attack", model, *there, *noise, "--preview", "sheet.png"],
         ["audit", model, *there, "--suite", "quick", "--workers", "1"],
         ["gates", model, *there, "--suite", "quick", "--workers", "1"],
+        ["compare", model, "theirs.onnx", *there, "--suite", "quick", "--workers", "1"],
         ["check", model, *there, "--expect-accuracy", "0.5"],
         ["describe", model, *there],
         ["data", "check", path, "--inside"],

@@ -113,3 +113,20 @@ def test_a_noise_met_by_half_of_the_samples_leaves_the_other_half_as_it_was(sess
     )
     assert records.untouched == same
     assert 0.3 * len(rows) < same < 0.7 * len(rows)
+
+
+def test_what_a_condition_does_is_told_apart_from_its_name(session: Session, rows: Manifest) -> None:
+    def define(name: str = "c", **more: object) -> list[object]:
+        return plan_of(session, rows, Condition(name, **more)).define()  # type: ignore[arg-type]
+
+    noise = (Noise("gaussian", 0.5),)
+    assert define("a", noises=noise) == define("b", noises=noise)
+    assert define(noises=noise) == define(noises=(Noise("gaussian", 0.5, ("vector", "series")),)), "all that it serves"
+    assert define(missing={"series": 0.0}) == define()
+    others = [
+        define(), define(noises=noise), define(noises=(Noise("gaussian", 0.4),)),
+        define(noises=(Noise("gaussian", 0.5, ("series",)),)), define(noises=(Noise("gaussian", 0.5, (), 0.5),)),
+        define(missing={"series": 0.5}), define(missing={"series": 0.5}, burst=2), define(present=("series",)),
+        define(missing={"series": 0.5}, fill="zero"),
+    ]  # fmt: skip
+    assert len({repr(each) for each in others}) == len(others)

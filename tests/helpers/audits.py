@@ -83,7 +83,8 @@ def outcome(name: str = "clean", right: int = 80, n: int = 100, **more: Any) -> 
     """One condition's result; its change is against 80 of 100."""
     change = Change(value=right / n - 0.8, low=right / n - 0.9, high=right / n - 0.7, p=more.pop("p", 1.0))
     fields: dict[str, Any] = {
-        "name": name, "missing": {}, "fill": "masked", "accuracy": proportion(right, n), "change": change,
+        "name": name, "sha256": name, "missing": {}, "fill": "masked",
+        "accuracy": proportion(right, n), "change": change,
         "adjusted_p": change.p, "effect": "none", "minimum_detectable_effect": 0.1,
         "retention": Estimate(value=right / n / 0.8, low=right / n / 0.9, high=right / n / 0.7), "outcome": "holds",
         "samples_to_decide": float("nan"), "macro_f1": estimate(right / n), "auroc": None, "nll": estimate(0.5),

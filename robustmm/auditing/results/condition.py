@@ -90,6 +90,7 @@ class ConditionResult(Result):
     above the noise floor."""
 
     name: str
+    sha256: str = Field(description="of what is done to the samples, whatever the condition is called")
     missing: dict[str, Number] = Field(description="share of the samples that lack a modality, where a pattern asks")
     fill: str
     accuracy: Estimate

@@ -1,7 +1,7 @@
-"""Records as one Parquet table: a row per condition and sample."""
+"""Records as one Parquet table: a row per condition and sample; with clusters, which one a sample comes from."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,12 @@ KEY = b"robustmm"
 
 
 def write_table(
-    path: Path, parts: Iterable[tuple[str, Records]], names: list[str], classes: list[str], key: str
+    path: Path,
+    parts: Iterable[tuple[str, Records]],
+    names: list[str],
+    classes: list[str],
+    key: str,
+    clusters: Sequence[str] | None = None,
 ) -> None:
     """One row group a condition, so that memory does not grow with their number. `key` identifies the content: a
     table that has this key already is left as it is."""
@@ -26,7 +31,8 @@ def write_table(
         writer: pyarrow.parquet.ParquetWriter | None = None
         try:
             for condition, records in parts:
-                table = build_table(condition, records, names, classes).replace_schema_metadata({KEY: key.encode()})
+                table = build_table(condition, records, names, classes, clusters)
+                table = table.replace_schema_metadata({KEY: key.encode()})
                 writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema, compression="zstd")
                 writer.write_table(table, row_group_size=max(1, len(records)))
         finally:
@@ -46,13 +52,16 @@ def read_key(path: Path) -> str:
     return key.decode()
 
 
-def build_table(condition: str, records: Records, names: list[str], classes: list[str]) -> pyarrow.Table:
+def build_table(
+    condition: str, records: Records, names: list[str], classes: list[str], clusters: Sequence[str] | None = None
+) -> pyarrow.Table:
     columns = {
         "condition": pyarrow.array([condition] * len(records)),
         "id": pyarrow.array(records.ids),
         "label": pyarrow.array([classes[c] for c in records.target]),
         "answer": pyarrow.array([classes[c] for c in records.probabilities.argmax(1)]),
     }
+    columns |= {} if clusters is None else {"cluster": pyarrow.array(clusters)}
     columns |= {f"p.{label}": pyarrow.array(records.probabilities[:, c]) for c, label in enumerate(classes)}
     for m, name in enumerate(names):
         columns |= {

@@ -17,6 +17,7 @@ from robustmm.auditing.results.condition import (
     ModalityUnderCondition,
 )
 from robustmm.auditing.results.subsets import interaction_indices, spoiling_rate
+from robustmm.auditing.spec import hash_content
 from robustmm.conditions.plan import Plan
 from robustmm.evaluation.attack import (
     NOTHING,
@@ -57,6 +58,7 @@ def summarise_condition(plan: Plan, records: Records, clean: Records, reading: R
     }
     return ConditionResult(
         name=plan.condition.name,
+        sha256=hash_content(plan.define()),
         missing=lost,
         fill=plan.condition.fill,
         accuracy=share_right(right, sampling),

@@ -105,3 +105,11 @@ def test_rows_keep_what_is_no_number() -> None:
     found = build_table("c", records, NAMES, CLASSES)
     assert np.isnan(found["p.é 🎈"].to_pylist()[0])
     assert [found.schema.field(i).name for i in range(4)] == ["condition", "id", "label", "answer"]
+
+
+def test_clusters_stand_beside_the_answers(tmp_path: Path) -> None:
+    names = [f"s{k % 2}" for k in range(5)]
+    write_table(tmp_path / "records.parquet", some(), NAMES, CLASSES, "k", names)
+    table = pyarrow.parquet.read_table(tmp_path / "records.parquet")
+    assert table["cluster"].to_pylist() == 3 * names
+    assert table.column_names[:5] == ["condition", "id", "label", "answer", "cluster"]

@@ -1,0 +1,1 @@
+"""Finished audits of the same samples held against each other, sample by sample."""
