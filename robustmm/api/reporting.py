@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def write_report(folder: "AnyPath") -> Path:
     """Writes report.html into the folder of an audit, from what the audit left there: no model and no data are read.
     Raises UsageError for a folder that is not there or is no audit's, DataError for damaged files."""
+    from robustmm.report.curves.bench import write_bench_page
     from robustmm.report.curves.run import write_run_page
     from robustmm.report.page.page import write_audit_page
 
@@ -23,6 +24,8 @@ def write_report(folder: "AnyPath") -> Path:
         return write_audit_page(path)
     if (path / "run.json").exists():
         return write_run_page(path)
+    if (path / "bench.json").exists():
+        return write_bench_page(path)
     if (path / "cells").is_dir():
         raise DataError(f"the audit in {path} is not finished: it has no results.json yet; the same command continues")
     inside = sorted(each.parent for each in path.glob("*/results.json"))[:3] if path.is_dir() else []

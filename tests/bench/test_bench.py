@@ -121,6 +121,7 @@ def test_every_cell_is_trained_and_told(done: Done) -> None:
         assert list(result.accuracy) == ["clean", "noisy", "half", "only vector", "only series", "mean over subsets"]
         assert result.accuracy.keys() == result.nll.keys() == result.macro_f1.keys()
         assert result.samples == 36
+        assert [list(scores) for scores in result.contributions.values()] == [list(result.accuracy)] * 2
         assert 0 < result.seconds_per_epoch == pytest.approx(result.seconds / 2, rel=1e-4)
         assert 0 < result.peak_mb < 4000
         of = [result.accuracy[c] for c in ("clean", "only vector", "only series")]
@@ -319,11 +320,18 @@ def test_a_cell_is_scored_as_attack_would_score_its_file(world: Run, rows: Manif
         assert found.accuracy[name] == classification.accuracy(r.probabilities, r.target)
         assert found.nll[name] == pytest.approx(classification.nll(r.probabilities, r.target), abs=1e-4)
         assert found.macro_f1[name] == pytest.approx(classification.macro_f1(r.probabilities, r.target))
+        shares = [found.contributions[m][name] for m in ("vector", "series")]
+        assert shares == pytest.approx(r.phi_accuracy.mean(0), abs=1e-6)
+        chance = (r.empty_value[:, 1]).mean()
+        assert sum(shares) == pytest.approx(found.accuracy[name] - chance, abs=1e-6)
+    for scores in found.contributions.values():
+        assert scores["mean over subsets"] == pytest.approx(np.mean([scores[name] for name in gone]), abs=1e-6)
+    assert found.contributions["series"]["only vector"] == 0
     assert found.nll["mean over subsets"] == pytest.approx(np.mean([found.nll[name] for name in gone]), abs=1e-4)
     assert found.subsets == []
-    assert [name for name, _ in subset_probabilities(TorchSession(world), rows, "error")] == [
-        "only vector", "only series", "vector+series",
-    ]  # fmt: skip
+    answers, present = subset_probabilities(TorchSession(world), rows, "error")
+    assert [name for name, _ in answers] == ["only vector", "only series", "vector+series"]
+    assert present.shape == (len(rows), 2)
 
 
 def test_the_subsets_and_their_names() -> None:

@@ -151,8 +151,8 @@ def _facts_table(facts: Mapping[str, Any]) -> Markup:
     rows: list[Row] = [[name, _say(facts, *keys)] for name, keys in known]
     bad = facts.get("bad")
     rows.append(["unreadable inputs", str(len(bad)) if isinstance(bad, list) else "–"])
-    return build_table("What was trained, and with what; recipe.toml beside this page is the whole recipe", ["fact", "value"],
-                       rows, (0, 1))  # fmt: skip
+    caption = "What was trained, and with what; recipe.toml beside this page is the whole recipe"
+    return build_table(caption, ["fact", "value"], rows, (0, 1))
 
 
 def _say(facts: Mapping[str, Any], *keys: str) -> str:

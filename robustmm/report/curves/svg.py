@@ -20,8 +20,10 @@ def render_svg(title: str, said: str, charts: Mapping[str, tuple[str, Spec]]) ->
         _place(spec) | {"title": {"text": printable(heading), "anchor": "start"}} for heading, spec in charts.values()
     ]
     whole = {
-        "title": {"text": printable(title), "subtitle": printable(said), "anchor": "start", "fontSize": 15, "offset": 14},
-        "vconcat": placed, "spacing": 28, "resolve": {"scale": {"color": "independent"}}, "config": THEME, "padding": 16,
+        "title": {"text": printable(title), "subtitle": printable(said), "anchor": "start", "fontSize": 15,
+                  "offset": 14},
+        "vconcat": placed, "spacing": 28, "padding": 16, "config": THEME,
+        "resolve": {"scale": {"color": "independent"}},
     }  # fmt: skip
     text: str = vl_convert.vegalite_to_svg(_replace_colours(whole, read_colours()), allowed_base_urls=[])
     return text.encode("utf-8", "backslashreplace")
