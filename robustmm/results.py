@@ -1,6 +1,5 @@
 """The form of every published result (frozen, checked, six significant digits, null where there is no number; as rows,
-a data frame or a table in a notebook), and of what run.json and
-bench.json say.
+a data frame or a table in a notebook), and of what run.json and bench.json say.
 """
 
 import html

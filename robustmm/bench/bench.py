@@ -169,11 +169,11 @@ def note_question(out: Path, cells: Sequence[Cell], setting: BenchSpec, baseline
         return
     facts = BenchFacts(
         recipe=cells[0].recipe["name"],
-        manifest=str(setting.manifest),
+        manifest=os.fsencode(setting.manifest).decode(errors="replace"),
         baseline=baseline or cells[0].method,
         cells=[CellFacts(method=cell.method, seed=cell.seed, key=cell.key) for cell in cells],
     )
-    files.write_file(out / "bench.json", facts.model_dump_json(indent=1).encode(errors="replace"))
+    files.write_file(out / "bench.json", facts.model_dump_json(indent=1).encode())
 
 
 def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection, tuple[Cell, SpawnProcess]]:

@@ -1,6 +1,6 @@
 """The curves of a bench: every method's trajectories over its seeds, and the scores that they end in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -10,7 +10,7 @@ from robustmm.metrics.paired import BenchResult, compare_methods
 from robustmm.report.bench import footer, table_rows
 from robustmm.report.curves.cells import Kept, read_kept
 from robustmm.report.curves.charts import Curve, choose_epochs, draw_curves
-from robustmm.report.curves.log import Column, Log
+from robustmm.report.curves.log import Column
 from robustmm.report.curves.run import PICTURE, Charts
 from robustmm.report.curves.svg import render_svg
 from robustmm.report.formats import points
@@ -71,13 +71,13 @@ def draw_bench(kept: Kept) -> Charts:
     count = max(len(log.epochs) for logs in by.values() for log in logs)
     epochs = choose_epochs(count, len(by) * (2 + len(alone) + len(shares)))
 
-    def curve(series: str, logs: Sequence[Log], column: Callable[[Log], Column], panel: str = "") -> Curve:
-        return summarise_seeds(series, [column(log) for log in logs], panel)
-
-    accuracy = [curve(method, logs, lambda log: log.accuracy) for method, logs in by.items()]
-    nll = [curve(method, logs, lambda log: log.nll) for method, logs in by.items()]
-    single = [curve(k, logs, lambda log, m=m: log.alone[m], m) for m in alone for k, logs in by.items()]
-    moved = [curve(m, logs, lambda log, m=m: log.contributions[m], k) for k, logs in by.items() for m in shares]
+    lines = by.items()
+    accuracy = [summarise_seeds(method, [log.accuracy for log in logs]) for method, logs in lines]
+    nll = [summarise_seeds(method, [log.nll for log in logs]) for method, logs in lines]
+    single = [summarise_seeds(method, [log.alone[m] for log in logs], m) for m in alone for method, logs in lines]
+    moved = [
+        summarise_seeds(m, [log.contributions[m] for log in logs], method) for method, logs in lines for m in shares
+    ]
     charts = {
         "accuracy": ("Accuracy", draw_curves(accuracy, epochs, "valid accuracy", form=".1%", top=1)),
         "nll": ("Log-loss", draw_curves(nll, epochs, "valid log-loss", form=".3~g")),
@@ -141,7 +141,7 @@ def _state(kept: Kept) -> Markup:
         scores = (
             f"scores are of the {seeds} seeds that every method has" if seeds else "no seed is done for every method"
         )
-        said = f"Not finished: {left} of {len(kept.facts.cells)} trainings are not done; {scores}."
+        said = f"Not finished: {left} of {len(kept.facts.cells)} trainings are not done; {scores} every method has."
     more = tag("p", "The same robustmm bench command goes on with the rest.") if left else None
     return tag("div", tag("p", said), more, class_="verdict", role="status")
 
