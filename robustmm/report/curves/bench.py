@@ -134,16 +134,14 @@ def render_contributions(result: BenchResult) -> Markup:
 
 
 def _state(kept: Kept) -> Markup:
-    left, seeds = len(kept.facts.cells) - len(kept.results), len(kept.whole_seeds)
-    if not left:
-        said = f"All {len(kept.results)} trainings are done."
-    else:
-        scores = (
-            f"scores are of the {seeds} seeds that every method has" if seeds else "no seed is done for every method"
-        )
-        said = f"Not finished: {left} of {len(kept.facts.cells)} trainings are not done; {scores} every method has."
-    more = tag("p", "The same robustmm bench command goes on with the rest.") if left else None
-    return tag("div", tag("p", said), more, class_="verdict", role="status")
+    done, planned = len(kept.results), len(kept.facts.cells)
+    if done == planned:
+        return tag("div", tag("p", f"All {planned} trainings are done."), class_="verdict", role="status")
+    seeds = ", ".join(map(str, kept.whole_seeds))
+    scores = f"scores are of the seeds that every method has: {seeds}" if seeds else "no seed is done for every method"
+    said = f"Not finished: {done} of {planned} trainings are done; {scores}."
+    more = "The same robustmm bench command goes on with the rest."
+    return tag("div", tag("p", said), tag("p", more), class_="verdict", role="status")
 
 
 def _render_cells(kept: Kept) -> Markup:

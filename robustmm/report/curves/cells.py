@@ -37,7 +37,8 @@ class Kept:
 def read_kept(folder: Path) -> Kept:
     """Reads a bench's folder. Raises DataError for a damaged file, and where no epoch of any training has ended."""
     facts = _read_facts(folder / NAME)
-    results, logs = {}, {}
+    results: dict[tuple[str, int], CellResult] = {}
+    logs: dict[tuple[str, int], Log] = {}
     for cell in facts.cells:
         path = folder / "cells" / f"{cell.key}.json"
         check_regular(path)
@@ -46,10 +47,15 @@ def read_kept(folder: Path) -> Kept:
         except FileNotFoundError:
             pass
         except (OSError, ValidationError) as error:
-            raise DataError(f"{path} is damaged; robustmm bench makes it again, without training") from error
+            raise DataError(f"{path} is damaged or older; robustmm bench makes it again, without training") from error
         runs = [run for run in list_runs(folder / "runs" / cell.key) if run.log_file.exists()]
         if runs:
-            logs[cell.method, cell.seed] = read_log(runs[-1])
+            log = logs[cell.method, cell.seed] = read_log(runs[-1])
+            first = next(iter(logs.values()))
+            if (log.alone.keys(), log.contributions.keys()) != (first.alone.keys(), first.contributions.keys()):
+                raise DataError(
+                    f"{runs[-1].log_file} has other columns than the first: they are of different modalities"
+                )
     if not logs:
         raise DataError(f"the bench in {folder} has nothing to draw yet: no epoch of any training has ended")
     return Kept(facts, results, logs)

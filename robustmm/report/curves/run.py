@@ -102,10 +102,10 @@ def describe_run(facts: Mapping[str, Any]) -> str:
 
 
 def state_sentence(run: Run, log: Log, kept: int) -> str:
-    done = len(log.epochs)
+    done = f"{len(log.epochs)} epoch{'s' * (len(log.epochs) > 1)}"
     if run.is_finished:
-        return f"Finished after {done} epochs; epoch {kept} was kept, the best on the valid split."
-    return f"Not finished: {done} epochs have ended; epoch {kept} is the best so far."
+        return f"Finished after {done}; epoch {kept} was kept, the best on the valid split."
+    return f"Not finished: {done} ended; epoch {kept} is the best so far."
 
 
 def _state(run: Run, log: Log, kept: int) -> Markup:
