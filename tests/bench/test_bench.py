@@ -1,5 +1,6 @@
 """The bench: cells trained in processes of their own, scored as the exported file would be, kept and continued."""
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import worlds
 
+from robustmm.api.reporting import write_report
 from robustmm.bench import bench as benches
 from robustmm.bench import cell
 from robustmm.bench.bench import lock_folder, plan_cells, read_result, run_bench
@@ -136,6 +138,20 @@ def test_every_cell_is_trained_and_told(done: Done) -> None:
         1,
         2,
     ]
+
+
+def test_the_folder_tells_what_was_asked_and_is_drawn(done: Done, world_of_two: World) -> None:
+    """The last question counts, also one that everything is done for; a report draws what belongs to it."""
+    asked = json.loads((done.out / "bench.json").read_text())
+    assert [cell["key"] for cell in asked["cells"]] == [cell.key for cell in done.cells]
+    assert (asked["recipe"], asked["baseline"]) == ("world", "joint")
+    page = write_report(done.out).read_text(encoding="utf-8")
+    assert "All 4 trainings are done." in page
+    some = done.cells[2:]
+    run_bench(some, world_of_two.setting, done.out, workers=1, watcher=Seen(), baseline="mce")
+    page = write_report(done.out).read_text(encoding="utf-8")
+    assert "All 2 trainings are done." in page
+    assert json.loads((done.out / "bench.json").read_text())["baseline"] == "mce"
 
 
 def test_one_worker_and_this_process_say_the_same(done: Done, world_of_two: World, tmp_path: Path) -> None:

@@ -98,12 +98,15 @@ def test_folders_that_are_no_audits(robustmm: Cli, folder: Path) -> None:
     here = folder.parent
     (here / "empty").mkdir()
     (here / "half" / "cells").mkdir(parents=True)
+    for name in ("cells", "runs"):
+        (here / "old" / name).mkdir(parents=True)
     for name, code, said in (
-        ("nowhere", 2, "wants the folder of a finished audit, and nowhere is not there"),
+        ("nowhere", 2, "wants the folder of a finished audit, a run or a bench, and nowhere is not there"),
         ("a/results.json", 2, "a/results.json is a file"),
         ("empty", 2, "empty has no results.json, which every finished audit writes"),
         (".", 2, "did you mean a?"),
         ("half", 3, "the audit in half is not finished"),
+        ("old", 3, "the bench in old has no bench.json; the same robustmm bench command writes it"),
     ):
         result = robustmm("report", name, cwd=here)
         assert result.code == code, name

@@ -7,7 +7,7 @@ from statistics import fmean
 import numpy as np
 
 from robustmm.metrics.paired import BenchResult, compare_methods
-from robustmm.report.bench import footer, table_rows
+from robustmm.report.bench import difference_text, footer, table_rows
 from robustmm.report.curves.cells import Kept, read_kept
 from robustmm.report.curves.charts import Curve, choose_epochs, draw_curves
 from robustmm.report.curves.log import Column
@@ -110,14 +110,18 @@ def _compare(kept: Kept) -> BenchResult | None:
 
 
 def render_scores(result: BenchResult) -> Markup:
-    """The table that `robustmm bench` prints."""
-    head, *rows = table_rows(result)
+    """The tables that `robustmm bench` prints: scores, and differences to the baseline."""
+    head, *scores = table_rows(result)
     body: list[Row] = [
         [tag("strong", f"{text} {mark}") if bold else f"{text} {mark}".rstrip() for text, mark, bold in row]
-        for row in rows
+        for row in scores
     ]
     table = build_table("Test accuracy, %: mean ± standard deviation over seeds", [text for text, _, _ in head], body)
-    return tag("div", table, tag("p", " ".join(footer(result)), class_="soft"))
+    others = [m for m in result.methods if m.method != result.baseline] if result.comparisons else []
+    rows = [[m.method, *(difference_text(m.scores[c]).plain.rstrip() for c in result.columns)] for m in others]
+    caption = f"Points over {result.baseline} [95 %], adjusted p"
+    against = build_table(caption, ["method", *result.columns], rows) if rows else None
+    return tag("div", table, against, tag("p", " ".join(footer(result)), class_="soft"))
 
 
 def render_contributions(result: BenchResult) -> Markup:

@@ -78,7 +78,10 @@ def render_searches(result: AuditResult) -> Markup | None:
     if result.reference:
         r = result.reference
         rows: list[Row] = [[name, f"{value:.2f}"] for name, value in r.by_corruption.items()]
-        rows += [["mean corruption error", f"{r.mean_corruption_error:.2f}"], ["relative", signed_number(r.relative, 2)]]
+        rows += [
+            ["mean corruption error", f"{r.mean_corruption_error:.2f}"],
+            ["relative", signed_number(r.relative, 2)],
+        ]
         parts.append(build_table(f"Error relative to {r.model} (1: as good)", ["corruption", "error"], rows))
     return tag("div", parts) if parts else None
 

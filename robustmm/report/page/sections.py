@@ -13,7 +13,6 @@ from robustmm.report.page.tables import badge, build_details, build_table
 from robustmm.report.sentences import prior_name
 
 
-
 def chart_figure(name: str, said: str, *below: Content) -> Markup:
     """The place of a chart; `said` is what a screen reader tells of it, the numbers stand below it."""
     place = tag("div", tag("div", id=name), class_="chart", role="img", aria_label=said)

@@ -55,7 +55,8 @@ def test_the_page_of_a_whole_bench(tmp_path: Path) -> None:
     said = read_words(page)
     for part in (
         "Bench toy", "2 methods, 2 seeds, 4 of 4 trainings done.", "All 4 trainings are done.",
-        "joint 51.0 ± 1.4", "cal 61.0 ± 1.4", "cal clean +6.1 +12.2", "cal only photo +3.0 +6.1",
+        "joint 51.0 ± 1.4", "cal 61.0 ± 1.4", "Points over joint [95 %], adjusted p",
+        "cal clean +6.1 +12.2", "cal only photo +3.0 +6.1",
         "2 seeds, 100 test samples", "cal, seed 1 4 3 4.0 runs/00000000010000000001",
     ):  # fmt: skip
         assert part in said, part
