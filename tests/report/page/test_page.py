@@ -34,7 +34,9 @@ def drawn(found: AuditResult) -> dict[str, Any]:
 def test_the_verdict_stands_first() -> None:
     said = shown(audit())
     assert "Verdict: FAIL 2 gates: 1 FAIL, 1 PASS. Gates" in said
-    assert "clean accuracy FAIL accuracy is at least 85 % clean 0.8 [0.7112, 0.8666] the interval ends below 85 %" in said
+    assert (
+        "clean accuracy FAIL accuracy is at least 85 % clean 0.8 [0.7112, 0.8666] the interval ends below 85 %" in said
+    )
     assert said.index("Verdict") < said.index("Clean accuracy") < said.index("What fails first")
     free = shown(audit(verdict=None, gates=[]))
     assert "No verdict: the audit had no gates. Of 5 corruptions, 1 hold at 90 % of clean accuracy, 3 fail" in free
@@ -146,7 +148,10 @@ def advice(**more: Any) -> str:
 
 def test_findings_say_what_may_help() -> None:
     said = advice()
-    assert "fog on photo fails from 12.5 on (signal-to-noise, dB). -> At its highest level the answer is right in 40" in said
+    assert (
+        "fog on photo fails from 12.5 on (signal-to-noise, dB). -> At its highest level the answer is right in 40"
+        in said
+    )
     assert "without photo, on clean inputs, in 45.0 %" in said
     assert "Under 10 of 11 conditions one modality alone is significantly better" in said
     assert "Without photo accuracy is 45.0 %, against 80.0 % with everything." in said
@@ -172,7 +177,14 @@ def test_confidence_and_groups_that_are_off_are_found() -> None:
 
 def test_where_it_comes_from() -> None:
     said = shown(audit(description="kind = 'x'", description_sha256="cd" * 32, gates_sha256="ef" * 32), examples("a b"))
-    for words in ("ab" * 32, "cd" * 32, "ef" * 32, "kind = 'x'", "robustmm audit 'a b'", "robustmm, onnxruntime 0, 1 (cpu"):
+    for words in (
+        "ab" * 32,
+        "cd" * 32,
+        "ef" * 32,
+        "kind = 'x'",
+        "robustmm audit 'a b'",
+        "robustmm, onnxruntime 0, 1 (cpu",
+    ):
         assert words in said
     assert "Put together from the result" not in said
     assert "Put together from the result" in shown(audit())
