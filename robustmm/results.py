@@ -1,5 +1,5 @@
 """The form of every published result (frozen, checked, six significant digits, null where there is no number; as rows,
-a data frame or a table in a notebook), and of what a run.json says.
+a data frame or a table in a notebook), and of what run.json and bench.json say.
 """
 
 import html
@@ -118,7 +118,25 @@ class FinishedFacts(Facts):
     teacher_seconds: FiniteFloat = 0.0
 
 
-def check_facts(path: Path, form: type[Facts], facts: dict[str, Any]) -> None:
+class CellFacts(Table):
+    """A training of a bench: `key` names its files."""
+
+    method: str
+    seed: Count
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{20}$")]
+
+
+class BenchFacts(Table):
+    """What the bench.json of a bench's folder holds: what the last `robustmm bench` there was asked for."""
+
+    format: Count = 1
+    recipe: str
+    manifest: str
+    baseline: str
+    cells: Annotated[list[CellFacts], Field(min_length=1)]
+
+
+def check_facts(path: Path, form: type[Table], facts: dict[str, Any]) -> None:
     """Raises DataError, with the first key that is wrong, where the facts in `path` have another form."""
     try:
         form.model_validate(facts)

@@ -56,8 +56,12 @@ class Run:
         try:
             with self.log_file.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
+            if not rows:
+                raise ValueError("it has no epoch")
+            if any(None in row or None in row.values() for row in rows):
+                raise ValueError("a row has other columns than the first line")
             return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
-        except (OSError, ValueError, TypeError, IndexError, csv.Error) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise DataError(f"{self.log_file} is not the log of a run ({error})") from error
 
     def read_facts(self) -> dict[str, Any]:

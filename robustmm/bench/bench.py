@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -26,10 +26,11 @@ from robustmm.bench.worker import BenchSpec, Cell, run_worker
 from robustmm.config.recipe import Recipe
 from robustmm.data.loading import targets
 from robustmm.data.manifest import class_names, read_manifest
-from robustmm.errors import InterruptedRun, RobustmmError, UsageError, check_regular, explain_write
+from robustmm.errors import InterruptedRun, RobustmmError, UnwritableError, UsageError, check_regular, explain_write
 from robustmm.exporting.export import BlankData
 from robustmm.methods import build_method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
+from robustmm.results import BenchFacts, CellFacts
 from robustmm.system import defer_signals, lock_file
 from robustmm.training.build import build_model, effective_recipe, refuse_too_large
 
@@ -95,9 +96,16 @@ def read_result(out: Path, cell: Cell) -> CellResult | None:
 
 
 def run_bench(
-    cells: Sequence[Cell], setting: BenchSpec, out: Path, *, workers: int, watcher: Watcher
+    cells: Sequence[Cell],
+    setting: BenchSpec,
+    out: Path,
+    *,
+    workers: int,
+    watcher: Watcher,
+    baseline: str | None = None,
 ) -> list[CellResult]:
-    """Results of all cells; those already in `out` are not trained again.
+    """Results of all cells; those already in `out` are not trained again. The `baseline`, by default the first method,
+    is noted for the report.
 
     A cell that fails does not stop the others: afterwards its error is raised, with the first one's exit code. Ctrl-C
     raises InterruptedRun. After both, and after a kill, the same call goes on from every cell's last whole epoch.
@@ -105,6 +113,8 @@ def run_bench(
     files.remove_partial_files(out.rglob(".*.part"))
     whole = all(read_result(out, cell) for cell in cells)
     with nullcontext() if whole else lock_folder(out):  # reading needs none
+        with suppress(UnwritableError) if whole else nullcontext():
+            note_question(out, cells, setting, baseline)
         waiting = [cell for cell in cells if read_result(out, cell) is None]
         for cell in cells:
             if cell not in waiting:
@@ -153,6 +163,19 @@ def run_bench(
 def describe_kept(done: int, cells: int, out: Path) -> str:
     kept = f"every whole epoch is kept in {out}"
     return f"{done} of {cells} trainings done; {kept}, the same command continues with the rest"
+
+
+def note_question(out: Path, cells: Sequence[Cell], setting: BenchSpec, baseline: str | None) -> None:
+    """Writes bench.json: which of the cells in `out` belong together."""
+    if not cells:
+        return
+    facts = BenchFacts(
+        recipe=cells[0].recipe["name"],
+        manifest=os.fsencode(setting.manifest).decode(errors="replace"),
+        baseline=baseline or cells[0].method,
+        cells=[CellFacts(method=cell.method, seed=cell.seed, key=cell.key) for cell in cells],
+    )
+    files.write_file(out / "bench.json", facts.model_dump_json(indent=1).encode())
 
 
 def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection, tuple[Cell, SpawnProcess]]:

@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -135,7 +135,7 @@ def score_cell(run: Run, cell: Cell, test: Manifest, setting: BenchSpec, costs: 
     facts = run.read_finished()
     session = TorchSession(run, facts["device"])
     with torch.backends.cudnn.flags(allow_tf32=False):
-        answers = subset_probabilities(session, test, setting.on_bad)
+        answers, present = subset_probabilities(session, test, setting.on_bad)
         noisy = setting.conditions
         records = evaluate(session, test, noisy, on_bad=setting.on_bad)[0] if noisy else []
     found = {CLEAN: answers[-1][1]}
@@ -151,6 +151,11 @@ def score_cell(run: Run, cell: Cell, test: Manifest, setting: BenchSpec, costs: 
         scores[name] = {column: score(p, target) for column, p in found.items()}
         if len(answers) > 1:
             scores[name][MEAN] = float(np.mean([score(p, target) for _, p in answers]))
+    contributions = subset_contributions([p for _, p in answers], present, target, session.prior)
+    shares = dict(zip([*subset_names(session.names)[:-1], CLEAN], contributions, strict=True)) if contributions else {}
+    if shares:
+        shares |= {c.name: r.phi_accuracy.mean(0) for c, r in zip(noisy, records, strict=True)}
+        shares[MEAN] = np.mean(contributions, 0)
     epochs = facts["progress"]["epoch"]
     known = [costs.epochs[str(e)] for e in range(1, epochs + 1) if str(e) in costs.epochs]
     an_epoch = float(np.mean(known)) if known else 0.0
@@ -158,6 +163,10 @@ def score_cell(run: Run, cell: Cell, test: Manifest, setting: BenchSpec, costs: 
         method=cell.method,
         seed=cell.seed,
         **scores,
+        contributions={
+            m: {column: float(shares[column][i]) for column in scores["accuracy"]}
+            for i, m in enumerate(session.names if shares else [])
+        },
         subsets=[name for name, _ in answers[:-1] if not name.startswith("only ")],
         valid_accuracy=facts["progress"]["best"]["valid_accuracy"],
         kept_epoch=facts["progress"]["best_epoch"],
@@ -187,12 +196,32 @@ def subset_names(names: list[str]) -> list[str]:
     return [f"only {some[0]}" if len(some) == 1 < len(names) else "+".join(some) for some in subsets]
 
 
-def subset_probabilities(session: Session, test: Manifest, on_bad: OnBad) -> list[tuple[str, NDArray[np.float64]]]:
-    """Probabilities (samples, class) by subset of modalities; encoders run once for all of them.
+def subset_contributions(
+    answers: Sequence[NDArray[np.float64]],
+    present: NDArray[np.bool_],
+    target: NDArray[np.int64],
+    prior: NDArray[np.float64],
+) -> list[NDArray[np.float64]]:
+    """Shapley values (modality,) of accuracy by subset, as in `subset_masks`, where only its modalities are there.
 
-    Raises DataError for an answer that is NaN.
+    `answers` (samples, class) by subset, `present` (samples, modality). None unless all subsets were scored.
     """
-    masks = subset_masks(len(session.names))
+    M = present.shape[1]
+    if M > ALL_SUBSETS_LIMIT:
+        return []
+    places = [sum(1 << m for m, kept in enumerate(mask) if kept) for mask in subset_masks(M)]
+    outputs = np.zeros((len(target), 2**M, len(prior)))
+    outputs[:, places] = np.stack(answers, 1)
+    value = contribution.accuracy_game(outputs, target, prior, present).mean(0)  # Shapley values are linear
+    return [contribution.shapley(value[np.arange(2**M) & place]) for place in places]
+
+
+def subset_probabilities(
+    session: Session, test: Manifest, on_bad: OnBad
+) -> tuple[list[tuple[str, NDArray[np.float64]]], NDArray[np.bool_]]:
+    """Probabilities (samples, class) by subset of modalities, and what is present (samples, modality); encoders run
+    once for all subsets. Raises DataError for an answer that is NaN."""
+    masks, present = subset_masks(len(session.names)), []
     parts: list[list[NDArray[np.float64]]] = [[] for _ in masks]
     for _, samples in read_batches(test, session.modalities, 64, on_bad):
         z = session.embeddings(
@@ -201,6 +230,8 @@ def subset_probabilities(session: Session, test: Manifest, on_bad: OnBad) -> lis
         kept = samples.present() & np.array(masks)[:, None]  # (subset, sample, modality)
         p = np.stack([session.decode(z, some) for some in kept])
         check_finite(session, p, kept.any(-1), samples.ids)
+        present.append(samples.present())
         for part, answers in zip(parts, p, strict=True):
             part.append(answers)
-    return [(name, np.concatenate(part)) for name, part in zip(subset_names(session.names), parts, strict=True)]
+    names = subset_names(session.names)
+    return [(name, np.concatenate(part)) for name, part in zip(names, parts, strict=True)], np.concatenate(present)

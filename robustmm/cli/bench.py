@@ -104,7 +104,7 @@ def bench(
         f"threads each: {loaded.train.threads}"
     )
     with BenchProgress(len(cells)).show_live() as board:
-        results = work.run_bench(cells, shared, place, workers=workers, watcher=board)
+        results = work.run_bench(cells, shared, place, workers=workers, watcher=board, baseline=base)
     result = compare_methods(results, names, base, recipe=loaded.name, manifest=str(manifest))
     for file, text in files:
         if file is not None:

@@ -28,6 +28,10 @@ class CellResult(Result):
     accuracy: dict[str, float] = Field(description="unrounded: equal differences must stay equal")
     nll: ByColumn
     macro_f1: ByColumn
+    contributions: dict[str, ByColumn] = Field(
+        description="by modality and column: its exact Shapley value of accuracy, in accuracy's own unit; over the "
+        "modalities they add up to accuracy less that of the class prior. Empty above 8 modalities"
+    )
     subsets: list[str] = Field(description="columns of several, but not all, modalities: kept, not printed")
     valid_accuracy: Number
     kept_epoch: int
@@ -89,9 +93,9 @@ class MethodResult(Result):
 
 
 class BenchResult(Result):
-    """The result of `robustmm bench --json`, format 1: test accuracy of methods over seeds, at the best valid epoch."""
+    """The result of `robustmm bench --json`, format 2: test accuracy of methods over seeds, at the best valid epoch."""
 
-    format: int = 1
+    format: int = 2
     robustmm: str
     recipe: str
     manifest: str

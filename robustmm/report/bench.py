@@ -188,12 +188,16 @@ def format_latex(result: BenchResult) -> str:
 
 
 def format_csv(result: BenchResult) -> str:
-    """One row per method, seed and column: what a plot takes."""
+    """One row per method, seed and column: what a plot takes. `contribution_<modality>` is its exact Shapley value of
+    accuracy; in a row they add up to accuracy less that of the class prior."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["method", "seed", "condition", "accuracy", "nll", "macro_f1"])
+    modalities = list(result.cells[0].contributions)
+    shares = [f"contribution_{name}" for name in modalities]
+    writer.writerow(["method", "seed", "condition", "accuracy", "nll", "macro_f1", *shares])
     for one in result.cells:
         for column in one.accuracy:
-            numbers = (scores[column] for scores in (one.accuracy, one.nll, one.macro_f1))
+            contributions = (one.contributions[name] for name in modalities)
+            numbers = (scores[column] for scores in (one.accuracy, one.nll, one.macro_f1, *contributions))
             writer.writerow([one.method, one.seed, column, *(f"{x:.6g}" for x in numbers)])
     return out.getvalue()

@@ -1,5 +1,6 @@
 """The bench: cells trained in processes of their own, scored as the exported file would be, kept and continued."""
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import worlds
 
+from robustmm.api.reporting import write_report
 from robustmm.bench import bench as benches
 from robustmm.bench import cell
 from robustmm.bench.bench import lock_folder, plan_cells, read_result, run_bench
@@ -121,6 +123,7 @@ def test_every_cell_is_trained_and_told(done: Done) -> None:
         assert list(result.accuracy) == ["clean", "noisy", "half", "only vector", "only series", "mean over subsets"]
         assert result.accuracy.keys() == result.nll.keys() == result.macro_f1.keys()
         assert result.samples == 36
+        assert [list(scores) for scores in result.contributions.values()] == [list(result.accuracy)] * 2
         assert 0 < result.seconds_per_epoch == pytest.approx(result.seconds / 2, rel=1e-4)
         assert 0 < result.peak_mb < 4000
         of = [result.accuracy[c] for c in ("clean", "only vector", "only series")]
@@ -135,6 +138,20 @@ def test_every_cell_is_trained_and_told(done: Done) -> None:
         1,
         2,
     ]
+
+
+def test_the_folder_tells_what_was_asked_and_is_drawn(done: Done, world_of_two: World) -> None:
+    """The last question counts, also one that everything is done for; a report draws what belongs to it."""
+    asked = json.loads((done.out / "bench.json").read_text())
+    assert [cell["key"] for cell in asked["cells"]] == [cell.key for cell in done.cells]
+    assert (asked["recipe"], asked["baseline"]) == ("world", "joint")
+    page = write_report(done.out).read_text(encoding="utf-8")
+    assert "All 4 trainings are done." in page
+    some = done.cells[2:]
+    run_bench(some, world_of_two.setting, done.out, workers=1, watcher=Seen(), baseline="mce")
+    page = write_report(done.out).read_text(encoding="utf-8")
+    assert "All 2 trainings are done." in page
+    assert json.loads((done.out / "bench.json").read_text())["baseline"] == "mce"
 
 
 def test_one_worker_and_this_process_say_the_same(done: Done, world_of_two: World, tmp_path: Path) -> None:
@@ -333,11 +350,18 @@ def test_a_cell_is_scored_as_attack_would_score_its_file(world: Run, rows: Manif
         assert found.accuracy[name] == classification.accuracy(r.probabilities, r.target)
         assert found.nll[name] == pytest.approx(classification.nll(r.probabilities, r.target), abs=1e-4)
         assert found.macro_f1[name] == pytest.approx(classification.macro_f1(r.probabilities, r.target))
+        shares = [found.contributions[m][name] for m in ("vector", "series")]
+        assert shares == pytest.approx(r.phi_accuracy.mean(0), abs=1e-6)
+        chance = (r.empty_value[:, 1]).mean()
+        assert sum(shares) == pytest.approx(found.accuracy[name] - chance, abs=1e-6)
+    for scores in found.contributions.values():
+        assert scores["mean over subsets"] == pytest.approx(np.mean([scores[name] for name in gone]), abs=1e-6)
+    assert found.contributions["series"]["only vector"] == 0
     assert found.nll["mean over subsets"] == pytest.approx(np.mean([found.nll[name] for name in gone]), abs=1e-4)
     assert found.subsets == []
-    assert [name for name, _ in subset_probabilities(TorchSession(world), rows, "error")] == [
-        "only vector", "only series", "vector+series",
-    ]  # fmt: skip
+    answers, present = subset_probabilities(TorchSession(world), rows, "error")
+    assert [name for name, _ in answers] == ["only vector", "only series", "vector+series"]
+    assert present.shape == (len(rows), 2)
 
 
 def test_a_model_that_answers_nan_is_named_with_the_first_sample(

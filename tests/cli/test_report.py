@@ -81,17 +81,32 @@ def test_without_examples_the_page_says_so(robustmm: Cli, folder: Path) -> None:
     assert "--limit and --describe are not known" in text
 
 
-def test_folders_that_are_no_audits(robustmm: Cli, folder: Path, world: Run) -> None:
+def test_the_page_of_a_run(robustmm: Cli, world: Run, tmp_path: Path) -> None:
+    shutil.copytree(world.folder, tmp_path / "world-001")
+    result = robustmm("report", "world-001", cwd=tmp_path)
+    assert (result.code, result.out, result.err) == (0, "world-001/report.html\n", "")
+    assert (tmp_path / "world-001" / "curves.svg").read_bytes().startswith(b"<svg")
+    for text in ("", "epoch,learning_rate\n1,0.1,9\n"):
+        (tmp_path / "world-001" / "log.csv").write_text(text)
+        result = robustmm("report", "world-001", cwd=tmp_path)
+        assert result.code == 3
+        assert "is not the log of a run" in result.err
+        assert len(result.err.splitlines()) == 1
+
+
+def test_folders_that_are_no_audits(robustmm: Cli, folder: Path) -> None:
     here = folder.parent
     (here / "empty").mkdir()
     (here / "half" / "cells").mkdir(parents=True)
+    for name in ("cells", "runs"):
+        (here / "old" / name).mkdir(parents=True)
     for name, code, said in (
-        ("nowhere", 2, "wants the folder of a finished audit, and nowhere is not there"),
+        ("nowhere", 2, "wants the folder of a finished audit, a run or a bench, and nowhere is not there"),
         ("a/results.json", 2, "a/results.json is a file"),
         ("empty", 2, "empty has no results.json, which every finished audit writes"),
         (".", 2, "did you mean a?"),
         ("half", 3, "the audit in half is not finished"),
-        (world.folder, 2, "is the folder of a run"),
+        ("old", 3, "the bench in old has no bench.json; the same robustmm bench command writes it"),
     ):
         result = robustmm("report", name, cwd=here)
         assert result.code == code, name

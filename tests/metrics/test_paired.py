@@ -26,6 +26,7 @@ Accuracies = Mapping[str, Mapping[str, Sequence[float]]]
 def cell(method: str, seed: int, accuracy: dict[str, float], **changed: Any) -> CellResult:
     facts: dict[str, Any] = {
         "method": method, "seed": seed, "accuracy": accuracy, "nll": accuracy, "macro_f1": accuracy, "subsets": [],
+        "contributions": dict.fromkeys(("a", "b"), accuracy),
         "valid_accuracy": 0.5, "kept_epoch": 1, "optimiser": "adamw", "parameters": 1000, "seconds": 2.0,
         "teacher_seconds": 0.0, "seconds_per_epoch": 1.0, "peak_mb": 100.0, "device": "cpu", "threads": 1,
         "samples": 72,
@@ -246,6 +247,14 @@ def test_the_csv_holds_every_number() -> None:
         for column, values in columns.items():
             mine = [float(r["accuracy"]) for r in rows if (r["method"], r["condition"]) == (method, column)]
             assert fmean(mine) == pytest.approx(fmean(values))
+    assert all(r["contribution_a"] == r["contribution_b"] == r["accuracy"] for r in rows), "each cell has its own"
+
+
+def test_the_csv_of_too_many_modalities_has_no_contributions() -> None:
+    found = result({"joint": {"clean": [0.5]}}, contributions={})
+    assert report.format_csv(found).splitlines() == [
+        "method,seed,condition,accuracy,nll,macro_f1", "joint,0,clean,0.5,0.5,0.5",
+    ]  # fmt: skip
 
 
 def test_a_p_value_counts_only_as_adjusted() -> None:

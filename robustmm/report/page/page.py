@@ -1,6 +1,7 @@
 """The report of an audit, put together and written into its folder."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from robustmm.auditing.results.reference import read_audit
@@ -72,17 +73,23 @@ def render_audit_page(result: AuditResult, examples: Examples | None) -> bytes:
         ("untested", "What was not tested", untested.render_untested(result, examples.kinds if examples else {})),
         ("provenance", "Where this comes from", render_provenance(result, examples.command if examples else ())),
     ]
-    shown = [(name, title, content) for name, title, content in parts if content is not None]
-    title = f"Audit of {result.model}"
+    header = [_describe_audit(result), summary.render_verdict(result), summary.render_figures(result), _notes(result)]
+    return compose_page(f"Audit of {result.model}", header, parts, specs)
+
+
+def compose_page(
+    title: str, header: Content, parts: Sequence[tuple[str, str, Content]], specs: dict[str, Spec]
+) -> bytes:
+    """A whole page: title, header, links, and a section for each part (id, heading, content) that has content."""
+    shown = [(name, heading, content) for name, heading, content in parts if content is not None]
     links = [tag("li", tag("a", heading, href=f"#{name}")) for name, heading, _ in shown]
     body = tag(
         "div",
         tag("a", "To the content", href="#content", class_="skip"),
-        tag("header", tag("h1", title), _describe_audit(result), summary.render_verdict(result),
-            summary.render_figures(result), _notes(result)),
+        tag("header", tag("h1", title), header),
         tag("nav", tag("ul", links), aria_label="Sections"),
         tag("main", [_section(*part) for part in shown], id="content", tabindex="-1"),
-    )  # fmt: skip
+    )
     return assemble_page(title, body, specs)
 
 
