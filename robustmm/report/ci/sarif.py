@@ -81,6 +81,14 @@ def _describe_result(gate: GateResult, rules: list[str], place: Place) -> dict[s
     }
 
 
+def _describe_rule(metric: str) -> dict[str, Any]:
+    """With all the texts that GitHub asks for."""
+    short = f"A gate on {metric} does not pass."
+    full = f"What an audit found of {metric} is worse than the gate allows, or the samples are too few to tell."
+    texts = {"shortDescription": short, "fullDescription": full, "help": f"{full} The report of the audit says where."}
+    return {"id": _rule_id(metric), **{key: {"text": text} for key, text in texts.items()}}
+
+
 def _rule_id(metric: str) -> str:
     return f"gate/{metric}"
 
@@ -89,10 +97,7 @@ def _write_run(rules: list[str], results: list[dict[str, Any]], invocation: dict
     driver = {
         "name": "robustmm",
         "semanticVersion": __version__,
-        "rules": [
-            {"id": _rule_id(metric), "shortDescription": {"text": f"A gate on {metric} does not pass."}}
-            for metric in rules
-        ],
+        "rules": [_describe_rule(metric) for metric in rules],
     }
     run = {"tool": {"driver": driver}, "invocations": [invocation], "results": results}
     return (json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n").encode()

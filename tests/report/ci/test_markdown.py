@@ -68,6 +68,7 @@ def test_a_strangers_words_are_text(name: str) -> None:
             rest = re.sub(r"<summary>[\w ,]*</summary>", "", token.content)
             assert set(rest.split("\n")) <= {*allowed, ""} or rest in allowed
     assert not re.search(r"[@#](?!\d+;)\w", text.replace("### ", ""))
+    assert not re.search(r"&#(64|35);(?!<!-- -->)", text), "a forge looks for mentions in what is drawn"
     assert "http://" not in text
     assert "www." not in text
     assert "\x1b" not in text

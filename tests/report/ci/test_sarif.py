@@ -53,7 +53,8 @@ FORM = {
                 "tool": {"required": ["driver"], "properties": {"driver": {
                     "required": ["name", "semanticVersion", "rules"],
                     "properties": {"rules": {"type": "array", "uniqueItems": True, "items": {
-                        "required": ["id", "shortDescription"], "properties": {"shortDescription": MESSAGE},
+                        "required": ["id", "shortDescription", "fullDescription", "help"],
+                        "properties": {"shortDescription": MESSAGE, "fullDescription": MESSAGE, "help": MESSAGE},
                     }}},
                 }}},
                 "invocations": {"type": "array", "items": {"required": ["executionSuccessful"]}},
