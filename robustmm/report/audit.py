@@ -11,8 +11,8 @@ from robustmm.auditing.results.schema import AuditResult, BreakingLevel
 from robustmm.report import search
 from robustmm.report.bars import COLOURS, safe_text
 from robustmm.report.formats import grid, interval, percent, points, signed_number
-from robustmm.report.gates import render_gates
 from robustmm.report.sentences import audit_headline, lacking_text, notes_text, prior_name
+from robustmm.report.summary.gates import render_gates
 
 COLUMNS = 4
 """Levels that a table shows; of more, some in between are left to results.json."""

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.results.verdict import GateResult
 from robustmm.errors import printable
-from robustmm.report.gates import rank_gates
+from robustmm.report.summary.gates import rank_gates
 
 NO_GATES = "no gates were given, so nothing was required of the model: give some with --gates FILE"
 

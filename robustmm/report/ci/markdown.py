@@ -11,8 +11,8 @@ from itertools import islice
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.errors import printable
 from robustmm.report.formats import interval, percent, points, signed_number
-from robustmm.report.gates import gate_rows, rank_gates, verdict_line
 from robustmm.report.summary import findings
+from robustmm.report.summary.gates import gate_rows, rank_gates, verdict_line
 
 LONGEST = 60_000
 """Characters of a whole page: a comment on GitHub takes 65,536."""

@@ -16,7 +16,7 @@ from robustmm.auditing.results.verdict import GateResult
 from robustmm.config.shelf import read_text
 from robustmm.config.toml_lines import find_line
 from robustmm.errors import RobustmmError, printable
-from robustmm.report.gates import rank_gates
+from robustmm.report.summary.gates import rank_gates
 from robustmm.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -9,8 +9,8 @@ from rich.text import Text
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.errors import printable
 from robustmm.report.formats import interval, percent, points
-from robustmm.report.gates import SHORT, STYLES, gate_rows, verdict_line
 from robustmm.report.summary import findings
+from robustmm.report.summary.gates import SHORT, STYLES, gate_rows, verdict_line
 
 LINES = 40
 """Lines that a summary takes at most."""

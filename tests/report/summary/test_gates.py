@@ -8,7 +8,7 @@ from rich.console import Console, Group
 
 from robustmm.auditing.results.verdict import GateResult, Verdict
 from robustmm.evaluation.attack_result import Estimate
-from robustmm.report.gates import render_gates, verdict_line
+from robustmm.report.summary.gates import render_gates, verdict_line
 
 HOSTILE = "\x1b[31m[/red][bold]x\n"
 
