@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from robustmm.api.inputs import AnyPath, as_count, reporter
 from robustmm.errors import DataError, UsageError
-from robustmm.files import write_file
 from robustmm.progress import Reporter
 
 if TYPE_CHECKING:
@@ -79,23 +78,3 @@ def verify(
         audit_verdict=done.result.verdict if done.result else None, signed_by=signed.key if signed else "",
         issued=signed.issued if signed else "",
     )  # fmt: skip
-
-
-def write_documents(folder: AnyPath, *, bom: AnyPath | None = None, card: AnyPath | None = None) -> list[Path]:
-    """Writes a finished audit as a CycloneDX bill of materials and a Hugging Face model card; gives their paths. Raises
-    DataError for a folder whose results.json is none, UsageError where nothing is asked for."""
-    from robustmm.evidence.contents import check_results
-    from robustmm.evidence.documents.bom import format_bom
-    from robustmm.evidence.documents.card import write_card
-
-    if not bom and not card:
-        raise UsageError("nothing to write; give --bom FILE, --card FILE or both")
-    check, result = check_results(Path(folder))
-    if result is None or check.status != "OK":
-        raise DataError(f"{check.reason}; the documents are written of a results.json as an audit leaves it")
-    written = []
-    for path, write in ((bom, format_bom), (card, write_card)):
-        if path:
-            write_file(Path(path), write(result).encode())
-            written.append(Path(path))
-    return written

@@ -1,4 +1,4 @@
-"""`robustmm verify` and `robustmm evidence`: exit codes, sentences and files, as a user meets them."""
+"""`robustmm verify`: exit codes, sentences and files, as a user meets them."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -118,18 +118,3 @@ def test_a_hostile_name_does_nothing_to_the_terminal(here: Path, robustmm: Cli) 
     assert not {"\x1b", "\x07", "\u202e"} & set(done.out)
     assert "[bold]evil" in done.out
     assert "WRONG" in done.out.splitlines()[1]
-
-
-def test_evidence_writes_both_documents(here: Path, robustmm: Cli, tmp_path: Path) -> None:
-    bom, card = tmp_path / "bom.json", tmp_path / "README.md"
-    done = robustmm("evidence", "a", "--bom", bom, "--card", card, cwd=here)
-    assert done.code == 0, done.err
-    assert json.loads(bom.read_text())["specVersion"] == "1.6"
-    assert card.read_text().startswith("---\nlibrary_name: ")
-    done = robustmm("evidence", "a", cwd=here)
-    assert (done.code, "nothing to write" in done.err) == (2, True)
-    done = robustmm("evidence", ".", "--bom", bom, cwd=here)
-    assert done.code == 3
-    assert "results.json is not there" in done.err
-    done = robustmm("evidence", "a", "--bom", tmp_path / "no" / "bom.json", cwd=here)
-    assert done.code == 3

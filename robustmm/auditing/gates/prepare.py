@@ -51,9 +51,9 @@ def check_selection(gates: Gates, conditions: Sequence[Condition], measured: Ope
 
 def _find_wrong(gate: GateTable, scopes: Sequence[Scope], names: Sequence[str], measured: OpenedSpec) -> str:
     """Why a gate selects nothing; empty where it selects something."""
-    strikes = [strike for scope in scopes for strike in scope.strikes]
+    noises = [applied for scope in scopes for applied in scope.noises]
     known: dict[str, Iterable[str]] = {
-        "noise": {strike.noise for strike in strikes}, "modality": names, "missing": names, "of": [*names, "*"],
+        "noise": {applied.noise for applied in noises}, "modality": names, "missing": names, "of": [*names, "*"],
     }  # fmt: skip
     for pattern in gate.condition:
         if not any(matches(pattern, scope.name) for scope in scopes):
@@ -75,7 +75,7 @@ def _find_wrong(gate: GateTable, scopes: Sequence[Scope], names: Sequence[str], 
         return _explain_nothing(gate, scopes)
     if gate.relative and chosen == scopes[:1]:
         return f"{gate.metric} against clean needs a condition that is not clean"
-    units = {strike.unit for scope in chosen for strike in scope.strikes}
+    units = {applied.unit for scope in chosen for applied in scope.noises}
     if gate.strength and len(units) > 1:
         return f"strength of {gate.noise[0]} has several units here ({', '.join(sorted(units))}); name its modality"
     return ""
@@ -86,17 +86,17 @@ def _explain_nothing(gate: GateTable, scopes: Sequence[Scope]) -> str:
 
     def select_without(*keys: str) -> list[Scope]:
         wider = gate.model_copy(update=dict.fromkeys(keys))
-        return [scope for scope in scopes if scope.strikes and is_selected(wider, scope)]
+        return [scope for scope in scopes if scope.noises and is_selected(wider, scope)]
 
     for key in ("level", "strength"):
-        near = [strike for scope in select_without("level", "strength") for strike in scope.strikes]
+        near = [applied for scope in select_without("level", "strength") for applied in scope.noises]
         if getattr(gate, key) and near:
             low, high = getattr(gate, key)
-            has = {f"{getattr(strike, key):g} {strike.unit if key == 'strength' else ''}".strip() for strike in near}
+            has = {f"{getattr(applied, key):g} {applied.unit if key == 'strength' else ''}".strip() for applied in near}
             asked = f"{low:g}" if low == high else f"{low:g} to {high:g}"
             return f"no condition has {key} {asked}; the suite has {', '.join(sorted(has))}"
     if gate.modality and (near_scopes := select_without("modality", "level", "strength")):
-        has = {"+".join(dict.fromkeys(strike.modality for strike in scope.strikes)) for scope in near_scopes}
+        has = {"+".join(dict.fromkeys(applied.modality for applied in scope.noises)) for scope in near_scopes}
         return f"no condition corrupts just {' and '.join(gate.modality)}; the suite's corrupt {', '.join(sorted(has))}"
     if gate.missing:
         has = {"+".join(sorted(scope.missing)) for scope in scopes if scope.missing}

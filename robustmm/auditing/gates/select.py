@@ -12,7 +12,7 @@ from robustmm.conditions.gate import GateTable
 from robustmm.modalities import Modality
 
 
-class Strike(NamedTuple):
+class AppliedNoise(NamedTuple):
     """A corruption of one modality."""
 
     noise: str
@@ -27,21 +27,21 @@ class Scope:
     """What a gate selects a condition by: its name, its corruptions, and the modalities that samples may lack."""
 
     name: str
-    strikes: tuple[Strike, ...] = ()
+    noises: tuple[AppliedNoise, ...] = ()
     missing: frozenset[str] = frozenset()
 
 
 def planned_scope(condition: Condition, modalities: Sequence[Modality]) -> Scope:
     """That of a condition on a model with these modalities. Raises UsageError for one that does not fit them."""
     steps = condition.resolve_steps(modalities)
-    strikes = [Strike(step.name, name, step.level, *step.strength(name)) for step in steps for name in step.on]
+    noises = [AppliedNoise(step.name, name, step.level, *step.strength(name)) for step in steps for name in step.on]
     lost = frozenset(m.name for m in modalities if condition.can_be_missing(m.name))
-    return Scope(condition.name, tuple(strikes), lost)
+    return Scope(condition.name, tuple(noises), lost)
 
 
 def measured_scope(result: ConditionResult) -> Scope:
-    strikes = [Strike(n.name, m.name, n.level, n.strength, n.unit) for m in result.modalities for n in m.noises]
-    return Scope(result.name, tuple(strikes), frozenset(result.missing))
+    noises = [AppliedNoise(n.name, m.name, n.level, n.strength, n.unit) for m in result.modalities for n in m.noises]
+    return Scope(result.name, tuple(noises), frozenset(result.missing))
 
 
 def is_selected(gate: GateTable, scope: Scope) -> bool:
@@ -52,9 +52,9 @@ def is_selected(gate: GateTable, scope: Scope) -> bool:
     if gate.missing and scope.missing != set(gate.missing):
         return False
     if any(gate.has(key) for key in ("noise", "modality", "level", "strength")):
-        fits = bool(scope.strikes) and all(_fits(gate, strike) for strike in scope.strikes)
+        fits = bool(scope.noises) and all(_fits(gate, applied) for applied in scope.noises)
         return fits and (bool(gate.missing) or not scope.missing)
-    return not (gate.missing and scope.strikes)
+    return not (gate.missing and scope.noises)
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -62,12 +62,12 @@ def matches(pattern: str, name: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
 
 
-def _fits(gate: GateTable, strike: Strike) -> bool:
+def _fits(gate: GateTable, applied: AppliedNoise) -> bool:
     return (
-        (not gate.noise or strike.noise in gate.noise)
-        and (not gate.modality or strike.modality in gate.modality)
-        and _is_within(strike.level, gate.level)
-        and _is_within(strike.strength, gate.strength)
+        (not gate.noise or applied.noise in gate.noise)
+        and (not gate.modality or applied.modality in gate.modality)
+        and _is_within(applied.level, gate.level)
+        and _is_within(applied.strength, gate.strength)
     )
 
 

@@ -1,0 +1,1 @@
+"""Commands about audits: made, gated, compared, verified, reported."""
