@@ -37,6 +37,10 @@ ExpectAccuracy = Annotated[
     float | None, typer.Option("--expect-accuracy", min=0, max=1, help="Your own pipeline's accuracy on this split.")
 ]
 
+NOT_PASSED = 1
+"""Exit code of a verdict that is no pass, after the whole report: a gate fails, a candidate is worse, or either is
+undecided."""
+
 
 def show_json(result: "BaseModel") -> None:
     """JSON on stdout; a file name that is no text is shown as far as it is one."""

@@ -204,7 +204,8 @@ def breaking(outcome: Any, level: float, *conditions: str) -> BreakingLevel:
 
 def gate(name: str, verdict: Verdict) -> GateResult:
     return GateResult(
-        name=name, metric="accuracy", requirement="at least 80 %", verdict=verdict, judged_on="interval",
+        name=name, metric="accuracy", required="min", baseline_sha256="",
+        requirement="at least 80 %", verdict=verdict, judged_on="interval",
         condition="clean", part="", value=estimate(0.9), bound=0.8, samples=400, samples_to_decide=NAN, reason="so",
     )  # fmt: skip
 

@@ -7,13 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from robustmm.comparing.difference import (
-    difference_interval,
-    difference_score,
-    judge_difference,
-    mcnemar,
-)
-from robustmm.metrics.noninferiority import Pairs
+from robustmm.comparing.difference import judge_difference, mcnemar
+from robustmm.metrics.noninferiority import Pairs, difference_interval, difference_score
 from robustmm.metrics.sampling import FEW_CLUSTERS, Sampling
 from robustmm.metrics.statistics import paired_bootstrap
 

@@ -7,6 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import (
+    NOT_PASSED,
     Data,
     Describe,
     Expect,
@@ -23,9 +24,6 @@ from robustmm.cli.options import (
 )
 from robustmm.report.live.console import out
 from robustmm.system import MOST_PROCESSES
-
-GATE_FAILED = 1
-"""Exit code where a gate fails, or is inconclusive."""
 
 
 @app.command()
@@ -124,4 +122,4 @@ def audit(
     else:
         out.print(render_audit(result) if full else Summary(result))
     if result.verdict == "FAIL" or (result.verdict == "INCONCLUSIVE" and not allow_inconclusive):
-        raise typer.Exit(GATE_FAILED)  # after the report, which is whole
+        raise typer.Exit(NOT_PASSED)  # after the report, which is whole

@@ -6,12 +6,9 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Data, Describe, Inside, Json, Limit, OnBadInput, Provider, Runs, show_json
+from robustmm.cli.options import NOT_PASSED, Data, Describe, Inside, Json, Limit, OnBadInput, Provider, Runs, show_json
 from robustmm.report.live.console import out
 from robustmm.system import MOST_PROCESSES
-
-CANDIDATE_FAILED = 1
-"""The exit code of a whole report that says no."""
 
 
 @app.command()
@@ -77,4 +74,4 @@ def compare(
     else:
         out.print(report.render_comparison(result, full))
     if result.verdict == "FAIL" or (result.verdict == "INCONCLUSIVE" and not allow_inconclusive):
-        raise typer.Exit(CANDIDATE_FAILED)  # after the report, which is whole
+        raise typer.Exit(NOT_PASSED)  # after the report, which is whole
