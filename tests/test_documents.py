@@ -32,6 +32,14 @@ def commands(body: str) -> list[tuple[str, list[str]]]:
     return found
 
 
+def test_the_first_lines_are_among_the_commands_that_run() -> None:
+    """The README begins with five lines on a model of one's own; further down they run on one that it makes."""
+    lines = re.findall(r"^    (robustmm .*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    run = [command for kind, _, body in blocks("README.md") if kind == "console" for command, _ in commands(body)]
+    assert len(lines) == 5
+    assert all(line.replace("model", "theirs") in run for line in lines)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/security.md", "docs/compare.md"])
 def test_every_command_runs_and_prints_what_is_shown(document: str, tmp_path: Path) -> None:
