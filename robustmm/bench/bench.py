@@ -170,12 +170,16 @@ def note_question(out: Path, cells: Sequence[Cell], setting: BenchSpec, baseline
     if not cells:
         return
     facts = BenchFacts(
-        recipe=cells[0].recipe["name"],
+        recipe=cells[0].recipe.get("name", ""),
         manifest=os.fsencode(setting.manifest).decode(errors="replace"),
         baseline=baseline or cells[0].method,
         cells=[CellFacts(method=cell.method, seed=cell.seed, key=cell.key) for cell in cells],
     )
-    files.write_file(out / "bench.json", facts.model_dump_json(indent=1).encode())
+    try:
+        files.write_file(out / "bench.json", facts.model_dump_json(indent=1).encode())
+    except UnwritableError as error:
+        done = sum(read_result(out, cell) is not None for cell in cells)
+        raise UnwritableError(f"{out} cannot be written", error.reason, describe_kept(done, len(cells), out)) from error
 
 
 def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection, tuple[Cell, SpawnProcess]]:

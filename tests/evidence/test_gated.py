@@ -85,7 +85,7 @@ def test_gates_of_the_suite_need_no_file(here: Path) -> None:
     suite = (here / "suite.toml").read_text() + GATES.format(clean=0, noisy=0)
     (here / "suite.toml").write_text(suite)
     audit("model.onnx", data="manifest.csv", describe="theirs.toml", suite="suite.toml", out="a", by="site", workers=1)
-    (here / "a/statement.dsse.json").unlink()
+    (here / "a/statement.dsse.json").unlink(missing_ok=True)
     found = verify("a", rerun=0)
     assert found.verdict == "VERIFIED", found.checks
     assert found.audit_verdict == "PASS"

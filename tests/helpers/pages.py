@@ -50,7 +50,8 @@ def bins(gap: float) -> list[CalibrationBin]:
 
 def gate(word: Any = "FAIL", name: str = "clean accuracy") -> GateResult:
     return GateResult(
-        name=name, metric="accuracy", requirement="accuracy is at least 85 %", verdict=word, judged_on="interval",
+        name=name, metric="accuracy", required="min", baseline_sha256="",
+        requirement="accuracy is at least 85 %", verdict=word, judged_on="interval",
         condition="clean", part="", value=proportion(80, 100), bound=0.85, samples=100, samples_to_decide=NAN,
         reason="the interval ends below 85 %",
     )  # fmt: skip
