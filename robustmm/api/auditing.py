@@ -117,5 +117,7 @@ def write_page(
             page = write_audit_page(folder)
             advance(1)
     except KeyboardInterrupt as error:
-        raise InterruptedRun(f"interrupted: the results are in {folder}; the same command writes the report") from error
+        raise InterruptedRun(
+            f"interrupted: the results are in {folder}; the same command continues with the report"
+        ) from error
     return page

@@ -165,7 +165,7 @@ def test_an_audit_stopped_at_its_report_keeps_its_results(
         result = robustmm(*words, cwd=tmp_path)
     assert result.code == 5
     assert result.err.splitlines()[-1] == (
-        "error: interrupted: the results are in a; the same command writes the report"
+        "error: interrupted: the results are in a; the same command continues with the report"
     )
     assert (tmp_path / "a" / "results.json").is_file()
     assert not (tmp_path / "a" / "report.html").exists()
