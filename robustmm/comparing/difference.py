@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.special import bdtr
 
 from robustmm.metrics.noninferiority import Pairs, Verdict, count_pairs, difference_score, estimate_difference
-from robustmm.metrics.power import paired_samples_to_decide
+from robustmm.metrics.power import paired_samples_to_decide, samples_to_clear
 from robustmm.metrics.sampling import FEW_CLUSTERS, Sampling
 from robustmm.metrics.statistics import Interval
 
@@ -61,6 +61,6 @@ def _judge_clusters(value: float, interval: Interval, margin: float, pairs: Pair
         return Verdict("holds", math.nan)
     if units >= FEW_CLUSTERS and interval.high < -margin:
         return Verdict("fails", math.nan)
-    n, gap = math.fsum(pairs), abs(value + margin)
-    half = value - interval.low if value > -margin else interval.high - value
-    return Verdict("undecided", max(n, math.ceil(n * (half / gap) ** 2)) if gap > 0 else math.inf)
+    n = round(math.fsum(pairs))
+    samples = samples_to_clear(n, value, interval.low if value > -margin else interval.high, -margin)
+    return Verdict("undecided", max(n, samples))

@@ -16,6 +16,7 @@ Of samples in clusters the interval is Student's over the clusters, and never na
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,9 +24,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from robustmm.metrics.power import paired_samples_to_decide
+from robustmm.metrics.power import paired_samples_to_decide, samples_to_clear
 from robustmm.metrics.sampling import FEW_CLUSTERS, Sampling
-from robustmm.metrics.statistics import Interval
+from robustmm.metrics.statistics import Estimate, Interval
 
 Outcome = Literal["holds", "fails", "undecided"]
 
@@ -111,17 +112,22 @@ def judge_samples(right: ArrayLike, before: ArrayLike, share: float, sampling: S
     if sampling.clusters is None:
         return Retention(value, retention_interval(pairs), judge_retention(pairs, share))
     spread = sampling.interval(value, (x - value * y) / y.mean())
-    alike = not spread.high > spread.low  # no spread over the clusters: each counts as one sample
-    scale = sampling.units(len(x)) / len(x) if alike else 1.0
-    score = retention_interval(Pairs(*(scale * count for count in pairs)))
-    low, high = float(np.fmin(spread.low, score.low)), float(np.fmax(spread.high, score.high))
+    low, high = interval = _widen(spread, pairs, retention_interval, sampling)
     if share == 0:
-        return Retention(value, Interval(low, high), Verdict("holds", math.nan))
+        return Retention(value, interval, Verdict("holds", math.nan))
     if sampling.units(len(x)) >= FEW_CLUSTERS and (low >= share or high < share):
-        return Retention(value, Interval(low, high), Verdict("holds" if low >= share else "fails", math.nan))
-    half, gap = value - low if value > share else high - value, abs(value - share)
-    samples = max(len(x), math.ceil(len(x) * (half / gap) ** 2)) if gap > 0 else math.inf
-    return Retention(value, Interval(low, high), Verdict("undecided", samples))
+        return Retention(value, interval, Verdict("holds" if low >= share else "fails", math.nan))
+    samples = samples_to_clear(len(x), value, low if value > share else high, share)
+    return Retention(value, interval, Verdict("undecided", max(len(x), samples)))
+
+
+def _widen(spread: Estimate, pairs: Pairs, score_interval: Callable[[Pairs], Interval], sampling: Sampling) -> Interval:
+    """Student's interval over clusters, made as wide as the score interval of the pairs as independent samples. Where
+    the clusters do not vary each counts as one sample."""
+    n, alike = math.fsum(pairs), not spread.high > spread.low
+    scale = sampling.units(round(n)) / n if alike else 1.0
+    score = score_interval(Pairs(*(scale * count for count in pairs)))
+    return Interval(float(np.fmin(spread.low, score.low)), float(np.fmax(spread.high, score.high)))
 
 
 def difference_score(pairs: Pairs, difference: float) -> float:
@@ -161,8 +167,4 @@ def estimate_difference(right: ArrayLike, before: ArrayLike, sampling: Sampling)
     value = float((x - y).mean())
     if sampling.clusters is None:
         return value, difference_interval(pairs)
-    spread = sampling.mean(x - y)
-    alike = not spread.high > spread.low  # no spread over the clusters: each counts as one sample
-    scale = sampling.units(len(x)) / len(x) if alike else 1.0
-    score = difference_interval(Pairs(*(scale * count for count in pairs)))
-    return value, Interval(float(np.fmin(spread.low, score.low)), float(np.fmax(spread.high, score.high)))
+    return value, _widen(sampling.mean(x - y), pairs, difference_interval, sampling)
