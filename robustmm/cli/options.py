@@ -8,6 +8,7 @@ import typer
 
 from robustmm.errors import escape_unprintable
 from robustmm.report.live.console import show_text
+from robustmm.system import MOST_PROCESSES
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -24,6 +25,27 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Samples at mo
 Provider = Annotated[str, typer.Option("--provider", help="onnxruntime provider: cpu, cuda or tensorrt.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
+Suite = Annotated[str, typer.Option("--suite", help="A suite, or a .toml file. See: robustmm list.")]
+SplitAudited = Annotated[str, typer.Option("--split", help="The manifest's split to audit.")]
+CLUSTER = typer.Option("--cluster", help="Column of what was drawn (subject, speaker, video): intervals are over it.")
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, max=MOST_PROCESSES, help="Processes (default: all cores, where the work is long)."
+    ),
+]
+Threads = Annotated[
+    int, typer.Option("--threads", min=1, max=MOST_PROCESSES, help="onnxruntime's threads in each worker.")
+]
+MarkdownFile = Annotated[
+    Path | None, typer.Option("--markdown", help="Also write a summary for a CI job or a comment to this file.")
+]
+JunitFile = Annotated[
+    Path | None, typer.Option("--junit", help="Also write the gates as test cases (JUnit XML) to this file.")
+]
+SarifFile = Annotated[
+    Path | None, typer.Option("--sarif", help="Also write gates that do not pass as SARIF 2.1.0 to this file.")
+]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the run folders.")]
 OnBadInput = Annotated[
     Literal["error", "missing"],
@@ -38,10 +60,16 @@ ExpectAccuracy = Annotated[
 ]
 
 NOT_PASSED = 1
-"""Exit code of a verdict that is no pass, after the whole report: a gate fails, a candidate is worse, or either is
-undecided."""
+"""Exit code of a verdict that is no pass, after the whole report: a gate fails, a candidate is worse, either is
+undecided, or a folder does not verify."""
 
 
 def show_json(result: "BaseModel") -> None:
     """JSON on stdout; a file name that is no text is shown as far as it is one."""
     show_text(escape_unprintable(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False)) + "\n")
+
+
+def end_by_verdict(verdict: str | None, allow_inconclusive: bool) -> None:
+    """Ends a command whose report is whole: NOT_PASSED where the verdict is no pass, and none where there is none."""
+    if verdict == "FAIL" or (verdict == "INCONCLUSIVE" and not allow_inconclusive):
+        raise typer.Exit(NOT_PASSED)

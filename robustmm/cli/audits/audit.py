@@ -7,23 +7,30 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import (
-    NOT_PASSED,
+    CLUSTER,
     Data,
     Describe,
     Expect,
     ExpectAccuracy,
     Inside,
     Json,
+    JunitFile,
     Limit,
+    MarkdownFile,
     ModelFile,
     OnBadInput,
     Provider,
     Runs,
+    SarifFile,
     Seed,
+    SplitAudited,
+    Suite,
+    Threads,
+    Workers,
+    end_by_verdict,
     show_json,
 )
 from robustmm.report.live.console import out
-from robustmm.system import MOST_PROCESSES
 
 
 @app.command()
@@ -31,17 +38,12 @@ def audit(
     model: ModelFile = None,
     data: Data = None,
     inside: Inside = False,
-    suite: Annotated[str, typer.Option("--suite", help="A suite, or a .toml file. See: robustmm list.")] = "deployment",
-    split: Annotated[str, typer.Option("--split", help="The manifest's split to audit.")] = "test",
+    suite: Suite = "deployment",
+    split: SplitAudited = "test",
     to: Annotated[
         Path | None, typer.Option("--out", help="Folder of the audit (default: audits/, named by what is audited).")
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers", min=1, max=MOST_PROCESSES, help="Processes (default: all cores, where the work is long)."
-        ),
-    ] = None,
+    workers: Workers = None,
     limit: Limit = None,
     seed: Seed = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was measured before, and measure again.")] = False,
@@ -49,10 +51,7 @@ def audit(
         list[str] | None,
         typer.Option("--by", help="Also group samples by this column of the manifest; may be repeated."),
     ] = None,
-    cluster: Annotated[
-        str,
-        typer.Option("--cluster", help="Column of what was drawn (subject, speaker, video): intervals are over it."),
-    ] = "",
+    cluster: Annotated[str, CLUSTER] = "",
     gates: Annotated[
         Path | None, typer.Option("--gates", help="A .toml file of gates; exit code 1 unless all pass.")
     ] = None,
@@ -72,9 +71,7 @@ def audit(
         Path | None, typer.Option("--reference", help="Another audit's results.json: mean corruption error against it.")
     ] = None,
     provider: Provider = "cpu",
-    threads: Annotated[
-        int, typer.Option("--threads", min=1, max=MOST_PROCESSES, help="onnxruntime's threads in each worker.")
-    ] = 1,
+    threads: Threads = 1,
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, help="Rows that an encoder takes at once (default: measured).")
     ] = None,
@@ -84,15 +81,9 @@ def audit(
     full: Annotated[
         bool, typer.Option("--full", help="Print all conditions, levels and groups, not one screen of them.")
     ] = False,
-    markdown: Annotated[
-        Path | None, typer.Option("--markdown", help="Also write a summary for a CI job or a comment to this file.")
-    ] = None,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", help="Also write the gates as test cases (JUnit XML) to this file.")
-    ] = None,
-    sarif: Annotated[
-        Path | None, typer.Option("--sarif", help="Also write gates that do not pass as SARIF 2.1.0 to this file.")
-    ] = None,
+    markdown: MarkdownFile = None,
+    junit: JunitFile = None,
+    sarif: SarifFile = None,
     json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -121,5 +112,4 @@ def audit(
         show_json(result)
     else:
         out.print(render_audit(result) if full else Summary(result))
-    if result.verdict == "FAIL" or (result.verdict == "INCONCLUSIVE" and not allow_inconclusive):
-        raise typer.Exit(NOT_PASSED)  # after the report, which is whole
+    end_by_verdict(result.verdict, allow_inconclusive)

@@ -6,9 +6,22 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import NOT_PASSED, Data, Describe, Inside, Json, Limit, OnBadInput, Provider, Runs, show_json
+from robustmm.cli.options import (
+    CLUSTER,
+    Data,
+    Describe,
+    Inside,
+    Json,
+    Limit,
+    OnBadInput,
+    Provider,
+    Runs,
+    Threads,
+    Workers,
+    end_by_verdict,
+    show_json,
+)
 from robustmm.report.live.console import out
-from robustmm.system import MOST_PROCESSES
 
 
 @app.command()
@@ -42,20 +55,10 @@ def compare(
         int | None,
         typer.Option("--seed", min=0, help="Seed of every random draw (default: the finished audit's, 0)."),
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option("--cluster", help="Column of what was drawn (subject, speaker, video): intervals are over it."),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers", min=1, max=MOST_PROCESSES, help="Processes (default: all cores, where the work is long)."
-        ),
-    ] = None,
+    cluster: Annotated[str | None, CLUSTER] = None,
+    workers: Workers = None,
     provider: Provider = "cpu",
-    threads: Annotated[
-        int, typer.Option("--threads", min=1, max=MOST_PROCESSES, help="onnxruntime's threads in each worker.")
-    ] = 1,
+    threads: Threads = 1,
     on_bad_input: OnBadInput = "error",
     json: Json = False,
     runs: Runs = Path("runs"),
@@ -73,5 +76,4 @@ def compare(
         show_json(result)
     else:
         out.print(report.render_comparison(result, full))
-    if result.verdict == "FAIL" or (result.verdict == "INCONCLUSIVE" and not allow_inconclusive):
-        raise typer.Exit(NOT_PASSED)  # after the report, which is whole
+    end_by_verdict(result.verdict, allow_inconclusive)

@@ -7,6 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import (
+    CLUSTER,
     Data,
     Describe,
     Inside,
@@ -16,9 +17,11 @@ from robustmm.cli.options import (
     Provider,
     Runs,
     Seed,
+    SplitAudited,
+    Suite,
+    Workers,
 )
 from robustmm.report.live.console import note, show_path, show_text
-from robustmm.system import MOST_PROCESSES
 
 
 @app.command()
@@ -26,8 +29,8 @@ def gates(
     model: ModelFile = None,
     data: Data = None,
     inside: Inside = False,
-    suite: Annotated[str, typer.Option("--suite", help="A suite, or a .toml file. See: robustmm list.")] = "deployment",
-    split: Annotated[str, typer.Option("--split", help="The manifest's split to audit.")] = "test",
+    suite: Suite = "deployment",
+    split: SplitAudited = "test",
     to: Annotated[
         Path | None, typer.Option("-o", "--out", help="The new .toml file, never overwritten (default: print it).")
     ] = None,
@@ -38,16 +41,8 @@ def gates(
     by: Annotated[
         list[str] | None, typer.Option("--by", help="Also a gate on the groups of this column; may be repeated.")
     ] = None,
-    cluster: Annotated[
-        str,
-        typer.Option("--cluster", help="Column of what was drawn (subject, speaker, video): intervals are over it."),
-    ] = "",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers", min=1, max=MOST_PROCESSES, help="Processes (default: all cores, where the work is long)."
-        ),
-    ] = None,
+    cluster: Annotated[str, CLUSTER] = "",
+    workers: Workers = None,
     limit: Limit = None,
     seed: Seed = 0,
     describe: Describe = None,

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.report.live.console import show_text
+from robustmm.cli.options import JunitFile, MarkdownFile, SarifFile
+from robustmm.report.live.console import show_path
 
 
 @app.command()
@@ -14,15 +15,9 @@ def report(
     folder: Annotated[
         Path, typer.Argument(help="Folder of a finished audit, of a run or of a bench.", show_default=False)
     ],
-    markdown: Annotated[
-        Path | None, typer.Option("--markdown", help="Also write a summary for a CI job or a comment to this file.")
-    ] = None,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", help="Also write the gates as test cases (JUnit XML) to this file.")
-    ] = None,
-    sarif: Annotated[
-        Path | None, typer.Option("--sarif", help="Also write gates that do not pass as SARIF 2.1.0 to this file.")
-    ] = None,
+    markdown: MarkdownFile = None,
+    junit: JunitFile = None,
+    sarif: SarifFile = None,
     bom: Annotated[
         Path | None, typer.Option("--bom", help="Also write a CycloneDX 1.6 machine-learning bill of materials.")
     ] = None,
@@ -39,4 +34,4 @@ def report(
     page = write_report(folder, markdown=markdown, junit=junit, sarif=sarif, bom=bom, card=card)
     for path in (page, markdown, junit, sarif, bom, card):
         if path:
-            show_text(f"{path}\n")
+            show_path(path)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Json, Provider, show_json
+from robustmm.cli.options import NOT_PASSED, Json, Provider, show_json
 from robustmm.report.live.console import out
 
 
@@ -50,4 +50,4 @@ def verify(
     else:
         out.print(report.render_verification(result))
     if result.verdict == "WRONG" or (result.verdict == "INCOMPLETE" and not allow_unchecked):
-        raise typer.Exit(1)
+        raise typer.Exit(NOT_PASSED)
