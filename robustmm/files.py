@@ -42,6 +42,13 @@ def write_file(path: Path, content: bytes, shown: Path | None = None) -> None:
     write_whole(path, lambda file: file.write(content), shown, safe=True)
 
 
+def write_if_changed(path: Path, content: bytes) -> None:
+    """Writes the bytes whole, but for a file that holds them already: finished work is read where nothing can be
+    written."""
+    if not (path.is_file() and path.read_bytes() == content):
+        write_whole(path, lambda file: file.write(content))
+
+
 def check_place(path: Path) -> None:
     """Raises DataError, as writing would, for a file that has no place: told before the work whose result it holds."""
     check_regular(path)

@@ -106,6 +106,7 @@ def write_page(
     result: "AuditResult", opened: "OpenedSpec", plan: "AuditPlan", folder: Path, suite: str, tell: Reporter
 ) -> Path:
     """Keeps examples of what failed, and writes the page that shows them; both in the audit's folder."""
+    from robustmm.auditing.store import RECORDS
     from robustmm.report.page.page import write_audit_page, write_examples
     from robustmm.report.page.provenance import build_command
     from robustmm.report.sheets.failures import collect_examples
@@ -113,7 +114,7 @@ def write_page(
     try:
         with reveal_interrupts(), tell.stage("report", 1) as advance:
             command = build_command(result, opened.spec, plan, suite)
-            write_examples(folder, collect_examples(result, opened, plan, folder / "records.parquet", command))
+            write_examples(folder, collect_examples(result, opened, plan, folder / RECORDS, command))
             page = write_audit_page(folder)
             advance(1)
     except KeyboardInterrupt as error:

@@ -27,14 +27,14 @@ from robustmm.auditing.results.schema import (
 from robustmm.auditing.results.subsets import subset_accuracies
 from robustmm.auditing.results.summary import summarise_condition
 from robustmm.auditing.spec import OpenedSpec, Spec, hash_content, open_spec
-from robustmm.auditing.store import Store, read_cell, read_made, write_cell
+from robustmm.auditing.store import RECORDS, RESULTS, Store, read_cell, read_made, write_cell
 from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.errors import InterruptedRun, UnwritableError
 from robustmm.evaluation.attack import hash_bytes
 from robustmm.evaluation.chance import doubt_accuracy
 from robustmm.evaluation.records import Records
-from robustmm.files import write_whole
+from robustmm.files import write_if_changed
 from robustmm.progress import Stage
 from robustmm.system import reveal_interrupts
 from robustmm.version import __version__
@@ -133,7 +133,7 @@ class Audit:
         )
         self._write_records(measured, conditions)
         result = judge_audit(self.plan.gates, result, PairedRecords(self.folder, self.reading))
-        self._write_result(result)
+        write_if_changed(self.folder / RESULTS, result.to_bytes())
         return result
 
     def _run_pass(self, pool: WorkerPool, title: str, conditions: Sequence[Condition]) -> cells.EvaluationPass:
@@ -212,14 +212,7 @@ class Audit:
             drawn = self.work.rows.column(self.plan.cluster) if self.plan.cluster else None
             key = hash_content([measured.keys, [c.name for c in conditions], drawn])
             parts = map(read_condition, range(len(conditions)))
-            records_table.write_table(self.folder / "records.parquet", parts, names, classes, key, drawn)
-
-    def _write_result(self, result: AuditResult) -> None:
-        """Writes results.json. One that says the same is left as it is: a finished audit is read where nothing can be
-        written."""
-        path, content = self.folder / "results.json", result.to_bytes()
-        if not (path.is_file() and path.read_bytes() == content):
-            write_whole(path, lambda file: file.write(content))
+            records_table.write_table(self.folder / RECORDS, parts, names, classes, key, drawn)
 
 
 def write_summary(

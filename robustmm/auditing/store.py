@@ -22,8 +22,10 @@ T = TypeVar("T")
 
 DAMAGE_ERRORS = (ValueError, KeyError, OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
 """What parsing the content of a cell raises where it is not what was written."""
+RESULTS, RECORDS = "results.json", "records.parquet"
+"""What an audit found, and every sample's answer under every condition."""
 RESULT_FILES = (
-    "results.json", "records.parquet", "audit.json", "statement.dsse.json", "examples.json", "report.html",
+    RESULTS, RECORDS, "audit.json", "statement.dsse.json", "examples.json", "report.html",
 )  # fmt: skip
 """Files beside the cells: what an audit writes, the signature on it, and the report."""
 

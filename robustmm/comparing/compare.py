@@ -1,12 +1,11 @@
 """Finished audits against the first of them: what differs, and whether a candidate is certainly not worse."""
 
 from collections.abc import Iterator, Sequence
-from typing import get_args
 
 import numpy as np
 
 from robustmm.auditing.results.schema import AuditResult
-from robustmm.auditing.results.verdict import Verdict
+from robustmm.auditing.results.verdict import WORST_FIRST
 from robustmm.comparing import match
 from robustmm.comparing.paired import Measured, measure_pair, same_clusters
 from robustmm.comparing.read import FinishedAudit
@@ -17,9 +16,6 @@ from robustmm.metrics.noninferiority import Outcome
 from robustmm.metrics.paired import SIGNIFICANCE_LEVEL
 from robustmm.metrics.statistics import benjamini_hochberg
 from robustmm.progress import Stage
-
-WORST_FIRST: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
-assert set(WORST_FIRST) == set(get_args(Verdict))
 
 
 def compare_audits(audits: Sequence[FinishedAudit], margin: float, stage: Stage) -> CompareResult:

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from robustmm.auditing.results.condition import ConditionResult
 from robustmm.auditing.results.schema import AuditResult
+from robustmm.auditing.store import RECORDS, RESULTS
 from robustmm.errors import DataError, check_regular
 from robustmm.metrics.classification import correctness, sample_nll
 
-RESULTS, RECORDS = "results.json", "records.parquet"
 FORMAT = AuditResult.model_fields["format"].default
 
 Array = NDArray[np.float64]

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from robustmm.auditing.results.schema import AuditResult
+from robustmm.auditing.store import RESULTS
 from robustmm.errors import DataError
 from robustmm.evaluation.attack import hash_bytes
 from robustmm.evidence.cells import find_wrong_cells
@@ -13,7 +14,6 @@ from robustmm.evidence.hashing import hash_file, is_file
 from robustmm.evidence.record import NAME, AuditRecord, read_record
 from robustmm.evidence.result import Check
 
-RESULTS, RECORDS = "results.json", "records.parquet"
 AGAIN = "the same audit command writes it"
 
 

@@ -9,8 +9,9 @@ from robustmm.auditing import cells
 from robustmm.auditing.plan import CLEAN, AuditPlan
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.spec import Spec
+from robustmm.auditing.store import RECORDS
 from robustmm.errors import InterruptedRun, RobustmmError
-from robustmm.evidence.contents import RECORDS, ok, unchecked, wrong
+from robustmm.evidence.contents import ok, unchecked, wrong
 from robustmm.evidence.hashing import hash_file
 from robustmm.evidence.recompute import Recomputed, find_difference, link_cells, same_tables
 from robustmm.evidence.record import AuditRecord, list_cells

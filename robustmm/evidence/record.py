@@ -10,9 +10,10 @@ from pydantic import Field, ValidationError
 
 from robustmm.auditing.cells import BAD
 from robustmm.auditing.run import Audit
+from robustmm.auditing.store import RECORDS, RESULTS
 from robustmm.errors import DataError, InterruptedRun, check_regular
 from robustmm.evidence.hashing import hash_file, hash_media, list_media
-from robustmm.files import write_whole
+from robustmm.files import write_if_changed
 from robustmm.results import Count, Result
 from robustmm.system import reveal_interrupts
 
@@ -75,8 +76,8 @@ def build_record(audit: Audit, suite: Path, gates: Path | None) -> AuditRecord:
         manifest_sha256=require_hash(audit.work.rows.path),
         media_sha256=media,
         media_files=files,
-        results_sha256=require_hash(folder / "results.json"),
-        records_sha256=require_hash(folder / "records.parquet"),
+        results_sha256=require_hash(folder / RESULTS),
+        records_sha256=require_hash(folder / RECORDS),
         cells={name: require_hash(folder / "cells" / name) for name in list_cells(audit)},
     )
 
@@ -106,8 +107,7 @@ def write_record(audit: Audit, suite: Path, gates: Path | None = None) -> None:
     except KeyboardInterrupt as error:
         told = f"interrupted: everything was measured and is kept in {audit.folder}; the same command continues"
         raise InterruptedRun(told) from error
-    if not (path.is_file() and path.read_bytes() == content):
-        write_whole(path, lambda file: file.write(content))
+    write_if_changed(path, content)
 
 
 def read_record(path: Path) -> AuditRecord:

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from robustmm.auditing.results.verdict import Verdict as AuditVerdict
 from robustmm.results import Result
 
 Status = Literal["OK", "WRONG", "NOT CHECKED"]
@@ -25,7 +26,7 @@ class VerifyResult(Result):
         description="VERIFIED: every check is OK; WRONG: one is wrong; INCOMPLETE: none is wrong, not all were made"
     )
     folder: str
-    audit_verdict: Literal["PASS", "FAIL", "INCONCLUSIVE"] | None = Field(
+    audit_verdict: AuditVerdict | None = Field(
         description="what the audit's gates say; null where there are none, or results.json cannot be read"
     )
     checks: list[Check]

@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 from robustmm.auditing.plan import AuditPlan
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.spec import Spec, open_spec
+from robustmm.auditing.store import RECORDS, RESULTS
 from robustmm.errors import DataError, RobustmmError
 from robustmm.evidence import contents, numbers, sources
-from robustmm.evidence.contents import RECORDS, RESULTS, ok, unchecked
+from robustmm.evidence.contents import ok, unchecked
 from robustmm.evidence.recompute import rebuild_plan
 from robustmm.evidence.record import NAME, AuditRecord
 from robustmm.evidence.result import Check

@@ -11,15 +11,12 @@ from robustmm.auditing.gates.paired import PairedRecords
 from robustmm.auditing.gates.select import is_selected, measured_scope
 from robustmm.auditing.gates.wording import describe_requirement
 from robustmm.auditing.results.schema import AuditResult
-from robustmm.auditing.results.verdict import GateResult, Verdict
+from robustmm.auditing.results.verdict import WORST_FIRST, GateResult, Verdict
 from robustmm.conditions.gate import GateTable
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.metrics.power import samples_to_clear, samples_to_decide
 from robustmm.metrics.sampling import FEW_CLUSTERS
 from robustmm.metrics.unpaired import Ranged
-
-ORDER: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
-"""The worst first."""
 
 MANY = 1e9
 """Samples from which nobody is told to get them."""
@@ -47,7 +44,7 @@ def judge_audit(gates: Gates, result: AuditResult, records: PairedRecords | None
     """The audit with what each gate says, and the worst of it as its verdict. With its records, accuracy is compared
     with a baseline's on the same samples."""
     found = [judge_gate(gate, result, gates.baselines.get(gate.baseline), records) for gate in gates.tables]
-    verdict = min((gate.verdict for gate in found), key=ORDER.index, default=None)
+    verdict = min((gate.verdict for gate in found), key=WORST_FIRST.index, default=None)
     return result.model_copy(update={"gates": found, "verdict": verdict, "gates_sha256": gates.sha256})
 
 
@@ -59,7 +56,7 @@ def judge_gate(
     if not entries:
         nothing = Judged("INCONCLUSIVE", math.nan, "no condition or group of the results is selected")
         entries = [Entry(None, NOTHING, 0, nothing, True)]
-    worst = min(entries, key=lambda entry: (ORDER.index(entry.judged.verdict), slack(gate, entry.value)))
+    worst = min(entries, key=lambda entry: (WORST_FIRST.index(entry.judged.verdict), slack(gate, entry.value)))
     reason = worst.judged.reason + (f"; the worst of {len(entries)}" if len(entries) > 1 else "")
     reason += "" if worst.paired or gate.by_point else "; the interval takes the two values as independent"
     return GateResult(

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from robustmm.auditing.gates.measure import Part
 from robustmm.auditing.plan import Reading
-from robustmm.auditing.store import RESULT_FILES
+from robustmm.auditing.store import RECORDS
 from robustmm.metrics.noninferiority import estimate_difference
 from robustmm.metrics.unpaired import Ranged
-
-RECORDS = RESULT_FILES[1]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What gates say, in the published JSON form of `robustmm audit`."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -9,6 +9,8 @@ from robustmm.evaluation.attack_result import Estimate
 from robustmm.results import Number, Result
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+WORST_FIRST: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
+assert set(WORST_FIRST) == set(get_args(Verdict))
 
 
 class GateResult(Result):

@@ -6,6 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
+from robustmm.files import write_if_changed
 from robustmm.metrics.paired import BenchResult, compare_methods
 from robustmm.report.bench import difference_text, footer, table_rows
 from robustmm.report.curves.cells import Kept, read_kept
@@ -15,7 +16,7 @@ from robustmm.report.curves.run import PICTURE, Charts
 from robustmm.report.curves.svg import render_svg
 from robustmm.report.formats import points
 from robustmm.report.page.markup import Content, Markup, tag
-from robustmm.report.page.page import PAGE, compose_page, write_same
+from robustmm.report.page.page import PAGE, compose_page
 from robustmm.report.page.sections import chart_figure
 from robustmm.report.page.tables import Row, build_table
 
@@ -24,8 +25,8 @@ def write_bench_page(folder: Path) -> Path:
     """Writes report.html and curves.svg into the folder of a bench, of what is done there. Raises DataError for
     damaged files, and where nothing is done."""
     kept = read_kept(folder)
-    write_same(folder / PICTURE, render_svg(f"Bench {kept.facts.recipe}", describe_bench(kept), draw_bench(kept)))
-    write_same(folder / PAGE, render_bench_page(kept))
+    write_if_changed(folder / PICTURE, render_svg(f"Bench {kept.facts.recipe}", describe_bench(kept), draw_bench(kept)))
+    write_if_changed(folder / PAGE, render_bench_page(kept))
     return folder / PAGE
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from robustmm.files import write_if_changed
 from robustmm.report.curves.charts import Curve, choose_epochs, draw_curves
 from robustmm.report.curves.log import Log, read_log
 from robustmm.report.curves.svg import render_svg
 from robustmm.report.formats import number, percent
 from robustmm.report.page.charts import Spec
 from robustmm.report.page.markup import Content, Markup, tag
-from robustmm.report.page.page import PAGE, compose_page, write_same
+from robustmm.report.page.page import PAGE, compose_page
 from robustmm.report.page.sections import chart_figure
 from robustmm.report.page.tables import Row, build_details, build_table
 from robustmm.runs import Run
@@ -28,8 +29,8 @@ def write_run_page(folder: Path) -> Path:
     run = Run(folder)
     facts = run.read_finished() if run.is_finished else run.read_facts()
     log = read_log(run)
-    write_same(folder / PICTURE, render_run_picture(run, facts, log))
-    write_same(folder / PAGE, render_run_page(run, facts, log))
+    write_if_changed(folder / PICTURE, render_run_picture(run, facts, log))
+    write_if_changed(folder / PAGE, render_run_page(run, facts, log))
     return folder / PAGE
 
 

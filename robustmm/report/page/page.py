@@ -6,8 +6,9 @@ from pathlib import Path
 
 from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.results.schema import AuditResult
+from robustmm.auditing.store import RESULTS
 from robustmm.errors import DataError, check_regular
-from robustmm.files import write_whole
+from robustmm.files import write_if_changed
 from robustmm.report.page import findings, listings, sections, summary, untested
 from robustmm.report.page.charts import Spec
 from robustmm.report.page.examples import NAME, Examples, read_examples, render_examples
@@ -20,13 +21,13 @@ PAGE = "report.html"
 
 def write_audit_page(folder: Path) -> Path:
     """Writes the page of the audit in `folder`, from its files. Raises DataError for those that are damaged."""
-    write_same(folder / PAGE, render_audit_page(read_results(folder), read_examples(folder)))
+    write_if_changed(folder / PAGE, render_audit_page(read_results(folder), read_examples(folder)))
     return folder / PAGE
 
 
 def read_results(folder: Path) -> AuditResult:
     """The result in an audit's folder. Raises DataError for one of another form, or whose parts do not fit."""
-    path = folder / "results.json"
+    path = folder / RESULTS
     check_regular(path)
     try:
         result = read_audit(path)
@@ -46,13 +47,7 @@ def read_results(folder: Path) -> AuditResult:
 
 def write_examples(folder: Path, examples: Examples) -> None:
     text = json.dumps(examples.model_dump(mode="json"), indent=1) + "\n"
-    write_same(folder / NAME, text.encode())
-
-
-def write_same(path: Path, content: bytes) -> None:
-    """Writes a file, but for one that has this content: a finished audit is read where nothing can be written."""
-    if not (path.is_file() and path.read_bytes() == content):
-        write_whole(path, lambda file: file.write(content))
+    write_if_changed(folder / NAME, text.encode())
 
 
 def render_audit_page(result: AuditResult, examples: Examples | None) -> bytes:

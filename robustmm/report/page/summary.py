@@ -3,6 +3,7 @@
 from collections import Counter
 
 from robustmm.auditing.results.schema import AuditResult, BreakingLevel
+from robustmm.auditing.results.verdict import WORST_FIRST
 from robustmm.evaluation.attack_result import Estimate
 from robustmm.report.formats import percent
 from robustmm.report.page.charts import FIRST, describe_sweep
@@ -20,7 +21,7 @@ def render_verdict(result: AuditResult) -> Markup:
             class_="verdict", role="status",
         )  # fmt: skip
     count = Counter(gate.verdict for gate in result.gates)
-    said = ", ".join(f"{count[word]} {word}" for word in ("FAIL", "INCONCLUSIVE", "PASS") if count[word])
+    said = ", ".join(f"{count[word]} {word}" for word in WORST_FIRST if count[word])
     rows: list[list[Content]] = [
         [
             gate.name, badge(gate.verdict), gate.requirement, gate.condition + (f", {gate.part}" if gate.part else ""),

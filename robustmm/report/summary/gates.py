@@ -7,10 +7,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from robustmm.auditing.gates.judge import ORDER
 from robustmm.auditing.gates.wording import format_amount
 from robustmm.auditing.results.schema import AuditResult
-from robustmm.auditing.results.verdict import GateResult, Verdict
+from robustmm.auditing.results.verdict import WORST_FIRST, GateResult, Verdict
 from robustmm.report.bars import safe_text
 from robustmm.report.formats import grid
 
@@ -51,7 +50,7 @@ class GateRow(NamedTuple):
 
 def rank_gates(gates: Sequence[GateResult]) -> list[GateResult]:
     """The worst first."""
-    return sorted(gates, key=lambda gate: ORDER.index(gate.verdict))
+    return sorted(gates, key=lambda gate: WORST_FIRST.index(gate.verdict))
 
 
 def gate_rows(gates: Sequence[GateResult]) -> list[GateRow]:
