@@ -27,6 +27,32 @@ missing = {vector = 0.5}
 noise = ["gaussian", "blank"]
 level = [0.4, 0.8]
 """
+GATES = """# hostile: gates of several kinds
+[[gate]]
+name = "clean"
+metric = "accuracy"
+condition = "clean"
+min = 0.2
+[[gate]]
+name = "noise"
+metric = "retention"
+noise = "gaussian"
+level = [0, 0.4]
+min = 0.1
+on = "point"
+[[gate]]
+name = "classes"
+metric = "accuracy"
+condition = "clean"
+group = { label = "*" }
+max_drop = 0.9
+min_n = 2
+[[gate]]
+name = "leaning"
+metric = "share"
+of = "vector"
+max = 0.99
+"""
 MEDIA = {
     "image": {"kind": "image", "size": [12, 12, 3], "encoder": {"name": "conv", "channels": [4, 4]}},
     "audio": {"kind": "audio", "rate": 8000, "seconds": 0.25, "encoder": {"name": "conv", "channels": [4, 4]}},
@@ -51,6 +77,7 @@ class Base:
         tables |= {"train": {"epochs": 2, "batch": 16}}
         (folder / "tiny.toml").write_text(to_toml(tables), encoding="utf-8")
         (folder / "small.toml").write_text(SUITE, encoding="utf-8")
+        (folder / "gates.toml").write_text(GATES, encoding="utf-8")
         write_media(folder / "media")
         media = {"data": {"manifest": "media/manifest.csv"}, "modality": MEDIA, "model": {"width": 4}}
         media |= {"method": {"name": "joint"}, "train": {"epochs": 1, "batch": 4}}

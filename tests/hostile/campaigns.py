@@ -15,6 +15,7 @@ CAMPAIGNS = {
     "arrays": media.try_array,
     "recipes": declarations.try_recipe,
     "suites": declarations.try_suite,
+    "gates": declarations.try_gates,
     "descriptions": declarations.try_description,
     "onnx bytes": models.try_model_bytes,
     "onnx metadata": models.try_metadata,
@@ -23,6 +24,7 @@ CAMPAIGNS = {
     "checkpoints": runs.try_checkpoint,
     "audit cells": runs.try_cells,
     "references": runs.try_reference,
+    "finished audits": runs.try_audit,
     "options": options.try_options,
     "streams": options.try_streams,
 }

@@ -1,4 +1,4 @@
-"""Recipes, suites and descriptions: trees with one thing changed, and damaged text."""
+"""Recipes, suites, gates and descriptions: trees with one thing changed, and damaged text."""
 
 import random
 import tomllib
@@ -12,6 +12,7 @@ from robustmm.config.toml import to_toml
 COMMANDS = {
     "tiny.toml": ["train", "tiny.toml", "--epochs", "1"],
     "small.toml": [word if word != "audit" or not i else "again" for i, word in enumerate(AUDIT)],
+    "gates.toml": [*AUDIT, "--gates", "gates.toml"],
     "foreign.toml": DESCRIBED,
 }
 
@@ -22,6 +23,10 @@ def try_recipe(base: Base, folder: Path, rng: random.Random) -> Case:
 
 def try_suite(base: Base, folder: Path, rng: random.Random) -> Case:
     return _try(folder / "small.toml", rng)
+
+
+def try_gates(base: Base, folder: Path, rng: random.Random) -> Case:
+    return _try(folder / "gates.toml", rng)._replace(codes=(0, 1, 2, 3))
 
 
 def try_description(base: Base, folder: Path, rng: random.Random) -> Case:

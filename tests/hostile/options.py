@@ -27,6 +27,12 @@ COMMANDS = (
     ["doctor"],
     ["copy", "quick.toml"],
     ["bench", "tiny.toml", "--methods", "joint", "--seeds", "1", "--epochs", "1"],
+    ["gates", "model.onnx", "--data", "data", "--suite", "small.toml"],
+    [*AUDIT, "--gates", "gates.toml"],
+    ["report", "audit", "--markdown", "summary.md"],
+    ["report", "runs/tiny-001"],
+    ["compare", "audit", "audit"],
+    ["verify", "audit", "--rerun", "1"],
 )
 OPTIONS = (
     "--noise",
@@ -58,6 +64,20 @@ OPTIONS = (
     "--output",
     "--expect-accuracy",
     "--preview",
+    "--gates",
+    "--cluster",
+    "--margin",
+    "--full",
+    "--allow-inconclusive",
+    "--markdown",
+    "--junit",
+    "--sarif",
+    "--bom",
+    "--card",
+    "--rerun",
+    "--model",
+    "--key",
+    "--sign",
     "--nonsense",
 )
 FILES = (
@@ -66,6 +86,7 @@ FILES = (
     "foreign.toml",
     "tiny.toml",
     "small.toml",
+    "gates.toml",
     "missing.onnx",
     "media",
     "runs",
@@ -95,7 +116,7 @@ def try_options(base: Base, folder: Path, rng: random.Random) -> Case:
             words.insert(place, value)
         elif place:
             del words[place]
-    return Case(words, codes=(0, 2, 3, 4))
+    return Case(words, codes=(0, 1, 2, 3, 4))
 
 
 def try_streams(base: Base, folder: Path, rng: random.Random) -> Case:

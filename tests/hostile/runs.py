@@ -10,6 +10,9 @@ from hostile.fork import Ended
 from hostile.judge import Case
 from hostile.mutations import damage, replace_leaf
 
+DRAWN = ("report.html", "examples.json")
+"""What an audit draws of its results, and draws again: no part of what is verified."""
+
 
 def try_run(base: Base, folder: Path, rng: random.Random) -> Case:
     """A file of a finished run's folder damaged, then exported, attacked, shown or trained on."""
@@ -59,6 +62,24 @@ def try_reference(base: Base, folder: Path, rng: random.Random) -> Case:
     return Case(
         [*(word if word != "audit" or not i else "again" for i, word in enumerate(AUDIT)), "--reference", path.name]
     )
+
+
+def try_audit(base: Base, folder: Path, rng: random.Random) -> Case:
+    """A file of a finished audit damaged, then read without inference. Verified is what nobody touched."""
+    files = sorted(path for path in (folder / "audit").rglob("*") if path.is_file())
+    path = rng.choice([*files, *(path for path in files if path.suffix != ".npz" for _ in range(3))])
+    before = path.read_bytes()
+    _change(path, files, rng)
+    changed = path.read_bytes() != before and path.name not in DRAWN
+    commands = (
+        ["verify", "audit", "--rerun", "1"],
+        ["report", "audit", "--markdown", "a.md", "--junit", "a.xml", "--sarif", "a.sarif"],
+        ["report", "audit", "--bom", "bom.json", "--card", "card.md"],
+        ["compare", "audit", "kept"],
+    )
+    words = list(rng.choice(commands))
+    shutil.copytree(base.folder / "audit", folder / "kept")
+    return Case(words, codes=(0, 1, 2, 3), differs=lambda ended, folder: words[0] == "verify" and changed)
 
 
 def _change(path: Path, files: list[Path], rng: random.Random) -> None:
