@@ -23,6 +23,7 @@ MOST_AUDITS = 26
 def compare(
     *audits: Any,
     margin: float = 0.02,
+    html: AnyPath | None = None,
     data: Data = None,
     inside: bool = False,
     describe: AnyPath | None = None,
@@ -41,12 +42,15 @@ def compare(
     """Candidates against a reference, which comes first: folders of finished audits, or models, which are audited.
 
     Differences are paired by sample and by condition, candidate minus reference. A candidate passes where it certainly
-    loses at most `margin` of accuracy under every condition that both audits have. The options from `data` on are
+    loses at most `margin` of accuracy under every condition that both audits have. `html` is the file of a page with
+    every condition, drawn. The options from `data` on are
     those of `audit`, for models; what is not given is as in the first finished audit, if there is one. Raises DataError
     for audits of other samples, another split or another seed.
     """
     from robustmm.comparing.compare import compare_audits
     from robustmm.comparing.read import read_finished
+    from robustmm.files import check_place
+    from robustmm.report.comparison.page import write_comparison_page
 
     margin = as_number("margin", margin)
     if not 0 <= margin <= 1:
@@ -57,6 +61,8 @@ def compare(
         )
     if None in audits:
         raise UsageError("each should be the folder of an audit, or a model, found None")
+    if html:
+        check_place(Path(html))
     tell = reporter(progress)
     options = {
         "data": data, "describe": describe, "suite": suite, "split": split, "limit": limit, "seed": seed,
@@ -77,7 +83,10 @@ def compare(
         )  # fmt: skip
         finished[k] = read_finished(folder)
         wanted.setdefault("data", Path(finished[k].result.manifest))  # the first model's are all models' data
-    return compare_audits([finished[k] for k in range(len(audits))], margin, tell.stage)
+    result = compare_audits([finished[k] for k in range(len(audits))], margin, tell.stage)
+    if html:
+        write_comparison_page(result, Path(html))
+    return result
 
 
 def is_model(given: Any) -> bool:

@@ -100,6 +100,8 @@ def test_the_json_obeys_its_schema_and_is_what_python_gives(
         (["first", "same", "--margin", "nan"], 2, "Invalid value for '--margin'"),
         (["first", "same", "--suite", "quick"], 2, "suite is for models that are to be audited, and all of these are"),
         (["first", "same", "--cluster", "site"], 2, "cluster is for models that are to be audited"),
+        (["first", "same", "--html", "none/page.html"], 3, "none/page.html cannot be written: "),
+        (["first", "same", "--html", "empty"], 3, "empty cannot be written: "),
         (["first", "none.onnx"], 2, 'the finished audit ran the suite "s", which is none of robustmm\'s own; name its'),
         (["first", "none.onnx", "--suite", "quick"], 3, "the model none.onnx does not exist"),
     ],
@@ -124,6 +126,18 @@ def test_a_model_that_stands_alone_has_the_first_models_data(robustmm: Cli, tmp_
     words = ["runs/world-001/model.onnx", "alone.onnx", "--suite", "short.toml", "--limit", "20", "--json"]
     result = robustmm("compare", *words, cwd=tmp_path)
     assert (result.code, json.loads(result.out)["samples"]) == (1, 20)
+
+
+def test_the_page_is_written_whatever_the_verdict(robustmm: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = robustmm("compare", "first", "worse", cwd=here)
+    result = robustmm("compare", "first", "worse", "--html", "page.html", cwd=here)
+    assert (result.code, result.out) == (plain.code, plain.out)
+    page = (here / "page.html").read_bytes()
+    assert b"worse.onnx is worse" in page
+    assert page.endswith(b"</html>\n")
+    monkeypatch.chdir(here)
+    rm.compare("first", "worse", html="again.html")
+    assert (here / "again.html").read_bytes() == page
 
 
 def test_misused_from_python(here: Path) -> None:
@@ -185,4 +199,6 @@ def test_hostile_words_are_shown_as_they_are(robustmm: Cli, tmp_path: Path) -> N
 
 def test_every_option_has_help(robustmm: Cli, tmp_path: Path) -> None:
     shown = " ".join(robustmm("compare", "--help", cwd=tmp_path).out.split())
-    assert all(option in shown for option in ("--margin", "--allow-inconclusive", "--full", "--suite", "--cluster"))
+    assert all(
+        option in shown for option in ("--margin", "--allow-inconclusive", "--full", "--html", "--suite", "--cluster")
+    )

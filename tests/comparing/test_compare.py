@@ -16,7 +16,7 @@ from robustmm.comparing.result import CompareResult
 from robustmm.errors import DataError
 from robustmm.evaluation.attack_result import AppliedCorruption
 from robustmm.metrics.classification import correctness, sample_nll
-from robustmm.report.compare import verdict_sentence
+from robustmm.report.comparison.screen import verdict_sentence
 
 BEFORE = np.arange(400) % 10 != 0  # 90 %
 NAN = float("nan")

@@ -40,6 +40,9 @@ def compare(
         typer.Option("--allow-inconclusive", help="Exit code 0 where conditions are undecided and none is worse."),
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="Every condition, not only those that decide.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write the comparison as one page to this file.")
+    ] = None,
     data: Data = None,
     inside: Inside = False,
     describe: Describe = None,
@@ -65,15 +68,15 @@ def compare(
 ) -> None:
     """Compare audits of the same samples, or models: is a candidate certainly not worse than the first?"""
     from robustmm.api.comparing import compare as run_compare
-    from robustmm.report import compare as report
+    from robustmm.report.comparison.screen import render_comparison
 
     result = run_compare(
-        *audits, margin=margin, data=data, inside=inside, describe=describe, suite=suite, split=split, limit=limit,
-        seed=seed, cluster=cluster, workers=workers, provider=provider, threads=threads, on_bad_input=on_bad_input,
-        runs=runs, progress=True,
+        *audits, margin=margin, html=html, data=data, inside=inside, describe=describe, suite=suite, split=split,
+        limit=limit, seed=seed, cluster=cluster, workers=workers, provider=provider, threads=threads,
+        on_bad_input=on_bad_input, runs=runs, progress=True,
     )  # fmt: skip
     if json:
         show_json(result)
     else:
-        out.print(report.render_comparison(result, full))
+        out.print(render_comparison(result, full))
     end_by_verdict(result.verdict, allow_inconclusive)

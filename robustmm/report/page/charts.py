@@ -58,7 +58,7 @@ def degradation_chart(result: AuditResult, sweeps: Sequence[BreakingLevel]) -> S
                     "y": {"field": "keep", "type": "quantitative", "aggregate": "min"}}},
                 {"mark": {"type": "line"}, "encoding": {"x": x, "y": y}},
                 {"mark": {"type": "point", "filled": True, "size": 55, "opacity": 1}, "encoding": {
-                    "x": x, "y": y, **_outcome_marks(), "tooltip": [
+                    "x": x, "y": y, **outcome_marks(), "tooltip": [
                         {"field": "noise", "title": "corruption"}, {"field": "on", "title": "on"},
                         {"field": "level", "title": "level", "format": ".3~f"},
                         {"field": "value", "title": "accuracy", "format": ".1%"},
@@ -71,12 +71,12 @@ def degradation_chart(result: AuditResult, sweeps: Sequence[BreakingLevel]) -> S
     }  # fmt: skip
 
 
-def _outcome_marks() -> Spec:
-    """An outcome has a colour and a shape of its own."""
+def outcome_marks(words: Sequence[str] = OUTCOMES) -> Spec:
+    """An outcome has a colour and a shape of its own; `words` are what holds, is undecided and fails."""
     shared = {"field": "outcome", "type": "nominal", "legend": {"title": None}}
     return {
-        "color": shared | {"scale": {"domain": OUTCOMES, "range": ["var(--good)", "var(--unsure)", "var(--bad)"]}},
-        "shape": shared | {"scale": {"domain": OUTCOMES, "range": ["circle", "diamond", "square"]}},
+        "color": shared | {"scale": {"domain": words, "range": ["var(--good)", "var(--unsure)", "var(--bad)"]}},
+        "shape": shared | {"scale": {"domain": words, "range": ["circle", "diamond", "square"]}},
     }
 
 

@@ -19,7 +19,12 @@ const theme = {
 
 function fit(spec, width) {
   if (!spec.facet) {
-    return { ...spec, width: Math.min(spec.width || 900, width) - 4, autosize: { type: "fit-x", contains: "padding" } };
+    const step = spec.usermeta && spec.usermeta.step; // a chart whose height follows its rows, also when filtered
+    const height = step ? { height: step * Math.max(1, new Set(spec.data.values.map((row) => row.panel)).size) } : {};
+    return {
+      ...spec, ...height, width: Math.min(spec.width || 900, width) - 4,
+      autosize: { type: "fit-x", contains: "padding" },
+    };
   }
   const columns = Math.max(1, Math.min(4, Math.floor(width / 260)));
   const panel = Math.min(420, Math.max(120, Math.floor((width - 8) / columns) - 72));
@@ -40,8 +45,10 @@ async function draw(id) {
   const count = document.getElementById(`${id}-count`);
   if (count) count.textContent = `${new Set(values.map((row) => row.panel)).size} shown`;
   if (views[id]) views[id].finalize();
-  const spec = fit({ ...charts[id], data: { values } }, Math.max(240, place.parentElement.clientWidth));
-  views[id] = await vegaEmbed(place, spec, { actions: false, renderer: "svg", ast: true, config: theme });
+  const room = Math.max(240, place.parentElement.clientWidth);
+  const config = { ...theme, legend: { ...theme.legend, columns: room < 480 ? 2 : 0 } };
+  const spec = fit({ ...charts[id], data: { values } }, room);
+  views[id] = await vegaEmbed(place, spec, { actions: false, renderer: "svg", ast: true, config });
   place.removeAttribute("role"); // the element around it is the picture, and says what it shows
   place.removeAttribute("aria-label");
   place.removeAttribute("aria-roledescription");

@@ -1,6 +1,6 @@
 """The sections that draw: degradation curves, contributions, calibration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from robustmm.auditing.results.condition import ConditionResult
 from robustmm.auditing.results.schema import AuditResult, BreakingLevel
@@ -17,6 +17,21 @@ def chart_figure(name: str, said: str, *below: Content) -> Markup:
     """The place of a chart; `said` is what a screen reader tells of it, the numbers stand below it."""
     place = tag("div", tag("div", id=name), class_="chart", role="img", aria_label=said)
     return tag("figure", place, tag("noscript", tag("p", "Charts need scripts; the tables hold the same.")), below)
+
+
+Offer = tuple[str, Sequence[tuple[str, str]]]
+"""A filter: its label, and what it offers as (`field=value`, words)."""
+
+
+def build_filters(chart: str, offered: Mapping[str, Offer]) -> Markup:
+    """Filters of a chart by name, and how many of its panels they leave. A row is left where its field is the value."""
+    controls = [
+        tag("label", label, tag("select", [tag("option", v, value=k) for k, v in options], data_filters=chart,
+                                id=f"{chart}-{name}"))
+        for name, (label, options) in offered.items()
+    ]  # fmt: skip
+    count = tag("span", id=f"{chart}-count", class_="soft", role="status")
+    return tag("div", controls, count, class_="filters")
 
 
 def render_curves(result: AuditResult, sweeps: Sequence[BreakingLevel], specs: dict[str, Spec]) -> Markup | None:
@@ -47,16 +62,10 @@ def _filters(shown: Sequence[BreakingLevel]) -> Markup:
         "noise": ("Corruption", [printable(b.noise) for b in shown]),
     }
     few = [("first=yes", f"first {charts.FIRST} to fail")] if len(shown) > charts.FIRST else []
-    offered = {"show": ("Show", [*few, ("", "all"), ("fate=fails", "those that fail")])}
+    offered: dict[str, Offer] = {"show": ("Show", [*few, ("", "all"), ("fate=fails", "those that fail")])}
     for field, (label, values) in names.items():
         offered[field] = (label, [("", "all"), *((f"{field}={v}", v) for v in sorted(set(values)))])
-    controls = [
-        tag("label", label, tag("select", [tag("option", v, value=k) for k, v in options], data_filters="curves",
-                                id=f"filter-{name}"))
-        for name, (label, options) in offered.items()
-    ]  # fmt: skip
-    count = tag("span", id="curves-count", class_="soft", role="status")
-    return tag("div", controls, count, class_="filters")
+    return build_filters("curves", offered)
 
 
 def render_contributions(result: AuditResult, specs: dict[str, Spec]) -> Markup:

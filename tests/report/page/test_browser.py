@@ -48,19 +48,19 @@ def test_every_chart_is_drawn(plain: Page) -> None:
 def test_filters_show_what_was_asked_for(plain: Page) -> None:
     count, drawn = plain.locator("#curves-count"), plain.locator("#curves")
     assert count.inner_text() == "12 shown"
-    plain.select_option("#filter-show", "")
+    plain.select_option("#curves-show", "")
     plain.wait_for_function("document.getElementById('curves-count').textContent === '16 shown'")
-    plain.select_option("#filter-on", label="sound")
+    plain.select_option("#curves-on", label="sound")
     plain.wait_for_function("document.getElementById('curves-count').textContent === '8 shown'")
     plain.wait_for_function("document.getElementById('curves').dataset.drawn === '24'")
     assert "fog1 on sound" in drawn.inner_text()
     assert "rain on photo" not in drawn.inner_text()
-    plain.select_option("#filter-noise", label="hiss")
+    plain.select_option("#curves-noise", label="hiss")
     plain.wait_for_function("document.getElementById('curves').dataset.drawn === '3'")
-    plain.select_option("#filter-show", "fate=fails")
+    plain.select_option("#curves-show", "fate=fails")
     plain.wait_for_function("document.getElementById('curves-count').textContent === '0 shown'")
     for name in ("show", "on", "noise"):
-        plain.select_option(f"#filter-{name}", index=0)
+        plain.select_option(f"#curves-{name}", index=0)
     plain.wait_for_function("document.getElementById('curves').dataset.drawn === '36'")
 
 
@@ -74,9 +74,9 @@ def test_pointing_at_a_level_tells_its_numbers(plain: Page) -> None:
 
 
 def test_filters_are_reached_by_keyboard(plain: Page) -> None:
-    plain.focus("#filter-show")
+    plain.focus("#curves-show")
     plain.keyboard.press("Tab")
-    assert plain.evaluate("document.activeElement.id") == "filter-on"
+    assert plain.evaluate("document.activeElement.id") == "curves-on"
     outline = plain.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
 
@@ -113,7 +113,7 @@ def test_strangers_words_stay_words(browser: Browser, folder: Path) -> None:
         assert page.locator("img:not([src^='data:image/'])").count() == 0
         assert "onerror=alert(2)" in page.locator("h1").inner_text()
         assert "<script>alert(1)" in page.locator("#curves").inner_text()
-        page.select_option("#filter-on", index=1)
+        page.select_option("#curves-on", index=1)
         page.wait_for_function("document.getElementById('curves-count').textContent !== '5 shown'")
         page.locator("#curves .mark-symbol.role-mark path").nth(1).hover(force=True)
         page.wait_for_selector("#vg-tooltip-element.visible")

@@ -2,27 +2,21 @@
 
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from audits import silent
-from compared import flipped, write_audit
+from compared import FAILS, HOLDS, after, compared, dress, flipped, write_audit
 from rich.console import Console
 
 from robustmm.comparing.compare import compare_audits
-from robustmm.comparing.result import CompareResult, FoundLevels, GateDifference, LevelDifference, NotCompared
-from robustmm.report.compare import SHOWN, breaks_at, render_comparison
+from robustmm.comparing.result import CompareResult, FoundLevels
+from robustmm.report.comparison.screen import SHOWN, render_comparison
+from robustmm.report.comparison.sentences import breaks_at
 
 BEFORE = np.arange(400) % 10 != 0
 HOSTILE = "[/red]é 🎈 \x1b[31m\n[bold] " + "w" * 90
 NAN = float("nan")
-
-
-def compared(tmp_path: Path, *rights: dict[str, Any], margin: float = 0.02, **more: Any) -> CompareResult:
-    """Audits of these, against the first, named m0.onnx, m1.onnx, ..."""
-    audits = [write_audit(tmp_path / f"m{k}", right, **more) for k, right in enumerate(rights)]
-    return compare_audits(audits, margin, silent)
 
 
 def shown(found: CompareResult, full: bool = False) -> str:
@@ -34,11 +28,6 @@ def shown(found: CompareResult, full: bool = False) -> str:
 
 def said(found: CompareResult, full: bool = False) -> str:
     return " ".join(shown(found, full).split())
-
-
-def after(*changes: int) -> dict[str, Any]:
-    """Clean and conditions n1, n2, ..., with so many answers lost (or gained, below 0)."""
-    return {f"n{k}" if k else "clean": flipped(BEFORE, max(0, lost), max(0, -lost)) for k, lost in enumerate(changes)}
 
 
 @pytest.mark.parametrize(
@@ -104,23 +93,9 @@ def test_a_summary_fits_a_screen_and_full_has_all(tmp_path: Path) -> None:
 
 
 def test_levels_gates_and_what_is_not_compared(tmp_path: Path) -> None:
-    found = compared(tmp_path, after(0, 0), after(0, 0))
-    holds = FoundLevels(outcome="holds", holding_level=1, breaking_level=NAN, breaking_strength=NAN)
-    fails = FoundLevels(outcome="fails", holding_level=0.2, breaking_level=0.4, breaking_strength=3)
-    open_ = FoundLevels(outcome="undecided", holding_level=0.2, breaking_level=NAN, breaking_strength=NAN)
-    assert [breaks_at(level) for level in (holds, fails, open_)] == ["none", "0.40", "?"]
-    levels = [
-        LevelDifference(noise=noise, modalities=["a"], unit="px", reference=holds, found=other)
-        for noise, other in (("blur", fails), ("blank", holds))
-    ]
-    gates = [
-        GateDifference(name="first", requirement="at least 80 %", reference="PASS", verdict="FAIL"),
-        GateDifference(name="same", requirement="at least 70 %", reference="PASS", verdict="PASS"),
-        GateDifference(name="new", requirement="at least 60 %", reference=None, verdict="PASS"),
-    ]
-    left = [NotCompared(condition="alone", reason="in the reference only")]
-    more = {"breaking_levels": levels, "gates": gates, "not_compared": left}
-    found = found.model_copy(update={"candidates": [found.candidates[0].model_copy(update=more)]})
+    found = dress(compared(tmp_path, after(0, 0), after(0, 0)))
+    unsure = FoundLevels(outcome="undecided", holding_level=0.2, breaking_level=NAN, breaking_strength=NAN)
+    assert [breaks_at(level) for level in (HOLDS, FAILS, unsure)] == ["none", "0.40", "?"]
     text, full = said(found), said(found, full=True)
     assert "blur a 1.00 0.20 none 0.40" in text
     assert "blank" not in text
@@ -153,19 +128,11 @@ def test_strangers_words_are_shown_and_not_obeyed(tmp_path: Path) -> None:
     a = write_audit(tmp_path / "a", names, model="[red]\x1b[1m.onnx", manifest=HOSTILE, suite="[bold]", method="[/x]")
     b = write_audit(tmp_path / "b", lost, model="[bold]\x1b[1m.onnx", manifest=HOSTILE, suite="[bold]", method="[/x]")
     found = compare_audits([a, b], 0.02, silent)
-    gates = [GateDifference(name=HOSTILE, requirement="[/red]", reference="PASS", verdict=None)]
-    fails = FoundLevels(outcome="fails", holding_level=0.2, breaking_level=0.4, breaking_strength=3)
-    holds = FoundLevels(outcome="holds", holding_level=1, breaking_level=NAN, breaking_strength=NAN)
-    levels = [LevelDifference(noise=HOSTILE, modalities=["[/m]"], unit="[u]", reference=holds, found=fails)]
-    more = {
-        "gates": gates, "breaking_levels": levels, "notes": [HOSTILE],
-        "not_compared": [NotCompared(condition=HOSTILE, reason="so")],
-    }  # fmt: skip
-    found = found.model_copy(update={"candidates": [found.candidates[0].model_copy(update=more)]})
+    found = dress(found, HOSTILE)
     for full in (False, True):
         text = shown(found, full)
         assert "\x1b" not in text
         assert text.count("w") > 90 * 4, "a long name is folded, and loses nothing"
         joined = "".join(text.split())
-        for words in ("[bold]�[1m.onnxisworse", "[/red]é🎈�[31m�[bold]", "suite[bold]", "[/x]", "[/m]"):
+        for words in ("[bold]�[1m.onnxisworse", "[/red]é🎈�[31m�[bold]", "suite[bold]", "[/x]"):
             assert words in joined

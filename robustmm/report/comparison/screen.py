@@ -1,33 +1,33 @@
 """Audits held against a reference as rich tables that fit 80 columns: a screen for each candidate."""
 
-from collections import Counter
-from collections.abc import Sequence
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from robustmm.auditing.results.verdict import Verdict
-from robustmm.comparing.result import (
-    ComparedAudit,
-    CompareResult,
-    Comparison,
-    ConditionDifference,
-    ContributionDifference,
-    FoundLevels,
-)
-from robustmm.evaluation.attack_result import Estimate
-from robustmm.metrics.sampling import FEW_CLUSTERS
+from robustmm.comparing.result import ComparedAudit, CompareResult, Comparison
 from robustmm.report.bars import safe_text
+from robustmm.report.comparison.sentences import (
+    LETTERS,
+    WORDS,
+    breaks_at,
+    change,
+    count,
+    describe_origin,
+    describe_samples,
+    effects_sentence,
+    explain_outcomes,
+    levels_that_differ,
+    rank_conditions,
+    shares,
+    verdict_sentence,
+)
 from robustmm.report.formats import grid, percent, points, signed_number
 from robustmm.report.sentences import notes_text
 
 STYLES: dict[Verdict, str] = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
-WORDS = {"holds": "not worse", "fails": "worse", "undecided": "undecided"}
 OUTCOMES = {"holds": "", "fails": "red", "undecided": "yellow"}
 EFFECTS = {"better": "green", "worse": "red", "undecided": ""}
-LETTERS = "BCDEFGHIJKLMNOPQRSTUVWXYZ"
-"""Candidates in tables; the reference is A."""
 SHOWN = 8
 """Rows of a table in the summary; --full has all."""
 
@@ -44,66 +44,23 @@ def render_comparison(result: CompareResult, full: bool = False) -> Group:
     return Group(*(part for part in parts if part is not None), legend(result))
 
 
-def verdict_sentence(result: CompareResult, found: Comparison) -> str:
-    """What decides, with the condition that loses most."""
-    name, margin = safe_text(found.candidate.name).plain, amount(result.margin)
-    many = len(found.conditions)
-    all_ = count(many)
-    failed = [c for c in found.conditions if c.outcome == "fails"]
-    open_ = [c for c in found.conditions if c.outcome == "undecided"]
-    if failed:
-        more = f" more than {margin}" if result.margin else ""
-        return f"{name} is worse: it loses certainly{more} under {len(failed)} of {all_}, {describe_worst(failed)}"
-    if open_:
-        few = result.clusters is not None and result.clusters.number < FEW_CLUSTERS  # then no number of samples would
-        least = min((c.samples_to_decide for c in open_ if c.samples_to_decide > 0 and not few), default=float("inf"))
-        more = f"; about {least:,.0f} samples like these would decide the first" if least < float("inf") else ""
-        return (
-            f"{name} may be worse: that it loses at most {margin} is undecided under {len(open_)} of {all_}, "
-            f"{describe_worst(open_)}{more}"
-        )
-    return f"{name} is not worse: it loses certainly at most {margin} under {'each of ' if many > 1 else ''}{all_}"
-
-
-def describe_worst(some: Sequence[ConditionDifference]) -> str:
-    worst = min(some, key=lambda c: (c.difference.value, c.condition))
-    where = safe_text(worst.condition).plain
-    lacking = [name for name in worst.modalities if name not in worst.condition]
-    where += f" on {' and '.join(safe_text(name).plain for name in lacking)}" if lacking else ""
-    lead = "most under" if len(some) > 1 else "which is"
-    return f"{lead} {where} ({change(worst.difference)} points)"
-
-
 def heading(result: CompareResult) -> Text:
-    said = f"{result.samples} samples of split {result.split} of {result.manifest}, seed {result.seed}"
-    said += f", in {result.clusters.number} clusters ({result.clusters.column})" if result.clusters else ""
-    return Text.assemble(safe_text(said), "\nA: ", _audit_text(result.reference), ", the reference")
+    return Text.assemble(safe_text(describe_samples(result)), "\nA: ", _audit_text(result.reference), ", the reference")
 
 
 def effects_text(letter: str, found: Comparison) -> Text:
     """How many conditions differ certainly, whatever the margin."""
-    effects, all_ = Counter(c.effect for c in found.conditions), len(found.conditions)
-    flips = max(found.conditions, key=lambda c: c.flip_rate.value)
-    certain = effects["better"] + effects["worse"]
-    said = f": accuracy differs certainly (adjusted p < 0.05) under {certain or 'none'} of {count(all_)}"
-    said += f", better under {effects['better']} and worse under {effects['worse']}." if certain else "."
-    if found.mean_difference:
-        said += f" Mean over the conditions: {change(found.mean_difference)} points."
-    said += f" At most {percent(flips.flip_rate.value)} of the answers differ, under {flips.condition}."
-    return Text.assemble(f"{letter}: ", _audit_text(found.candidate), safe_text(said))
+    return Text.assemble(f"{letter}: ", _audit_text(found.candidate), ": ", safe_text(effects_sentence(found)))
 
 
 def _audit_text(audit: ComparedAudit) -> Text:
-    name = (safe_text(audit.name).plain, "bold")
-    return Text.assemble(name, safe_text(f" ({audit.method}, suite {audit.suite})"))
+    return Text.assemble((safe_text(audit.name).plain, "bold"), safe_text(f" ({describe_origin(audit)})"))
 
 
 def condition_table(letter: str, found: Comparison, full: bool) -> RenderableType:
-    """Clean, then the conditions that decide, the worst first; with all of them their answers as well."""
-    clean, *others = found.conditions
-    order = ("fails", "undecided", "holds")
-    others.sort(key=lambda c: (order.index(c.outcome), c.difference.value, c.condition))
-    shown = [clean, *(others if full else others[:SHOWN])]
+    """The conditions that decide; with all of them their answers as well."""
+    ranked = rank_conditions(found)
+    shown = ranked if full else ranked[: 1 + SHOWN]
     table = grid(
         "Accuracy by condition", "condition", "A, %", f"{letter}, %", f"{letter} - A, points", "adjusted\np", "",
         left=(0, 5),
@@ -148,14 +105,9 @@ def contribution_table(letter: str, found: Comparison) -> Table | None:
     return table
 
 
-def shares(m: ContributionDifference) -> str:
-    """`40 % → 35 %`; a dash where there are no shares."""
-    return f"{percent(m.reference_share.value, 0)} → {percent(m.share.value, 0)}"
-
-
 def level_table(letter: str, found: Comparison, full: bool) -> RenderableType | None:
     """The corruptions whose breaking levels differ, or all."""
-    differ = [level for level in found.breaking_levels if breaks_at(level.reference) != breaks_at(level.found)]
+    differ = levels_that_differ(found)
     shown = found.breaking_levels if full else differ[:SHOWN]
     if not found.breaking_levels:
         return None
@@ -174,12 +126,6 @@ def level_table(letter: str, found: Comparison, full: bool) -> RenderableType | 
         )  # fmt: skip
     table.caption = None if full else same
     return table
-
-
-def breaks_at(found: FoundLevels) -> str:
-    return (
-        f"{found.breaking_level:.2f}" if found.outcome == "fails" else "?" if found.outcome == "undecided" else "none"
-    )
 
 
 def gate_table(letter: str, found: Comparison) -> Table | None:
@@ -204,23 +150,5 @@ def not_compared_text(found: Comparison, full: bool) -> Text | None:
 
 
 def legend(result: CompareResult) -> Text:
-    margin = amount(result.margin)
-    return Text(
-        f"Differences are candidate minus reference on the same samples, with 95 % intervals. Not worse: the whole "
-        f"interval is at -{margin} or above; worse: all of it is below, and the adjusted p under 0.05; else undecided. "
-        "Breaks at ?: no level tried fails certainly, and some are undecided.",
-        style="dim",
-    )
-
-
-def change(e: Estimate) -> str:
-    """`-4.2 [-6.1, -2.3]`, in points."""
-    return f"{points(e.value)} [{points(e.low)}, {points(e.high)}]"
-
-
-def amount(margin: float) -> str:
-    return f"{100 * margin:g} point{'' if margin == 0.01 else 's'}"
-
-
-def count(conditions: int) -> str:
-    return f"{conditions} condition{'s' * (conditions != 1)}"
+    unsure = "Breaks at ?: no level tried fails certainly, and some are undecided."
+    return Text(f"{explain_outcomes(result)} {unsure}", style="dim")

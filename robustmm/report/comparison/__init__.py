@@ -1,0 +1,1 @@
+"""What `robustmm compare` shows: a screen, and a page with every condition."""
