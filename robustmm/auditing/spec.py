@@ -34,6 +34,10 @@ EMAP_SAMPLES = 128
 """Samples, in whole chunks, that the additive projection is measured on."""
 
 
+Stamp = tuple[str, int, int]
+"""A file, its size in bytes, and its time of change in nanoseconds."""
+
+
 @dataclass(frozen=True)
 class Spec:
     """A model, the samples it is audited on, and how it is run. Small: it travels to worker processes."""
@@ -51,6 +55,7 @@ class Spec:
     batch: int = field(default=64, compare=False)  # no number depends on it
     inside: Path | None = None
     digest: str = ""  # whose cells are read where it is not this machine's: files carried elsewhere have other times
+    stamps: tuple[Stamp, ...] | None = None  # likewise, of the files that conditions name
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,16 @@ class OpenedSpec:
         found = []
         for plan in evaluation.plans:
             content = asdict(plan.condition) | {"name": ""}
-            inputs = [content, self.digest, _condition_stamps(plan.condition)]
+            inputs = [content, self.digest, self.condition_stamps(plan.condition)]
             found.append([hash_content([inputs, chunk, plan.present[chunk].tolist()]) for chunk in self.chunks])
         return found
+
+    def condition_stamps(self, condition: Condition) -> list[Stamp]:
+        """Of the files that a condition's options name: a folder of noise, a table of missing inputs."""
+        if self.spec.stamps is None:
+            return [stamp for file in condition_files(condition) if (stamp := _file_stamp(file, str(file)))]
+        named = [Path(name) for name in _named_by(condition) if name]
+        return [stamp for path in named for stamp in self.spec.stamps if Path(stamp[0]).is_relative_to(path)]
 
     @property
     def floor_key(self) -> str:
@@ -137,7 +149,7 @@ def split_chunks(ids: Sequence[str], modalities: Sequence[Modality]) -> list[lis
 
 def _manifest_stamps(rows: Manifest, modalities: Sequence[Modality]) -> list[Any]:
     """Size and time of change of every file that the rows name: a changed file makes new cells."""
-    return [_file_stamp(rows.folder / cell, cell) for cell in named_files(rows, modalities)]
+    return [_file_stamp(rows.folder / cell, cell) or (cell, None) for cell in named_files(rows, modalities)]
 
 
 def named_files(rows: Manifest, modalities: Sequence[Modality]) -> list[str]:
@@ -145,23 +157,22 @@ def named_files(rows: Manifest, modalities: Sequence[Modality]) -> list[str]:
     return sorted({c.partition("#")[0] for m in modalities if m.kind != "text" for c in rows.cells(m) if c})
 
 
-def _file_stamp(path: Path, name: str) -> list[Any]:
+def _file_stamp(path: Path, name: str) -> Stamp | None:
     try:
         found = path.stat()
     except (OSError, ValueError):  # no such file, or no path at all: reading it raises
-        return [name, None]
-    return [name, found.st_size, found.st_mtime_ns]
+        return None
+    return name, found.st_size, found.st_mtime_ns
 
 
-def _condition_stamps(condition: Condition) -> list[Any]:
-    """Stamps of the files that a condition's options name: a folder of noise, a table of missing inputs."""
-    return [_file_stamp(file, str(file)) for file in condition_files(condition)]
+def _named_by(condition: Condition) -> list[str]:
+    """What may be a file among a condition's options."""
+    return [str(value) for noise in condition.noises for value in noise.options.values()] + [condition.table]
 
 
 def condition_files(condition: Condition) -> list[Path]:
     """The files that a condition's options name, with those in its folders."""
-    named = [str(value) for noise in condition.noises for value in noise.options.values()]
-    paths = [Path(value) for value in [*named, condition.table] if value and os.path.exists(value)]
+    paths = [Path(value) for value in _named_by(condition) if value and os.path.exists(value)]
     return [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from robustmm.auditing.cells import BAD
 from robustmm.auditing.run import Audit
+from robustmm.auditing.spec import Stamp
 from robustmm.auditing.store import RECORDS, RESULTS
 from robustmm.errors import DataError, InterruptedRun, check_regular
 from robustmm.evidence.hashing import hash_file, hash_media, list_media
@@ -37,6 +38,9 @@ class AuditRecord(Result):
     suite: str = Field(description="the suite's whole text")
     gates: str = Field(description="the whole text of the gates' file; empty where there is none")
     digest: Sha256 = Field(description="of all that every cell depends on; a part of their names")
+    stamps: list[Stamp] = Field(
+        description="of the files that conditions name: path, size, time of change; a part of their cells' names"
+    )
     manifest_sha256: Sha256 = Field(description="of the manifest's file")
     media_sha256: Sha256 = Field(description="of the names and hashes of all files that rows and conditions name")
     media_files: Count
@@ -73,6 +77,7 @@ def build_record(audit: Audit, suite: Path, gates: Path | None) -> AuditRecord:
         suite=require_text(suite, plan.suite_sha256),
         gates=require_text(gates, require_hash(gates)) if gates else "",
         digest=audit.work.digest,
+        stamps=list(dict.fromkeys(s for each in plan.conditions for s in audit.work.condition_stamps(each))),
         manifest_sha256=require_hash(audit.work.rows.path),
         media_sha256=media,
         media_files=files,

@@ -1,5 +1,6 @@
 """Checks of what an audit read, where it is on this machine: model, description, manifest and media."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -71,11 +72,18 @@ def check_media(opened: OpenedSpec, conditions: list[Condition], record: AuditRe
     found, here = hash_media(named)
     if found == record.media_sha256:
         return ok("media", f"the {here} files that the rows name are those audited")
+    if lost := find_lost(record):
+        return unchecked("media", f"{lost} is not here, which a condition names relative to the current folder")
     if not here and record.media_files:
         return unchecked("media", f"none of the {record.media_files} files that the rows name is here")
     if here < record.media_files:
         return wrong("media", f"{record.media_files - here} of the {record.media_files} files are not there")
     return wrong("media", f"some of the {record.media_files} files are not what they were: {_told(found, record)}")
+
+
+def find_lost(record: AuditRecord) -> str | None:
+    """The first file that conditions name and that is not here."""
+    return next((name for name, _, _ in record.stamps if not os.path.exists(name)), None)
 
 
 def _told(found: str, record: AuditRecord) -> str:
@@ -93,5 +101,6 @@ def rebuild_spec(result: AuditResult, record: AuditRecord, sources: Sources) -> 
                 sources.model, sources.manifest, sources.describe if result.description else None, result.split,
                 record.limit, result.seed, record.on_bad, baseline, sources.provider, threads,
                 inside=manifest_folder(sources.manifest) if record.inside else None, digest=record.digest,
+                stamps=tuple(record.stamps),
             )  # fmt: skip
     raise DataError(f'results.json says the baseline "{result.baseline}", which no audit has')

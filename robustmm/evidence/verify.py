@@ -102,6 +102,9 @@ class Verification:
             if rows.status != "OK":
                 self._skip(waiting[1:], "the rows are others")
                 return
+            if lost := sources.find_lost(record):
+                self._skip(waiting[1:], f"{lost} is not here")
+                return
             self._check_said(spec, plan, result, record, Path(scratch), media)
 
     def _check_said(

@@ -1,6 +1,7 @@
 """A finished audit verified: untouched, tampered with, forged, and where not all of it is here."""
 
 import json
+import os
 import shutil
 from io import BytesIO
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from audits import forget
-from evidence_world import follow, reason, rewrite, run_audit, status
+from evidence_world import follow, reason, rewrite, run_audit, status, write_told
 from onnx import numpy_helper
 
 from robustmm.api.verifying import verify
@@ -32,6 +33,27 @@ def test_an_untouched_audit_is_verified_wherever_it_is_brought(here: Path) -> No
     assert found.signed_by
     assert found.issued.endswith("Z")
     assert [row["name"] for row in found.rows()] == list(status(found))
+
+
+def test_files_that_conditions_name_may_have_other_times(here: Path) -> None:
+    """A table of missing inputs and a folder of noises: what they hold counts, not when they were copied."""
+    write_told(here)
+    run_audit(suite="told.toml", out="told")
+    for path in [*here.glob("noises/*"), here / "noises", here / "missing.csv"]:
+        os.utime(path, ns=(1, 1))
+    forget()
+    assert verify("told", rerun=9).verdict == "VERIFIED"
+    for name, damage in (("noises/n1.wav", b"?"), ("missing.csv", b"\n")):
+        whole = (here / name).read_bytes()
+        (here / name).write_bytes(whole + damage)
+        assert status(verify("told", rerun=0))["media"] == "WRONG"
+        (here / name).unlink()
+        found = verify("told", rerun=0)
+        assert (found.verdict, status(found)["media"]) == ("INCOMPLETE", "NOT CHECKED"), found.checks
+        assert f"{name} is not here" in reason(found, "media")
+        (here / name).write_bytes(whole)
+    rewrite(here / "told/audit.json", lambda table: table.update(stamps=[]))
+    assert verify("told", rerun=0).verdict == "WRONG"
 
 
 def test_verify_changes_nothing(here: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from graphs import linear
@@ -37,6 +38,13 @@ noise = ["gaussian"]
 [[missing]]
 rate = [0.5]
 """
+TOLD = """\
+[[condition]]
+name = "told"
+table = "missing.csv"
+noise = [{ name = "background", level = 0.6, on = ["wave"], options = { folder = "noises" } }]
+"""
+"""A suite whose condition names files of its own."""
 
 
 def write_keys(folder: Path, name: str) -> None:
@@ -64,10 +72,20 @@ def write_world(folder: Path, samples: int = 40) -> None:
     (folder / "suite.toml").write_text(SUITE)
 
 
+def write_told(folder: Path, samples: int = 40) -> None:
+    """The suite TOLD, and the table and the noises that it names."""
+    (folder / "told.toml").write_text(TOLD)
+    (folder / "missing.csv").write_text("id,facts\n" + "".join(f"w{i},{i % 3 and 1}\n" for i in range(samples)))
+    (folder / "noises").mkdir()
+    for i in range(2):
+        noise = 0.2 * np.random.default_rng(i).normal(size=400).clip(-1, 1)
+        soundfile.write(folder / "noises" / f"n{i}.wav", noise, 1000)
+
+
 def run_audit(**more: Any) -> None:
     """Audits what `write_world` wrote in the current folder, into `a`."""
     asked: dict[str, Any] = {"data": "manifest.csv", "describe": "theirs.toml", "suite": "suite.toml", "by": "site"}
-    audit("model.onnx", out="a", workers=1, **asked | more)
+    audit("model.onnx", workers=1, **{"out": "a"} | asked | more)
 
 
 def status(result: VerifyResult) -> dict[str, str]:

@@ -16,7 +16,7 @@ from robustmm.evidence.signing.statement import UNGATED, build_statement, hash_e
 
 RECORD = AuditRecord(
     limit=None, on_bad="error", inside=False, describe="", describe_sha256="", reference="", reference_sha256="",
-    suite="", gates="", digest="d", manifest_sha256="m", media_sha256="f", media_files=2, results_sha256="r",
+    stamps=[], suite="", gates="", digest="d", manifest_sha256="m", media_sha256="f", media_files=2, results_sha256="r",
     records_sha256="p", cells={},
 )  # fmt: skip
 
