@@ -91,7 +91,7 @@ class OpenedSpec:
     def condition_stamps(self, condition: Condition) -> list[Stamp]:
         """Of the files that a condition's options name: a folder of noise, a table of missing inputs."""
         if self.spec.stamps is None:
-            return [stamp for file in condition_files(condition) if (stamp := _file_stamp(file, str(file)))]
+            return _condition_stamps(condition)
         named = [Path(name) for name in _named_by(condition) if name]
         return [stamp for path in named for stamp in self.spec.stamps if Path(stamp[0]).is_relative_to(path)]
 
@@ -163,6 +163,10 @@ def _file_stamp(path: Path, name: str) -> Stamp | None:
     except (OSError, ValueError):  # no such file, or no path at all: reading it raises
         return None
     return name, found.st_size, found.st_mtime_ns
+
+
+def _condition_stamps(condition: Condition) -> list[Stamp]:
+    return [stamp for file in condition_files(condition) if (stamp := _file_stamp(file, str(file)))]
 
 
 def _named_by(condition: Condition) -> list[str]:

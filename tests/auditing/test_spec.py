@@ -233,8 +233,8 @@ def test_a_cell_that_is_no_path_has_no_stamp(asked: Spec) -> None:
     long = "x" * 300
     columns = {**work.rows.columns, "series": ["a\0b", long, *work.rows.columns["series"][2:]]}
     stamps = spec._manifest_stamps(replace(work.rows, columns=columns), work.session.modalities)
-    assert ["a\0b", None] in stamps
-    assert [long, None] in stamps
+    assert ("a\0b", None) in stamps
+    assert (long, None) in stamps
     assert {name for name, *_ in stamps} == {"a\0b", long, "series.npy", "vector.npy"}
 
 
