@@ -57,9 +57,11 @@ def _judge_samples(pairs: Pairs, interval: Interval, margin: float) -> Verdict:
 
 
 def _judge_clusters(value: float, interval: Interval, margin: float, pairs: Pairs, units: int) -> Verdict:
-    if units >= FEW_CLUSTERS and interval.low >= -margin:
+    if units < FEW_CLUSTERS:  # more samples of the same few would decide nothing either
+        return Verdict("undecided", math.nan)
+    if interval.low >= -margin:
         return Verdict("holds", math.nan)
-    if units >= FEW_CLUSTERS and interval.high < -margin:
+    if interval.high < -margin:
         return Verdict("fails", math.nan)
     n = round(math.fsum(pairs))
     samples = samples_to_clear(n, value, interval.low if value > -margin else interval.high, -margin)

@@ -115,7 +115,9 @@ def judge_samples(right: ArrayLike, before: ArrayLike, share: float, sampling: S
     low, high = interval = _widen(spread, pairs, retention_interval, sampling)
     if share == 0:
         return Retention(value, interval, Verdict("holds", math.nan))
-    if sampling.units(len(x)) >= FEW_CLUSTERS and (low >= share or high < share):
+    if sampling.units(len(x)) < FEW_CLUSTERS:  # more samples of the same few would decide nothing either
+        return Retention(value, interval, Verdict("undecided", math.nan))
+    if low >= share or high < share:
         return Retention(value, interval, Verdict("holds" if low >= share else "fails", math.nan))
     samples = samples_to_clear(len(x), value, low if value > share else high, share)
     return Retention(value, interval, Verdict("undecided", max(len(x), samples)))

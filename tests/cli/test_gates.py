@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -161,6 +162,27 @@ def test_no_file_of_gates(robustmm: Cli, here: Path, name: str) -> None:
     result = robustmm(*AUDIT, "--gates", name, cwd=here)
     assert (result.code, result.out) == (2, "")
     assert name in result.err
+
+
+def test_the_draft_says_the_whole_command(robustmm: Cli, here: Path, world_manifest: Path) -> None:
+    asked = ["--data", str(world_manifest), "--suite", "suite.toml", "--split", "valid", "--limit", "20", "--seed", "3"]
+    asked += ["--on-bad-input", "missing"]
+    result = robustmm("gates", *asked, "-o", "g.toml", cwd=here)
+    said = f"set the bounds; then: robustmm audit runs/world-001/model.onnx {shlex.join(asked)} --gates g.toml"
+    assert result.err.splitlines()[-1] == said
+    forget()
+    again = robustmm(*shlex.split(said.partition("robustmm ")[2]), cwd=here)
+    assert again.code == 0
+    assert "all measured already" in again.err
+
+
+def test_two_clusters_pass_no_gate(robustmm: Cli, here: Path) -> None:
+    result = robustmm("gates", "--suite", "suite.toml", "--cluster", "site", "-o", "g.toml", cwd=here)
+    text = (here / "g.toml").read_text()
+    assert result.code == 0
+    assert "[[gate]]" not in text
+    assert "clean accuracy: no bound passes today (2 clusters, and an interval takes 10 or more)." in text
+    assert result.err.splitlines()[-1] == "no gate passes today; the draft says what was measured, and why"
 
 
 def test_a_draft_is_written_passes_and_is_never_overwritten(robustmm: Cli, here: Path) -> None:

@@ -1,5 +1,7 @@
 """The paired difference of accuracy: against brute force, other tests of the same hypothesis, and planted truth."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -125,6 +127,7 @@ def test_few_clusters_decide_nothing() -> None:
         found = judge_difference(after, before, 0.02, Sampling(np.arange(200) % number), seed=0)
         assert found.verdict.outcome == outcome
         assert (found.p == 1) is (outcome == "undecided")
+        assert math.isnan(found.verdict.samples), "decided, or by no number of samples of these clusters"
 
 
 def test_clusters_that_do_not_spread_count_as_one_sample_each() -> None:

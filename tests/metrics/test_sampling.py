@@ -1,5 +1,7 @@
 """Intervals over samples and over clusters: by hand, against statsmodels' formula, and on planted clustered truth."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -146,6 +148,7 @@ def test_retention_over_clusters() -> None:
     assert same.verdict.outcome == "holds"
     few = judge_samples(before, before, 0.9, Sampling(index // 8))
     assert few.verdict.outcome == "undecided", f"{40 // 8} clusters are fewer than {FEW_CLUSTERS}"
+    assert math.isnan(few.verdict.samples), "more samples of the same few clusters would not decide"
     assert few.interval.low < same.interval.low
     close = judge_samples(right, before, together.interval.low + 0.01, Sampling(index))
     assert close.verdict.outcome == "undecided"

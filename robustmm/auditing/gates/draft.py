@@ -60,7 +60,8 @@ def _draft_gate(asked: dict[str, Any], result: AuditResult, margin: float) -> st
         bound = math.floor(1000 * (end - margin)) / 1000 if end == end else math.nan
     remark = f"# measured: {_describe_found(found)}"
     if found.verdict != "PASS" or not 0 < bound <= 1:
-        return f"# No gate on {printable(asked['name'])}: no bound passes today.\n{remark}\n"
+        why = f" ({found.reason})" if found.verdict == "INCONCLUSIVE" else ""
+        return f"# No gate on {printable(asked['name'])}: no bound passes today{why}.\n{remark}\n"
     lines = to_toml({name: value for name, value in asked.items() if name != "group"}).rstrip()
     if group := asked.get("group"):
         lines += f"\ngroup = {format_value(group)}"

@@ -1,5 +1,6 @@
 """`robustmm gates`: a first draft of gates, from an audit."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -70,4 +71,15 @@ def gates(
     else:
         write_new_file(to, text)
         show_path(to)
-    note(f"set the bounds; then: robustmm audit {result.model} --suite {suite} --gates {to or 'THIS.toml'}")
+    if "\n[[gate]]\n" not in text:
+        note("no gate passes today; the draft says what was measured, and why")
+        return
+    asked = {
+        "--data": data, "--describe": describe, "--suite": suite, "--split": split if split != "test" else None,
+        "--limit": limit, "--seed": seed or None, "--cluster": cluster or None,
+        "--on-bad-input": on_bad_input if on_bad_input != "error" else None,
+    }  # fmt: skip
+    words = [str(word) for option, value in asked.items() if value is not None for word in (option, value)]
+    words += ["--inside"] if inside else []
+    command = shlex.join(["robustmm", "audit", result.model, *words, "--gates", str(to or "THIS.toml")])
+    note(f"set the bounds; then: {command}")

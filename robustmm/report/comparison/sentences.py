@@ -14,7 +14,6 @@ from robustmm.comparing.result import (
 )
 from robustmm.errors import printable
 from robustmm.evaluation.attack_result import Estimate
-from robustmm.metrics.sampling import FEW_CLUSTERS
 from robustmm.report.formats import percent, points
 
 WORDS = {"holds": "not worse", "fails": "worse", "undecided": "undecided"}
@@ -33,8 +32,7 @@ def verdict_sentence(result: CompareResult, found: Comparison) -> str:
         more = f" more than {margin}" if result.margin else ""
         return f"{name} is worse: it loses certainly{more} under {len(failed)} of {all_}, {describe_worst(failed)}"
     if open_:
-        few = result.clusters is not None and result.clusters.number < FEW_CLUSTERS  # then no number of samples would
-        least = min((c.samples_to_decide for c in open_ if c.samples_to_decide > 0 and not few), default=float("inf"))
+        least = min((c.samples_to_decide for c in open_ if c.samples_to_decide > 0), default=float("inf"))
         more = f"; about {least:,.0f} samples like these would decide the first" if least < float("inf") else ""
         return (
             f"{name} may be worse: that it loses at most {margin} is undecided under {len(open_)} of {all_}, "
