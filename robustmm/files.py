@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, and what a killed process left of one."""
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -108,3 +109,21 @@ def make_folder(path: Path) -> None:
     """Makes a folder and those above it. Raises DataError where it cannot."""
     with explain_write(path, "cannot be made a folder"):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def hash_file(path: Path) -> str | None:
+    """SHA-256 of a file; None where there is none: a folder, a pipe, a name that no file has."""
+    if not is_file(path):
+        return None
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a NUL in it
+        return False

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from robustmm.auditing.store import seal
-from robustmm.evidence.hashing import hash_file, is_file
+from robustmm.files import hash_file, is_file
 
 CELL = re.compile(r"[0-9a-f]{64}(\.npz|\.json|\.bad\.json)")
 

@@ -10,9 +10,9 @@ from robustmm.auditing.store import RESULTS
 from robustmm.errors import DataError
 from robustmm.evaluation.attack import hash_bytes
 from robustmm.evidence.cells import find_wrong_cells
-from robustmm.evidence.hashing import hash_file, is_file
 from robustmm.evidence.record import NAME, AuditRecord, read_record
 from robustmm.evidence.result import Check
+from robustmm.files import hash_file, is_file
 
 AGAIN = "the same audit command writes it"
 

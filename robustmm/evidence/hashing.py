@@ -1,30 +1,12 @@
 """SHA-256 of files, however large, and of the files that a table names."""
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from robustmm.auditing.spec import OpenedSpec, condition_files, hash_content, named_files
 from robustmm.conditions.condition import Condition
-
-
-def hash_file(path: Path) -> str | None:
-    """SHA-256 of a file; None where there is none: a folder, a pipe, a name that no file has."""
-    if not is_file(path):
-        return None
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name too long, or with a NUL in it
-        return False
+from robustmm.files import hash_file, is_file
 
 
 def list_media(work: OpenedSpec, conditions: Iterable[Condition]) -> dict[str, Path]:

@@ -12,11 +12,11 @@ from robustmm.auditing.spec import Spec
 from robustmm.auditing.store import RECORDS
 from robustmm.errors import InterruptedRun, RobustmmError
 from robustmm.evidence.contents import ok, unchecked, wrong
-from robustmm.evidence.hashing import hash_file
 from robustmm.evidence.recompute import Recomputed, find_difference, link_cells, same_tables
 from robustmm.evidence.record import AuditRecord, list_cells
 from robustmm.evidence.rerun import compare_cell, draw_cells, list_reruns, run_again
 from robustmm.evidence.result import Check
+from robustmm.files import hash_file
 from robustmm.progress import Reporter
 from robustmm.version import __version__
 

@@ -14,9 +14,10 @@ from robustmm.errors import DataError
 from robustmm.evaluation.attack import hash_bytes
 from robustmm.evaluation.subsets import Baseline
 from robustmm.evidence.contents import differing_hashes, ok, unchecked, wrong
-from robustmm.evidence.hashing import hash_file, hash_media, list_media
+from robustmm.evidence.hashing import hash_media, list_media
 from robustmm.evidence.record import AuditRecord
 from robustmm.evidence.result import Check
+from robustmm.files import hash_file
 from robustmm.system import MOST_PROCESSES
 
 

@@ -129,6 +129,25 @@ def test_whatever_is_lost_or_damaged_is_made_again(asked: Spec, copy: Path, fini
     assert (copy / "records.parquet").read_bytes() == (finished / "records.parquet").read_bytes()
 
 
+@pytest.mark.parametrize("place", [0, 4, 300, -300, -12, -1])
+def test_one_bit_of_the_records_is_enough(asked: Spec, copy: Path, finished: Path, place: int) -> None:
+    """In a page of numbers, in the footer, in the magic words: the table is made again, byte for byte."""
+    path = copy / "records.parquet"
+    whole = path.read_bytes()
+    content = bytearray(whole)
+    content[place] ^= 1
+    path.write_bytes(bytes(content))
+    made(asked, copy, CONDITIONS, **ASKED)
+    assert path.read_bytes() == whole
+
+
+def test_records_that_are_whole_are_left_as_they_are(asked: Spec, copy: Path) -> None:
+    path = copy / "records.parquet"
+    before = path.stat().st_mtime_ns
+    made(asked, copy, CONDITIONS, **ASKED)
+    assert path.stat().st_mtime_ns == before
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".json", ".bad.json"])
 def test_all_files_of_a_sort_damaged(asked: Spec, copy: Path, finished: Path, suffix: str) -> None:
     damaged = [path for path in cells(copy) if path.name.endswith(suffix)]

@@ -107,10 +107,10 @@ def exchange_conditions(folder: Path, _: Path) -> list[Path]:
 
 
 def alter_numbers(folder: Path, _: Path) -> list[Path]:
-    """Summaries, the noise floor and the search: valid, with another number."""
+    """Summaries, the noise floor and the search: valid, with another number; and of the table another hash."""
     found = cells(folder, ".json")
     for path in found:
-        changed = re.sub(r'(": ?)\d+', r"\g<1>7", path.read_text(), count=1)
+        changed = re.sub(r'(": ?|^")\w+', r"\g<1>7", path.read_text(), count=1, flags=re.MULTILINE)
         json.loads(changed.partition("\n")[2])
         assert changed != path.read_text()
         path.write_text(changed)

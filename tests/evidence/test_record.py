@@ -13,8 +13,9 @@ from jsonschema import validate
 from robustmm.api.auditing import audit
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.evidence import record
-from robustmm.evidence.hashing import hash_file, hash_media
+from robustmm.evidence.hashing import hash_media
 from robustmm.evidence.record import AuditRecord, read_record, require_text
+from robustmm.files import hash_file
 
 
 def test_it_holds_the_hashes_that_other_tools_compute(here: Path) -> None:

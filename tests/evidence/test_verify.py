@@ -20,7 +20,7 @@ from robustmm.errors import DataError, InterruptedRun
 from robustmm.evaluation.records import load_records
 from robustmm.evidence import recompute
 from robustmm.evidence.cells import read_sealed
-from robustmm.evidence.hashing import hash_file
+from robustmm.files import hash_file
 
 KEY = "ours-public.pem"
 

@@ -67,7 +67,7 @@ def write_audit(
     facts = {"model": f"{folder.name}.onnx", "model_sha256": folder.name, "samples": n, "clusters": told}
     audited = result(found[0], found[1:], **facts | more)
     folder.mkdir(parents=True)
-    write_table(folder / "records.parquet", parts, NAMES, audited.classes, "k", drawn_in)
+    write_table(folder / "records.parquet", parts, NAMES, audited.classes, drawn_in)
     write_result(folder, audited)
     return FinishedAudit(folder, audited)
 

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from graphs import linear
 
 from robustmm.api.auditing import audit
-from robustmm.evidence.hashing import hash_file
 from robustmm.evidence.result import VerifyResult
+from robustmm.files import hash_file
 
 DESCRIPTION = """\
 classes = ["no", "yes"]

@@ -1,6 +1,5 @@
 """Records as one Parquet table: a row per condition and sample; with clusters, which one a sample comes from."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
@@ -11,28 +10,21 @@ import pyarrow.parquet
 from robustmm.evaluation.records import Records
 from robustmm.files import write_whole
 
-KEY = b"robustmm"
-
 
 def write_table(
     path: Path,
     parts: Iterable[tuple[str, Records]],
     names: list[str],
     classes: list[str],
-    key: str,
     clusters: Sequence[str] | None = None,
 ) -> None:
-    """One row group a condition, so that memory does not grow with their number. `key` identifies the content: a
-    table that has this key already is left as it is."""
-    if read_key(path) == key:
-        return
+    """One row group a condition, so that memory does not grow with their number."""
 
     def write_row_groups(file: IO[bytes]) -> None:
         writer: pyarrow.parquet.ParquetWriter | None = None
         try:
             for condition, records in parts:
                 table = build_table(condition, records, names, classes, clusters)
-                table = table.replace_schema_metadata({KEY: key.encode()})
                 writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema, compression="zstd")
                 writer.write_table(table, row_group_size=max(1, len(records)))
         finally:
@@ -40,16 +32,6 @@ def write_table(
                 writer.close()
 
     write_whole(path, write_row_groups)
-
-
-def read_key(path: Path) -> str:
-    """The key of a table; empty where none can be read."""
-    try:
-        found = pyarrow.parquet.read_schema(os.fspath(path)).metadata or {}
-    except (OSError, pyarrow.ArrowException):
-        return ""
-    key: bytes = found.get(KEY, b"")
-    return key.decode()
 
 
 def build_table(

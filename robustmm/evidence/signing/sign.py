@@ -10,14 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.errors import DataError
 from robustmm.evidence.contents import ok, unchecked, wrong
-from robustmm.evidence.hashing import is_file
 from robustmm.evidence.recompute import find_difference
 from robustmm.evidence.record import AuditRecord
 from robustmm.evidence.result import Check
 from robustmm.evidence.signing.dsse import open_envelope, seal_payload
 from robustmm.evidence.signing.keys import name_key
 from robustmm.evidence.signing.statement import build_statement, format_statement, hash_evaluator, hash_record
-from robustmm.files import write_file
+from robustmm.files import is_file, write_file
 
 FILE = "statement.dsse.json"
 SIGNATURE = "signature"

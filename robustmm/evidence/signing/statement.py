@@ -11,8 +11,8 @@ from typing import Any
 
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.spec import hash_content
-from robustmm.evidence.hashing import hash_file
 from robustmm.evidence.record import NAME, AuditRecord
+from robustmm.files import hash_file
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"

@@ -10,9 +10,9 @@ from audits import estimate, outcome, result
 
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.results.verdict import GateResult, Verdict
-from robustmm.evidence.hashing import hash_file
 from robustmm.evidence.record import AuditRecord
 from robustmm.evidence.signing.statement import UNGATED, build_statement, hash_evaluator
+from robustmm.files import hash_file
 
 RECORD = AuditRecord(
     limit=None, on_bad="error", inside=False, describe="", describe_sha256="", reference="", reference_sha256="",
