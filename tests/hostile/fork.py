@@ -206,3 +206,6 @@ def warm() -> None:
         "robustmm.training.run",
     ):  # fmt: skip
         import_module(name)
+    from robustmm.report.page.scripts import chart_library
+
+    chart_library()
