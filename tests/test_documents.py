@@ -1,4 +1,4 @@
-"""Every command in the README, in CONTRIBUTING and on two pages more runs, in order, as it is written there."""
+"""Every command in the README, in CONTRIBUTING and on three pages more runs, in order, as it is written there."""
 
 import importlib.util
 import os
@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(?:^`(?P<name>[\w.-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "docs/security.md", "docs/compare.md", "docs/data.md"]
 MAKE = ("make ", "pip ")  # these make an environment; CI and test_walls.py run them
 
 
@@ -41,7 +42,7 @@ def test_the_first_lines_are_among_the_commands_that_run() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/security.md", "docs/compare.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_runs_and_prints_what_is_shown(document: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "80"}
     ran = 0
@@ -74,9 +75,9 @@ def test_the_documents_name_cal_as_a_reconstruction() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/security.md", "docs/compare.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text(encoding="utf-8")):
-            assert ((ROOT / document).parent / target).exists(), f"{document} links to {target}"
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path} links to {target}"
 
 
 def load_script(name: str) -> ModuleType:
