@@ -18,17 +18,17 @@ HEADER = """\
 # {model} on {samples} samples of split {split}, suite {suite}.
 # Bounds are what was measured, less {margin:g}: the model passes them today,
 # whether it is good enough or not. Set those that its use asks for, then:
-# robustmm audit MODEL --suite SUITE{drawn} --gates THIS.toml
+# {command}
 """
 
 
-def draft_gates(result: AuditResult, margin: float) -> str:
+def draft_gates(result: AuditResult, margin: float, command: str) -> str:
     """The TOML of gates that the audit passes: each bound is the unfavourable end of what was measured, less a
-    margin."""
+    margin. `command` audits with them."""
     facts = {key: printable(str(getattr(result, key))) for key in ("model", "samples", "split", "suite")}
     drafted = [_draft_gate(asked, result, margin) for asked in list_questions(result)]
-    drawn = f" --cluster {printable(result.clusters.column)}" if result.clusters else ""
-    return "\n".join([HEADER.format(**facts, drawn=drawn, margin=margin), *filter(None, drafted)])
+    header = HEADER.format(**facts, margin=margin, command=printable(command))
+    return "\n".join([header, *filter(None, drafted)])
 
 
 def list_questions(result: AuditResult) -> Iterator[dict[str, Any]]:

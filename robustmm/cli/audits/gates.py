@@ -65,15 +65,6 @@ def gates(
         model, suite=suite, data=data, inside=inside, describe=describe, split=split, workers=workers, limit=limit,
         seed=seed, by=by or (), cluster=cluster, provider=provider, on_bad_input=on_bad_input, runs=runs, progress=True,
     )  # fmt: skip
-    text = draft_gates(result, margin)
-    if to is None:
-        show_text(text)
-    else:
-        write_new_file(to, text)
-        show_path(to)
-    if "\n[[gate]]\n" not in text:
-        note("no gate passes today; the draft says what was measured, and why")
-        return
     asked = {
         "--data": data, "--describe": describe, "--suite": suite, "--split": split if split != "test" else None,
         "--limit": limit, "--seed": seed or None, "--cluster": cluster or None,
@@ -82,4 +73,15 @@ def gates(
     words = [str(word) for option, value in asked.items() if value is not None for word in (option, value)]
     words += ["--inside"] if inside else []
     command = shlex.join(["robustmm", "audit", result.model, *words, "--gates", str(to or "THIS.toml")])
-    note(f"set the bounds; then: {command}")
+    text = draft_gates(result, margin, command)
+    if to is None:
+        show_text(text)
+    else:
+        write_new_file(to, text)
+        show_path(to)
+    drafted = "\n[[gate]]\n" in text
+    note(
+        f"set the bounds; then: {command}"
+        if drafted
+        else "no gate passes today; the draft says what was measured, and why"
+    )

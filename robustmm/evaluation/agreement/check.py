@@ -195,7 +195,12 @@ def describe_disagreement(result: CheckResult, listed: int = 5) -> str:
     if result.expected_accuracy == result.expected_accuracy:
         said.append(f"accuracy is {result.accuracy.value:.4g}, expected {result.expected_accuracy:.4g}")
     fits = [cause for cause in result.causes if cause.fits]
-    hint = f"agrees with: {fits[0].change}" if fits else "no usual cause fits; see: robustmm check"
+    nearest = result.causes[0] if result.causes else None
+    hint = "no usual cause fits"
+    if fits:
+        hint = f"agrees with: {fits[0].change}"
+    elif nearest:
+        hint += f"; the nearest is {nearest.change}, with {nearest.agreement:.4g}"
     if not result.causes and result.accuracy.value > result.expected_accuracy:
         hint = "no wrong description makes a model better: are these the same rows?"
     return f"{result.model} does not answer as expected: {'; '.join(said)}; {hint}"

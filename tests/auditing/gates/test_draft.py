@@ -26,7 +26,7 @@ def audit(name: str = "a", retention: Estimate | None = None) -> AuditResult:
 
 
 def drafted(folder: Path, found: AuditResult, margin: float = 0.02) -> tuple[str, AuditResult]:
-    text = draft_gates(found, margin)
+    text = draft_gates(found, margin, "robustmm audit m.onnx")
     (folder / "g.toml").write_text(text)
     return text, judge_audit(Gates(load_gates(folder / "g.toml")), found)
 
@@ -42,6 +42,7 @@ def test_the_draft_by_hand(tmp_path: Path) -> None:
     assert tables["noise on a"] == {"name": "noise on a", "metric": "retention", "modality": "a", "min": 0.68}
     assert "# measured: 90.0 % [82.6, 94.5] under clean, 100 samples\nmin = 0.805" in text
     assert "# measured: 83.3 % [43.6, 97.0] under clean (label: bee), 6 samples" in text
+    assert "\n# robustmm audit m.onnx\n" in text
     assert found.verdict == "PASS"
     assert len(found.gates) == 6
 

@@ -13,6 +13,7 @@ from robustmm.data.manifest import Manifest, read_manifest
 from robustmm.errors import DataError
 from robustmm.evaluation.agreement.check import best_order, check_expectation, require_agreement
 from robustmm.evaluation.agreement.expected import read_expected
+from robustmm.evaluation.agreement.result import Cause
 from robustmm.runtime.foreign.session import open_session
 
 CLASSES = ("ant", "bee", "cat")
@@ -136,8 +137,16 @@ def test_nothing_fits_and_that_is_said(world: Any, tmp_path: Path) -> None:
     found = run(world, RIGHT, expect=write_probabilities(tmp_path, rng.dirichlet([0.1] * 3, N)))
     assert not found.agrees
     assert not any(cause.fits for cause in found.causes)
-    with pytest.raises(DataError, match="no usual cause fits"):
-        require_agreement(found)
+    for causes, hint in (
+        ([], "; no usual cause fits"),
+        (
+            [Cause(change='colours = "bgr"', agreement=0.893, fits=False)],
+            '; no usual cause fits; the nearest is colours = "bgr", with 0.893',
+        ),
+    ):
+        with pytest.raises(DataError) as error:
+            require_agreement(found.model_copy(update={"causes": causes}))
+        assert str(error.value).endswith(hint)
 
 
 def test_some_ids_suffice_and_an_accuracy_beside_them_has_an_interval(world: Any, tmp_path: Path) -> None:
