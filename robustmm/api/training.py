@@ -96,10 +96,12 @@ def export(
     path: AnyPath | None = None,
     *,
     precision: Precision = "fp32",
+    calibrate: bool = False,
     runs: AnyPath = "runs",
     progress: bool | Reporter = False,
 ) -> ExportedModel:
-    """Writes a finished run (the newest by default) as one ONNX file, by default in its folder, and proves it.
+    """Writes a finished run (the newest by default) as one ONNX file, by default in its folder, and proves it. With
+    `calibrate` logits are divided by temperatures that are fitted on the valid split; no answer changes.
 
     Raises ParityError, with the proof as `error.proof`, where the file does not answer as the trained model does; no
     file is left then.
@@ -108,9 +110,9 @@ def export(
     from robustmm.exporting.export import export as work
 
     check_choice("precision", precision, get_args(Precision))
-    chosen, target = plan_export(run, path, precision, runs)
+    chosen, target = plan_export(run, path, precision, calibrate, runs)
     reporter(progress).note(f"exporting {chosen.folder}" + ("" if run else " (the newest finished run)"))
-    proof = work(chosen, target, precision)
+    proof = work(chosen, target, precision, calibrate)
     failure = proof.parity_error()
     if failure is not None:
         failure.proof = proof
@@ -119,7 +121,7 @@ def export(
 
 
 def plan_export(
-    run: Run | AnyPath | None, path: AnyPath | None, precision: Precision, runs: AnyPath
+    run: Run | AnyPath | None, path: AnyPath | None, precision: Precision, calibrate: bool, runs: AnyPath
 ) -> tuple[Run, Path]:
     """The run to export and the file to write. Raises UsageError or DataError where that cannot be."""
     chosen = find_newest_run(Path(runs), finished=True) if run is None else as_run(run)
@@ -127,8 +129,9 @@ def plan_export(
         todo = f"robustmm train --resume {quote(str(chosen.folder))}"
         raise UsageError(f"{chosen.folder} has not finished training; continue it with: {todo}")
     target = Path(path) if path else chosen.model
-    if not path and precision != "fp32":
-        target = chosen.folder / f"model.{precision}.onnx"
+    if not path:
+        sort = [precision] * (precision != "fp32") + ["calibrated"] * calibrate
+        target = target.with_suffix("".join(f".{each}" for each in [*sort, "onnx"]))
     if target.suffix != ".onnx":
         raise UsageError(f"the exported file should end in .onnx, found {target}")
     check_place(target)

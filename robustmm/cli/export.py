@@ -18,6 +18,9 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write (default: in the run).")] = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="Half-precision weights and arithmetic.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Dynamic int8 quantisation of matrix products.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit temperatures on the valid split; no answer changes.")
+    ] = False,
     json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -31,7 +34,7 @@ def export(
         raise UsageError("one of --fp16 and --int8 should be given, found both")
     precision: Literal["fp32", "fp16", "int8"] = "fp16" if fp16 else "int8" if int8 else "fp32"
     try:
-        model = run_export(run, output, precision=precision, runs=runs, progress=True)
+        model = run_export(run, output, precision=precision, calibrate=calibrate, runs=runs, progress=True)
     except ParityError as error:
         show_proof(error.proof, json)
         raise

@@ -42,6 +42,8 @@ def measure_pair(
         outcome=shift.verdict.outcome,
         samples_to_decide=shift.verdict.samples,
         nll_difference=estimate_means(b.surprise - a.surprise, sampling)[0],
+        reference_ece=mine.ece,
+        ece=theirs.ece,
         flip_rate=share_right(a.answers != b.answers, sampling),
         contributions=_contributions(a, b, mine, theirs, sampling) if same_baseline(first, other) else [],
     )

@@ -61,6 +61,8 @@ class ConditionDifference(Result):
         description="samples like these with which an undecided outcome would be decided; null: decided, or never"
     )
     nll_difference: Estimate = Field(description="of the log-loss, with Student's interval: below 0 is better")
+    reference_ece: Number = Field(description="expected calibration error; it has no interval")
+    ece: Number
     flip_rate: Estimate = Field(description="share of the samples that the two answer differently")
     contributions: list[ContributionDifference] = Field(description="empty where the baselines differ")
 

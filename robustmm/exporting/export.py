@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -14,13 +15,14 @@ from torch import Tensor
 
 from robustmm import files, runs
 from robustmm.config.recipe import Recipe, build_recipe, split_name_options
-from robustmm.data.loading import read_split
+from robustmm.data.loading import Split, read_split
 from robustmm.data.manifest import read_manifest
 from robustmm.errors import DataError, UsageError, explain_write
 from robustmm.evaluation.source import EMBEDDED
 from robustmm.exporting.graph import trace_graph
-from robustmm.exporting.parity import Proof, prove_parity
+from robustmm.exporting.parity import Proof, prove_parity, torch_logits
 from robustmm.exporting.precision import convert_fp16, quantise_int8
+from robustmm.exporting.temperature import Calibration, Temperature, calibrate, list_patterns, scale_logits
 from robustmm.methods import build_method
 from robustmm.modalities import AnyModality, Modality
 from robustmm.model.fusion_model import FusionModel
@@ -30,6 +32,9 @@ from robustmm.runtime.metadata import FORMAT, KEY, find_contradiction
 from robustmm.runtime.seal import seal_model
 from robustmm.training import checkpoint
 from robustmm.training.build import build_model, refuse_too_large
+
+ROWS = 64
+"""Valid samples that go through the model at once."""
 
 
 def rebuild_model(run: Run) -> tuple[FusionModel, list[Modality]]:
@@ -104,8 +109,9 @@ class BlankData:
         return torch.zeros(1, len(self.modalities), width), torch.zeros(1, self.classes)
 
 
-def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
-    """Writes a finished run to `path` as one file, and proves it on the run's valid split.
+def export(run: Run, path: Path, precision: str = "fp32", calibrated: bool = False) -> Proof:
+    """Writes a finished run to `path` as one file, and proves it on the run's valid split, on which the temperatures of
+    a `calibrated` file are fitted too.
 
     `Proof.parity_error` gives None where the proof holds; a file that fails is deleted, and so is a half-written one.
     """
@@ -126,21 +132,39 @@ def export(run: Run, path: Path, precision: str = "fp32") -> Proof:
         graph = convert_fp16(graph, [m.name for m in modalities])
     elif precision == "int8":
         graph = quantise_int8(graph)
-    write_metadata(graph, run, modalities, model.width, precision)
+    temperature, calibration = fit_valid(model, valid) if calibrated else (None, None)
+    if temperature:
+        scale_logits(graph, temperature)
+    write_metadata(graph, run, modalities, model.width, precision, temperature)
     candidate = path.with_name(f".{path.stem}.{os.getpid()}.unproven.onnx")
     try:
         files.write_file(candidate, seal_model(graph.SerializeToString()), shown=path)
-        found = prove_parity(candidate, model, valid, precision)
+        found = prove_parity(candidate, model, valid, precision, temperature)
         if found.parity_error() is None:
             with explain_write(path):
                 candidate.replace(path)
     finally:
         with suppress(OSError):
             candidate.unlink()
-    return found
+    return found.model_copy(update={"calibration": calibration})
 
 
-def write_metadata(graph: onnx.ModelProto, run: Run, modalities: list[Modality], width: int, precision: str) -> None:
+def fit_valid(model: FusionModel, valid: Split) -> tuple[Temperature, Calibration]:
+    """The temperature of a trained model, by its logits on the valid split from subsets of its modalities."""
+    present = list_patterns(len(model.modalities))[:, None] & valid.present
+    parts = [slice(i, i + ROWS) for i in range(0, len(valid), ROWS)]
+    logits = [torch_logits(model, {m: valid.inputs[m][p] for m in model.modalities}, present[:, p]) for p in parts]
+    return calibrate(np.concatenate(logits, 1), present, valid.target, model.modalities)
+
+
+def write_metadata(
+    graph: onnx.ModelProto,
+    run: Run,
+    modalities: list[Modality],
+    width: int,
+    precision: str,
+    temperature: Temperature | None = None,
+) -> None:
     """Writes the metadata: inputs, classes, prior, the effective recipe, versions and hashes of the training data."""
     facts = run.read_finished()
     data = facts["recipe"]["data"]
@@ -156,6 +180,7 @@ def write_metadata(graph: onnx.ModelProto, run: Run, modalities: list[Modality],
         "manifest": manifest if manifest == data["manifest"] == EMBEDDED else "",
         "run": run.folder.name,
         "precision": precision,
+        "temperature": temperature._asdict() if temperature else None,
         "versions": {"trained": facts["versions"], "exported": runs.versions()},
     }
     entry = graph.metadata_props.add()

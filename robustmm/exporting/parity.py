@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from robustmm.data.loading import Split
 from robustmm.errors import ParityError
+from robustmm.exporting.temperature import Calibration, Temperature
 from robustmm.model.fusion_model import FusionModel
 from robustmm.results import Number, Result
 from robustmm.runtime.session import Session, softmax
@@ -50,7 +51,8 @@ class Pattern(Result):
 
 
 class Proof(Result):
-    """The result of `robustmm export --json`, format 1; accuracies are of the whole valid split."""
+    """The result of `robustmm export --json`, format 1; accuracies are of the whole valid split. `calibration` is null
+    without --calibrate."""
 
     format: int = 1
     precision: str
@@ -59,6 +61,7 @@ class Proof(Result):
     onnx_accuracy: Number
     samples: int
     size: int
+    calibration: Calibration | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per presence pattern and batch size."""
@@ -98,8 +101,11 @@ class Proof(Result):
         return None
 
 
-def prove_parity(path: Path, model: FusionModel, valid: Split, precision: str) -> Proof:
-    """Compares the file at `path`, whole as it is deployed and cut as it is audited, with the torch model."""
+def prove_parity(
+    path: Path, model: FusionModel, valid: Split, precision: str, temperature: Temperature | None = None
+) -> Proof:
+    """Compares the file at `path`, whole as it is deployed and cut as it is audited, with the torch model, whose logits
+    are divided by the temperature where there is one."""
     whole = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     session = Session(path)
     rows = np.arange(min(ROWS, len(valid)))
@@ -110,14 +116,16 @@ def prove_parity(path: Path, model: FusionModel, valid: Split, precision: str) -
     for name, mask in masks.items():
         present = valid.present[rows] & mask
         inputs = {m: valid.inputs[m][rows] for m in session.names}
-        expected = torch_probabilities(model, inputs, present)
+        expected = torch_probabilities(model, inputs, present, temperature)
         given = poison_absent_inputs(inputs, present)
         for batch in BATCHES:
             found = run_batches(lambda i, p: onnx_probabilities(whole, i, p), given, present, batch)
             patterns.append(compare_answers(name, batch, expected, found))
         patterns.append(compare_answers(f"{name}, cut", len(rows), expected, session.predict(given, present)))
     valid_inputs = {m: valid.inputs[m] for m in session.names}
-    torch_answers = run_batches(lambda i, p: torch_probabilities(model, i, p), valid_inputs, valid.present, 64)
+    torch_answers = run_batches(
+        lambda i, p: torch_probabilities(model, i, p, temperature), valid_inputs, valid.present, 64
+    )
     onnx_answers = run_batches(lambda i, p: onnx_probabilities(whole, i, p), valid_inputs, valid.present, 64)
     accuracies = [float((answer.argmax(1) == valid.target).mean()) for answer in (torch_answers, onnx_answers)]
     return Proof(
@@ -168,10 +176,21 @@ def poison_absent_inputs(inputs: Mapping[str, NDArray[Any]], present: NDArray[np
     return out
 
 
+def torch_probabilities(
+    model: FusionModel,
+    inputs: Mapping[str, NDArray[Any]],
+    present: NDArray[np.bool_],
+    temperature: Temperature | None = None,
+) -> Array:
+    logits = torch_logits(model, inputs, present[None])[0]
+    return softmax(logits if temperature is None else logits / temperature.of(present))
+
+
 @torch.no_grad()
-def torch_probabilities(model: FusionModel, inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> Array:
+def torch_logits(model: FusionModel, inputs: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> Array:
+    """(pattern, sample, class) for presence (pattern, sample, modality)."""
     z = model.embed({m: torch.from_numpy(np.ascontiguousarray(x)) for m, x in inputs.items()})
-    return softmax(model.decode(z, torch.from_numpy(present)).numpy())
+    return np.stack([model.decode(z, torch.from_numpy(each)).numpy() for each in present])
 
 
 def onnx_probabilities(

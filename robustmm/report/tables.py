@@ -12,8 +12,9 @@ from robustmm.report.bars import COLOURS, bar, safe_text
 from robustmm.report.formats import grid, interval, number, percent, points, signed_number
 from robustmm.report.sentences import attack_headline, lacking_text, notes_text, prior_name
 
-if TYPE_CHECKING:  # the proof stands above the wall
+if TYPE_CHECKING:  # they stand above the wall
     from robustmm.exporting.parity import Proof
+    from robustmm.exporting.temperature import Calibration
 
 BAR = 6
 MAX_CLASSES = 20
@@ -145,7 +146,21 @@ def render_proof(found: "Proof") -> Group:
         f"({points(-found.accuracy_loss)} points)",
         style="dim",
     )
-    return Group(table, text)
+    return Group(table, text, *([render_calibration(found.calibration)] if found.calibration else []))
+
+
+def render_calibration(found: "Calibration") -> Group:
+    """Log-loss and calibration error without and with the temperatures."""
+    table = grid("Calibration on valid samples held out", "inputs", "n", "NLL", "scaled",
+                 "ECE", "scaled")  # fmt: skip
+    for p in found.patterns:
+        table.add_row(safe_text(p.name), str(p.samples), f"{p.nll:.3f}", f"{p.calibrated_nll:.3f}", f"{p.ece:.3f}",
+                      f"{p.calibrated_ece:.3f}")  # fmt: skip
+    times = ", ".join(f"without {name} times {factor:.3g}" for name, factor in found.factors.items())
+    said = f"temperature {found.temperature:.3g}; {safe_text(times).plain}"
+    worse = [p.name for p in found.patterns if p.calibrated_nll >= p.nll]
+    said += f"\nno gain in log-loss: {safe_text(', '.join(worse)).plain}" if worse else ""
+    return Group(table, Text(said, style="dim"))
 
 
 def render_prediction(result: Prediction, top: int = 5) -> Group:

@@ -58,6 +58,20 @@ def test_the_proof_and_the_file_are_shown(robustmm: Cli, here: Path, run: Run) -
     assert lines[-1] == "next: robustmm attack --noise gaussian --level 0.5"
 
 
+@pytest.mark.parametrize(("words", "name"), [([], "model"), (["--int8"], "model.int8")])
+def test_calibrated(robustmm: Cli, here: Path, run: Run, words: list[str], name: str) -> None:
+    result = robustmm("export", "--calibrate", *words, cwd=here)
+    assert result.code == 0
+    assert "Calibration on valid samples held out" in result.out
+    assert " without vector " in result.out.partition("Calibration")[2]
+    assert "times" in result.out
+    assert (run.folder / f"{name}.calibrated.onnx").is_file()
+    assert not run.model.exists(), "the plain file's name is not taken"
+    told = json.loads(robustmm("export", "--calibrate", *words, "--json", cwd=here).out)
+    jsonschema.validate(told, json.loads((Path(__file__).parents[2] / "docs/schemas/export.schema.json").read_text()))
+    assert told["calibration"]["factors"].keys() == {"vector", "series"}
+
+
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_smaller_files(robustmm: Cli, here: Path, run: Run, precision: str) -> None:
     result = robustmm("export", f"--{precision}", cwd=here)

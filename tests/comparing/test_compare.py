@@ -274,6 +274,16 @@ def test_other_modalities_are_a_sentence(tmp_path: Path) -> None:
         compare(a, b)
 
 
+def test_calibration_errors_stand_side_by_side(tmp_path: Path) -> None:
+    audits = []
+    for name, error in (("a", 0.25), ("b", 0.125)):
+        made = write_audit(tmp_path / name, {"clean": BEFORE})
+        clean = made.result.clean.model_copy(update={"ece": error})
+        audits.append(FinishedAudit(made.folder, made.result.model_copy(update={"clean": clean})))
+    (found,) = compare_audits(audits, 0.02, silent).candidates[0].conditions
+    assert (found.reference_ece, found.ece) == (0.25, 0.125)
+
+
 def test_few_clusters_are_told(tmp_path: Path) -> None:
     sites = [f"site {k % 4}" for k in range(400)]
     a, b = (write_audit(tmp_path / name, {"clean": BEFORE}, clusters=sites) for name in "ab")

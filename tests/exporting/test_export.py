@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from robustmm.exporting.parity import Tolerance
 from robustmm.exporting.precision import convert_fp16, quantise_int8
 from robustmm.runs import Run
 from robustmm.runtime.metadata import load_metadata
-from robustmm.runtime.session import Session, read_graph
+from robustmm.runtime.session import Session, read_graph, softmax
 from robustmm.training.run import train
 
 
@@ -208,3 +209,33 @@ def test_embed_one_is_a_column_of_embed(run: Run) -> None:
         z = model.embed(inputs)
         for i, m in enumerate(modalities):
             torch.testing.assert_close(model.embed_one(m.name, inputs[m.name]), z[:, i])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_a_calibrated_file_decides_as_the_plain_one(run: Run, tmp_path: Path, precision: str) -> None:
+    plain, scaled = tmp_path / "plain.onnx", tmp_path / "scaled.onnx"
+    assert export.export(run, plain, precision).parity_error() is None
+    proof = export.export(run, scaled, precision, calibrated=True)
+    assert proof.parity_error() is None
+    told = proof.calibration
+    assert told is not None
+    assert [p.name for p in told.patterns] == ["complete", "without vector", "without series"]
+    _, modalities = export.rebuild_model(run)
+    facts = run.read_facts()
+    test, _ = read_split(read_manifest(Path(facts["manifest"])).split("test"), modalities, facts["classes"])
+    factors = np.array([told.factors[m.name] for m in modalities])
+    for present in (test.present, np.random.default_rng(0).random(test.present.shape) < 0.5):
+        a, b = (Session(path).predict(test.inputs, present) for path in (plain, scaled))
+        temperature = told.temperature * np.where(present, 1, factors).prod(1, keepdims=True)
+        np.testing.assert_allclose(b, softmax(np.log(a) / temperature), atol=1e-3 if precision == "fp16" else 1e-5)
+        assert (a.argmax(1) == b.argmax(1)).all()
+
+
+def test_the_metadata_tell_of_temperatures(run: Run, model: Path, tmp_path: Path) -> None:
+    export.export(run, tmp_path / "scaled.onnx", calibrated=True)
+    told = [
+        json.loads(read_graph(path).metadata_props[0].value)["temperature"]
+        for path in (model, tmp_path / "scaled.onnx")
+    ]
+    assert told[0] is None
+    assert set(told[1]) == {"base", "by_modality"}

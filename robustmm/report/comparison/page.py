@@ -82,11 +82,12 @@ def _conditions(
     specs[chart] = charts.difference_chart(ranked, letter, result.margin)
     rows: list[Row] = [
         [c.condition, interval(c.reference), interval(c.accuracy), change(c.difference), f"{c.adjusted_p:.3f}",
-         c.effect, tag("span", WORDS[c.outcome], class_=f"badge {c.outcome}"), percent(c.flip_rate.value), _loss(c)]
+         c.effect, tag("span", WORDS[c.outcome], class_=f"badge {c.outcome}"), percent(c.flip_rate.value), _loss(c),
+         f"{c.reference_ece:.3f} → {c.ece:.3f}"]
         for c in ranked[: charts.DRAWN]
     ]  # fmt: skip
     head = ["condition", "A [95 %]", f"{letter} [95 %]", f"{letter} - A, points", "adjusted p", "effect", "outcome",
-            "answered differently", "log-loss, nats"]  # fmt: skip
+            "answered differently", "log-loss, nats", "ECE"]  # fmt: skip
     left = len(ranked) - len(rows)
     said = f"Differences of accuracy with intervals under {len(rows)} conditions; the table below has the numbers."
     hint = f"{explain_outcomes(result)} Dashed: the margin."

@@ -75,11 +75,15 @@ def condition_table(letter: str, found: Comparison, full: bool) -> RenderableTyp
         table.caption = f"{len(shown)} of {len(found.conditions)}, the worst; all of them: --full"
     if not full:
         return table
-    answers = grid("Answers", "condition", "answered\ndifferently", "log-loss, nats", left=(0,))
+    answers = grid(
+        "Answers", "condition", "answered\ndifferently", "log-loss, nats", "ECE\nA", f"\n{letter}", left=(0,)
+    )
     for c in shown:
         e = c.nll_difference
         loss = f"{signed_number(e.value, 3)} [{signed_number(e.low, 3)}, {signed_number(e.high, 3)}]"
-        answers.add_row(safe_text(c.condition), percent(c.flip_rate.value), loss)
+        answers.add_row(
+            safe_text(c.condition), percent(c.flip_rate.value), loss, f"{c.reference_ece:.3f}", f"{c.ece:.3f}"
+        )
     return Group(table, answers)
 
 

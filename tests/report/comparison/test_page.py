@@ -32,7 +32,7 @@ def test_the_page_says_what_decides(tmp_path: Path) -> None:
         "FAIL B: m1.onnx is worse: it loses certainly more than 2 points under 1 of 34 conditions, which is n1 (-12.5 ",
         "better under 1 and worse under 1", "a note", "Dashed: the margin.",
         "clean 90.0 % [86.7, 92.6] 90.0 % [86.7, 92.6] +0.0 [-1.0, +1.0] 1.000 undecided not worse 0.0 % +0.000 [",
-        "n1 90.0 % [86.7, 92.6] 77.5 % ", "n32 90.0 % ", "Shapley values of accuracy, points",
+        "0.100 → 0.100 n1 90.0 % [86.7, 92.6] 77.5 % ", "n32 90.0 % ", "Shapley values of accuracy, points",
         "of which 1 break at the same", "blur a holds fails 1.00 0.20 none 0.40",
         "blank a holds holds 1.00 1.00 none none", "first at least 80 % PASS FAIL", "new at least 60 % – PASS",
         "same at least 70 % PASS PASS", "alone in the reference only",

@@ -88,7 +88,8 @@ def test_a_summary_fits_a_screen_and_full_has_all(tmp_path: Path) -> None:
     assert rows == ["clean", "n32", "n1", "n10", "n11", "n12", "n13", "n14", "n15"]
     assert f"{1 + SHOWN} of 33, the worst; all of them: --full" in " ".join(brief.split())
     assert all(f" n{k} " in full for k in range(1, 33))
-    assert "log-loss, nats" in full
+    assert "log-loss, nats A B" in " ".join(full.split()), "ECE of both stands beside it"
+    assert "] 0.100 0.100 n32" in " ".join(full.split())
     assert "--full" not in full
 
 
