@@ -1,6 +1,5 @@
 """A finished audit as it lies on disk: its result, and what every sample was answered under a condition."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,13 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from robustmm.auditing.results.condition import ConditionResult
+from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.store import RECORDS, RESULTS
 from robustmm.errors import DataError, check_regular
 from robustmm.metrics.classification import correctness, sample_nll
-
-FORMAT = AuditResult.model_fields["format"].default
 
 Array = NDArray[np.float64]
 
@@ -102,25 +99,7 @@ def read_finished(folder: Path) -> FinishedAudit:
             if unfinished
             else f"{folder} is not the folder of a finished audit: it has no {RESULTS}"
         )
-    check_regular(path)
     check_regular(folder / RECORDS)
     if not (folder / RECORDS).is_file():
         raise DataError(f"{folder} has no {RECORDS}, by which samples are compared; the same robustmm audit writes it")
-    return FinishedAudit(folder, _read_result(path))
-
-
-def _read_result(path: Path) -> AuditResult:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read as the result of an audit") from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
-        what = f"format {found}" if isinstance(found, int) else "no format"
-        raise DataError(f"{path} has {what}, expected {FORMAT}: audit the model again with this robustmm")
-    try:
-        return AuditResult.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path} is not as an audit writes it: {place}: {first['msg']}") from error
+    return FinishedAudit(folder, read_audit(path))

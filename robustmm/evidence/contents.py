@@ -1,10 +1,8 @@
 """Checks of what stands in an audit's folder by itself: whether each file is as it was written."""
 
-import json
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.store import RESULTS
 from robustmm.errors import DataError
@@ -32,25 +30,16 @@ def unchecked(name: str, reason: str) -> Check:
 def check_results(folder: Path) -> tuple[Check, AuditResult | None]:
     """Whether results.json has the published form of this format, to the byte. Numbers have six digits there, so one
     that is read and written again is the same."""
-    path, expected = folder / RESULTS, AuditResult.model_fields["format"].default
+    path = folder / RESULTS
     if not is_file(path):
         return wrong(RESULTS, f"{path} is not there"), None
-    content = path.read_bytes()
     try:
-        table = json.loads(content)
-        found = table.get("format") if isinstance(table, dict) else None
-        if found != expected:
-            return wrong(RESULTS, f"{path} should have format {expected}, found {json.dumps(found)}"), None
-        result = AuditResult.model_validate_json(content)
-    except ValidationError as error:
-        item = error.errors()[0]
-        place = ".".join(map(str, item["loc"]))
-        return wrong(RESULTS, f"{path} does not have the published form: {place}: {item['msg']}"), None
-    except (ValueError, RecursionError) as error:
-        return wrong(RESULTS, f"{path} is not JSON ({error})"), None
+        result, content = read_audit(path), path.read_bytes()
+    except (DataError, OSError) as error:
+        return wrong(RESULTS, str(error)), None
     if result.to_bytes() != content:
         return wrong(RESULTS, f"{path} is not as an audit writes it"), result
-    return ok(RESULTS, f"has the published form of format {expected}"), result
+    return ok(RESULTS, f"has the published form of format {result.format}"), result
 
 
 def check_record(folder: Path) -> tuple[Check, AuditRecord | None]:

@@ -117,8 +117,8 @@ def test_folders_that_are_no_audits(robustmm: Cli, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("results.json", "{", "is not what this robustmm's audits write"),
-        ("results.json", '{"format": 3}', "is not what this robustmm's audits write"),
+        ("results.json", "{", "results.json of an audit, and cannot be read so"),
+        ("results.json", '{"format": 3}', "results.json has format 3, expected 4: audit the model again"),
         ("examples.json", "[" * 100_000, "examples.json is damaged"),
         ("examples.json", "\x00", "examples.json is damaged"),
         ("examples.json", '{"format": 2, "kinds": {}, "command": [], "examples": []}', "damaged at format"),

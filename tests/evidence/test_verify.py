@@ -304,7 +304,10 @@ def test_the_sample_of_cells_follows_the_seed(here: Path) -> None:
 def test_an_older_format_is_said(here: Path) -> None:
     rewrite(here / "a/results.json", lambda table: table.update(format=3))
     found = verify("a")
-    assert reason(found, "results.json") == "a/results.json should have format 4, found 3"
+    assert (
+        reason(found, "results.json")
+        == "a/results.json has format 3, expected 4: audit the model again with this robustmm"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"format": 4}'])

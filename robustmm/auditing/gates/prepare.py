@@ -1,6 +1,5 @@
 """The gates of an audit, made ready before anything is measured: what selects nothing is an error then."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from robustmm.auditing.spec import OpenedSpec
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.gate import GateTable, load_gates
 from robustmm.errors import DataError, UsageError, suggest
+from robustmm.files import hash_file
 
 
 def read_gates(of_suite: Sequence[GateTable], path: Path | None) -> Gates:
@@ -24,12 +24,8 @@ def read_gates(of_suite: Sequence[GateTable], path: Path | None) -> Gates:
             raise UsageError(f'{path}: gate "{gate.name}" is the name of a gate of the suite too')
     tables = (*of_suite, *named)
     named_audits = {gate.baseline: Path(gate.baseline) for gate in tables if gate.baseline}
-    baselines = {name: Baseline(read_audit(there), _hash_file(there)) for name, there in named_audits.items()}
-    return Gates(tables, _hash_file(path) if path else "", baselines)
-
-
-def _hash_file(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    baselines = {name: Baseline(read_audit(there), hash_file(there) or "") for name, there in named_audits.items()}
+    return Gates(tables, (hash_file(path) or "") if path else "", baselines)
 
 
 def check_selection(gates: Gates, conditions: Sequence[Condition], measured: OpenedSpec) -> None:

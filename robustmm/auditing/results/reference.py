@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from robustmm.auditing.results.breaking_levels import LevelSweep, build_sweeps
 from robustmm.auditing.results.condition import ConditionResult
 from robustmm.auditing.results.schema import AuditResult, Reference
@@ -12,16 +14,26 @@ from robustmm.conditions.condition import Condition
 from robustmm.errors import DataError, check_regular
 from robustmm.metrics.robustness import mean_corruption_error, relative_mean_corruption_error
 
+FORMAT = AuditResult.model_fields["format"].default
+
 
 def read_audit(path: Path) -> AuditResult:
-    """Another audit's result. Raises DataError for a file that is none."""
+    """An audit's result. Raises DataError, with the reason, for a file that is none of this version."""
     check_regular(path)
     try:
-        return AuditResult.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"the reference {path} should be the results.json of an audit, and cannot be read so"
-        ) from error
+        raise DataError(f"{path} should be the results.json of an audit, and cannot be read so") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        what = f"format {found}" if isinstance(found, int) else "no format"
+        raise DataError(f"{path} has {what}, expected {FORMAT}: audit the model again with this robustmm")
+    try:
+        return AuditResult.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"{path} is not as an audit writes it: {place}: {first['msg']}") from error
 
 
 def compare_with_reference(

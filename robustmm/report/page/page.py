@@ -7,7 +7,7 @@ from pathlib import Path
 from robustmm.auditing.results.reference import read_audit
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.store import RESULTS
-from robustmm.errors import DataError, check_regular
+from robustmm.errors import DataError
 from robustmm.files import write_if_changed
 from robustmm.report.page import findings, listings, sections, summary, untested
 from robustmm.report.page.charts import Spec
@@ -28,11 +28,7 @@ def write_audit_page(folder: Path) -> Path:
 def read_results(folder: Path) -> AuditResult:
     """The result in an audit's folder. Raises DataError for one of another form, or whose parts do not fit."""
     path = folder / RESULTS
-    check_regular(path)
-    try:
-        result = read_audit(path)
-    except DataError as error:
-        raise DataError(f"{path} is not what this robustmm's audits write; the same audit command writes it") from error
+    result = read_audit(path)
     clean = result.clean
     names, groups = [m.name for m in clean.modalities], [(g.column, g.value) for g in clean.groups]
     fits = all(

@@ -108,6 +108,6 @@ def test_a_baseline_that_cannot_be_compared_with(asked: Spec, tmp_path: Path) ->
     with pytest.raises(DataError, match="was measured on other samples"):
         check(asked, gate(condition="clean", **{**keys, "baseline": str(tmp_path / "b" / "results.json")}))
     for name in ("none.json", "results.json"):
-        (tmp_path / "results.json").write_text("[]")
+        (tmp_path / "results.json").write_text("[")
         with pytest.raises(DataError, match=r"should be the results.json of an audit"):
             check(asked, gate(condition="clean", **{**keys, "baseline": str(tmp_path / name)}))

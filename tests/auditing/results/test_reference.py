@@ -122,13 +122,25 @@ def test_a_suite_without_corruptions_has_nothing_to_compare(theirs: Path) -> Non
         compare_with_reference(theirs, outcome(), [outcome("missing 0.5")], CONDITIONS[-1:], "d", "")
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"{}", b'{"format": 1}', b"\xff", b"[" * 100_000])
-def test_a_file_that_is_no_audit_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "should be the results.json of an audit, and cannot be read so"),
+        (b"\xff", "should be the results.json of an audit, and cannot be read so"),
+        (b"[" * 100_000, "should be the results.json of an audit, and cannot be read so"),
+        (b"[1]", "has no format, expected 4: audit the model again with this robustmm"),
+        (b"{}", "has no format, expected 4: audit the model again with this robustmm"),
+        (b'{"format": 1}', "has format 1, expected 4: audit the model again with this robustmm"),
+        (b'{"format": 4}', "is not as an audit writes it: verdict: Field required"),
+    ],
+)
+def test_a_file_that_is_no_audit_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "t.json"
     path.write_bytes(content)
     for call in (read_audit, compared):
-        with pytest.raises(DataError, match=r"t\.json should be the results\.json of an audit, and cannot be read so"):
+        with pytest.raises(DataError) as error:
             call(path)
+        assert str(error.value) == f"{path} {said}"
     with pytest.raises(DataError, match="cannot be read so"):
         read_audit(tmp_path)
     with pytest.raises(DataError, match="cannot be read so"):
