@@ -2,10 +2,16 @@
 
 import base64
 import hashlib
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
+import platformdirs
+
+from robustmm.auditing.store import read_cell, write_cell
+from robustmm.errors import DataError
 from robustmm.report.page.markup import Markup, embed_json, tag
 
 
@@ -16,10 +22,16 @@ def read_asset(name: str) -> str:
 
 @cache
 def chart_library() -> str:
-    """Vega, Vega-Lite and vega-embed as one script without a request, about 0.9 MB; `vegaEmbed` is their door."""
+    """Vega, Vega-Lite and vega-embed as one script without a request, about 0.9 MB; `vegaEmbed` is their door. It takes
+    more than a second to make, and is kept in the user's cache where that can be written."""
     import vl_convert
 
-    text: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    path = platformdirs.user_cache_path("robustmm") / f"charts-{version('vl-convert-python')}.js"
+    text = read_cell(path, bytes.decode)
+    if text is None:
+        text = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+        with suppress(DataError):
+            write_cell(path, text.encode())
     if "</script" in text.lower() or "<!--" in text:
         raise AssertionError("the chart library would end its own script element")
     return text

@@ -2,10 +2,13 @@
 
 import json
 import re
+import shutil
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+import vl_convert
 from audits import outcome, result
 from pages import CANARY, NAN, Reader, audit, condition, examples, gate, sweep
 
@@ -13,7 +16,7 @@ from robustmm.auditing.results.condition import SubsetAccuracy
 from robustmm.auditing.results.schema import AuditResult, Clusters
 from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Estimate
-from robustmm.report.page import charts, findings, untested
+from robustmm.report.page import charts, findings, scripts, untested
 from robustmm.report.page.page import render_audit_page
 from robustmm.report.page.provenance import rebuild_command
 from robustmm.report.page.scripts import assemble_page, chart_library, security_policy
@@ -215,10 +218,27 @@ def test_the_policy_names_the_scripts_and_nothing_else() -> None:
     assert "http" not in policy
 
 
-def test_same_result_same_bytes() -> None:
+def test_same_result_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the charts' library was kept, is damaged or cannot be kept."""
     first = render_audit_page(audit(), examples())
-    chart_library.cache_clear()
-    assert render_audit_page(audit(), examples()) == first
+    place = tmp_path / "cache"
+    monkeypatch.setattr(scripts.platformdirs, "user_cache_path", lambda name: place / name)
+    made: list[str] = []
+    plain = vl_convert.javascript_bundle
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda text: made.append(text) or plain(text))
+
+    def again() -> int:
+        chart_library.cache_clear()
+        assert render_audit_page(audit(), examples()) == first
+        return len(made)
+
+    assert (again(), again()) == (1, 1), "it is kept"
+    (kept,) = (place / "robustmm").iterdir()
+    kept.write_bytes(kept.read_bytes().replace(b"vega", b"evil", 1))
+    assert (again(), again()) == (2, 2), "what was changed is made again"
+    shutil.rmtree(place)
+    place.write_text("a file where a folder should be")
+    assert again() == 3
 
 
 def test_numbers_that_are_none_are_dashes() -> None:
