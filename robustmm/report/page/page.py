@@ -15,6 +15,7 @@ from robustmm.report.page.examples import NAME, Examples, read_examples, render_
 from robustmm.report.page.markup import Content, Markup, tag
 from robustmm.report.page.provenance import render_provenance
 from robustmm.report.page.scripts import assemble_page
+from robustmm.report.summary.findings import rank_thresholds
 
 PAGE = "report.html"
 
@@ -49,7 +50,7 @@ def write_examples(folder: Path, examples: Examples) -> None:
 def render_audit_page(result: AuditResult, examples: Examples | None) -> bytes:
     """One HTML file that needs nothing else. Same result, same bytes."""
     specs: dict[str, Spec] = {}
-    sweeps = summary.first_to_fail(result)
+    sweeps = rank_thresholds(result)
     parts: list[tuple[str, str, Content]] = [
         ("failures", "What fails first", summary.render_failures(result, sweeps)),
         ("findings", "What to do", findings.render_findings(result, sweeps)),

@@ -71,16 +71,6 @@ def _interval(e: Estimate) -> str:
     return f"95 % interval {percent(e.low)} to {percent(e.high)}" if e.low == e.low else "no interval"
 
 
-def first_to_fail(result: AuditResult) -> list[BreakingLevel]:
-    """All corruptions, those first that fail at the lowest level, then the undecided, then those that hold."""
-    rank = {"fails": 0, "undecided": 1, "holds": 2}
-
-    def key(b: BreakingLevel) -> tuple[int, float, float, str]:
-        return rank[b.outcome], b.breaking_level if b.outcome == "fails" else 0.0, b.retention, describe_sweep(b)
-
-    return sorted(result.breaking_levels, key=key)
-
-
 def render_failures(result: AuditResult, sweeps: list[BreakingLevel]) -> Markup | None:
     """What fails first: a sentence, and the corruptions in that order."""
     if not sweeps:

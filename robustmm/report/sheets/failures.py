@@ -17,8 +17,8 @@ from robustmm.data.sample import hash_order
 from robustmm.modalities import Modality
 from robustmm.modalities import Signal as Input
 from robustmm.report.page.examples import MOST, TEXT, Example, Examples, Signal
-from robustmm.report.page.summary import first_to_fail
 from robustmm.report.sheets.draw import render_panel
+from robustmm.report.summary.findings import rank_thresholds
 
 Answers = list[dict[str, str]]
 """id, label and answer of every sample, in the manifest's order."""
@@ -51,7 +51,7 @@ def collect_examples(
 
 def failing_sweeps(result: AuditResult) -> Iterator[list[str]]:
     """The conditions of each corruption by rising level; of a suite without levels, those that corrupt."""
-    for b in first_to_fail(result):
+    for b in rank_thresholds(result):
         yield [p.condition for p in sorted(b.points, key=lambda p: p.level) if p.condition]
     if not result.breaking_levels:
         for c in sorted(result.conditions, key=lambda c: (c.retention.value, c.name)):

@@ -20,7 +20,7 @@ from robustmm.report.page import charts, findings, scripts, untested
 from robustmm.report.page.page import render_audit_page
 from robustmm.report.page.provenance import rebuild_command
 from robustmm.report.page.scripts import assemble_page, chart_library, security_policy
-from robustmm.report.page.summary import first_to_fail
+from robustmm.report.summary.findings import rank_thresholds
 
 
 def shown(found: AuditResult, some: Any = None) -> str:
@@ -53,7 +53,7 @@ def test_what_fails_first_and_in_which_unit() -> None:
         "fog on photo breaks the model first: from level 0.3 on (signal-to-noise, dB: 12.5) certainly less than 90 % "
         "of clean accuracy are kept."
     ) in said
-    assert [b.noise for b in first_to_fail(audit())] == ["fog", "fog1", "fog2", "hiss", "rain"]
+    assert [b.noise for b in rank_thresholds(audit())] == ["fog", "fog1", "fog2", "hiss", "rain"]
     assert "fog on photo fails 0.00 0.30 12.5 signal-to-noise, dB 72 %" in said
     assert "in 20 clusters by speaker" in said
     calm = shown(audit(breaking_levels=[sweep("rain", ["photo"], 80, 79, outcome="holds")]))
@@ -146,7 +146,7 @@ def test_what_was_not_tested_is_said() -> None:
 
 def advice(**more: Any) -> str:
     found = audit(**more)
-    return "\n".join(f"{what} -> {do}" for what, do in findings.find_all(found, first_to_fail(found)))
+    return "\n".join(f"{what} -> {do}" for what, do in findings.find_all(found, rank_thresholds(found)))
 
 
 def test_findings_say_what_may_help() -> None:
