@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from robustmm.api.checking import check
     from robustmm.api.comparing import compare
     from robustmm.api.evaluation import attack, load, predict
+    from robustmm.api.reporting import write_report
     from robustmm.api.signals import corrupt
     from robustmm.api.training import export, resume, train
+    from robustmm.api.verifying import verify
 
 QUIET = {
     "ORT_DISABLE_TELEMETRY": "1",  # else onnxruntime writes an id and a queue of events under the user's cache folder
@@ -39,12 +41,13 @@ if _limit.isascii() and _limit.isdecimal() and len(_limit) < 12:  # OpenCV holds
 
 __all__ = [
     "__version__", "attack", "audit", "check", "compare", "corrupt", "export", "load", "predict", "resume", "train",
+    "verify", "write_report",
 ]  # fmt: skip
 
 _HOMES = {
     "attack": "evaluation", "audit": "auditing", "check": "checking", "compare": "comparing",
     "corrupt": "signals", "export": "training", "load": "evaluation", "predict": "evaluation", "resume": "training",
-    "train": "training",
+    "train": "training", "verify": "verifying", "write_report": "reporting",
 }  # fmt: skip
 
 

@@ -7,9 +7,22 @@ from pathlib import Path
 import pytest
 
 import robustmm
-from robustmm.api import auditing, checking, comparing, evaluation, signals, training
+from robustmm.api import auditing, checking, comparing, evaluation, reporting, signals, training, verifying
 
-NAMES = {"train", "resume", "export", "load", "attack", "audit", "check", "compare", "predict", "corrupt"}
+NAMES = {
+    "train",
+    "resume",
+    "export",
+    "load",
+    "attack",
+    "audit",
+    "check",
+    "compare",
+    "predict",
+    "corrupt",
+    "verify",
+    "write_report",
+}
 HEAVY = {"numpy", "torch", "onnxruntime", "onnx", "pydantic", "typer", "rich", "pyarrow", "pandas", "scipy"}
 
 
@@ -35,7 +48,7 @@ def test_evaluating_loads_no_torch_and_no_command_line(tmp_path: Path, world_mod
 
 def test_the_names_are_listed_and_are_the_functions() -> None:
     assert set(dir(robustmm)) == set(robustmm.__all__) == NAMES | {"__version__"}
-    homes = (auditing, checking, comparing, evaluation, signals, training)
+    homes = (auditing, checking, comparing, evaluation, reporting, signals, training, verifying)
     for name in NAMES:
         found = getattr(robustmm, name)
         assert found is next(getattr(home, name) for home in homes if name in vars(home))
