@@ -183,7 +183,7 @@ def torch_probabilities(
     temperature: Temperature | None = None,
 ) -> Array:
     logits = torch_logits(model, inputs, present[None])[0]
-    return softmax(logits if temperature is None else logits / temperature.of(present))
+    return softmax(logits if temperature is None else logits / temperature.scale(present))
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ def planted(
     true = 2.0 * rng.normal(size=(n, 4))
     target = np.array([rng.choice(4, p=p) for p in softmax(true, -1)])
     present = np.repeat(list_patterns(len(told.by_modality))[:, None], n, 1)
-    return true * told.of(present), present, target
+    return true * told.scale(present), present, target
 
 
 def test_planted_temperatures_are_found() -> None:
@@ -108,7 +108,7 @@ def test_the_graph_divides_as_numpy_does_and_decides_as_before(seed: int, M: int
     told = Temperature(rng.normal(), tuple(rng.normal(size=M)))
     given, present = rng.normal(size=(n, 4)).astype(np.float32), rng.random((n, M)) < 0.5
     logits, p = bare_graph(told).run(["logits", "probabilities"], {"given": given, "present": present})
-    expected = given / told.of(present)
+    expected = given / told.scale(present)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(p, softmax(expected, -1), rtol=1e-4, atol=1e-6)
     assert (logits.argmax(1) == given.argmax(1)).all()
