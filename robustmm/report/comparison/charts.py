@@ -16,7 +16,7 @@ COMPARED = 12
 """Conditions whose contributions are drawn."""
 CONDITION = {
     "field": "panel", "type": "nominal", "sort": {"field": "order", "op": "min"},
-    "axis": {"title": None, "labelLimit": 230, "domain": False, "ticks": False},
+    "axis": {"title": None, "labelLimit": 230, "labelPadding": 6, "domain": False, "ticks": False},
 }  # fmt: skip
 
 
