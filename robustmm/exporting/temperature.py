@@ -100,7 +100,9 @@ def calibrate(
     for k in range(FOLDS):
         held = fold == k
         if held.any() and not held.all():
-            scaled[:, held] /= fit_temperature(logits[:, ~held], present[:, ~held], target[~held]).scale(present[:, held])
+            scaled[:, held] /= fit_temperature(logits[:, ~held], present[:, ~held], target[~held]).scale(
+                present[:, held]
+            )
     factors = {name: float(np.exp(term)) for name, term in zip(names, fitted.by_modality, strict=True)}
     rows = list(_describe_patterns(logits, scaled, present, target, names))
     return fitted, Calibration(temperature=float(np.exp(fitted.base)), factors=factors, patterns=rows)
