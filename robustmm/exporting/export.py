@@ -17,6 +17,7 @@ from robustmm import files, runs
 from robustmm.config.recipe import Recipe, build_recipe, split_name_options
 from robustmm.data.loading import Split, read_split
 from robustmm.data.manifest import read_manifest
+from robustmm.data.sample import hash_order
 from robustmm.errors import DataError, UsageError, explain_write
 from robustmm.evaluation.source import EMBEDDED
 from robustmm.exporting.graph import trace_graph
@@ -35,6 +36,8 @@ from robustmm.training.build import build_model, refuse_too_large
 
 ROWS = 64
 """Valid samples that go through the model at once."""
+LOGITS = 2**25
+"""Numbers that temperatures are fitted on at most; of a larger valid split a random part."""
 
 
 def rebuild_model(run: Run) -> tuple[FusionModel, list[Modality]]:
@@ -132,7 +135,7 @@ def export(run: Run, path: Path, precision: str = "fp32", calibrated: bool = Fal
         graph = convert_fp16(graph, [m.name for m in modalities])
     elif precision == "int8":
         graph = quantise_int8(graph)
-    temperature, calibration = fit_valid(model, valid) if calibrated else (None, None)
+    temperature, calibration = fit_valid(model, valid, len(facts["classes"])) if calibrated else (None, None)
     if temperature:
         scale_logits(graph, temperature)
     write_metadata(graph, run, modalities, model.width, precision, temperature)
@@ -149,12 +152,20 @@ def export(run: Run, path: Path, precision: str = "fp32", calibrated: bool = Fal
     return found.model_copy(update={"calibration": calibration})
 
 
-def fit_valid(model: FusionModel, valid: Split) -> tuple[Temperature, Calibration]:
-    """The temperature of a trained model, by its logits on the valid split from subsets of its modalities."""
-    present = list_patterns(len(model.modalities))[:, None] & valid.present
-    parts = [slice(i, i + ROWS) for i in range(0, len(valid), ROWS)]
-    logits = [torch_logits(model, {m: valid.inputs[m][p] for m in model.modalities}, present[:, p]) for p in parts]
-    return calibrate(np.concatenate(logits, 1), present, valid.target, model.modalities)
+def fit_valid(model: FusionModel, valid: Split, classes: int) -> tuple[Temperature, Calibration] | tuple[None, None]:
+    """The temperature of a trained model, by its logits on the valid split from subsets of its modalities; nothing
+    where it answers NaN, which the proof tells."""
+    patterns = list_patterns(len(model.modalities))
+    rows = np.sort(hash_order(valid.ids)[: max(1, LOGITS // (len(patterns) * classes))])
+    present = patterns[:, None] & valid.present[rows]
+    parts = [slice(i, i + ROWS) for i in range(0, len(rows), ROWS)]
+    logits = [
+        torch_logits(model, {m: valid.inputs[m][rows[part]] for m in model.modalities}, present[:, part])
+        for part in parts
+    ]
+    if not all(np.isfinite(found).all() for found in logits):
+        return None, None
+    return calibrate(np.concatenate(logits, 1), present, valid.target[rows], model.modalities)
 
 
 def write_metadata(

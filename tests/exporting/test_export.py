@@ -239,3 +239,17 @@ def test_the_metadata_tell_of_temperatures(run: Run, model: Path, tmp_path: Path
     ]
     assert told[0] is None
     assert set(told[1]) == {"base", "by_modality"}
+
+
+def test_a_large_split_is_calibrated_on_a_part(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    plain = export.calibrate
+    monkeypatch.setattr(export, "LOGITS", 3 * 3 * 10)
+    monkeypatch.setattr(export, "calibrate", lambda logits, *rest: seen.append(logits.shape[1]) or plain(logits, *rest))
+    assert export.export(run, tmp_path / "m.onnx", calibrated=True).parity_error() is None
+    assert seen == [10]
+
+
+def test_a_model_that_answers_nan_is_not_calibrated(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "torch_logits", lambda model, x, present: np.full((*present.shape[:2], 3), np.nan))
+    assert export.export(run, tmp_path / "m.onnx", calibrated=True).calibration is None
