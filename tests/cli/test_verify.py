@@ -81,6 +81,24 @@ def test_an_unsigned_audit_does_not_hold_under_a_key(here: Path, robustmm: Cli) 
     assert "the audit is not" in done.out
 
 
+def test_a_pass_may_be_required(here: Path, robustmm: Cli) -> None:
+    """Of an audit without gates, and of those whose gates pass and fail; the folder is verified each time."""
+    done = robustmm("verify", "a", "--rerun", 0, "--require-pass", cwd=here)
+    assert (done.code, "VERIFIED" in done.out) == (1, True)
+    assert done.err.splitlines()[-1] == "--require-pass: the audit does not pass, it had no gates"
+    words = ["audit", "model.onnx", "--data", "manifest.csv", "--describe", "theirs.toml", "--suite", "suite.toml"]
+    for least, code in ((0.1, 0), (1.0, 1)):
+        gate = f'[[gate]]\nname = "x"\nmetric = "accuracy"\ncondition = "clean"\nmin = {least}\n'
+        (here / "g.toml").write_text(gate)
+        forget()
+        assert robustmm(*words, "--gates", "g.toml", "--out", f"g{code}", "--workers", 1, cwd=here).code == code
+        forget()
+        assert robustmm("verify", f"g{code}", "--rerun", 0, cwd=here).code == 0
+        done = robustmm("verify", f"g{code}", "--rerun", 0, "--require-pass", cwd=here)
+        assert (done.code, "VERIFIED" in done.out) == (code, True)
+    assert done.err.splitlines()[-1] == "--require-pass: the audit does not pass, its verdict is FAIL"
+
+
 def test_an_open_key_is_told(here: Path, robustmm: Cli) -> None:
     (here / "other.pem").chmod(0o644)
     done = robustmm("verify", "a", "--sign", "other.pem", "--rerun", 0, cwd=here)

@@ -7,7 +7,7 @@ import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import NOT_PASSED, Json, Provider, show_json
-from robustmm.report.live.console import out
+from robustmm.report.live.console import note, out
 
 
 @app.command()
@@ -34,6 +34,9 @@ def verify(
     allow_unchecked: Annotated[
         bool, typer.Option("--allow-unchecked", help="End on 0 where nothing is wrong, but not all could be checked.")
     ] = False,
+    require_pass: Annotated[
+        bool, typer.Option("--require-pass", help="End on 1 also where the audit's gates do not pass, or it had none.")
+    ] = False,
     provider: Provider = "cpu",
     json: Json = False,
 ) -> None:
@@ -49,5 +52,9 @@ def verify(
         show_json(result)
     else:
         out.print(report.render_verification(result))
-    if result.verdict == "WRONG" or (result.verdict == "INCOMPLETE" and not allow_unchecked):
+    passed = not require_pass or result.audit_verdict == "PASS"
+    if not passed:
+        verdict = f"its verdict is {result.audit_verdict}" if result.audit_verdict else "it had no gates"
+        note(f"--require-pass: the audit does not pass, {verdict}")
+    if result.verdict == "WRONG" or (result.verdict == "INCOMPLETE" and not allow_unchecked) or not passed:
         raise typer.Exit(NOT_PASSED)
