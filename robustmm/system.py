@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import IO, Any
 
 from robustmm.errors import InterruptedRun
@@ -25,7 +26,7 @@ STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 """What asks a process to end: Ctrl-C, a scheduler or a container, a terminal that was closed."""
 
 AGAIN = 0.01
-"""Seconds after which a signal that was lost is raised again."""
+"""Seconds after which a signal that could not be heard, or was lost, is raised again."""
 
 
 @contextmanager
@@ -33,15 +34,17 @@ def hear_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that work ends in the same way: what is whole is
     kept. A signal that is ignored (nohup) or has a handler already is left alone.
 
-    A signal that comes while Python clears something away raises where nothing can catch it; it is raised again."""
-    heard = [s for s in STOPPING if signal.getsignal(s) is signal.SIG_DFL] if _is_main_thread() else []
+    A signal that comes while Python clears something away raises where nothing can catch it; it is raised again. One
+    that comes while a module is imported waits until that is over: modules in C take it for a part that they lack."""
+    handlers = {s: signal.getsignal(s) for s in STOPPING} if _is_main_thread() else {}
+    heard = [s for s, handler in handlers.items() if handler in (signal.SIG_DFL, signal.default_int_handler)]
     for number in heard:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _interrupt)
     before = sys.unraisablehook
 
     def raise_again(lost: "sys.UnraisableHookArgs") -> None:
         if heard and isinstance(lost.exc_value, KeyboardInterrupt):
-            threading.Timer(AGAIN, _thread.interrupt_main, [heard[0]]).start()  # this hook cannot raise either
+            _interrupt_later(heard[0])  # this hook cannot raise either
         else:
             before(lost)
 
@@ -51,7 +54,22 @@ def hear_signals() -> Iterator[None]:
     finally:
         sys.unraisablehook = before
         for number in heard:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, handlers[number])
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            _interrupt_later(number)
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _interrupt_later(number: int) -> None:
+    timer = threading.Timer(AGAIN, _thread.interrupt_main, [number])
+    timer.daemon = True
+    timer.start()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import importlib
 import os
 import signal
 import sys
@@ -94,6 +95,29 @@ class Dying:
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGTERM)
+
+
+@every_signal
+def test_a_signal_that_comes_in_an_import_is_heard_after_it(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Modules in C take an exception in what they import for a part that is not there."""
+    name = f"swallows_{number.name.lower()}"
+    (tmp_path / f"{name}.py").write_text(
+        f"import signal\nwhole = False\ntry:\n    signal.raise_signal({int(number)})\n    whole = True\n"
+        "except BaseException:\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    whole: list[bool] = []
+
+    def work() -> None:
+        with hear_signals():
+            whole.append(importlib.import_module(name).whole)
+            time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert whole == [True], "the import itself is not disturbed"
 
 
 def test_a_signal_in_a_finaliser_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
