@@ -38,16 +38,26 @@ def hear_signals() -> Iterator[None]:
     that comes while a module is imported waits until that is over: modules in C take it for a part that they lack."""
     handlers = {s: signal.getsignal(s) for s in STOPPING} if _is_main_thread() else {}
     heard = [s for s, handler in handlers.items() if handler in (signal.SIG_DFL, signal.default_int_handler)]
-    for number in heard:
-        signal.signal(number, _interrupt)
-    before = sys.unraisablehook
+    before, stopped = sys.unraisablehook, False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        while frame is not None:
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
+                _interrupt_later(number)
+                return
+            frame = frame.f_back
+        stopped = True
+        raise KeyboardInterrupt
 
     def raise_again(lost: "sys.UnraisableHookArgs") -> None:
         if heard and isinstance(lost.exc_value, KeyboardInterrupt):
             _interrupt_later(heard[0])  # this hook cannot raise either
-        else:
+        elif not stopped:  # what was half made when a signal came cannot always clear itself away
             before(lost)
 
+    for number in heard:
+        signal.signal(number, interrupt)
     sys.unraisablehook = raise_again
     try:
         yield
@@ -55,15 +65,6 @@ def hear_signals() -> Iterator[None]:
         sys.unraisablehook = before
         for number in heard:
             signal.signal(number, handlers[number])
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            _interrupt_later(number)
-            return
-        frame = frame.f_back
-    raise KeyboardInterrupt
 
 
 def _interrupt_later(number: int) -> None:

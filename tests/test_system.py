@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import gc
 import importlib
 import os
 import signal
@@ -95,6 +96,31 @@ class Dying:
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGTERM)
+
+
+def test_what_was_half_made_when_a_signal_came_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A zip file, for one, lacks what its own end asks for."""
+
+    class HalfMade:
+        def __init__(self, stop: bool) -> None:
+            if stop:
+                signal.raise_signal(signal.SIGTERM)
+
+        def __del__(self) -> None:
+            raise AttributeError("not there yet")
+
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
+
+    with hear_signals():
+        HalfMade(stop=False)
+        assert told == [AttributeError], "without a signal it is a fault, and told"
+        with pytest.raises(KeyboardInterrupt) as caught:
+            HalfMade(stop=True)
+        caught.value.__traceback__ = None
+        del caught
+        gc.collect()
+        assert told == [AttributeError]
 
 
 @every_signal
