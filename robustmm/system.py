@@ -29,6 +29,10 @@ AGAIN = 0.01
 """Seconds after which a signal that could not be heard, or was lost, is raised again."""
 
 
+_raised: list[int] = []
+"""Signals that were raised as KeyboardInterrupt since signals are heard."""
+
+
 @contextmanager
 def hear_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that work ends in the same way: what is whole is
@@ -38,22 +42,21 @@ def hear_signals() -> Iterator[None]:
     that comes while a module is imported waits until that is over: modules in C take it for a part that they lack."""
     handlers = {s: signal.getsignal(s) for s in STOPPING} if _is_main_thread() else {}
     heard = [s for s, handler in handlers.items() if handler in (signal.SIG_DFL, signal.default_int_handler)]
-    before, stopped = sys.unraisablehook, False
+    before = sys.unraisablehook
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal stopped
         while frame is not None:
             if frame.f_code.co_filename.startswith("<frozen importlib"):
                 _interrupt_later(number)
                 return
             frame = frame.f_back
-        stopped = True
+        _raised.append(number)
         raise KeyboardInterrupt
 
     def raise_again(lost: "sys.UnraisableHookArgs") -> None:
         if heard and isinstance(lost.exc_value, KeyboardInterrupt):
             _interrupt_later(heard[0])  # this hook cannot raise either
-        elif not stopped:  # what was half made when a signal came cannot always clear itself away
+        elif not _raised:  # what was half made when a signal came cannot always clear itself away
             before(lost)
 
     for number in heard:
@@ -63,6 +66,7 @@ def hear_signals() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+        _raised.clear()
         for number in heard:
             signal.signal(number, handlers[number])
 
@@ -76,7 +80,8 @@ def _interrupt_later(number: int) -> None:
 @contextmanager
 def reveal_interrupts() -> Iterator[None]:
     """Raises KeyboardInterrupt for one that came out as another error: Python itself, in the making of a class, and
-    libraries that call back wrap whatever is raised. An InterruptedRun has its sentence already."""
+    libraries that call back wrap whatever is raised, and modules in C put an error of their own in its place. An
+    InterruptedRun has its sentence already."""
     try:
         yield
     except InterruptedRun:
@@ -85,7 +90,7 @@ def reveal_interrupts() -> Iterator[None]:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, KeyboardInterrupt):
             cause = cause.__cause__ or cause.__context__
-        if cause is None:
+        if cause is None and not _raised:
             raise
         raise KeyboardInterrupt from error
 

@@ -98,6 +98,25 @@ class Dying:
         signal.raise_signal(signal.SIGTERM)
 
 
+@every_signal
+def test_an_error_in_the_place_of_a_signal_is_the_signal(number: signal.Signals) -> None:
+    """Some modules in C forget what was raised, and raise what they make of it."""
+
+    def work() -> None:
+        with hear_signals(), reveal_interrupts():
+            try:
+                signal.raise_signal(number)
+            except KeyboardInterrupt:
+                forgotten = True
+            assert forgotten
+            raise TypeError("cannot compare")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    with pytest.raises(TypeError), hear_signals(), reveal_interrupts():
+        raise TypeError("without a signal it is what it is")
+
+
 def test_what_was_half_made_when_a_signal_came_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A zip file, for one, lacks what its own end asks for."""
 
