@@ -28,7 +28,6 @@ STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 AGAIN = 0.01
 """Seconds after which a signal that could not be heard, or was lost, is raised again."""
 
-
 _raised: list[int] = []
 """Signals that were raised as KeyboardInterrupt since signals are heard."""
 

@@ -33,7 +33,6 @@ CHUNK_BYTES = 64 * 2**20
 EMAP_SAMPLES = 128
 """Samples, in whole chunks, that the additive projection is measured on."""
 
-
 Stamp = tuple[str, int, int]
 """A file, its size in bytes, and its time of change in nanoseconds."""
 

@@ -17,11 +17,12 @@ from robustmm.report.comparison.sentences import (
     effects_sentence,
     explain_outcomes,
     levels_that_differ,
+    loss_change,
     rank_conditions,
     shares,
     verdict_sentence,
 )
-from robustmm.report.formats import interval, percent, points, signed_number
+from robustmm.report.formats import interval, percent, points
 from robustmm.report.page.charts import Spec
 from robustmm.report.page.markup import Content, Markup, tag
 from robustmm.report.page.page import compose_page
@@ -82,8 +83,8 @@ def _conditions(
     specs[chart] = charts.difference_chart(ranked, letter, result.margin)
     rows: list[Row] = [
         [c.condition, interval(c.reference), interval(c.accuracy), change(c.difference), f"{c.adjusted_p:.3f}",
-         c.effect, tag("span", WORDS[c.outcome], class_=f"badge {c.outcome}"), percent(c.flip_rate.value), _loss(c),
-         f"{c.reference_ece:.3f} → {c.ece:.3f}"]
+         c.effect, tag("span", WORDS[c.outcome], class_=f"badge {c.outcome}"), percent(c.flip_rate.value),
+         loss_change(c), f"{c.reference_ece:.3f} → {c.ece:.3f}"]
         for c in ranked[: charts.DRAWN]
     ]  # fmt: skip
     head = ["condition", "A [95 %]", f"{letter} [95 %]", f"{letter} - A, points", "adjusted p", "effect", "outcome",
@@ -97,13 +98,6 @@ def _conditions(
             "The conditions as a table", build_table("What decides, the worst first", head, rows, (0, 5, 6)))),
         tag("p", f"{left} more conditions are in the JSON alone.") if left else None,
     )  # fmt: skip
-
-
-def _loss(c: ConditionDifference) -> str:
-    value, low, high = (
-        signed_number(e, 3) for e in (c.nll_difference.value, c.nll_difference.low, c.nll_difference.high)
-    )
-    return f"{value} [{low}, {high}]"
 
 
 def _offers(ranked: Sequence[ConditionDifference]) -> dict[str, Offer]:

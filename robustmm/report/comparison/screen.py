@@ -18,11 +18,12 @@ from robustmm.report.comparison.sentences import (
     effects_sentence,
     explain_outcomes,
     levels_that_differ,
+    loss_change,
     rank_conditions,
     shares,
     verdict_sentence,
 )
-from robustmm.report.formats import grid, percent, points, signed_number
+from robustmm.report.formats import grid, percent, points
 from robustmm.report.sentences import notes_text
 
 STYLES: dict[Verdict, str] = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
@@ -79,10 +80,8 @@ def condition_table(letter: str, found: Comparison, full: bool) -> RenderableTyp
         "Answers", "condition", "answered\ndifferently", "log-loss, nats", "ECE\nA", f"\n{letter}", left=(0,)
     )
     for c in shown:
-        e = c.nll_difference
-        loss = f"{signed_number(e.value, 3)} [{signed_number(e.low, 3)}, {signed_number(e.high, 3)}]"
         answers.add_row(
-            safe_text(c.condition), percent(c.flip_rate.value), loss, f"{c.reference_ece:.3f}", f"{c.ece:.3f}"
+            safe_text(c.condition), percent(c.flip_rate.value), loss_change(c), f"{c.reference_ece:.3f}", f"{c.ece:.3f}"
         )
     return Group(table, answers)
 

@@ -14,7 +14,7 @@ from robustmm.comparing.result import (
 )
 from robustmm.errors import printable
 from robustmm.evaluation.attack_result import Estimate
-from robustmm.report.formats import percent, points
+from robustmm.report.formats import percent, points, signed_number
 
 WORDS = {"holds": "not worse", "fails": "worse", "undecided": "undecided"}
 LETTERS = "BCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -103,6 +103,12 @@ def levels_that_differ(found: Comparison) -> list[LevelDifference]:
 def change(e: Estimate) -> str:
     """`-4.2 [-6.1, -2.3]`, in points."""
     return f"{points(e.value)} [{points(e.low)}, {points(e.high)}]"
+
+
+def loss_change(c: ConditionDifference) -> str:
+    """`-0.092 [-0.118, -0.066]`, in nats."""
+    e = c.nll_difference
+    return f"{signed_number(e.value, 3)} [{signed_number(e.low, 3)}, {signed_number(e.high, 3)}]"
 
 
 def amount(margin: float) -> str:
