@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from logging.handlers import BufferingHandler
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -46,10 +47,11 @@ class WorkerPool:
                 yield function(*job)
                 tick()
             return
-        if self.pool is None:
-            context = multiprocessing.get_context("spawn")  # a fork would copy onnxruntime's threads in mid-air
-            self.pool = ProcessPoolExecutor(self.workers, context, initializer=_begin_worker)
+        resource_tracker.ensure_running()  # starting it would lift the mask below
         with defer_signals():
+            if self.pool is None:
+                context = multiprocessing.get_context("spawn")  # a fork would copy onnxruntime's threads in mid-air
+                self.pool = ProcessPoolExecutor(self.workers, context, initializer=_begin_worker)
             futures = [self.pool.submit(_run_job, function, job) for job in jobs]
         waiting: set[Future[tuple[T, list[logging.LogRecord]]]] = set(futures)
         while waiting:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from multiprocessing.util import _run_finalizers  # type: ignore[attr-defined]
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
@@ -173,6 +174,7 @@ def _become(
                     stream.flush()
         except OSError:
             code = 120  # as the interpreter ends where it cannot flush
+        _run_finalizers(0)  # as the interpreter ends: semaphores of a pool of workers are removed
         os._exit(code)
 
 
