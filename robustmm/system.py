@@ -116,6 +116,21 @@ def defer_signals() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+def start_resource_tracker() -> None:
+    """Starts the process in which Python keeps what workers share, before `defer_signals`, whose mask it would lift. It
+    ignores Ctrl-C and SIGTERM by itself; a terminal that closes must not end it before those whose semaphores it has,
+    or it is started again and complains of every one."""
+    from multiprocessing import resource_tracker
+
+    if not hasattr(signal, "pthread_sigmask"):
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])  # inherited; one that comes now waits
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _is_main_thread() -> bool:
     """Python hears signals there only."""
     return threading.current_thread() is threading.main_thread()

@@ -6,6 +6,7 @@ import gc
 import importlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -226,3 +227,20 @@ def test_signals_wait_until_what_was_begun_has_ended(number: signal.Signals) -> 
         with defer_signals():
             assert signal.pthread_sigmask(signal.SIG_BLOCK, []) >= {signal.SIGINT}
             assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, []), "workers are ended by it"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no SIGHUP")
+def test_a_terminal_that_closes_does_not_end_what_keeps_the_semaphores() -> None:
+    """In a process of its own: the tracker of this one may have been started by others."""
+    code = """
+import os, signal, time
+from multiprocessing import resource_tracker
+from robustmm.system import start_resource_tracker
+start_resource_tracker()
+tracker = resource_tracker._resource_tracker._pid
+os.kill(tracker, signal.SIGHUP)
+time.sleep(0.2)
+print(os.waitpid(tracker, os.WNOHANG), signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (found.stdout, found.stderr) == ("(0, 0) set()\n", "")

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from logging.handlers import BufferingHandler
-from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any, TypeVar
 
 from robustmm.errors import InterruptedRun
-from robustmm.system import defer_signals, end_with_parent
+from robustmm.system import defer_signals, end_with_parent, start_resource_tracker
 
 T = TypeVar("T")
 TICK = 0.2
@@ -47,7 +46,7 @@ class WorkerPool:
                 yield function(*job)
                 tick()
             return
-        resource_tracker.ensure_running()  # starting it would lift the mask below
+        start_resource_tracker()
         with defer_signals():
             if self.pool is None:
                 context = multiprocessing.get_context("spawn")  # a fork would copy onnxruntime's threads in mid-air

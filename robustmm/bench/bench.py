@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -31,7 +30,7 @@ from robustmm.exporting.export import BlankData
 from robustmm.methods import build_method
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
 from robustmm.results import BenchFacts, CellFacts
-from robustmm.system import defer_signals, lock_file
+from robustmm.system import defer_signals, lock_file, start_resource_tracker
 from robustmm.training.build import build_model, effective_recipe, refuse_too_large
 
 PROTOCOL = 2
@@ -193,7 +192,7 @@ def start_worker(cell: Cell, setting: BenchSpec, out: Path) -> tuple[Connection,
     kind = hashlib.sha256(json.dumps(environment()).encode()).hexdigest()[:8]
     process = context.Process(target=run_worker, args=(cell, setting, out, out / "answers" / kind, theirs), daemon=True)
     threads = os.environ.get("OMP_NUM_THREADS")
-    resource_tracker.ensure_running()  # starting it would lift the mask below
+    start_resource_tracker()
     with defer_signals():
         os.environ["OMP_NUM_THREADS"] = str(cell.threads)
         try:
