@@ -15,6 +15,7 @@ from robustmm.evaluation.attack_result import AttackResult
 from robustmm.evaluation.predict import Prediction
 from robustmm.evidence.result import VerifyResult
 from robustmm.exporting.parity import Proof
+from robustmm.guard.result import HardenResult
 from robustmm.metrics.paired import BenchResult
 from robustmm.runs import TrainResult
 
@@ -27,6 +28,7 @@ SCHEMAS: dict[str, Any] = {
     "data-check": ManifestFacts,
     "doctor": DoctorResult,
     "export": Proof,
+    "harden": HardenResult,
     "list": ListResult,
     "predict": Prediction,
     "show": Details,

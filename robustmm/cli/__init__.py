@@ -64,6 +64,7 @@ def register() -> None:
     for name in (
         "train",
         "export",
+        "harden",
         "bench",
         "attack",
         "audits.audit",

@@ -23,7 +23,7 @@ from robustmm.evaluation.source import EMBEDDED
 from robustmm.exporting.graph import trace_graph
 from robustmm.exporting.parity import Proof, prove_parity, torch_logits
 from robustmm.exporting.precision import convert_fp16, quantise_int8
-from robustmm.exporting.temperature import Calibration, Temperature, calibrate, list_patterns, scale_logits
+from robustmm.guard.temperature import Calibration, Temperature, calibrate, list_patterns, scale_logits
 from robustmm.methods import build_method
 from robustmm.modalities import AnyModality, Modality
 from robustmm.model.fusion_model import FusionModel

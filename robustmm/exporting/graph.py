@@ -6,7 +6,7 @@ Traced as one, the exporter would read the batch size of every part off the firs
 import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
+from robustmm.runtime.graph import rename_tensors
 
 OPSET = 20
 EXAMPLES = 3
@@ -143,18 +144,6 @@ def place_name(name: str, prefix: str) -> str:
         return name.removeprefix(END)
     is_placed = not name or name.startswith(prefix)  # an optional input that is left out has no name
     return name if is_placed else prefix + name
-
-
-def rename_tensors(graph: onnx.GraphProto, rename: Callable[[str], str]) -> None:
-    """Renames the tensors and nodes of a graph and of its subgraphs."""
-    for value in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
-        value.name = rename(value.name)
-    for node in graph.node:
-        for names in (node.input, node.output):
-            names[:] = map(rename, names)
-        for attribute in node.attribute:
-            for subgraph in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
-                rename_tensors(subgraph, rename)
 
 
 @contextlib.contextmanager

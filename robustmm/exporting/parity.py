@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from robustmm.data.loading import Split
 from robustmm.errors import ParityError
-from robustmm.exporting.temperature import Calibration, Temperature
+from robustmm.guard.temperature import Calibration, Temperature
 from robustmm.model.fusion_model import FusionModel
 from robustmm.results import Number, Result
 from robustmm.runtime.session import Session, softmax

@@ -14,7 +14,7 @@ from robustmm.report.sentences import attack_headline, lacking_text, notes_text,
 
 if TYPE_CHECKING:  # they stand above the wall
     from robustmm.exporting.parity import Proof
-    from robustmm.exporting.temperature import Calibration
+    from robustmm.guard.temperature import Calibration
 
 BAR = 6
 MAX_CLASSES = 20

@@ -1,6 +1,6 @@
 """The inputs and outputs of an ONNX graph, as tensors with names."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +46,31 @@ def select_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
     del model.graph.output[:]
     model.graph.output.extend(kept)
     return model
+
+
+def rename_tensors(graph: onnx.GraphProto, rename: Callable[[str], str]) -> None:
+    """Renames the tensors and nodes of a graph and of its subgraphs."""
+    for value in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        value.name = rename(value.name)
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = map(rename, names)
+        for attribute in node.attribute:
+            for subgraph in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
+                rename_tensors(subgraph, rename)
+
+
+def extract_part(model: onnx.ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
+    """The part of a graph between some of its tensors."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    known = {v.name for v in (*whole.graph.input, *whole.graph.output, *whole.graph.value_info)}
+    unknown = [name for name in outputs if name not in known]
+    whole.graph.value_info.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in unknown
+    )
+    part: onnx.ModelProto = onnx.utils.Extractor(whole).extract_model(list(inputs), list(outputs))
+    return part
 
 
 def find_bytes(model: onnx.ModelProto) -> bytes | None:

@@ -18,6 +18,8 @@ from robustmm.runtime.graph import Tensor
 KEY = "robustmm"
 """The entry of the file's metadata that holds ours, as JSON."""
 FORMAT = 1
+HARDENED_FORMAT = 2
+"""Of a file with a guard, which an older robustmm must not take for one without."""
 SUM_TOLERANCE = 1e-6
 """How far from 1 the sum of the prior may be: rounding."""
 MAX_SHOWN = 60
@@ -44,11 +46,18 @@ class RecipeFacts(Table):
     method: MethodFacts
 
 
-class Metadata(Table):
-    """Format 1. `data` has a SHA-256 by split, `versions` those of packages at training and at export, and `manifest`
-    is empty but for the embedded data set."""
+class GuardFacts(Table):
+    """A guard in the graph: from which expected gain it drops a modality, and what it may cost on clean data."""
 
-    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
+    threshold: Annotated[float, Field(ge=0)]
+    clean_cost: Annotated[float, Field(ge=0)]
+
+
+class Metadata(Table):
+    """Format 1, or 2 with a `guard`. `data` has a SHA-256 by split, `versions` those of packages at training and at
+    export, and `manifest` is empty but for the embedded data set."""
+
+    format: Annotated[int, Field(ge=FORMAT, le=HARDENED_FORMAT)]
     modalities: Annotated[list[AnyModality], Field(min_length=1)]
     classes: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
     prior: list[Annotated[float, Field(ge=0)]]
@@ -59,6 +68,7 @@ class Metadata(Table):
     run: str
     precision: str
     versions: dict[str, dict[str, str]]
+    guard: GuardFacts | None = None
 
 
 def load_metadata(model: onnx.ModelProto, path: Path) -> Metadata:
@@ -84,7 +94,7 @@ def _describe_error(item: Any) -> str:
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]).lstrip(".")
     shown = _shorten(repr(item["input"]))
     if place == "format" and item["type"] != "missing":
-        return f"has format {shown}, this robustmm reads {FORMAT}"
+        return f"has format {shown}, this robustmm reads {FORMAT} and {HARDENED_FORMAT}"
     if item["type"] == "claim":
         return f"has metadata that claim too much: {place}: {item['msg']}"
     expected = item["msg"][:1].lower() + item["msg"][1:]
@@ -130,6 +140,8 @@ def _find_modality_fault(modality: Modality) -> str:
 
 def _find_misfit(found: Metadata, model: onnx.ModelProto) -> str:
     """Where the metadata does not fit the inputs and outputs of the graph, empty where it does."""
+    if (found.format == HARDENED_FORMAT) != (found.guard is not None):
+        return f"format {found.format} {'lacks' if found.guard is None else 'has'} a guard"
     names = [m.name for m in found.modalities]
     floats = np.dtype(np.float32)
     classes, width = (None, len(found.classes)), (None, found.width)
@@ -137,6 +149,10 @@ def _find_misfit(found: Metadata, model: onnx.ModelProto) -> str:
     wanted += [Tensor(m.name, m.dtype, (None, *m.shape)) for m in found.modalities]
     answers = [Tensor(name, floats, classes) for name in ("logits", "probabilities")]
     answers += [Tensor(f"z.{name}", floats, width) for name in names]
+    if found.guard:
+        answers.append(Tensor("used", np.dtype(np.bool_), (None, len(names))))
+        answers += [Tensor(f"{what}.{name}", floats, (None,)) for what in ("strangeness", "gain") for name in names]
+        answers.append(Tensor("memory.next", floats, (None, len(names))))
     for what, told, given in (("input", wanted, graph.inputs(model)), ("output", answers, graph.outputs(model))):
         if len(told) != len(given):
             return f"it tells of {len(told)} {what}s, the graph has {len(given)}"

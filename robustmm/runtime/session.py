@@ -65,7 +65,8 @@ class Session:
             parts = {n: cut.extract_model([n], [f"z.{n}"]) for n in self.names}
             self._encoders = {n: Runner(part, provider, threads) for n, part in parts.items()}
             z = [f"z.{name}" for name in self.names]
-            self._decoder = Runner(cut.extract_model([*z, "present"], ["logits"]), provider, threads)
+            outputs = ["logits", "used"] if found.guard else ["logits"]
+            self._decoder = Runner(cut.extract_model([*z, "present"], outputs), provider, threads)
         except RobustmmError:
             raise
         except Exception as error:  # onnx asserts, looks up and infers; onnxruntime's errors share no base class
@@ -98,6 +99,19 @@ class Session:
         feed = {f"z.{name}": z[name] for name in self.names}
         with self.describe_refusals():
             return softmax(self._decoder(**feed, present=present))
+
+    @property
+    def is_hardened(self) -> bool:
+        """Whether a guard in the graph decides which of the present modalities it answers from."""
+        return bool(self.facts.get("guard"))
+
+    def choose_used(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(batch, modality): what a hardened model answers from, without memory; `present` for one without a guard."""
+        if not self.is_hardened:
+            return present
+        feed = {f"z.{name}": z[name] for name in self.names}
+        with self.describe_refusals():
+            return np.asarray(self._decoder.run({**feed, "present": present})[1])
 
     @contextmanager
     def describe_refusals(self) -> Iterator[None]:

@@ -85,8 +85,11 @@ def change(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("format", 2, "m.onnx has format 2, this robustmm reads 1"),
-        ("format", True, "m.onnx has format True, this robustmm reads 1"),
+        ("format", 3, "m.onnx has format 3, this robustmm reads 1 and 2"),
+        ("format", True, "m.onnx has format True, this robustmm reads 1 and 2"),
+        ("format", 2, "format 2 lacks a guard"),
+        ("guard", {"threshold": 0.1, "clean_cost": 0.003}, "format 1 has a guard"),
+        ("guard", {"threshold": -1, "clean_cost": 0.003}, "guard.threshold: should be greater than or equal to 0"),
         ("classes", ["ant", "bee"], "prior should hold 2 numbers, one a class, found 3"),
         ("classes", ["ant", "bee", "ant"], "classes should have different names, found 'ant' twice"),
         ("classes", ["ant", "bee", 3], "classes[2]: should be a valid string, found 3"),

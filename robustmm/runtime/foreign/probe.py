@@ -53,7 +53,7 @@ def find_row_dependence(runner: Runner, feed: Feed) -> str:
     if not is_close(ask(0, 2)[0], pair[0]):
         return "to a row changes with the row beside it: was BatchNorm left in training mode?"
     if not runner.batch:
-        one = np.asarray(runner.run_exactly({name: x[:1] for name, x in feed.items()}), np.float64)
+        one = np.asarray(runner.run_exactly({name: x[:1] for name, x in feed.items()})[0], np.float64)
         if one.shape[:1] != (1,) or not is_close(one[0], pair[0]):
             return "to a row changes when the row is asked alone: do rows share statistics?"
     return ""

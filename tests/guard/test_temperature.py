@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 from scipy.optimize import check_grad, minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from robustmm.exporting import temperature
-from robustmm.exporting.temperature import Temperature, calibrate, fit_temperature, list_patterns, scale_logits
+from robustmm.guard import temperature
+from robustmm.guard.temperature import Temperature, calibrate, fit_temperature, list_patterns, scale_logits
 
 NAMES = ("image", "audio")
 

@@ -1,0 +1,46 @@
+"""A hardened model as a rich table: what the guard does to families of corruptions that it was not fitted to."""
+
+from rich.console import Group
+from rich.text import Text
+
+from robustmm.guard.result import HardenResult
+from robustmm.report.bars import safe_text
+from robustmm.report.formats import grid, interval, percent, points
+
+
+def render_hardening(result: HardenResult) -> Group:
+    table = grid(
+        "One modality corrupted, by families that the guard had not seen; valid samples that it had not seen",
+        "modality", "family", "n", "plain", "hardened", "change", "without", "dropped", left=(0, 1),
+    )  # fmt: skip
+    for f in result.families:
+        change = f.hardened - f.plain
+        table.add_row(
+            safe_text(f.modality), f.family, str(f.samples), percent(f.plain), percent(f.hardened),
+            Text(points(change), style="green" if change > 0 else "red" if change < 0 else ""),
+            percent(f.without), percent(f.dropped.value, 0),
+        )  # fmt: skip
+    return Group(table, Text(describe_clean(result)), Text(describe_proof(result), style="dim"))
+
+
+def describe_clean(result: HardenResult) -> str:
+    alarms = ", ".join(
+        f"{safe_text(name).plain} {interval(rate)}"
+        for name, rate in zip(result.modalities, result.false_alarms, strict=True)
+    )
+    threshold = result.thresholds[0]
+    return (
+        f"clean: {percent(result.clean_plain)} plain, {percent(result.clean_hardened)} hardened "
+        f"({points(-result.clean_cost / 100)} points; {result.budget:g} may be lost)\n"
+        f"dropped on clean samples: {alarms}\n"
+        f"a modality is dropped where that gains {100 * threshold:g} points or more of expected probability"
+    ) + ("\nwithin the clean cost no threshold drops anything" if threshold >= 1 else "")
+
+
+def describe_proof(result: HardenResult) -> str:
+    p = result.proof
+    return (
+        f"proof: {p.silent} answers where nothing is dropped are the plain file's bit for bit; {p.dropped} others are "
+        f"its answers without what is dropped (largest difference {p.largest_dropped:.1e}); batches "
+        f"{', '.join(map(str, p.batches))}, {p.patterns} patterns of missing modalities; NaN reaches no answer"
+    )
