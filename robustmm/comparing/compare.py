@@ -7,6 +7,7 @@ import numpy as np
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.results.verdict import WORST_FIRST
 from robustmm.comparing import match
+from robustmm.comparing.guard import summarise_guard
 from robustmm.comparing.paired import Measured, measure_pair, same_clusters
 from robustmm.comparing.read import FinishedAudit
 from robustmm.comparing.result import ComparedAudit, CompareResult, Comparison, ConditionDifference, Effect
@@ -34,7 +35,7 @@ def compare_audits(audits: Sequence[FinishedAudit], margin: float, stage: Stage)
     adjusted = benjamini_hochberg([m.difference.difference.p for found in measured for m in found])
     p, names, a = iter(adjusted.tolist()), match.name_audits(audits), first.result
     candidates = [
-        summarise_candidate(a, other.result, name, found, p)
+        summarise_candidate(first, other, name, found, p)
         for other, name, found in zip(others, names[1:], measured, strict=True)
     ]
     return CompareResult(
@@ -53,9 +54,10 @@ def compare_audits(audits: Sequence[FinishedAudit], margin: float, stage: Stage)
 
 
 def summarise_candidate(
-    a: AuditResult, b: AuditResult, name: str, measured: Sequence[Measured], adjusted: Iterator[float]
+    first: FinishedAudit, other: FinishedAudit, name: str, measured: Sequence[Measured], adjusted: Iterator[float]
 ) -> Comparison:
     """One candidate against the reference; `adjusted` gives a p for each of its conditions."""
+    a, b = first.result, other.result
     pairs, left = match.match_conditions(a, b)
     conditions = [classify(found.difference, next(adjusted)) for found in measured]
     outcomes = {condition.outcome for condition in conditions}
@@ -68,6 +70,7 @@ def summarise_candidate(
         not_compared=left,
         breaking_levels=match.match_levels(a, b, pairs),
         gates=match.match_gates(a, b),
+        guard=summarise_guard(first, other, pairs, conditions),
     )
 
 

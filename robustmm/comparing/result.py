@@ -100,6 +100,38 @@ class NotCompared(Result):
     reason: str
 
 
+class Dropping(Result):
+    """How often a guard dropped a modality of the samples that have it."""
+
+    modality: str
+    rate: Estimate
+
+
+class GuardedCondition(Result):
+    """A condition that corrupts some modalities, answered by a plain model and by the same with a guard."""
+
+    condition: str
+    corrupted: list[str]
+    plain: Number = Field(description="accuracy")
+    hardened: Number
+    best: Number = Field(description="the better of plain and plain without a corrupted modality, chosen afterwards")
+    dropped: list[Dropping]
+    difference: Difference
+    permuted_gain: Number = Field(description="what dropping as often, but of samples drawn at random, would gain")
+
+
+class GuardResult(Result):
+    """What a guard gains over the conditions that corrupt something: means of accuracies."""
+
+    clean_change: Difference
+    false_alarms: list[Dropping] = Field(description="on clean samples")
+    headroom: Number = Field(description="best minus plain")
+    gain: Number = Field(description="hardened minus plain")
+    share: Number = Field(description="gain over headroom; above 1 where samples are told apart within a condition")
+    permuted_gain: Number = Field(description="the gain of the same droppings, dealt out to samples at random")
+    conditions: list[GuardedCondition]
+
+
 class Comparison(Result):
     """One candidate against the reference."""
 
@@ -113,6 +145,7 @@ class Comparison(Result):
     not_compared: list[NotCompared]
     breaking_levels: list[LevelDifference]
     gates: list[GateDifference]
+    guard: GuardResult | None = Field(default=None, description="null unless the candidate alone has a guard")
 
 
 class CompareResult(Result):

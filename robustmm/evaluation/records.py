@@ -31,6 +31,8 @@ class Records:
     certainty: Array  # (samples, modality): 1 - entropy / log(classes) of the unimodal answer
     residual: float = 0.0  # largest |sum phi - (v(all) - v(empty))|
     untouched: int = 0  # samples that the condition's corruptions left bit-identical
+    used: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool))
+    # (samples, modality): what was answered from, which a guard may have chosen; no columns unless there is one
     snr: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (samples, modality), see evaluate.signal_to_noise
     exact: bool = True
 

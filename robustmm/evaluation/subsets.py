@@ -107,6 +107,7 @@ def evaluate_subsets(
         ids, target, present, p[-1],
         phi[:, 0], phi[:, 1], np.where(present, unimodal, np.nan), np.where(present, without, np.nan),
         ends[0], right.astype(np.float32), interaction, additive, information, certainty, residual, exact=exact,
+        used=session.choose_used(z, present) if session.is_hardened else np.zeros((n, 0), bool),
     )  # fmt: skip
 
 

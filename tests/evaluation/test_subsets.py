@@ -25,6 +25,7 @@ class Toy:
 
     classes = ["a", "b", "c"]
     decodes = 16_384
+    is_hardened = False
 
     def __init__(self, M: int, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)

@@ -23,6 +23,7 @@ class LinearSession:
     """`weights` by modality, (entries, classes); features unless `modalities` say otherwise."""
 
     decodes = 4096
+    is_hardened = False
 
     def __init__(self, weights: Weights, modalities: Sequence[Modality] = (), std: float = 1.0) -> None:
         self.weights = dict(weights)

@@ -12,7 +12,7 @@ def drawn(n: int, M: int = 2, C: int = 3, seed: int = 0, *, exact: bool = True) 
     arrays = {
         name: rng.normal(size=(n, widths.get(name, M)))
         for name in ARRAYS
-        if name not in ("target", "present", "subset_correct", "additive")
+        if name not in ("target", "present", "subset_correct", "additive", "used")
     }
     arrays["unimodal_correct"][: n // 2] = np.nan
     return Records(
@@ -21,6 +21,7 @@ def drawn(n: int, M: int = 2, C: int = 3, seed: int = 0, *, exact: bool = True) 
         present=rng.random((n, M)) < 0.5,
         subset_correct=rng.random((n, 2**M if exact else 0)) < 0.5,
         additive=rng.normal(size=n),
+        used=np.zeros((n, 0), bool),
         **arrays,
         residual=float(rng.random()),
         untouched=int(rng.integers(100)),

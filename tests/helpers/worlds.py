@@ -94,6 +94,7 @@ class MeanSession:
 
     classes = list(CLASSES[:2])
     decodes = 16_384
+    is_hardened = False
     prior = np.array([0.5, 0.5])
 
     def __init__(self, modalities: Sequence[Modality] = SIX) -> None:

@@ -56,6 +56,10 @@ class ModalityUnderCondition(Contribution):
     cal_weight: Number = Field(
         description="CAL's contribution W (our reconstruction): information and confidence, sum 1"
     )
+    dropped: Estimate | None = Field(
+        default=None,
+        description="share of the samples that have it in which the model's guard dropped it; null without a guard",
+    )
 
 
 class BestUnimodal(Result):

@@ -48,7 +48,9 @@ def build_table(
     for m, name in enumerate(names):
         columns |= {
             f"present.{name}": pyarrow.array(records.present[:, m]),
+            f"right_without.{name}": pyarrow.array(records.leave_one_out_correct[:, m]),
             f"shapley_accuracy.{name}": pyarrow.array(records.phi_accuracy[:, m]),
             f"shapley_log_probability.{name}": pyarrow.array(records.phi_log_probability[:, m]),
         }
+        columns |= {f"used.{name}": pyarrow.array(records.used[:, m])} if records.used.shape[1] else {}
     return pyarrow.table(columns)

@@ -33,6 +33,14 @@ def spoiling_rate(modality: int, right: Array, records: Records, sampling: Sampl
     return share_right((without == 1) & (right[rows] == 0), sampling.take(rows))
 
 
+def dropping_rate(modality: int, records: Records, sampling: Sampling) -> Estimate | None:
+    """How often a guard drops a modality that is there; None without a guard."""
+    if not records.used.shape[1]:
+        return None
+    rows = records.present[:, modality]
+    return share_right(~records.used[rows, modality], sampling.take(rows))
+
+
 def interaction_indices(names: Sequence[str], records: Records, sampling: Sampling) -> list[Interaction]:
     if not records.exact or len(names) < 2:
         return []

@@ -16,7 +16,7 @@ from robustmm.auditing.results.condition import (
     Group,
     ModalityUnderCondition,
 )
-from robustmm.auditing.results.subsets import interaction_indices, spoiling_rate
+from robustmm.auditing.results.subsets import dropping_rate, interaction_indices, spoiling_rate
 from robustmm.auditing.spec import hash_content
 from robustmm.conditions.plan import Plan
 from robustmm.evaluation.attack import (
@@ -123,6 +123,7 @@ def _summarise_modalities(
             else None,
             cal_weight=weights[i],
             spoils=spoiling_rate(i, right, records, reading.sampling),
+            dropped=dropping_rate(i, records, reading.sampling),
         )
         for i, (m, found) in enumerate(
             zip(modalities, contributions(names, records, reading.seed, reading.sampling), strict=True)

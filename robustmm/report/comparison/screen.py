@@ -17,6 +17,7 @@ from robustmm.report.comparison.sentences import (
     describe_samples,
     effects_sentence,
     explain_outcomes,
+    guard_sentences,
     levels_that_differ,
     loss_change,
     rank_conditions,
@@ -39,7 +40,8 @@ def render_comparison(result: CompareResult, full: bool = False) -> Group:
     parts: list[RenderableType | None] = [*lines, heading(result)]
     for letter, candidate in zip(LETTERS, result.candidates, strict=False):
         parts += [effects_text(letter, candidate), *notes_text(candidate.notes)]
-        parts += [condition_table(letter, candidate, full), contribution_table(letter, candidate)]
+        parts += [guard_table(letter, candidate, full), condition_table(letter, candidate, full)]
+        parts += [contribution_table(letter, candidate)]
         parts += [level_table(letter, candidate, full), gate_table(letter, candidate)]
         parts += [not_compared_text(candidate, full)]
     return Group(*(part for part in parts if part is not None), legend(result))
@@ -56,6 +58,26 @@ def effects_text(letter: str, found: Comparison) -> Text:
 
 def _audit_text(audit: ComparedAudit) -> Text:
     return Text.assemble((safe_text(audit.name).plain, "bold"), safe_text(f" ({describe_origin(audit)})"))
+
+
+def guard_table(letter: str, found: Comparison, full: bool) -> Group | None:
+    """What a guard gains, with the conditions that leave most to be gained."""
+    if found.guard is None:
+        return None
+    ranked = sorted(found.guard.conditions, key=lambda c: c.hardened - c.best)
+    shown = ranked if full else ranked[:SHOWN]
+    table = grid(
+        "The guard, where it falls most short of the best", "condition", "A, %", f"{letter}, %", "best, %", "dropped",
+        left=(0, 4),
+    )  # fmt: skip
+    for c in shown:
+        table.add_row(
+            safe_text(c.condition), f"{100 * c.plain:.1f}", f"{100 * c.hardened:.1f}", f"{100 * c.best:.1f}",
+            safe_text(", ".join(f"{d.modality} {percent(d.rate.value, 0)}" for d in c.dropped)),
+        )  # fmt: skip
+    if len(shown) < len(ranked):
+        table.caption = f"{len(shown)} of {len(ranked)}; all of them: --full"
+    return Group(*map(safe_text, guard_sentences(found.guard)), table)
 
 
 def condition_table(letter: str, found: Comparison, full: bool) -> RenderableType:

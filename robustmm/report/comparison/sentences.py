@@ -10,11 +10,12 @@ from robustmm.comparing.result import (
     ConditionDifference,
     ContributionDifference,
     FoundLevels,
+    GuardResult,
     LevelDifference,
 )
 from robustmm.errors import printable
 from robustmm.evaluation.attack_result import Estimate
-from robustmm.report.formats import percent, points, signed_number
+from robustmm.report.formats import interval, percent, points, signed_number
 
 WORDS = {"holds": "not worse", "fails": "worse", "undecided": "undecided"}
 LETTERS = "BCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -59,6 +60,21 @@ def effects_sentence(found: Comparison) -> str:
     if found.mean_difference:
         said += f" Mean over the conditions: {change(found.mean_difference)} points."
     return f"{said} At most {percent(flips.flip_rate.value)} of the answers differ, under {flips.condition}."
+
+
+def guard_sentences(guard: GuardResult) -> list[str]:
+    """What a guard gains of what there is to gain, what it costs, and whether its scores carry that."""
+    alarms = ", ".join(f"{d.modality} {interval(d.rate)}" for d in guard.false_alarms)
+    said = [f"Guard, clean: accuracy {change(guard.clean_change)} points; dropped on clean samples: {alarms}."]
+    if not guard.conditions:
+        return said
+    share = f", {percent(guard.share, 0)} of it" if guard.share == guard.share else ""
+    said.append(
+        f"Guard, {count(len(guard.conditions))} that corrupt something: {points(guard.gain)} points; the better of all "
+        f"inputs and of those left, chosen afterwards for each condition, gains {points(guard.headroom)}{share}."
+    )
+    said.append(f"The same droppings dealt out to samples at random: {points(guard.permuted_gain)} points.")
+    return said
 
 
 def describe_samples(result: CompareResult) -> str:

@@ -38,7 +38,9 @@ def test_a_row_is_a_sample_under_a_condition(tmp_path: Path) -> None:
             assert part[f"shapley_accuracy.{modality}"] == records.phi_accuracy[:, m].tolist()
             assert part[f"shapley_log_probability.{modality}"] == records.phi_log_probability[:, m].tolist()
     assert set(part) == {*("condition", "id", "label", "answer"), *(f"p.{c}" for c in CLASSES)} | {
-        f"{what}.{m}" for m in NAMES for what in ("present", "shapley_accuracy", "shapley_log_probability")
+        f"{what}.{m}"
+        for m in NAMES
+        for what in ("present", "right_without", "shapley_accuracy", "shapley_log_probability")
     }
 
 
