@@ -70,8 +70,8 @@ def guard_sentences(guard: GuardResult) -> list[str]:
         return said
     share = f", {percent(guard.share, 0)} of it" if guard.share == guard.share else ""
     said.append(
-        f"Guard, {count(len(guard.conditions))} that corrupt something: {points(guard.gain)} points; the better of all "
-        f"inputs and of those left, chosen afterwards for each condition, gains {points(guard.headroom)}{share}."
+        f"Guard, mean of {count(len(guard.conditions))} with corruptions: {points(guard.gain)} points; the better of "
+        f"all inputs and of those left, chosen afterwards for each condition, gains {points(guard.headroom)}{share}."
     )
     said.append(f"The same droppings dealt out to samples at random: {points(guard.permuted_gain)} points.")
     return said

@@ -11,6 +11,7 @@ from robustmm.report.page.charts import Spec, describe_sweep
 from robustmm.report.page.markup import Content, Markup, tag
 from robustmm.report.page.tables import badge, build_details, build_table
 from robustmm.report.sentences import prior_name
+from robustmm.report.summary.findings import rank_dropped
 
 
 def chart_figure(name: str, said: str, *below: Content) -> Markup:
@@ -88,7 +89,7 @@ def render_contributions(result: AuditResult, specs: dict[str, Spec]) -> Markup:
         chart_figure("contributions", "Stacked bars: contribution of each modality by condition; see the table below.",
                      build_details("The bars as a table", build_table("Contributions", head, rows, (0, 1)))),
         tag("p", f"{left} more have no bar here; results.json has them.", class_="soft") if left > 0 else None,
-        _spoils_table(result), _needed_table(result),
+        _spoils_table(result), _needed_table(result), _dropped_table(result),
     )  # fmt: skip
 
 
@@ -117,6 +118,14 @@ def _needed_table(result: AuditResult) -> Markup | None:
     caption = "How often two are needed: right together, wrong from either alone. Interaction above 0: they complement"
     caption += " each other; below: they say the same."
     return build_table(caption, ["modalities", "needed, clean [95 %]", "Shapley interaction, points"], rows)
+
+
+def _dropped_table(result: AuditResult) -> Markup | None:
+    rows: list[list[Content]] = [list(each) for each in rank_dropped(result)]
+    if not rows:
+        return None
+    caption = "How often the model's guard drops a modality of the samples that have it"
+    return build_table(caption, ["modality", "clean [95 %]", "where it is corrupted, mean"], rows)
 
 
 def _points(value: float, low: float, high: float) -> str:

@@ -114,7 +114,7 @@ def list_facts(result: AuditResult) -> list[tuple[str, str]]:
         found.append(("Worst", f"{interval(worst.accuracy)} ({change}) under {worst.name}"))
     if result.worst_group:
         found.append(("Group", f"{group_text(result.worst_group)} under {result.worst_group_condition}"))
-    found += [("Transfer", transfer_sentence(result))]
+    found += [("Transfer", transfer_sentence(result)), ("Guard", guard_sentence(result))]
     found += [("Attack", search_sentence(search)) for search in result.searches[:2]]
     if result.reference:
         error = f"{result.reference.mean_corruption_error:.2f}"
@@ -147,6 +147,32 @@ def transfer_sentence(result: AuditResult) -> str:
     best, where = min(beaten, key=lambda pair: pair[0].change.value)
     said = f"{len(beaten)} of {len(tried)} conditions: one alone beats the fusion"
     return f"{said}, most {best.modality} under {where.name}"
+
+
+class Dropped(NamedTuple):
+    """How often a guard drops one modality: of clean samples, and where that modality is corrupted, on average."""
+
+    name: str
+    clean: str
+    corrupted: str
+
+
+def rank_dropped(result: AuditResult) -> list[Dropped]:
+    """A row per modality, in the model's order; nothing without a guard."""
+    found = []
+    for i, m in enumerate(result.clean.modalities):
+        if m.dropped is not None:
+            noisy = [c.modalities[i] for c in result.conditions if c.modalities[i].noises]
+            rates = [each.dropped.value for each in noisy if each.dropped and each.dropped.value == each.dropped.value]
+            mean = percent(sum(rates) / len(rates)) if rates else "–"
+            found.append(Dropped(m.name, interval(m.dropped), mean))
+    return found
+
+
+def guard_sentence(result: AuditResult) -> str:
+    """How often the model's guard drops each modality; nothing without a guard."""
+    said = "; ".join(f"{d.name} {d.clean}, corrupted {d.corrupted}" for d in rank_dropped(result))
+    return f"drops of clean samples {said}" if said else ""
 
 
 def search_sentence(search: SearchResult) -> str:

@@ -4,13 +4,15 @@ import pytest
 from audits import NOTHING, estimate, group, modality, outcome, result
 from gated import audit, threshold
 
-from robustmm.auditing.results.condition import BestUnimodal, Interaction
+from robustmm.auditing.results.condition import BestUnimodal, ConditionResult, Interaction
 from robustmm.auditing.results.schema import AuditResult, Clusters, Reference, SearchResult
-from robustmm.evaluation.attack_result import Change
+from robustmm.evaluation.attack_result import AppliedCorruption, Change
+from robustmm.report.page.sections import _dropped_table
 from robustmm.report.summary import findings
 from robustmm.search.outcome import MixOutcome, MixPoint, RobustAccuracy, SanityCheck, SquareOutcome, SquareRun
 
 NAN = float("nan")
+FOG = AppliedCorruption(name="fog", level=1.0, strength=1.0, unit="x", probability=1.0)
 
 
 def facts(found: AuditResult) -> dict[str, str]:
@@ -41,6 +43,21 @@ def test_the_worst_condition_and_group() -> None:
     assert said["Error"] == "1.20 of that of o.onnx, under corruption"
     assert said["Inputs"] == "2 unreadable, counted as missing"
     assert "Transfer" not in said
+
+
+def test_what_a_guard_drops() -> None:
+    def guarded(name: str, rate: float, noise: bool) -> ConditionResult:
+        first = modality("a").model_copy(update={"dropped": estimate(rate), "noises": [FOG] if noise else []})
+        second = modality("b").model_copy(update={"dropped": estimate(0.5)})
+        return outcome(name, modalities=[first, second])
+
+    found = result(guarded("clean", 0.25, noise=False), [guarded(f"fog {x}", x, noise=True) for x in (0.5, 1.0)])
+    assert facts(found)["Guard"] == (
+        "drops of clean samples a 25.0 % [15.0, 35.0], corrupted 75.0 %; b 50.0 % [40.0, 60.0], corrupted –"
+    )
+    assert "Guard" not in facts(result(outcome()))
+    assert '<td class="number">25.0 % [15.0, 35.0]</td><td class="number">75.0 %</td>' in str(_dropped_table(found))
+    assert _dropped_table(result(outcome())) is None
 
 
 def test_where_one_modality_alone_is_better() -> None:
