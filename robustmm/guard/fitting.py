@@ -65,7 +65,7 @@ def fit_detectors(
 def statistics_runner(modality: Modality, opset: int) -> Runner:
     """A graph of what the detectors read of an input, alone."""
     ops = Operators("guard/", opset)
-    ends = write_statistics(ops, modality.name, modality.shape)
+    ends = write_statistics(ops, modality.name, modality.shape, modality.dtype)
     kind = helper.np_dtype_to_tensor_dtype(modality.dtype)
     given = helper.make_tensor_value_info(modality.name, kind, ["batch", *modality.shape])
     return Runner(build_model(ops, [given], ends))

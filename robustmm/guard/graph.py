@@ -61,7 +61,7 @@ def widen_embeddings(
         node.output[:] = [f"{PLACE}encoded/{name[2:]}" if name in consumers else name for name in node.output]
     for m in modalities:
         ops = Operators(f"{PLACE}input/{m.name}/", opset_of(model))
-        columns = write_columns(ops, m.name, m.shape, fitted[m.name])
+        columns = write_columns(ops, m.name, m.shape, m.dtype, fitted[m.name])
         ops("Concat", f"{PLACE}encoded/{m.name}", columns, axis=1, named=f"z.{m.name}")
         ops("Slice", f"z.{m.name}", *map(ops.numbers, (0, width, 1)), named=f"{PLACE}z/{m.name}")
         ops.append_to(model)

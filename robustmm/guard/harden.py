@@ -15,9 +15,10 @@ from robustmm.errors import DataError, UsageError
 from robustmm.evaluation.attack import proportion
 from robustmm.guard import graph, judge, proof
 from robustmm.guard.detectors.modality import COLUMNS
-from robustmm.guard.examples import encode_signals, read_signals
+from robustmm.guard.examples import Fault, encode_signals, read_signals
 from robustmm.guard.fitting import fit_answers, fit_detectors, fit_modality_scales
-from robustmm.guard.result import FamilyJudgement, HardenResult
+from robustmm.guard.reliability import list_subsets
+from robustmm.guard.result import HardenResult
 from robustmm.guard.table import build_table, corrupt_all
 from robustmm.progress import Reporter
 from robustmm.runtime.graph import extract_part
@@ -37,11 +38,9 @@ class Hardened(NamedTuple):
     """A hardened graph, and what is known of it."""
 
     model: onnx.ModelProto
-    threshold: float
-    clean: NDArray[np.float64]  # (2, sample): right before and after
-    dropped: NDArray[np.bool_]  # (clean sample, modality)
-    families: list[FamilyJudgement]
-    samples: int
+    thresholds: NDArray[np.float64]
+    judged: judge.Judged
+    known: list[list[Fault]]
     examples: int
 
 
@@ -73,14 +72,13 @@ def harden(session: Session, manifest: Manifest, budget: float, on_bad: OnBad, t
     table = build_table(model, answers, modalities, encoded, clean, present, target)
     known = [[each.fault for each in faults] for faults in encoded]
     with tell.stage("fitting the guard", 2 + judge.count_folds(known)) as advance:
-        threshold, right, dropped = judge.find_threshold(table, budget)
-        advance(1)
-        families = judge.judge_families(table, known, threshold, advance)
+        judged = judge.cross_fit(table, known, advance)
+        thresholds = judge.find_thresholds(judged, budget)
         fitted = judge.fit(table)
         advance(1)
-    graph.write_decision(model, answers, modalities, fitted, np.full(len(modalities), threshold))
-    write_facts(model, width + COLUMNS, threshold, budget)
-    return Hardened(model, threshold, right, dropped, families, len(valid), len(table.rows))
+    graph.write_decision(model, answers, modalities, fitted, thresholds)
+    write_facts(model, width + COLUMNS, thresholds, budget)
+    return Hardened(model, thresholds, judged, known, len(table.rows))
 
 
 def prove_hardened(
@@ -91,13 +89,16 @@ def prove_hardened(
     samples = read_samples(rows, session.modalities, on_bad)
     inputs = {m.name: collate_signals(m, samples.signals[m.name]) for m in session.modalities}
     proved = proof.prove(session.path, file, inputs, samples.present(), str(session.facts["precision"]))
-    before, after = hardened.clean.mean(1)
+    clean, right = hardened.judged.fold < 0, hardened.judged.table.right()
+    chosen = hardened.judged.choose(hardened.thresholds)
+    dropped = (~list_subsets(len(session.names))[chosen] & hardened.judged.table.present)[clean]
+    before, after = right[clean, 0].mean(), judge.gather(right, chosen)[clean].mean()
     return HardenResult(
-        model=str(session.path), hardened=str(shown), modalities=session.names,
-        thresholds=[hardened.threshold] * len(session.names), samples=hardened.samples, examples=hardened.examples,
-        clean_plain=before, clean_hardened=after, clean_cost=100 * (before - after), budget=100 * budget,
-        false_alarms=[proportion(int(n), len(hardened.dropped)) for n in hardened.dropped.sum(0)],
-        families=hardened.families, proof=proved,
+        model=str(session.path), hardened=str(shown), modalities=session.names, thresholds=hardened.thresholds.tolist(),
+        samples=int(clean.sum()), examples=hardened.examples, clean_plain=before, clean_hardened=after,
+        clean_cost=100 * (before - after), budget=100 * budget,
+        false_alarms=[proportion(int(n), len(dropped)) for n in dropped.sum(0)],
+        families=judge.judge_families(hardened.judged, hardened.known, hardened.thresholds), proof=proved,
         size=file.stat().st_size, plain_size=session.path.stat().st_size,
     )  # fmt: skip
 
@@ -123,10 +124,14 @@ def limit(rows: Manifest, most: int) -> Manifest:
     return rows.take(sorted(hash_order(rows.ids)[:most]))
 
 
-def write_facts(model: onnx.ModelProto, width: int, threshold: float, budget: float) -> None:
+def write_facts(model: onnx.ModelProto, width: int, thresholds: NDArray[np.float64], budget: float) -> None:
     """The metadata of the hardened file: those of the plain one, its wide embeddings, and that it has a guard."""
     facts = json.loads(next(entry.value for entry in model.metadata_props if entry.key == KEY))
-    facts |= {"format": HARDENED_FORMAT, "width": width, "guard": {"threshold": threshold, "clean_cost": budget}}
+    facts |= {
+        "format": HARDENED_FORMAT,
+        "width": width,
+        "guard": {"thresholds": thresholds.tolist(), "clean_cost": budget},
+    }
     kept = [entry for entry in model.metadata_props if entry.key not in (KEY, SEAL)]
     entries = [(entry.key, entry.value) for entry in kept]
     del model.metadata_props[:]

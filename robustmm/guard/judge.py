@@ -1,6 +1,7 @@
 """The guard judged on what it was not fitted to: other samples, and families of corruptions that it never saw."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,30 @@ from robustmm.guard.table import Table
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-THRESHOLDS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
-"""Expected gains that are tried, the lowest first; from 1 nothing is ever dropped."""
-NEVER = -1000.0
+THRESHOLDS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
+"""Expected gains from which a modality may be dropped."""
+NEVER = 1.0
+"""A threshold that no expected gain reaches."""
+NOTHING = -1000.0
+"""Utility of answering from nothing."""
+SURE = 1.645
+"""Standard errors by which the gain of dropping a modality has to lie above 0: one-sided, 95 %."""
+SWEEPS = 2
+"""How often the thresholds of all modalities are gone through: what one is worth depends on the others."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Examples, each with what a guard expects that saw neither its sample nor, where it is corrupted, the family."""
+
+    table: Table
+    expected: Array
+    """(example, subset): the probability of the true class."""
+    fold: NDArray[np.int64]
+    """(example,): the family that was left out, -1 for clean ones."""
+
+    def choose(self, thresholds: Array) -> NDArray[np.int64]:
+        return choose_subset(self.expected, self.table.present, thresholds)
 
 
 def fit(table: Table) -> Reliability:
@@ -32,19 +54,19 @@ def fit(table: Table) -> Reliability:
     return fit_reliability(table.features.astype(np.float64), table.true(), table.present, weight)
 
 
-def choose(table: Table, fitted: Reliability, threshold: float) -> NDArray[np.int64]:
-    """The subset (example,) that each is answered from."""
+def expect(table: Table, fitted: Reliability) -> Array:
+    """(example, subset): the expected probability of the true class."""
     odds = log_odds(table.features.astype(np.float64), table.present, fitted)
-    return choose_subset(expect_probabilities(odds, table.answers.astype(np.float64)), table.present, threshold)
+    return expect_probabilities(odds, table.answers.astype(np.float64))
 
 
-def choose_subset(expected: Array, present: Mask, threshold: float | Array) -> NDArray[np.int64]:
-    """The subset of largest expected probability of the true class (example, subset), less the `threshold` of every
+def choose_subset(expected: Array, present: Mask, thresholds: Array) -> NDArray[np.int64]:
+    """The subset of largest expected probability of the true class (example, subset), less the threshold of every
     present modality that it drops; the first of equals."""
     subsets = list_subsets(present.shape[1])
-    cost = present @ (~subsets * np.reshape(threshold, (1, -1))).T.astype(float)
+    cost = present @ (~subsets * np.reshape(thresholds, (1, -1))).T.astype(float)
     empty = present.astype(float) @ subsets.T < 0.5
-    return np.asarray((expected - cost + np.where(empty, NEVER, 0)).argmax(1))
+    return np.asarray((expected - cost + np.where(empty, NOTHING, 0)).argmax(1))
 
 
 def gather(values: Array, chosen: NDArray[np.int64]) -> Array:
@@ -57,59 +79,90 @@ def split_halves(table: Table) -> Mask:
     return np.asarray(order[table.rows] % 2 == 0)
 
 
-def find_threshold(table: Table, budget: float) -> tuple[float, Array, Mask]:
-    """The lowest threshold by which clean samples, each judged by a guard fitted to the other half, lose at most
-    `budget` of accuracy; correctness of each (sample,) before and after; whether each modality was dropped."""
-    half, clean = split_halves(table), table.clean
-    parts = [(table.take(half == side), table.take((half != side) & clean)) for side in (True, False)]
-    fits = [(fit(seen), unseen) for seen, unseen in parts]
-    for threshold in THRESHOLDS:
-        before, after, dropped = [], [], []
-        for fitted, unseen in fits:
-            chosen = choose(unseen, fitted, threshold)
-            before.append(unseen.right()[:, 0])
-            after.append(gather(unseen.right(), chosen))
-            dropped.append(~list_subsets(unseen.present.shape[1])[chosen] & unseen.present)
-        lost = float(np.mean(np.concatenate(before)) - np.mean(np.concatenate(after)))
-        if lost <= budget + 1e-12:
-            break
-    return threshold, np.stack([np.concatenate(before), np.concatenate(after)]), np.concatenate(dropped)
+def list_families(known: Sequence[Sequence[Fault]]) -> list[list[str]]:
+    """The families of every modality's faults."""
+    return [sorted({fault.family for fault in faults}) for faults in known]
 
 
-def judge_families(
-    table: Table,
-    known: Sequence[Sequence[Fault]],
-    threshold: float,
-    advance: Callable[[int], None],
-) -> list[FamilyJudgement]:
-    """Every family of every modality, left out in turn: the fit sees half of the samples without the family, and is
-    judged on the other half under it. A fold leaves out one family of every modality."""
-    half = split_halves(table)
-    names = [sorted({fault.family for fault in faults}) for faults in known]
-    number = [
-        np.array([families.index(f.family) for f in faults] + [-1])
-        for families, faults in zip(names, known, strict=True)
-    ]
-    family = np.stack([number[m][table.faults[:, m]] for m in range(len(known))], 1)  # -1 where clean
-    found: dict[tuple[int, int], FamilyJudgement] = {}
-    for fold in range(max(map(len, names))):
-        side = fold % 2 == 0
-        held = (family == fold).any(1)
-        fitted = fit(table.take((half == side) & ~held))
-        alone = (half != side) & ((table.faults >= 0).sum(1) == 1)
-        for m, families in enumerate(names):
-            if fold < len(families) and (some := alone & (family[:, m] == fold)).any():
-                part = table.take(some)
-                chosen = choose(part, fitted, threshold)
-                right = part.right()
-                found[m, fold] = FamilyJudgement(
-                    modality=known[m][0].modality, family=families[fold], samples=int(some.sum()),
-                    plain=right[:, 0].mean(), hardened=gather(right, chosen).mean(), without=right[:, 1 + m].mean(),
-                    dropped=proportion(int((~list_subsets(len(known))[chosen, m]).sum()), int(some.sum())),
-                )  # fmt: skip
+def number_families(table: Table, known: Sequence[Sequence[Fault]]) -> NDArray[np.int64]:
+    """(example, modality): the family of a modality's fault, -1 where it is clean."""
+    names = list_families(known)
+    numbers = [np.array([n.index(f.family) for f in faults] + [-1]) for n, faults in zip(names, known, strict=True)]
+    return np.stack([number[table.faults[:, m]] for m, number in enumerate(numbers)], 1)
+
+
+def cross_fit(table: Table, known: Sequence[Sequence[Fault]], advance: Callable[[int], None]) -> Judged:
+    """Every example by a guard fitted to the other half of the samples; of the corrupted ones, fold by fold, to none of
+    the family. A fold leaves out one family of every modality, and judges those of one half of the samples."""
+    half, family, clean = split_halves(table), number_families(table, known), table.clean
+    parts: list[tuple[Mask, Array, int]] = []
+    for side in (True, False):
+        unseen = (half != side) & clean
+        parts.append((unseen, expect(table.take(unseen), fit(table.take(half == side))), -1))
+    advance(1)
+    for fold in range(count_folds(known)):
+        side, held = fold % 2 == 0, (family == fold).any(1)
+        unseen = (half != side) & held
+        if unseen.any():
+            parts.append((unseen, expect(table.take(unseen), fit(table.take((half == side) & ~held))), fold))
         advance(1)
-    return [found[key] for key in sorted(found)]
+    order = np.concatenate([np.flatnonzero(mask) for mask, _, _ in parts])
+    folds = np.concatenate([np.full(int(mask.sum()), fold) for mask, _, fold in parts])
+    return Judged(table.take(order), np.concatenate([found for _, found, _ in parts]), folds)
+
+
+def find_thresholds(judged: Judged, budget: float) -> Array:
+    """(modality,): for each the threshold whose droppings gain most accuracy on corrupted examples of families unseen,
+    of those that gain certainly (`SURE`, samples being what was drawn) and lose at most `budget` on clean samples, a
+    standard error included; `NEVER` where none does."""
+    M = judged.table.present.shape[1]
+    right, clean = judged.table.right(), judged.fold < 0
+    thresholds = np.full(M, NEVER)
+
+    def answer(m: int, threshold: float) -> Array:
+        tried = thresholds.copy()
+        tried[m] = threshold
+        return gather(right, judged.choose(tried))
+
+    for _ in range(SWEEPS):
+        for m in range(M):
+            without = answer(m, NEVER)
+            best = (0.0, NEVER)
+            for threshold in THRESHOLDS:
+                change = answer(m, threshold) - without
+                lost = float(-change[clean].sum() + np.sqrt(np.abs(change[clean]).sum()))
+                gain, error = mean_by_sample(change[~clean], judged.table.rows[~clean])
+                if lost <= budget * clean.sum() + 1e-9 and gain - SURE * error > 0:
+                    best = max(best, (gain, threshold))
+            thresholds[m] = best[1]
+    return thresholds
+
+
+def mean_by_sample(values: Array, rows: NDArray[np.int64]) -> tuple[float, float]:
+    """The mean, and its standard error where what was drawn are the samples `rows`."""
+    if not len(values):
+        return 0.0, 0.0
+    mean = float(values.mean())
+    sums = np.bincount(rows, values - mean)
+    return mean, float(np.sqrt((sums**2).sum())) / len(values)
+
+
+def judge_families(judged: Judged, known: Sequence[Sequence[Fault]], thresholds: Array) -> list[FamilyJudgement]:
+    """Every family of every modality, alone, under a guard that never saw it."""
+    family, subsets = number_families(judged.table, known), list_subsets(len(known))
+    alone, right, chosen = (judged.table.faults >= 0).sum(1) == 1, judged.table.right(), judged.choose(thresholds)
+    found = []
+    for m, names in enumerate(list_families(known)):
+        for number, name in enumerate(names):
+            some = alone & (family[:, m] == number) & (judged.fold == number)
+            if some.any():
+                found.append(FamilyJudgement(
+                    modality=known[m][0].modality, family=name, samples=int(some.sum()), plain=right[some, 0].mean(),
+                    hardened=gather(right, chosen)[some].mean(), without=right[some, 1 + m].mean(),
+                    dropped=proportion(int((~subsets[chosen[some], m]).sum()), int(some.sum())),
+                ))  # fmt: skip
+    return found
 
 
 def count_folds(known: Sequence[Sequence[Fault]]) -> int:
-    return max(len({fault.family for fault in faults}) for faults in known)
+    return max(map(len, list_families(known)))

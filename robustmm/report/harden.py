@@ -28,13 +28,25 @@ def describe_clean(result: HardenResult) -> str:
         f"{safe_text(name).plain} {interval(rate)}"
         for name, rate in zip(result.modalities, result.false_alarms, strict=True)
     )
-    threshold = result.thresholds[0]
     return (
         f"clean: {percent(result.clean_plain)} plain, {percent(result.clean_hardened)} hardened "
         f"({points(-result.clean_cost / 100)} points; {result.budget:g} may be lost)\n"
-        f"dropped on clean samples: {alarms}\n"
-        f"a modality is dropped where that gains {100 * threshold:g} points or more of expected probability"
-    ) + ("\nwithin the clean cost no threshold drops anything" if threshold >= 1 else "")
+        f"dropped on clean samples: {alarms}\n{describe_thresholds(result)}"
+    )
+
+
+def describe_thresholds(result: HardenResult) -> str:
+    """From which expected gain each modality is dropped."""
+    pairs = list(zip((safe_text(name).plain for name in result.modalities), result.thresholds, strict=True))
+    said = [f"{name} from {100 * threshold:g} points" for name, threshold in pairs if threshold < 1]
+    never = [name for name, threshold in pairs if threshold >= 1]
+    lines = [f"dropped by expected gain: {', '.join(said)}"] if said else []
+    if never:
+        lines.append(
+            f"never dropped, but for NaN: {', '.join(never)}: no threshold gains certainly on unseen families "
+            "within the clean cost"
+        )
+    return "\n".join(lines)
 
 
 def describe_proof(result: HardenResult) -> str:

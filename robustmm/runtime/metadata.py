@@ -47,9 +47,9 @@ class RecipeFacts(Table):
 
 
 class GuardFacts(Table):
-    """A guard in the graph: from which expected gain it drops a modality, and what it may cost on clean data."""
+    """A guard in the graph: from which expected gain it drops each modality, and what it may cost on clean data."""
 
-    threshold: Annotated[float, Field(ge=0)]
+    thresholds: list[Annotated[float, Field(ge=0)]]
     clean_cost: Annotated[float, Field(ge=0)]
 
 
@@ -142,6 +142,8 @@ def _find_misfit(found: Metadata, model: onnx.ModelProto) -> str:
     """Where the metadata does not fit the inputs and outputs of the graph, empty where it does."""
     if (found.format == HARDENED_FORMAT) != (found.guard is not None):
         return f"format {found.format} {'lacks' if found.guard is None else 'has'} a guard"
+    if found.guard and len(found.guard.thresholds) != len(found.modalities):
+        return f"guard.thresholds should hold {len(found.modalities)} numbers, found {len(found.guard.thresholds)}"
     names = [m.name for m in found.modalities]
     floats = np.dtype(np.float32)
     classes, width = (None, len(found.classes)), (None, found.width)

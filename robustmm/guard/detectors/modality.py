@@ -86,15 +86,23 @@ def fit_scales(raw: Array, columns: Array) -> Scales:
     return Scales(fit_scale(raw), usual_change(columns[:, 1:3]))
 
 
-def write_statistics(ops: Operators, x: str, shape: Sequence[int]) -> tuple[str, str, str, str]:
-    """Statistics, levels and the stuck share of an input (batch, *shape), and (batch, 1) whether it holds NaN."""
-    finite, wrong = replace_non_finite(ops, ops.cast(x), len(shape))
-    return (*measure_signal(ops, finite, shape), wrong)
+def write_statistics(
+    ops: Operators, x: str, shape: Sequence[int], dtype: np.dtype[np.generic]
+) -> tuple[str, str, str, str]:
+    """Statistics, levels and the stuck share of an input (batch, *shape), and (batch, 1): `CERTAIN` where it holds what
+    is no number, else 0. Whole numbers are looked at as they are: most of a picture never becomes a float."""
+    if dtype.kind == "f":
+        finite, wrong = replace_non_finite(ops, x, len(shape))
+        return (*measure_signal(ops, finite, shape), wrong)
+    statistics, levels, stuck = measure_signal(ops, x, shape)
+    return statistics, levels, stuck, ops("Mul", stuck, ops.constant(0.0))
 
 
-def write_columns(ops: Operators, x: str, shape: Sequence[int], fitted: InputDetectors) -> str:
+def write_columns(
+    ops: Operators, x: str, shape: Sequence[int], dtype: np.dtype[np.generic], fitted: InputDetectors
+) -> str:
     """(batch, COLUMNS) of an input (batch, *shape)."""
-    statistics, levels, stuck, wrong = write_statistics(ops, x, shape)
+    statistics, levels, stuck, wrong = write_statistics(ops, x, shape, dtype)
     off = standardise(ops, statistics, fitted.mean, fitted.std)
     distance = measure_mahalanobis(ops, off, fitted.statistics)
     broken = ops("Max", score_stuck(ops, stuck, fitted.stuck), wrong)

@@ -18,7 +18,7 @@ LONG = 8
 
 
 def measure_signal(ops: Operators, x: str, shape: Sequence[int]) -> tuple[str, str, str]:
-    """Of finite floats (batch, *shape): statistics (batch, k); the logarithms (batch, 2) of its spread and of its
+    """Of finite numbers (batch, *shape): statistics (batch, k); the logarithms (batch, 2) of its spread and of its
     detail, the mean step between neighbours; and the largest share (batch, 1) of it that is stuck, equal to a neighbour
     or at the signal's own lowest or highest value."""
 
@@ -34,16 +34,16 @@ def measure_signal(ops: Operators, x: str, shape: Sequence[int]) -> tuple[str, s
     def log(y: str) -> str:
         return ops("Log", ops("Add", y, ops.constant(SMALLEST)))
 
-    whole = flat(_thin(ops, x, shape, MOST))
+    whole = flat(ops.cast(_thin(ops, x, shape, MOST)))
     centre = mean(whole)
     offset = ops("Sub", whole, centre)
     spread = ops("Sqrt", mean(ops("Mul", offset, offset)))
     low, high = ops.reduce("ReduceMin", whole, [1]), ops.reduce("ReduceMax", whole, [1])
     at_low, at_high = share(whole, low), share(whole, high)
     found, stuck, details = [centre, spread, low, high, at_low, at_high], [at_low, at_high], list[str]()
-    found.append(_quantiles(ops, flat(_thin(ops, x, shape, SORTED)), _thinned(shape, SORTED)))
+    found.append(_quantiles(ops, flat(ops.cast(_thin(ops, x, shape, SORTED))), _thinned(shape, SORTED)))
     for axis in _long_axes(shape):
-        part, length = _thin(ops, x, shape, MOST, axis), shape[axis]
+        part, length = ops.cast(_thin(ops, x, shape, MOST, axis)), shape[axis]
         step = flat(ops("Sub", ops.slice(part, axis + 1, 1, length), ops.slice(part, axis + 1, 0, length - 1)))
         size, equal = ops("Abs", step), share(step, ops.constant(0.0))
         details.append(mean(size))
