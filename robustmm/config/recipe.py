@@ -5,7 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 from pydantic_core import PydanticCustomError
 
 from robustmm.config.toml import Section, describe_error, read_toml
@@ -23,6 +31,7 @@ LARGEST = 2**31 - 1
 ANSWERS = ("label", "split")
 """Columns of a manifest that no modality can read: the model would be told what it is asked for."""
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def check_name(entry: Any) -> Any:
@@ -69,6 +78,22 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
+def check_order(levels: tuple[float, float]) -> tuple[float, float]:
+    if levels[0] > levels[1]:
+        raise PydanticCustomError("order", "should be two levels, the lower one first")
+    return levels
+
+
+class Corrupt(Section):
+    """Training with noise: in every epoch each modality of each training sample is corrupted anew with `probability`, by
+    one of the corruptions `noise` (of all that serve it where none is named) at a level between the two of `level`."""
+
+    noise: tuple[str, ...] = ()
+    probability: Share = 0.5
+    level: Annotated[tuple[Share, Share], AfterValidator(check_order)] = (0.0, 1.0)
+    on: tuple[str, ...] = ()
+
+
 class Recipe(Section):
     """The whole recipe. `modality` tables hold a kind's fields and `encoder`; `method` holds options by method."""
 
@@ -78,6 +103,13 @@ class Recipe(Section):
     model: Model = Model()
     method: dict[str, Any] = {"name": "cal+mce"}
     train: Train = Train()
+    corrupt: Corrupt | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_no_noise(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A recipe without noise reads, and is hashed, as it did before recipes knew of noise."""
+        content: dict[str, Any] = write(self)
+        return content if content.get("corrupt") else {k: v for k, v in content.items() if k != "corrupt"}
 
     @property
     def modalities(self) -> list[Modality]:
@@ -150,6 +182,8 @@ def build_recipe(content: Mapping[str, Any], where: str, name: str) -> Recipe:
     rates = data.get("missing") if isinstance(data, Mapping) else None
     unknown = rates.keys() - tables.keys() if isinstance(rates, Mapping) else ()
     errors += [f'[data] missing names "{name}"{suggest(name, tables)}' for name in sorted(unknown)]
+    corrupted = recipe.corrupt.on if recipe and recipe.corrupt else ()
+    errors += [f'[corrupt] on names "{name}"{suggest(name, tables)}' for name in corrupted if name not in tables]
     if errors or recipe is None:
         raise UsageError("\n".join(f"{where}: {error}" for error in errors))
     return recipe

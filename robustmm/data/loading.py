@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -102,6 +102,7 @@ class Split:
     present: NDArray[np.bool_]  # (samples, modality)
     target: NDArray[np.int64]
     bad: list[str]
+    signals: dict[str, list[Signal | None]] = field(default_factory=dict)  # canonical, of the modalities kept
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -122,8 +123,10 @@ def read_split(
     on_bad: OnBad = "error",
     advance: Callable[[int], None] = lambda rows: None,
     fit: bool = False,
+    keep: Sequence[str] = (),
 ) -> tuple[Split, list[Modality]]:
-    """A whole split as arrays, and the modalities; with `fit`, fitted to it (scales, vocabularies)."""
+    """A whole split as arrays, and the modalities; with `fit`, fitted to it (scales, vocabularies). Of the modalities
+    in `keep` the canonical signals stay too."""
     parts: list[Samples] = []
     for rows, samples in read_batches(manifest, modalities, 256, on_bad):
         parts.append(samples)
@@ -132,6 +135,18 @@ def read_split(
     if fit:
         modalities = [m.fit_to([s for s in columns[m.name] if s is not None]) for m in modalities]
     present = np.concatenate([part.present() for part in parts])
-    inputs = {m.name: collate_signals(m, columns.pop(m.name)) for m in modalities}
     bad = [sentence for part in parts for sentence in part.bad]
-    return Split(manifest.ids, inputs, present, targets(manifest, classes), bad), list(modalities)
+    parts.clear()  # what is not kept is let go of, a modality at a time
+    inputs, kept = {}, {}
+    for m in modalities:
+        signals = columns.pop(m.name)
+        inputs[m.name] = collate_signals(m, signals)
+        if m.name in keep:
+            kept[m.name] = share_memory(m, signals, inputs[m.name])
+    return Split(manifest.ids, inputs, present, targets(manifest, classes), bad, kept), list(modalities)
+
+
+def share_memory(modality: Modality, signals: Sequence[Signal | None], fed: NDArray[Any]) -> list[Signal | None]:
+    """The signals, as views of what was fed where feeding changes nothing: they are not held twice."""
+    pairs = zip(signals, fed, strict=True)
+    return [row if isinstance(s, np.ndarray) and modality.feed(s) is s else s for s, row in pairs]

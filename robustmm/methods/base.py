@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -57,6 +57,11 @@ class Method(nn.Module):
     """True where the fused term is not simply CE(decode(z, present), y): in a chain this method's fused term counts."""
     scales_gradients: bool = False
     """True where the method scales gradients, which Adam's normalisation cancels: the default becomes SGD."""
+
+    corrupt: Mapping[str, Any] | None = None
+    """The [corrupt] table of a recipe that has none, for a method that trains with noise; the recipe's keys go first."""
+    leaves: tuple[str, ...] = ()
+    """Terms that this method leaves to another one of a chain, where that has a term of the same name."""
 
     chained: bool = False
     """Set on the members of a chain."""

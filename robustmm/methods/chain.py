@@ -38,18 +38,20 @@ def _build_single(name: str, options: Mapping[str, Any]) -> Method:
 class Chain(Method):
     """Several methods over one shared embedding: setups in order, loss terms merged by name, "fused" counted once.
 
-    Sampling weights multiply. Where one method has its own fused term, that one counts. What cannot be merged is
-    refused: a term two methods name, two fused terms of their own, two `backward`s, and a place of the model filled
-    twice (see FusionModel.place).
+    Sampling weights multiply. Where one method has its own fused term, that one counts; a term that a method leaves to
+    others is theirs. What cannot be merged is refused: a term two methods name, two fused terms of their own, two
+    `backward`s, and a place of the model filled twice (see FusionModel.place).
     """
 
     def __init__(self, names: Sequence[str], methods: Sequence[Method]) -> None:
         super().__init__()
         self.methods = nn.ModuleList(methods)
         self.order = list(methods)
-        self.terms = _merge_terms(names, methods)
+        self.kept = {part: list_kept_terms(part, methods) for part in methods}
+        self.terms = _merge_terms(names, list(self.kept.values()))
         self.scales_gradients = any(part.scales_gradients for part in methods)
         self.owns_fused = any(part.owns_fused for part in methods)
+        self.corrupt = {k: v for part in methods for k, v in (part.corrupt or {}).items()} or None
         for part in methods:
             part.chained = True
         self.steering = [part for part in methods if type(part).backward is not Method.backward]
@@ -75,7 +77,7 @@ class Chain(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         for part in self.order:
-            terms = part.losses(model, batch, embedding)
+            terms = {k: v for k, v in part.losses(model, batch, embedding).items() if k in self.kept[part]}
             found = found | terms if part.owns_fused else terms | found
         return {term: found[term] for term in self.terms}
 
@@ -91,11 +93,17 @@ class Chain(Method):
             part.end_epoch(model, data)
 
 
-def _merge_terms(names: Sequence[str], methods: Sequence[Method]) -> tuple[str, ...]:
+def list_kept_terms(part: Method, methods: Sequence[Method]) -> list[str]:
+    """The terms of a method that count beside these: not those that it leaves to one of them."""
+    others = {term for other in methods if other is not part for term in other.terms}
+    return [term for term in part.terms if term not in part.leaves or term not in others]
+
+
+def _merge_terms(names: Sequence[str], kept: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """The loss terms in order, each once."""
     owner: dict[str, str] = {}
-    for name, part in zip(names, methods, strict=True):
-        for term in part.terms:
+    for name, terms in zip(names, kept, strict=True):
+        for term in terms:
             if term != "fused" and term in owner:
                 raise UsageError(f'methods {owner[term]} and {name} both have a loss term "{term}"; chain only one')
             owner.setdefault(term, name)

@@ -36,6 +36,7 @@ class Embedding:
     mean: Tensor | None = None  # (batch, modality, width) of a variational bottleneck
     logvar: Tensor | None = None
     subset_logits: Tensor | None = None  # (2**modality, batch, class), filled by FusionModel.subset_logits
+    quality: Tensor | None = None  # (batch, modality) of a bottleneck that weighs z by it, as a logit
     coalitions: Coalitions | None = None  # shared by the methods of a step, filled by methods.coalitions
 
 
@@ -90,19 +91,25 @@ class FusionModel(nn.Module):
         self.bottleneck = Bottleneck()
         self.fusion = fusion
         self._placed: dict[str, str] = {}
+        self._wrapped: set[str] = set()
 
     def place(self, where: str, module: nn.Module, by: str, *, wraps: bool = False) -> None:
-        """Puts a method's module into a named place ("bottleneck", "fusion"); a place is filled once.
+        """Puts a method's module into a named place ("bottleneck", "fusion"); a place is filled once, but a bottleneck
+        may wrap one that another method has placed before.
 
         A fusion that does not wrap the model's own replaces it. Raises UsageError when the recipe asked for another
         fusion than `concat`.
         """
-        if where in self._placed:
-            raise UsageError(f"methods {self._placed[where]} and {by} both fill the model's {where}; chain only one")
+        if where in self._placed and not (where == "bottleneck" and wraps):
+            first = self._placed[where]
+            if where in self._wrapped and where == "bottleneck":
+                raise UsageError(f"{first} wraps the bottleneck that {by} brings; chain them as {by}+{first}")
+            raise UsageError(f"methods {first} and {by} both fill the model's {where}; chain only one")
         if where == "fusion" and not wraps and not isinstance(self.fusion, Concat):
             own = type(self.fusion).__name__.lower()
             raise UsageError(f'{by} brings its own fusion and has no use for "{own}"; leave model.fusion at "concat"')
         self._placed[where] = by
+        self._wrapped |= {where} if wraps else set()
         setattr(self, where, module)
 
     def embed(self, inputs: Mapping[str, Tensor], present: Tensor | None = None) -> Tensor:

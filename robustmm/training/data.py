@@ -11,6 +11,7 @@ from robustmm import distributed
 from robustmm.data.loading import Split
 from robustmm.methods import Batch
 from robustmm.methods.combinations import drop_modalities
+from robustmm.training.noise import TrainingNoise, look_ahead
 
 
 class TeacherAnswers(Protocol):
@@ -21,7 +22,8 @@ class TeacherAnswers(Protocol):
 
 
 class TrainingSplit:
-    """A split as tensors. `teachers` trains the frozen models a method asks for, only when it asks."""
+    """A split as tensors. `teachers` trains the frozen models a method asks for, only when it asks. `noise` corrupts
+    the batches of an epoch, and nothing else that is read here."""
 
     def __init__(
         self,
@@ -30,6 +32,7 @@ class TrainingSplit:
         device: torch.device,
         class_weights: str = "none",
         teachers: TeacherAnswers | None = None,
+        noise: TrainingNoise | None = None,
     ) -> None:
         self.modalities = tuple(split.inputs)
         self.classes = classes
@@ -39,6 +42,7 @@ class TrainingSplit:
         self.target = torch.from_numpy(split.target).to(device)
         self.class_weight = balanced_weights(self.target, classes) if class_weights == "balanced" else None
         self._teachers = teachers
+        self.noise = noise
 
     def __len__(self) -> int:
         return len(self.target)
@@ -57,11 +61,28 @@ class TrainingSplit:
         return self._teachers.teach_joint(self)
 
     def batch(self, rows: Tensor) -> Batch:
-        inputs = {name: values[rows].to(self.device) for name, values in self.inputs.items()}
-        at = rows.to(self.device)
-        return Batch(inputs, self.present[at], self.target[at], at)
+        return self._to_batch(rows, {name: values[rows] for name, values in self.inputs.items()})
 
-    def batches(self, size: int, weights: Tensor | None, dropout: float) -> Iterator[Batch]:
+    def _to_batch(self, rows: Tensor, inputs: dict[str, Tensor]) -> Batch:
+        at = rows.to(self.device)
+        return Batch({n: x.to(self.device) for n, x in inputs.items()}, self.present[at], self.target[at], at)
+
+    def _epoch(self, parts: list[Tensor], epoch: int) -> Iterator[Batch]:
+        """The batches of these rows; corrupted ones are made a batch ahead, in a thread."""
+        noise = self.noise
+        if noise is None:
+            yield from map(self.batch, parts)
+            return
+
+        def corrupt(rows: Tensor) -> dict[str, Tensor]:
+            inputs = {name: values[rows] for name, values in self.inputs.items()}
+            noise.apply({name: values.numpy() for name, values in inputs.items()}, rows.tolist(), epoch)
+            return inputs
+
+        for rows, inputs in zip(parts, look_ahead(corrupt, parts), strict=True):
+            yield self._to_batch(rows, inputs)
+
+    def batches(self, size: int, weights: Tensor | None, dropout: float, epoch: int) -> Iterator[Batch]:
         """One epoch in random order (with replacement under sample weights), drawn from torch's generator.
 
         `dropout` drops each present modality with that probability, but never the last one of a sample.
@@ -73,15 +94,20 @@ class TrainingSplit:
         parts = list(order.split(size))
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]
-        for rows in parts:
-            batch = self.batch(distributed.rank_rows(rows))
+        for batch in self._epoch([distributed.rank_rows(rows) for rows in parts], epoch):
             if dropout:
                 batch.present = drop_modalities(batch.present, dropout)
             yield batch
 
+    def without_noise(self) -> "TrainingSplit":
+        """The same split with nothing corrupted."""
+        clean = copy.copy(self)
+        clean.noise = None
+        return clean
+
     def select_modality(self, modality: int, rows: Tensor) -> "TrainingSplit":
-        """Some rows with one modality: what a teacher is trained on."""
-        part = copy.copy(self)
+        """Some rows with one modality, nothing corrupted: what a teacher is trained on."""
+        part = self.without_noise()
         name = self.modalities[modality]
         part.modalities, part.inputs = (name,), {name: self.inputs[name][rows.cpu()]}
         part.present, part.target = self.present[rows, modality : modality + 1], self.target[rows]

@@ -65,7 +65,7 @@ def fit(
         method.train()
         sums: dict[str, float] = {}
         for step, batch in enumerate(
-            data.batches(settings.batch, method.sample_weights(epoch), settings.modality_dropout)
+            data.batches(settings.batch, method.sample_weights(epoch), settings.modality_dropout, epoch)
         ):
             rate = set_rate(optimiser, settings, epoch + step / steps)
             with torch.autocast(data.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):

@@ -31,6 +31,7 @@ from robustmm.training import checkpoint
 from robustmm.training.build import build_model, effective_recipe, refuse_too_large
 from robustmm.training.data import TrainingSplit
 from robustmm.training.loop import Progress, Tensors, fit
+from robustmm.training.noise import TrainingNoise
 from robustmm.training.resuming import Started, explain_damage, keep_facts, read_kept, read_start
 from robustmm.training.teachers import Teachers
 from robustmm.training.threads import use_threads
@@ -115,10 +116,18 @@ def describe_kept(run: Run) -> str:
 
 
 class PreparedData:
-    """The train and valid splits as arrays, with their presence masks."""
+    """The train and valid splits as arrays, with their presence masks, and what corrupts the one in training."""
 
-    def __init__(self, classes: list[str], modalities: list[Modality], training: Split, valid: Split) -> None:
+    def __init__(
+        self,
+        classes: list[str],
+        modalities: list[Modality],
+        training: Split,
+        valid: Split,
+        noise: TrainingNoise | None = None,
+    ) -> None:
         self.classes, self.modalities, self.training, self.valid = classes, modalities, training, valid
+        self.noise = noise
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -139,12 +148,15 @@ def prepare_data(recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBa
     for column, modality in enumerate(modalities):
         training = training.keep_cells(modality, present[:, column])
     watcher.begin("reading", 1, 0, len(training) + len(valid))
-    split, fitted = read_split(training, modalities, classes, on_bad, watcher.step, fit=True)
+    table_of_noise = recipe.corrupt if recipe.corrupt and recipe.corrupt.probability else None
+    corrupted = table_of_noise.on if table_of_noise else ()
+    split, fitted = read_split(training, modalities, classes, on_bad, watcher.step, fit=True, keep=corrupted)
     valid_split, _ = read_split(valid, fitted, classes, on_bad, watcher.step)
     for modality, seen in zip(fitted, split.present.T, strict=True):
         if not seen.any():
             raise DataError(f'{table.path}: no row of the train split has the modality "{modality.name}"')
-    return PreparedData(classes, fitted, split, valid_split)
+    noise = TrainingNoise(table_of_noise, fitted, split, recipe.train.seed) if table_of_noise else None
+    return PreparedData(classes, fitted, split, valid_split, noise)
 
 
 def draw_model(recipe: Recipe, prepared: PreparedData) -> FusionModel:
@@ -168,7 +180,8 @@ def _train(
     valid = TrainingSplit(prepared.valid, classes, device)
     teachers = Teachers(recipe, prepared.modalities, valid, watcher, prepared.digests, answers)
     weights = settings.class_weights
-    data = TrainingSplit(prepared.training, classes, device, weights, None if resumed else teachers)
+    taught_by = None if resumed else teachers
+    data = TrainingSplit(prepared.training, classes, device, weights, taught_by, prepared.noise)
     with refuse_too_large(recipe):
         chosen.setup(model.to(device), data)
     run.update_facts(

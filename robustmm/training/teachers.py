@@ -1,4 +1,5 @@
-"""Frozen teachers, trained by the same loop with the same missing table and budget; only their answers are kept."""
+"""Frozen teachers, trained by the same loop with the same missing table and budget, on clean inputs; only their answers
+are kept."""
 
 import hashlib
 import json
@@ -60,7 +61,7 @@ class Teachers:
             answers, facts = kept
         else:
             random, began = torch.get_rng_state(), time.perf_counter()
-            answers = teach(data)
+            answers = teach(data.without_noise())
             facts = {"seconds": time.perf_counter() - began}
             torch.set_rng_state(random)
             if path is not None:
@@ -71,7 +72,7 @@ class Teachers:
 
     def _key(self) -> str:
         """Everything the answers depend on."""
-        facts = self.recipe.model_dump(exclude={"name", "method"}), dict(self.digests)
+        facts = self.recipe.model_dump(exclude={"name", "method", "corrupt"}), dict(self.digests)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _train_unimodal(self, data: TrainingSplit) -> Tensors:
