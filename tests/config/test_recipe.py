@@ -96,7 +96,7 @@ def test_every_error_is_told_at_once() -> None:
         '[train] "optimizer" is not a key here, did you mean "optimiser"? (known: batch, class_weights, clip, epochs, '
         "learning_rate, modality_dropout, optimiser, patience, precision, schedule, seed, threads, warmup, "
         "weight_decay)",
-        '"dat" is not a key here, did you mean "data"? (known: data, method, modality, model, train)',
+        '"dat" is not a key here, did you mean "data"? (known: corrupt, data, method, modality, model, train)',
         '[data] missing names "sond", did you mean "sound"? (known: 2, flat, image, sound)',
     ]
 
@@ -129,6 +129,14 @@ def test_every_error_is_told_at_once() -> None:
         ({"data": {"missing": {"audio": math.nan}}}, "[data.missing] audio: should be"),
         ({"method": "cal"}, "[method] should be a table, found 'cal'"),
         ({"train": []}, "[train] should be a table, found []"),
+        ({"corrupt": 5}, "[corrupt] should be a table, found 5"),
+        ({"corrupt": {"probability": 1.5}}, "[corrupt] probability: should be less than or equal to 1, found 1.5"),
+        ({"corrupt": {"level": [0, 2]}}, "[corrupt] level[1]: should be less than or equal to 1, found 2"),
+        ({"corrupt": {"level": [-1, 1]}}, "[corrupt] level[0]: should be greater than or equal to 0, found -1"),
+        ({"corrupt": {"level": [1, 0.5]}}, "[corrupt] level: should be two levels, the lower one first, found [1, 0.5]"),
+        ({"corrupt": {"level": 0.5}}, "[corrupt] level: should be a valid tuple, found 0.5"),
+        ({"corrupt": {"levels": 1}}, '[corrupt] "levels" is not a key here, did you mean "level"?'),
+        ({"corrupt": {"on": ["audoi"]}}, '[corrupt] on names "audoi", did you mean "audio"? (known: audio, image)'),
         ({"train": {"seed": 2**63}}, "[train] seed: should be less than 9223372036854775808"),
         ({"name": "../../etc"}, "name: string should match pattern"),
         ({"name": "a\0b"}, "name: string should match pattern"),
@@ -303,6 +311,7 @@ def test_the_effective_recipe_is_the_recipe(manifest: str, seed: int, rate: floa
         "data": {"manifest": manifest, "missing": {"audio": rate}},
         "method": {"name": "cal", "cal": {"x": manifest}},
         "train": {"seed": seed, "modality_dropout": rate},
+        "corrupt": {"noise": [manifest], "probability": rate, "level": [rate / 2, rate]},
     }
     recipe = build_recipe(content, "my.toml", "my")
     assert build_recipe(tomllib.loads(to_toml(recipe.model_dump())), "again", "again") == recipe

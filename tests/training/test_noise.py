@@ -269,16 +269,13 @@ def test_a_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(tmp_path: Pat
     class Stops(Nobody):
         def epoch(self, row: object) -> None:
             super().epoch(row)
-            if len(self.rows) == (8 if "mce" in method else 2):  # two teachers of four epochs before
+            if len(self.rows) == (10 if "mce" in method else 2):  # two teachers of four epochs before
                 raise KeyboardInterrupt
 
     with pytest.raises(InterruptedRun):
         train(settings, path, tmp_path / "runs", Stops())
     run = Run(tmp_path / "runs" / "world-001")
-    if "mce" in method:
-        assert not run.log_file.exists() or len(run.log_file.read_text().splitlines()) < 5
-    else:
-        assert len(run.log_file.read_text().splitlines()) == 3
+    assert len(run.log_file.read_text().splitlines()) == 3
     assert weights(resume(run, Nobody())) == weights(whole)
 
 
@@ -298,28 +295,53 @@ def test_teachers_are_the_same_with_noise_and_without(tmp_path: Path) -> None:
     assert len(list(answers.iterdir())) == 1
 
 
-UNSEEN = [Condition(name, (Noise(name, 0.8, ("series",)),)) for name in ("gaussian", "blank", "spikes", "stuck-sensor")]
-SEEN = [
-    name
-    for name in names()
-    if {"series", "features"} & set(kinds(name)) and name not in {"qmf-gaussian", "salt-pepper", *(c.name for c in UNSEEN)}
+UNSEEN = [
+    Condition(name, (Noise(name, 1.0, ("picture",)),))
+    for name in ("gaussian", "contrast", "salt-pepper", "occlusion", "under-exposure")
 ]
+SEEN = ["blank", "fog", "brightness", "rotation", "translation", "defocus-blur", "shadow", "gain", "offset", "sign-flips"]
 
 
-def scores(run: Run) -> tuple[float, float]:
-    """Accuracy clean, and the mean under the unseen corruptions of the series, of the exported file."""
+def planted(folder: Path, samples: int = 384) -> Path:
+    """Three classes that a picture tells easily, by which third of it is bright, and a vector less well."""
+    rng, target = np.random.default_rng(0), np.arange(samples) % 3
+    folder.mkdir()
+    np.save(folder / "vector.npy", (rng.normal(size=(samples, 5)) + 2 * np.eye(5)[target]).astype(np.float32))
+    pictures = rng.integers(60, 140, (samples, 9, 9, 1))
+    pictures += 60 * (np.arange(9) // 3 == target[:, None])[:, None, :, None]
+    np.save(folder / "picture.npy", pictures.astype(np.uint8))
+    splits = np.array(["train"] * 4 + ["valid"] + ["test"] * 3)[np.arange(samples) // 3 % 8]
+    rows = [f"s{i},{splits[i]},c{target[i]},vector.npy#{i},picture.npy#{i}\n" for i in range(samples)]
+    (folder / "manifest.csv").write_text("id,split,label,vector,picture\n" + "".join(rows))
+    return folder / "manifest.csv"
+
+
+def scores(path: Path, method: str, corrupt: dict[str, Any] | None, seed: int) -> tuple[float, float]:
+    """Accuracy clean, and the mean under the unseen corruptions of the picture, of the exported file."""
+    settings = recipe(path, corrupt, method, epochs=20, seed=seed)
+    picture = {"kind": "image", "size": [9, 9, 1], "encoder": {"name": "conv", "channels": [4, 8]}}
+    modality = {"vector": settings.modality["vector"], "picture": picture}
+    run = train(settings.model_copy(update={"modality": modality}), path, path.parent / "runs", Nobody())
     assert export.export(run, run.model).parity_error() is None
-    rows = read_manifest(Path(run.read_facts()["manifest"])).split("test")
-    found, _ = evaluate(Session(run.model), rows, [Condition("clean"), *UNSEEN])
+    found, _ = evaluate(Session(run.model), read_manifest(path).split("test"), [Condition("clean"), *UNSEEN])
     clean, *noisy = [accuracy(records.probabilities, records.target) for records in found]
     return clean, float(np.mean(noisy))
 
 
+@pytest.mark.slow
 def test_guarded_withstands_what_it_never_saw_better_than_joint(tmp_path: Path) -> None:
-    """The series tells the classes well, the vector less; at test time the series breaks in ways not trained on."""
-    path = manifest(tmp_path / "data", samples=384)
-    joint = scores(train(recipe(path, None, epochs=12), path, tmp_path / "runs", Nobody()))
-    settings = recipe(path, {"noise": SEEN}, "guarded", epochs=12)
-    guarded = scores(train(settings, path, tmp_path / "runs", Nobody()))
-    assert guarded[1] > joint[1] + 0.05
-    assert guarded[0] > joint[0] - 0.05
+    """Joint training leans on the picture, which breaks at test time in ways that training did not see."""
+    path = planted(tmp_path / "data")
+    joint = np.mean([scores(path, "joint", None, seed) for seed in (0, 1)], axis=0)
+    guarded = np.mean([scores(path, "guarded", {"noise": SEEN}, seed) for seed in (0, 1)], axis=0)
+    assert guarded[1] > joint[1] + 0.03
+    assert guarded[0] > joint[0] - 0.03
+
+
+@pytest.mark.parametrize("method", ["cal+guarded", "guarded+mce", "cal+guarded+mce"])
+def test_chains_export_with_proof_and_the_file_answers_as_the_model(tmp_path: Path, method: str) -> None:
+    path = manifest(tmp_path / "data", missing=0.2)
+    run = train(recipe(path, None, method), path, tmp_path / "runs", Nobody())
+    assert export.export(run, run.model).parity_error() is None
+    assert "quality" in run.log_file.read_text()
+    assert run.read_facts()["recipe"]["corrupt"]["probability"] == 0.5

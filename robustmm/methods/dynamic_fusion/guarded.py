@@ -46,6 +46,8 @@ class QualityBottleneck(Bottleneck):
         self.heads = nn.ModuleList(
             nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)) for _ in range(modalities)
         )
+        for head in self.heads:
+            nn.init.constant_(head[-1].bias, 3.0)  # trusting at first: a small q would only slow learning down
 
     def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
         found: Embedding = self.inner(encoded, present)
