@@ -85,8 +85,8 @@ def check_order(levels: tuple[float, float]) -> tuple[float, float]:
 
 
 class Corrupt(Section):
-    """Training with noise: in every epoch each modality of each training sample is corrupted anew with `probability`, by
-    one of the corruptions `noise` (of all that serve it where none is named) at a level between the two of `level`."""
+    """Training with noise: in every epoch each modality of each training sample is corrupted anew, with `probability`,
+    by one of the corruptions `noise` (of all that serve it where none is named), its level between those of `level`."""
 
     noise: tuple[str, ...] = ()
     probability: Share = 0.5

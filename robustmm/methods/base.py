@@ -59,7 +59,7 @@ class Method(nn.Module):
     """True where the method scales gradients, which Adam's normalisation cancels: the default becomes SGD."""
 
     corrupt: Mapping[str, Any] | None = None
-    """The [corrupt] table of a recipe that has none, for a method that trains with noise; the recipe's keys go first."""
+    """The recipe's [corrupt] table, for a method that trains with noise; keys that the recipe gives go over it."""
     leaves: tuple[str, ...] = ()
     """Terms that this method leaves to another one of a chain, where that has a term of the same name."""
 

@@ -14,7 +14,8 @@ from robustmm.errors import UsageError
 from robustmm.methods import Method
 from robustmm.modalities import Modality
 
-T, U = TypeVar("T"), TypeVar("U")
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 def effective_noise(recipe: Recipe, method: Method) -> Corrupt | None:

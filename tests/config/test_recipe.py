@@ -133,7 +133,10 @@ def test_every_error_is_told_at_once() -> None:
         ({"corrupt": {"probability": 1.5}}, "[corrupt] probability: should be less than or equal to 1, found 1.5"),
         ({"corrupt": {"level": [0, 2]}}, "[corrupt] level[1]: should be less than or equal to 1, found 2"),
         ({"corrupt": {"level": [-1, 1]}}, "[corrupt] level[0]: should be greater than or equal to 0, found -1"),
-        ({"corrupt": {"level": [1, 0.5]}}, "[corrupt] level: should be two levels, the lower one first, found [1, 0.5]"),
+        (
+            {"corrupt": {"level": [1, 0.5]}},
+            "[corrupt] level: should be two levels, the lower one first, found [1, 0.5]",
+        ),
         ({"corrupt": {"level": 0.5}}, "[corrupt] level: should be a valid tuple, found 0.5"),
         ({"corrupt": {"levels": 1}}, '[corrupt] "levels" is not a key here, did you mean "level"?'),
         ({"corrupt": {"on": ["audoi"]}}, '[corrupt] on names "audoi", did you mean "audio"? (known: audio, image)'),

@@ -62,7 +62,9 @@ def test_without_a_table_nothing_is_corrupted_and_recipes_read_as_before(tmp_pat
     plain = recipe(tmp_path, None)
     assert effective_recipe(plain).corrupt is None
     assert "corrupt" not in plain.model_dump()
-    assert prepare_data(effective_recipe(recipe(manifest(tmp_path / "d"), None)), *reading(tmp_path / "d")).noise is None
+    assert (
+        prepare_data(effective_recipe(recipe(manifest(tmp_path / "d"), None)), *reading(tmp_path / "d")).noise is None
+    )
 
 
 def reading(folder: Path) -> tuple[Any, Any, Any]:
@@ -81,7 +83,9 @@ def test_the_recipes_keys_lie_over_those_of_the_method(tmp_path: Path) -> None:
     own = effective_noise(recipe(tmp_path, None), build_method("guarded", {}))
     assert own is not None
     assert (own.probability, own.level) == (0.5, (0.0, 1.0))
-    laid = effective_noise(recipe(tmp_path, {"noise": ["gaussian_noise"], "level": [0, 0.5]}), build_method("guarded", {}))
+    laid = effective_noise(
+        recipe(tmp_path, {"noise": ["gaussian_noise"], "level": [0, 0.5]}), build_method("guarded", {})
+    )
     assert laid == Corrupt(noise=("gaussian",), probability=0.5, level=(0, 0.5), on=("vector", "series"))
     assert effective_noise(recipe(tmp_path, None), build_method("cal+guarded", {})) == own
     assert effective_noise(recipe(tmp_path, None), build_method("cal", {})) is None
@@ -147,7 +151,10 @@ def test_the_share_the_levels_and_the_choice_are_those_of_the_table(tmp_path: Pa
     assert abs(levels.mean() - 0.4) < 0.02
     for name in table.noise:
         assert abs(np.mean([draw.corruption.name == name for draw in drawn]) - 1 / 3) < 0.06
-    assert {draw.corruption.name for i in range(100) if (draw := noise.draw(0, f"s{i}", "audio"))} == {"gaussian", "blank"}
+    assert {draw.corruption.name for i in range(100) if (draw := noise.draw(0, f"s{i}", "audio"))} == {
+        "gaussian",
+        "blank",
+    }
 
 
 def test_a_higher_probability_corrupts_more_and_the_same_in_the_same_way(tmp_path: Path) -> None:
@@ -299,7 +306,18 @@ UNSEEN = [
     Condition(name, (Noise(name, 1.0, ("picture",)),))
     for name in ("gaussian", "contrast", "salt-pepper", "occlusion", "under-exposure")
 ]
-SEEN = ["blank", "fog", "brightness", "rotation", "translation", "defocus-blur", "shadow", "gain", "offset", "sign-flips"]
+SEEN = [
+    "blank",
+    "fog",
+    "brightness",
+    "rotation",
+    "translation",
+    "defocus-blur",
+    "shadow",
+    "gain",
+    "offset",
+    "sign-flips",
+]
 
 
 def planted(folder: Path, samples: int = 384) -> Path:

@@ -35,6 +35,8 @@ from robustmm.methods.combinations import drop_modalities
 from robustmm.model.fusion_model import Bottleneck, Embedding, FusionModel
 
 Amount = Annotated[float, Field(ge=0)]
+TRUST = 3.0
+"""What c starts from, q near 0.95: a small q at first would only slow the encoders down."""
 
 
 class QualityBottleneck(Bottleneck):
@@ -43,11 +45,7 @@ class QualityBottleneck(Bottleneck):
     def __init__(self, inner: Bottleneck, modalities: int, width: int) -> None:
         super().__init__()
         self.inner = inner
-        self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)) for _ in range(modalities)
-        )
-        for head in self.heads:
-            nn.init.constant_(head[-1].bias, 3.0)  # trusting at first: a small q would only slow learning down
+        self.heads = nn.ModuleList(build_head(width) for _ in range(modalities))
 
     def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
         found: Embedding = self.inner(encoded, present)
@@ -62,6 +60,13 @@ class QualityBottleneck(Bottleneck):
         """log q / (1 - q) (batch, 1) of one modality's z (batch, width); its gradient does not reach z."""
         found: Tensor = self.heads[modality](z.detach())
         return found
+
+
+def build_head(width: int) -> nn.Sequential:
+    """z (batch, width) to the logit of its quality (batch, 1)."""
+    first, last = nn.Linear(width, width), nn.Linear(width, 1)
+    nn.init.constant_(last.bias, TRUST)
+    return nn.Sequential(first, nn.ReLU(), last)
 
 
 @METHODS.register("guarded")
