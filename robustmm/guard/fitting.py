@@ -71,13 +71,18 @@ def statistics_runner(modality: Modality, opset: int) -> Runner:
     return Runner(build_model(ops, [given], ends))
 
 
-def fit_modality_scales(model: onnx.ModelProto, z: NDArray[np.float32], fitted: EmbeddingDetectors) -> Scales:
-    """Of wide embeddings (sample, width + COLUMNS) of clean valid samples."""
+def fit_modality_scales(
+    model: onnx.ModelProto, z: NDArray[np.float32], fitted: EmbeddingDetectors, where: str
+) -> Scales:
+    """Of wide embeddings (sample, width + COLUMNS) of clean valid samples. Raises DataError, which begins with `where`
+    they are from, for none that is finite."""
+    finite = z[np.isfinite(z).all(1)]
+    if not len(finite):
+        raise DataError(f"{where}: no row of split valid holds it without NaN, and the guard is fitted to such rows")
     ops = Operators("guard/", opset_of(model))
     plain, columns = ops.slice("z", 1, 0, -COLUMNS), ops.slice("z", 1, -COLUMNS, 2**31)
     raw = write_distances(ops, plain, columns, fitted)
     given = helper.make_tensor_value_info("z", TensorProto.FLOAT, ["batch", z.shape[1]])
-    finite = z[np.isfinite(z).all(1)]
     distances = Runner(build_model(ops, [given], [raw]))(z=finite)
     return fit_scales(distances.astype(np.float64), finite[:, -COLUMNS:].astype(np.float64))
 

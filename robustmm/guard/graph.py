@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from robustmm.guard.detectors.agreement import measure_disagreement
-from robustmm.guard.detectors.broken import CERTAIN, replace_non_finite
+from robustmm.guard.detectors.broken import CERTAIN, replace_nan, replace_non_finite
 from robustmm.guard.detectors.modality import (
     COLUMNS,
     EmbeddingDetectors,
@@ -83,10 +83,9 @@ def write_answers(
 ) -> Answers:
     """Adds what the decision reads to a graph with wide embeddings. `decoder` gives `logits` from `present` and every
     plain `z.<modality>`."""
-    names, M = [m.name for m in modalities], len(modalities)
-    ops = Operators(f"{PLACE}decision/", opset_of(model))
+    M, ops = len(modalities), Operators(f"{PLACE}decision/", opset_of(model))
     z, finite, features = {}, [], []
-    for m in names:
+    for m in [m.name for m in modalities]:
         columns, wrong = replace_non_finite(ops, ops.slice(f"z.{m}", 1, -COLUMNS, 2**31), 1)
         z[m], off = replace_non_finite(ops, f"{PLACE}z/{m}", 1)
         worst = ops("Max", ops.slice(columns, 1, COLUMNS - 1, COLUMNS), off, wrong)
@@ -99,6 +98,7 @@ def write_answers(
     masks = list_decoded(M)
     logits = write_decoder(ops, decoder, z, kept, masks)  # (subset, batch, class)
     p = ops("Softmax", scale_by_temperature(ops, logits, kept, masks, temperature), axis=-1)
+    p = replace_nan(ops, p, 0.0)  # an answer that is no number is never expected to be right
     number = {tuple(mask): row for row, mask in enumerate(masks.tolist())}
     doubts = []
     for k in range(M):

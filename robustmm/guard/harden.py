@@ -63,7 +63,7 @@ def harden(session: Session, manifest: Manifest, budget: float, on_bad: OnBad, t
 
     clean = {m.name: encode_signals(m, samples.signals[m.name], encode) for m in modalities}
     scales = {
-        m.name: fit_modality_scales(model, clean[m.name][present[:, k]], embeddings[m.name])
+        m.name: fit_modality_scales(model, clean[m.name][present[:, k]], embeddings[m.name], f"{valid.path}: {m.name}")
         for k, m in enumerate(modalities)
     }
     temperature = fit_answers(session, {n: z[:, :width] for n, z in clean.items()}, present, target)
@@ -117,6 +117,8 @@ def check_hardenable(session: Session, manifest: Manifest) -> None:
             raise DataError(
                 f"{manifest.path} should have a split {split}, to fit the guard to; found {', '.join(sizes)}"
             )
+    if sizes["valid"] < 2:
+        raise DataError(f"{manifest.path}: split valid should have 2 rows or more, one half judges the other; found 1")
 
 
 def limit(rows: Manifest, most: int) -> Manifest:

@@ -18,6 +18,11 @@ def replace_non_finite(ops: Operators, x: str, axes: int) -> tuple[str, str]:
     return ops("Where", wrong, ops.constant(0.0), x), found
 
 
+def replace_nan(ops: Operators, x: str, value: float) -> str:
+    """For what overflows single precision on the way: a number in the place of NaN."""
+    return ops("Where", ops("IsNaN", x), ops.constant(value), x)
+
+
 def score_stuck(ops: Operators, share: str, usual: float) -> str:
     """(batch, 1) in [0, 1] for the share of a signal that is stuck: 0 up to what is `usual` in clean signals."""
     beyond = ops("Sub", share, ops.constant(usual))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from robustmm.guard.detectors.broken import replace_nan
 from robustmm.guard.operators import Operators
 
 Array = NDArray[np.float64]
@@ -23,13 +24,17 @@ SHRINKAGE = 0.01
 LARGEST = 50.0
 """Standard deviations that a statistic is believed to be off at most."""
 SMALLEST = 1e-6
+FARTHEST = 1e38
+"""Square of a distance that is no number: of an embedding whose own squares are none in single precision."""
 LOWEST, HIGHEST = -3.0, 10.0
 """Ends of the scale of a distance."""
 
 
 class Mahalanobis(NamedTuple):
-    """|(x - m) W| for the nearest of some means: `whitening` W (n, k), `means` (class, k) in its coordinates."""
+    """|(x - m) W| for the nearest of some means: `whitening` W (n, k), `means` (class, k) in its coordinates, which
+    begin at `centre` (n,): far from 0, squares in single precision would leave nothing of a difference."""
 
+    centre: NDArray[np.float32]
     whitening: NDArray[np.float32]
     means: NDArray[np.float32]
 
@@ -50,7 +55,8 @@ def fit_mahalanobis(x: Array, group: NDArray[np.int64]) -> Mahalanobis:
     floor = SHRINKAGE * np.trace(covariance) / len(covariance) + SMALLEST**2
     values, vectors = np.linalg.eigh(covariance)
     whitening = vectors / np.sqrt(np.maximum(values, 0) + floor)
-    return Mahalanobis(whitening.astype(np.float32), (means @ whitening).astype(np.float32))
+    centre = x.mean(0).astype(np.float32)
+    return Mahalanobis(centre, whitening.astype(np.float32), ((means - centre) @ whitening).astype(np.float32))
 
 
 def fit_projection(x: Array) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
@@ -71,11 +77,11 @@ def fit_scale(distances: Array) -> Scale:
 
 def measure_mahalanobis(ops: Operators, x: str, fitted: Mahalanobis) -> str:
     """The logarithm (batch, 1) of the distance of x (batch, n)."""
-    y = ops("MatMul", x, ops.constant(fitted.whitening))
+    y = ops("MatMul", ops("Sub", x, ops.constant(fitted.centre)), ops.constant(fitted.whitening))
     own = ops.reduce("ReduceSum", ops("Mul", y, y), [1])
     cross = ops("MatMul", y, ops.constant(-2 * fitted.means.T))
     squares = ops("Add", ops("Add", own, cross), ops.constant((fitted.means.astype(np.float64) ** 2).sum(1)))
-    nearest = ops("Max", ops.reduce("ReduceMin", squares, [1]), ops.constant(SMALLEST))
+    nearest = ops("Max", ops.reduce("ReduceMin", replace_nan(ops, squares, FARTHEST), [1]), ops.constant(SMALLEST))
     return ops("Mul", ops("Log", nearest), ops.constant(0.5))
 
 
