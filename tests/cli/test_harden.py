@@ -100,3 +100,29 @@ def test_a_guard_that_fails_its_proof_leaves_no_file(
     assert found.code == 4
     assert "bit for bit" in found.err
     assert not list(tmp_path.iterdir())
+
+
+STAGES = (
+    "guard.fitting.write_statistics",
+    "guard.examples.corrupt_signal",  # in a thread
+    "guard.reliability.softmax",  # called back by scipy
+    "guard.judge.proportion",
+    "guard.proof.prove",
+    "guard.proof.check_not_numbers",  # the candidate is on disk
+)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_interrupted_in_any_stage_it_leaves_no_file(
+    robustmm: Cli, world: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, json: list[str]
+) -> None:
+    def interrupt(*given: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"robustmm.{stage}", interrupt)
+    (tmp_path / "safe.onnx").write_bytes(b"of yesterday")
+    found = robustmm("harden", world.model, "-o", tmp_path / "safe.onnx", *json)
+    assert (found.code, found.out) == (5, "")
+    assert found.err.splitlines()[-1] == "error: interrupted before there was anything to keep"
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"of yesterday"]
