@@ -4,14 +4,13 @@ from itertools import product
 
 import numpy as np
 import pytest
-from guarded import Pair
+from guarded import Pair, fitted_temperature
 from numpy.typing import NDArray
 from onnx.numpy_helper import to_array
 
 from robustmm.guard.graph import MEMORY_LENGTH, list_decoded
 from robustmm.guard.judge import choose_subset
 from robustmm.guard.reliability import expect_probabilities, list_subsets
-from robustmm.guard.temperature import Temperature
 from robustmm.runtime.session import Session, read_graph
 
 Outputs = dict[str, NDArray[np.generic]]
@@ -65,8 +64,10 @@ def test_every_pattern_and_batch_size_keeps_the_promises(each: Pair, batch: int)
     assert dropped > 5, "the test says nothing where nothing is dropped"
 
 
-def test_numpy_chooses_what_the_graph_chooses(each: Pair) -> None:
+@pytest.mark.parametrize("kind", ["pair", "two", "three"])
+def test_numpy_chooses_what_the_graph_chooses(kind: str, request: pytest.FixtureRequest) -> None:
     """Of the same log odds and answers; those of the file are read at its outputs and from the plain file."""
+    each: Pair = request.getfixturevalue(kind)
     M, subsets = len(each.names), list_subsets(len(each.names))
     changed = {name: spoil(each, name, k) for k, name in enumerate(each.names)}
     present = np.random.default_rng(0).random((len(changed[each.names[0]]), M)) < 0.8
@@ -91,17 +92,6 @@ def test_numpy_chooses_what_the_graph_chooses(each: Pair) -> None:
     chosen = choose_subset(expected, present, free)
     np.testing.assert_array_equal(used, subsets[chosen] & present)
     assert len(np.unique(used, axis=0)) >= 3
-
-
-def fitted_temperature(pair: Pair) -> Temperature:
-    """What `harden` fitted, read from the graph's own constants."""
-    graph = read_graph(pair.hardened).graph
-    stored = {tensor.name: to_array(tensor) for tensor in graph.initializer}
-    made = {name: node for node in graph.node for name in node.output}
-    (exp,) = [n for n in graph.node if n.op_type == "Exp" and "/decoder/" not in n.name and "guard/d" in n.name]
-    add = made[exp.input[0]]
-    terms, base = stored[made[add.input[0]].input[1]], stored[add.input[1]]
-    return Temperature(float(base.squeeze()), tuple(terms[:, 0].tolist()))
 
 
 def test_the_cut_session_answers_as_the_whole_file(each: Pair) -> None:
@@ -231,14 +221,33 @@ def test_what_is_no_number_never_reaches_an_answer(each: Pair, value: float) -> 
 
 @pytest.mark.parametrize("value", [1e19, 1e25, 1e38, -1e38, 3e38])
 def test_numbers_that_overflow_leave_no_nan_behind(each: Pair, value: float) -> None:
-    for name, mixed in product(each.names, (False, True)):
-        x = each.inputs[name].copy()
-        x[2] = value
-        x[2].flat[::2] *= -1 if mixed else 1
-        found = each.ask("hardened", **{name: x})
+    """Neither in one modality nor in all, whose sum may overflow where none does."""
+    for names, mixed in product((*([name] for name in each.names), each.names), (False, True)):
+        changed = {name: each.inputs[name].copy() for name in names}
+        for x in changed.values():
+            x[2] = value
+            x[2].flat[::2] *= -1 if mixed else 1
+        found = each.ask("hardened", **changed)
         for what, told in found.items():
-            if what.startswith(("gain", "strangeness", "memory", "probabilities")):
-                assert np.isfinite(told).all(), (what, name)
+            if what.startswith(("gain", "strangeness", "memory")):
+                assert np.isfinite(told).all(), (what, names)
+
+
+def test_an_answer_that_overflows_is_not_expected_to_be_right(three: Pair) -> None:
+    """Embeddings that are numbers, whose sum is none: the logits are infinite, and their softmax is NaN."""
+    stored = {tensor.name: to_array(tensor) for tensor in read_graph(three.plain).graph.initializer}
+    changed = {}
+    for name in "ab":
+        changed[name] = three.inputs[name].copy()
+        first = stored[f"{name}/w"][:, 0].astype(np.float64)
+        changed[name][2] = 2.5e38 * first / (first @ first)
+    assert np.isfinite(three.ask("plain", **changed)["z.a"]).all()
+    assert np.isnan(three.ask("plain", **changed)["probabilities"][2]).all()
+    found = three.ask("hardened", **changed)
+    for what, told in found.items():
+        if not what.startswith("z."):
+            assert np.isfinite(told).all(), what
+    assert not found["used"][2, :2].all()
 
 
 def test_what_is_not_there_does_not_matter(each: Pair) -> None:

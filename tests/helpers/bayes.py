@@ -14,6 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from robustmm.runtime.metadata import KEY
 
 CLASSES = ("ant", "bee", "cat")
+PRIOR = [0.6, 0.3, 0.1]
+"""Not that of the samples, which are equally many: so that it is seen where it is used."""
 LENGTH = 6
 SPLITS = ("train", "train", "valid", "test")
 
@@ -78,7 +80,7 @@ def build_bayes(names: list[str], means: NDArray[np.float64], opset: int) -> onn
         for m, name in enumerate(names)
     ]  # fmt: skip
     facts = {
-        "format": 1, "modalities": modalities, "classes": list(CLASSES), "prior": [1 / C] * C, "width": C,
+        "format": 1, "modalities": modalities, "classes": list(CLASSES), "prior": PRIOR, "width": C,
         "recipe": {"name": "bayes", "data": {"source": ""}, "method": {"name": "bayes"}}, "data": {}, "manifest": "",
         "run": "bayes", "precision": "fp32", "versions": {},
     }  # fmt: skip

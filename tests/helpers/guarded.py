@@ -7,12 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnx.numpy_helper import to_array
 
 from robustmm.api.hardening import harden
 from robustmm.data.loading import collate_signals, read_samples
 from robustmm.data.manifest import read_manifest
 from robustmm.guard.result import HardenResult
-from robustmm.runtime.session import Session
+from robustmm.guard.temperature import Temperature
+from robustmm.runtime.session import Session, read_graph
 
 
 class Pair(NamedTuple):
@@ -55,3 +57,14 @@ def read_inputs(model: Path, manifest: Path) -> dict[str, NDArray[np.float32]]:
 def make_pair(model: Path, manifest: Path, folder: Path) -> Pair:
     made = harden(model, folder / "hardened.onnx", data=manifest)
     return Pair(model, made.path, manifest, made.result, read_inputs(model, manifest))
+
+
+def fitted_temperature(pair: Pair) -> Temperature:
+    """What `harden` fitted, read from the graph's own constants."""
+    graph = read_graph(pair.hardened).graph
+    stored = {tensor.name: to_array(tensor) for tensor in graph.initializer}
+    made = {name: node for node in graph.node for name in node.output}
+    (exp,) = [n for n in graph.node if n.op_type == "Exp" and "/decoder/" not in n.name and "guard/d" in n.name]
+    add = made[exp.input[0]]
+    terms, base = stored[made[add.input[0]].input[1]], stored[add.input[1]]
+    return Temperature(float(base.squeeze()), tuple(terms[:, 0].tolist()))
