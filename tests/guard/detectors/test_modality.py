@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from nodes import run_nodes, run_one
 from numpy.typing import NDArray
+from scipy.spatial import distance as second
 
-from robustmm.guard.detectors.distance import HIGHEST, LOWEST
+from robustmm.guard.detectors.distance import HIGHEST, LOWEST, SHRINKAGE, WIDEST
 from robustmm.guard.detectors.loss import HIGHEST as MOST_CHANGE
 from robustmm.guard.detectors.modality import (
     BROKEN,
@@ -104,3 +105,28 @@ def test_an_embedding_that_is_far_from_0_is_measured_as_one_that_is_near() -> No
         for by in (0, 3000)
     )
     np.testing.assert_allclose(near[:, :2], far[:, :2], atol=0.02)
+
+
+@pytest.mark.parametrize("width", [150, 2100])
+def test_a_wide_embedding_is_measured_along_its_principal_axes(width: int) -> None:
+    """Against scipy on the same projection, with the shrunk covariance computed anew."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(300, 20)) @ rng.normal(size=(20, width)) + 0.1 * rng.normal(size=(300, width))
+    target = np.arange(300) % 3
+    fitted = fit_embedding(z[:250], target[:250])
+    assert fitted.axes is not None
+    x = z[:, fitted.kept] @ fitted.axes.astype(np.float64)
+    assert x.shape == (300, WIDEST)
+    told = run_one(
+        lambda ops, one, two: write_distances(ops, one, two, fitted),
+        np.float32(z),
+        np.zeros((300, COLUMNS), np.float32),
+    )
+    for columns, seen in ((told[:, :2], x), (told[:, 2:4], x / np.linalg.norm(x, axis=1, keepdims=True))):
+        for column, group in zip(columns.T, (target, np.zeros_like(target)), strict=True):
+            train, kinds = seen[:250], group[:250]
+            means = np.stack([train[kinds == k].mean(0) for k in np.unique(kinds)])
+            covariance = np.cov((train - means[kinds]).T, bias=True)
+            inverse = np.linalg.inv(covariance + SHRINKAGE * np.diag(covariance).mean() * np.eye(WIDEST))
+            expected = [min(second.mahalanobis(row, mean, inverse) for mean in means) for row in seen]
+            np.testing.assert_allclose(np.exp(column), expected, rtol=0.01)
