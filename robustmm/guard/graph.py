@@ -79,7 +79,6 @@ def write_answers(
     embeddings: Mapping[str, EmbeddingDetectors],
     scales: Mapping[str, Scales],
     temperature: Temperature,
-    prior: NDArray[np.float64],
 ) -> Answers:
     """Adds what the decision reads to a graph with wide embeddings. `decoder` gives `logits` from `present` and every
     plain `z.<modality>`."""
@@ -104,13 +103,7 @@ def write_answers(
     for k in range(M):
         own, others = (ops("Gather", p, ops.numbers(number[tuple(mask)]), axis=0) for mask in split_off(M, k))
         doubts.append(ops("Transpose", measure_disagreement(ops, own, others), perm=[1, 0, 2]))
-    S = len(list_subsets(M))
-    p = ops("Transpose", p, perm=[1, 0, 2])
-    if len(masks) < S or not list_subsets(M)[-1].any():  # of two modalities, neither: the class prior
-        batch = ops("Mul", ops.slice(p, 1, 0, 1), ops.constant(0.0))
-        p = ops("Concat", ops.slice(p, 1, 0, S - 1), ops("Add", batch, ops.constant(prior)), axis=1)
-    else:
-        p = ops.slice(p, 1, 0, S)
+    p = ops.slice(ops("Transpose", p, perm=[1, 0, 2]), 1, 0, len(list_subsets(M)))
     every = ops("Concat", seen, ops("Concat", *doubts, axis=1), axis=2, named=f"{PLACE}features")
     ops("Identity", p, named=f"{PLACE}probabilities")
     ops.append_to(model)
@@ -119,7 +112,7 @@ def write_answers(
 
 def list_decoded(M: int) -> NDArray[np.bool_]:
     """The subsets (subset, modality) that are decoded: those of `list_subsets`, and each modality alone."""
-    masks = [mask for mask in list_subsets(M) if mask.any()]
+    masks = list(list_subsets(M))
     alone = [mask for mask in np.eye(M, dtype=bool) if not any((mask == other).all() for other in masks)]
     return np.array([*masks, *alone])
 
@@ -185,7 +178,7 @@ def write_decision(
     chosen = ops.cast(ops("Gather", ops.constant(subsets.astype(np.float32)), best, axis=0), TensorProto.BOOL)
     ops("And", chosen, answers.kept, named="used")
     by_row = ops("Transpose", answers.logits, perm=[1, 0, 2])
-    row = ops.unsqueeze(ops("Min", best, ops.constant(len(list_decoded(M)) - 1, np.int64)), 1)
+    row = ops.unsqueeze(best, 1)
     guarded = ops("GatherND", by_row, row, batch_dims=1)
     changed = ops.reduce("ReduceMax", ops.cast(ops("Xor", "used", "present")), [1])
     silent = ops("Less", changed, ops.constant(0.5))

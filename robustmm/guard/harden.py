@@ -67,7 +67,7 @@ def harden(session: Session, manifest: Manifest, budget: float, on_bad: OnBad, t
         for k, m in enumerate(modalities)
     }
     temperature = fit_answers(session, {n: z[:, :width] for n, z in clean.items()}, present, target)
-    answers = graph.write_answers(model, decoder, modalities, embeddings, scales, temperature, session.prior)
+    answers = graph.write_answers(model, decoder, modalities, embeddings, scales, temperature)
     encoded = corrupt_all(modalities, samples.ids, samples.signals, clean, present, encode, tell)
     table = build_table(model, answers, modalities, encoded, clean, present, target)
     known = [[each.fault for each in faults] for faults in encoded]

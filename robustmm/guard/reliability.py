@@ -27,7 +27,7 @@ RISE = 2.0
 """How far a hinge rises before it stays level."""
 MOST_DROPPED = 2
 """Modalities that may be dropped at once."""
-RIDGE = 1e-4
+RIDGE = 1e-5
 SMALLEST = 1e-6
 """Probability that is added to that of the true class: no answer is impossible."""
 START = -3.0
@@ -44,14 +44,14 @@ class Reliability(NamedTuple):
 
 
 def list_subsets(M: int) -> Mask:
-    """What may be answered from (subset, modality): everything first, then without one, then without two; of two
-    modalities also nothing, whose answer is the class prior."""
+    """What may be answered from (subset, modality): everything first, then without one, then without two, never from
+    nothing."""
     masks = [np.ones(M, bool)]
     for first in range(M):
         masks.append(np.arange(M) != first)
     if M > 1 and MOST_DROPPED > 1:
         masks += [~np.isin(np.arange(M), pair) for pair in zip(*np.triu_indices(M, 1), strict=True)]
-    return np.array(masks)
+    return np.array([mask for mask in masks if mask.any()])
 
 
 def raise_hinges(features: Array) -> Array:

@@ -38,6 +38,10 @@ def gather(parts: list[Outputs]) -> Outputs:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+EASY = np.full(3, 0.001, np.float32)
+"""Thresholds that make every guard drop something, also one that few valid samples have made shy."""
+
+
 @pytest.mark.parametrize("batch", [1, 2, 7])
 def test_every_pattern_and_batch_size_keeps_the_promises(each: Pair, batch: int) -> None:
     silent = dropped = 0
@@ -47,7 +51,8 @@ def test_every_pattern_and_batch_size_keeps_the_promises(each: Pair, batch: int)
             for start in range(0, 14, batch):
                 part = {n: x[start : start + batch] for n, x in inputs.items()}
                 present = np.tile(mask, (batch, 1))
-                found, plain = (each.ask(which, **part, present=present) for which in ("hardened", "plain"))
+                plain = each.ask("plain", **part, present=present)
+                found = each.ask("hardened", **part, present=present, thresholds=EASY[: len(each.names)])
                 used = found["used"]
                 assert used.dtype == bool
                 assert not (used & ~present).any()
@@ -80,8 +85,6 @@ def test_numpy_chooses_what_the_graph_chooses(kind: str, request: pytest.Fixture
         scaled = logits / temperature.scale(present & mask)
         p = np.exp(scaled - scaled.max(1, keepdims=True))
         answers.append(p / p.sum(1, keepdims=True))
-        if not mask.any():
-            answers[-1][:] = Session(each.plain).prior
     expected = expect_probabilities(odds, np.stack(answers, 1))
     for m, name in enumerate(each.names):
         np.testing.assert_allclose(found[f"gain.{name}"], expected[:, 1 + m] - expected[:, 0], atol=2e-4)

@@ -186,7 +186,7 @@ def test_a_guard_that_was_removed_or_added_by_hand_is_refused(three: Pair) -> No
     plain, hardened = read_graph(three.plain), read_graph(three.hardened)
     whole = load_metadata(hardened, three.hardened)
     assert whole.guard is not None
-    assert whole.guard.threshold == three.result.thresholds[0]
+    assert whole.guard.thresholds == three.result.thresholds
     facts, told = (
         json.loads(next(e.value for e in model.metadata_props if e.key == KEY)) for model in (plain, hardened)
     )
@@ -197,8 +197,8 @@ def test_a_guard_that_was_removed_or_added_by_hand_is_refused(three: Pair) -> No
     assert "it tells of 5 outputs, the graph has 13" in refusal(hardened, bare)
     assert "format 1 has a guard" in refusal(plain, facts | {"guard": guard})
     assert "it tells of 13 outputs, the graph has 5" in refusal(plain, facts | {"guard": guard, "format": 2})
-    assert "guard.threshold" in refusal(hardened, told | {"guard": {**guard, "threshold": -1}})
-    assert "guard.clean_cost" in refusal(hardened, told | {"guard": {"threshold": 0.1}})
+    assert "guard.thresholds" in refusal(hardened, told | {"guard": {**guard, "thresholds": [-1]}})
+    assert "guard.clean_cost" in refusal(hardened, told | {"guard": {"thresholds": [0.1]}})
     assert "has format 3, this robustmm reads 1 and 2" in refusal(hardened, told | {"format": 3})
 
 

@@ -1,7 +1,5 @@
 """The judgement: samples and families that the fit did not see, and the budget on clean ones."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,15 +9,20 @@ from scipy.special import softmax
 from robustmm.guard import judge
 from robustmm.guard.examples import Fault
 from robustmm.guard.judge import (
-    choose,
+    NEVER,
+    Judged,
     choose_subset,
     count_folds,
-    find_threshold,
+    cross_fit,
+    expect,
+    find_thresholds,
     fit,
     judge_families,
+    mean_by_sample,
+    number_families,
     split_halves,
 )
-from robustmm.guard.reliability import KNOTS, Reliability, list_subsets
+from robustmm.guard.reliability import list_subsets
 from robustmm.guard.table import Table
 
 FAMILIES = (("blur", "noise", "noise", "mismatch"), ("gain", "mismatch"))
@@ -46,29 +49,33 @@ def made(samples: int = 40, seed: int = 0, confident: float = 4.0) -> Table:
     return Table(np.array(rows), faults, np.float32(features), np.float32(answers), present, target)
 
 
+def quiet(steps: int) -> None:
+    pass
+
+
 def test_a_family_that_is_left_out_is_really_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    table, seen, judged = made(), [], []
+    table, seen, asked = made(), [], []
     monkeypatch.setattr(judge, "fit", lambda part: seen.append(part) or fit(part))
-    monkeypatch.setattr(
-        judge, "choose", lambda part, *rest: judged.append((len(seen) - 1, part)) or choose(part, *rest)
-    )
+    monkeypatch.setattr(judge, "expect", lambda part, fitted: asked.append(part) or expect(part, fitted))
     steps: list[int] = []
-    found = judge_families(table, KNOWN, 0.02, steps.append)
+    judged = cross_fit(table, KNOWN, steps.append)
+    assert len(seen) == len(asked) == 2 + count_folds(KNOWN) == 5
+    assert sum(steps) == 1 + count_folds(KNOWN)
+    for fitted, part in zip(seen, asked, strict=True):
+        assert not set(fitted.rows) & set(part.rows), "no sample is on both sides"
+        assert fitted.clean.any()
+    for fold, (fitted, part) in enumerate(zip(seen[2:], asked[2:], strict=True)):
+        held = number_families(part, KNOWN) == fold
+        assert held.any(1).all()
+        assert not (number_families(fitted, KNOWN) == fold).any(), "not even beside another fault"
+        assert (fitted.faults >= 0).any(), "the others are"
+    assert (judged.fold[: int(table.clean.sum())] == -1).all()
+    assert (judged.table.clean == (judged.fold < 0)).all()
+    assert sorted(judged.table.rows[judged.fold < 0]) == list(range(40)), "every clean sample once"
+    found = judge_families(judged, KNOWN, np.full(2, 0.02))
     assert [(f.modality, f.family) for f in found] == [
         ("a", "blur"), ("a", "mismatch"), ("a", "noise"), ("b", "gain"), ("b", "mismatch"),
     ]  # fmt: skip
-    assert len(seen) == len(steps) == count_folds(KNOWN) == 3
-    for fold, part in judged:
-        fitted = seen[fold]
-        assert not set(fitted.rows) & set(part.rows), "no sample is on both sides"
-        assert ((part.faults >= 0).sum(1) == 1).all(), "one fault at a time is judged"
-        (m,) = set(np.argwhere(part.faults >= 0)[:, 1].tolist())
-        (family,) = {KNOWN[m][k].family for k in part.faults[:, m]}
-        of_the_fit = {KNOWN[m][k].family for k in fitted.faults[:, m] if k >= 0}
-        assert family not in of_the_fit
-        assert len(of_the_fit) == len(set(FAMILIES[m])) - 1, "the others are"
-        assert fitted.clean.any()
-    assert sum(f.samples for f in found) == sum(len(part.rows) for _, part in judged)
     for f in found:
         assert f.hardened > f.plain
         assert f.dropped.value > 0.3
@@ -76,7 +83,7 @@ def test_a_family_that_is_left_out_is_really_not_seen(monkeypatch: pytest.Monkey
 
 def test_numbers_of_a_family_are_those_of_its_examples() -> None:
     table = made()
-    never = judge_families(table, KNOWN, 1.0, lambda steps: None)
+    never = judge_families(cross_fit(table, KNOWN, quiet), KNOWN, np.full(2, NEVER))
     right, half = table.right(), split_halves(table)
     for f, fold in zip(never, (0, 1, 2, 0, 1), strict=True):
         m = "ab".index(f.modality)
@@ -96,66 +103,63 @@ def test_halves_are_by_sample() -> None:
     assert len(set(table.rows[half].tolist())) == 20
 
 
-def test_the_threshold_is_found_on_samples_that_the_fit_did_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
-    table, pairs = made(), []
-    monkeypatch.setattr(judge, "fit", lambda part: (part, fit(part)))
-    monkeypatch.setattr(
-        judge, "choose", lambda part, fitted, t: pairs.append((fitted[0], part)) or choose(part, fitted[1], t)
-    )
-    _, right, dropped = find_threshold(table, 0.05)
-    assert right.shape == (2, 40)
-    assert dropped.shape == (40, 2)
-    for seen, unseen in pairs:
-        assert not set(seen.rows) & set(unseen.rows)
-        assert unseen.clean.all()
-        assert not seen.clean.all()
+def judged_by_hand(
+    gain_of_first: float, right_without: float, clean_right_without: float, samples: int = 400
+) -> Judged:
+    """Clean samples and as many with a fault of `a`. Plain is right on half of the corrupted ones and on all clean
+    ones; without `a` so many are right; the expected gain of dropping `a` is the same everywhere."""
+    n = 2 * samples
+    corrupted = np.arange(n) >= samples
+    rng, target = np.random.default_rng(0), np.zeros(n, np.int64)
+    right = np.ones((n, 3), bool)
+    right[:, 0] = ~corrupted | (np.arange(n) % 2 == 0)
+    right[:, 1] = rng.permutation(n) < 0
+    right[corrupted, 1] = rng.permutation(samples) < right_without * samples
+    right[~corrupted, 1] = rng.permutation(samples) < clean_right_without * samples
+    answers = np.where(right[..., None], [0.8, 0.2], [0.2, 0.8]).astype(np.float32)
+    faults = np.stack([np.where(corrupted, 0, -1), np.full(n, -1)], 1)
+    features, present = np.zeros((n, 2, 2), np.float32), np.ones((n, 2), bool)
+    table = Table(np.tile(np.arange(samples), 2), faults, features, answers, present, target)
+    expected = np.tile([0.5, 0.5 + gain_of_first, 0.1], (n, 1))
+    return Judged(table, expected, np.where(corrupted, 0, -1))
 
 
-def certain(weight: float) -> Reliability:
-    """It always takes the first modality for garbage."""
-    return Reliability(np.zeros((2, 2, len(KNOTS))), np.array([weight, -weight]))
-
-
-def test_where_dropping_always_loses_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = made(confident=9)
-    wrong = table.answers.copy()
-    wrong[:, 1] = np.roll(np.eye(3, dtype=np.float32)[table.target], 1, 1)  # sure, and wrong, without the first
-    table = Table(table.rows, table.faults, table.features, wrong, table.present, table.target)
-    monkeypatch.setattr(judge, "fit", lambda part: certain(20))
-    threshold, right, dropped = find_threshold(table, 0.0)
-    assert threshold == 1.0
-    assert not dropped.any()
-    np.testing.assert_array_equal(right[0], right[1])
-    all_may_be_lost, right, dropped = find_threshold(table, 1.0)
-    assert all_may_be_lost == judge.THRESHOLDS[0]
-    assert dropped[:, 0].all()
-    assert not right[1].any()
-
-
-@pytest.mark.parametrize("budget", [0.0, 0.1, 0.3, 0.6])
-def test_no_more_is_lost_than_the_budget_and_a_lower_threshold_would(
-    monkeypatch: pytest.MonkeyPatch, budget: float
+@pytest.mark.parametrize(
+    ("gain", "without", "clean", "first"),
+    [
+        (0.25, 0.9, 1.0, 0.2),  # it pays, and clean samples lose nothing; of equal thresholds the highest
+        (0.25, 0.9, 0.9, NEVER),  # it pays, and costs more on clean samples than may be lost
+        (0.25, 0.5, 1.0, NEVER),  # it neither gains nor loses
+        (0.25, 0.3, 1.0, NEVER),  # it loses
+        (-0.25, 0.9, 1.0, NEVER),  # the guard expects no gain, whatever there is
+    ],
+)
+def test_a_modality_is_dropped_where_that_certainly_pays(
+    gain: float, without: float, clean: float, first: float
 ) -> None:
-    """Without the first modality every answer is wrong, from hardly to quite sure of itself."""
-    table = made(samples=60, confident=9)
-    wrong, sure = table.answers.copy(), np.random.default_rng(1).random((len(table.rows), 1))
-    wrong[:, 1] = 0.9 * sure * np.roll(np.eye(3)[table.target], 1, 1) + (1 - 0.9 * sure) / 3
-    table = Table(table.rows, table.faults, table.features, wrong, table.present, table.target)
-    monkeypatch.setattr(judge, "fit", lambda part: certain(20))
-    threshold, right, dropped = find_threshold(table, budget)
-    lost = right[0].mean() - right[1].mean()
-    assert lost <= budget + 1e-9
-    assert lost == pytest.approx(dropped[:, 0].mean(), abs=0.02)
-    tried = judge.THRESHOLDS.index(threshold)
-    assert tried > 0
-    _, (before, after), _ = find_threshold_at(table, judge.THRESHOLDS[tried - 1])
-    assert before.mean() - after.mean() > budget
+    found = find_thresholds(judged_by_hand(gain, without, clean), 0.003)
+    np.testing.assert_array_equal(found, [first, NEVER])
 
 
-def find_threshold_at(table: Table, threshold: float) -> Sequence[object]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge, "THRESHOLDS", (threshold,))
-        return find_threshold(table, 0.0)
+def test_a_gain_that_may_be_chance_drops_nothing() -> None:
+    few = judged_by_hand(0.25, 0.6, 1.0, samples=20)
+    assert find_thresholds(few, 1.0)[0] == NEVER
+    assert find_thresholds(judged_by_hand(0.25, 0.6, 1.0, samples=2000), 1.0)[0] == 0.2
+
+
+def test_a_larger_budget_allows_what_a_small_one_does_not() -> None:
+    judged = judged_by_hand(0.25, 0.9, 0.95)
+    assert find_thresholds(judged, 0.01)[0] == NEVER
+    assert find_thresholds(judged, 0.1)[0] == 0.2
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_standard_error_is_over_samples(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    each = rng.normal(size=30)
+    mean, error = mean_by_sample(np.repeat(each, 5), np.repeat(np.arange(30), 5))
+    assert mean == pytest.approx(each.mean())
+    assert error == pytest.approx(each.std() / np.sqrt(30)), "five like examples of a sample are one"
 
 
 def test_clean_examples_weigh_as_much_as_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,5 +188,5 @@ def test_a_choice_uses_what_is_there_and_takes_the_first_of_equals(seed: int, M:
         cost = ((present[row] & ~subsets) * threshold).sum(1)
         best = np.where(left.any(1), expected[row] - cost, -np.inf if present[row].any() else expected[row])
         assert best[chosen[row]] == pytest.approx(best.max())
-    assert (choose_subset(np.full((5, len(subsets)), 0.5), np.ones((5, M), bool), 0.0) == 0).all()
-    assert (choose_subset(expected, np.ones((20, M), bool), 1.0) == 0).all(), "no gain is 1"
+    assert (choose_subset(np.full((5, len(subsets)), 0.5), np.ones((5, M), bool), np.zeros(M)) == 0).all()
+    assert (choose_subset(expected, np.ones((20, M), bool), np.ones(M)) == 0).all(), "no gain is 1"

@@ -44,9 +44,9 @@ def test_usual_is_what_99_of_100_do_not_exceed() -> None:
 def scores(x: np.ndarray, train: np.ndarray) -> np.ndarray:
     """The last column of what is read of an input."""
     shape = train.shape[1:]
-    read = run_nodes(lambda ops, name: write_statistics(ops, name, shape), train)
+    read = run_nodes(lambda ops, name: write_statistics(ops, name, shape, x.dtype), train)
     fitted = fit_input(*(each.astype(np.float64) for each in read[:3]))
-    return run_one(lambda ops, name: write_columns(ops, name, shape, fitted), x)[:, -1]
+    return run_one(lambda ops, name: write_columns(ops, name, shape, x.dtype, fitted), x)[:, -1]
 
 
 def test_stuck_signals_are_told_from_live_ones() -> None:

@@ -27,7 +27,7 @@ WIDTH = 6
 
 
 def read(train: NDArray[np.float32]) -> InputDetectors:
-    found = run_nodes(lambda ops, name: write_statistics(ops, name, train.shape[1:]), train)
+    found = run_nodes(lambda ops, name: write_statistics(ops, name, train.shape[1:], train.dtype), train)
     return fit_input(*(x.astype(np.float64) for x in found[:3]))
 
 
@@ -37,12 +37,12 @@ def features_of(train: Array, target: NDArray[np.int64], valid: Array, x: Array)
     shape, fitted = train.shape[1:], read(train)
     z = lambda each: each.reshape(len(each), -1)[:, :WIDTH]  # noqa: E731
     embedding = fit_embedding(z(train).astype(np.float64), target)
-    columns = run_one(lambda ops, name: write_columns(ops, name, shape, fitted), valid)
+    columns = run_one(lambda ops, name: write_columns(ops, name, shape, valid.dtype, fitted), valid)
     distances = lambda ops, one, two: write_distances(ops, one, two, embedding)  # noqa: E731
     scales = fit_scales(run_one(distances, z(valid), columns.astype(np.float32)), columns)
 
     def write(ops, name, embedded):  # type: ignore[no-untyped-def]
-        told = write_columns(ops, name, shape, fitted)
+        told = write_columns(ops, name, shape, valid.dtype, fitted)
         return write_features(ops, write_distances(ops, embedded, told, embedding), told, scales)
 
     return run_one(write, x, z(x))
@@ -71,7 +71,7 @@ def test_every_feature_has_a_name_and_a_bound() -> None:
 
 def test_columns_are_those_beside_the_embedding() -> None:
     train = signals(30).astype(np.float32)
-    found = run_one(lambda ops, name: write_columns(ops, name, (20, 2), read(train)), train)
+    found = run_one(lambda ops, name: write_columns(ops, name, (20, 2), train.dtype, read(train)), train)
     assert found.shape == (30, COLUMNS)
     assert np.abs(found[:, 1:3].mean(0)).max() < 1e-3, "spread and detail are in deviations of the train split"
 
