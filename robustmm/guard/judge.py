@@ -76,6 +76,16 @@ def find_threshold(table: Table, budget: float) -> tuple[float, Array, Mask]:
     return threshold, np.stack([np.concatenate(before), np.concatenate(after)]), np.concatenate(dropped)
 
 
+def number_families(table: Table, known: Sequence[Sequence[Fault]]) -> tuple[list[list[str]], NDArray[np.int64]]:
+    """The families of every modality, sorted; and which of them (example, modality) is of, -1 where it is clean."""
+    names = [sorted({fault.family for fault in faults}) for faults in known]
+    number = [
+        np.array([families.index(f.family) for f in faults] + [-1])
+        for families, faults in zip(names, known, strict=True)
+    ]
+    return names, np.stack([number[m][table.faults[:, m]] for m in range(len(known))], 1)
+
+
 def judge_families(
     table: Table,
     known: Sequence[Sequence[Fault]],
@@ -85,12 +95,7 @@ def judge_families(
     """Every family of every modality, left out in turn: the fit sees half of the samples without the family, and is
     judged on the other half under it. A fold leaves out one family of every modality."""
     half = split_halves(table)
-    names = [sorted({fault.family for fault in faults}) for faults in known]
-    number = [
-        np.array([families.index(f.family) for f in faults] + [-1])
-        for families, faults in zip(names, known, strict=True)
-    ]
-    family = np.stack([number[m][table.faults[:, m]] for m in range(len(known))], 1)  # -1 where clean
+    names, family = number_families(table, known)
     found: dict[tuple[int, int], FamilyJudgement] = {}
     for fold in range(max(map(len, names))):
         side = fold % 2 == 0
