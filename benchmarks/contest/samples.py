@@ -5,6 +5,7 @@ the corruption and its level.
 """
 
 import hashlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,16 +138,15 @@ def name_samples(ids: Sequence[str], present: NDArray[np.bool_]) -> str:
 def corrupt_valid(lens: Lens, cache: Cache, tell: Reporter) -> list[list[Encoded]]:
     """What `table.corrupt_all` gives, kept by modality."""
     seen, found = lens.seen, []
-    source = Path(examples.__file__).read_text(encoding="utf-8")
+    source = "".join(map(inspect.getsource, (examples.corrupt_modality, examples.list_corruptions)))
     for k, m in enumerate(lens.session.modalities):
         here = int(seen.present[:, k].sum())
         chosen = examples.list_corruptions(m)
         count = examples.count_signals(here, len(chosen))
 
-        def make(m: Modality = m, k: int = k, count: int = count, total: int = count * len(chosen)) -> Arrays:
+        def make(m: Modality = m, total: int = count * len(chosen)) -> Arrays:
             with tell.stage(f"corrupting {m.name} of valid", total) as advance:
                 made = examples.corrupt_modality(m, seen.ids, seen.signals[m.name], seen.encode, advance)
-            made.append(examples.mismatch(m.name, seen.clean[m.name], seen.present[:, k], count))
             return {
                 "faults": np.array([each.fault[1:3] for each in made]),
                 "levels": np.array([each.fault.level for each in made]),
@@ -155,7 +155,8 @@ def corrupt_valid(lens: Lens, cache: Cache, tell: Reporter) -> list[list[Encoded
                 "z": np.concatenate([each.z for each in made]),
             }
 
-        kept = cache.keep([lens.encoder[m.name], name_samples(seen.ids, seen.present), source], make)
+        key = [lens.encoder[m.name], name_samples(seen.ids, seen.present), source, str(count)]
+        kept = cache.keep(key, make)
         ends = np.cumsum(kept["sizes"])[:-1]
         found.append([
             Encoded(Fault(m.name, str(family), str(name), float(level)), rows, z)
@@ -163,20 +164,20 @@ def corrupt_valid(lens: Lens, cache: Cache, tell: Reporter) -> list[list[Encoded
                 kept["faults"], kept["levels"], np.split(kept["rows"], ends), np.split(kept["z"], ends), strict=True
             )
         ])  # fmt: skip
+        found[-1].append(examples.mismatch(m.name, seen.clean[m.name], seen.present[:, k], count))
     return found
 
 
 def corrupt_test(lens: Lens, cache: Cache, test: Split, fault: Fault) -> NDArray[np.float32]:
     """Wide embeddings (sample, width + COLUMNS) of the test split under a fault; clean where the modality is absent."""
     m = lens.session.modality(fault.modality)
-    here = test.present[:, lens.names.index(m.name)]
+    here, z = test.present[:, lens.names.index(m.name)], test.clean[fault.modality].copy()
+    if fault.name == MISMATCHED:
+        other = examples.mismatch(m.name, z, here, int(here.sum()))
+        z[other.rows] = other.z
+        return z
 
     def make() -> Arrays:
-        z = test.clean[m.name].copy()
-        if fault.name == MISMATCHED:
-            other = examples.mismatch(m.name, z, here, int(here.sum()))
-            z[other.rows] = other.z
-            return {"z": z}
         corruption, rows = build_corruption(fault.name, m, {}), np.flatnonzero(here)
         made = []
         for row in rows:
