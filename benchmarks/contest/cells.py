@@ -125,7 +125,7 @@ def remember(odds: Array, present: Mask) -> Array:
     memory, found = np.zeros(odds.shape[1]), np.empty_like(odds)
     for row, (own, kept) in enumerate(zip(odds, present, strict=True)):
         now = np.where(memory == 0, own, memory + (own - memory) / MEMORY_LENGTH)
-        found[row] = np.where(kept, (own + now) / 2, own)
+        found[row] = np.where(kept, np.maximum(own, now), own)
         memory = np.where(kept, now, memory)
     return found
 

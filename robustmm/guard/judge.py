@@ -20,7 +20,7 @@ from robustmm.guard.table import Table
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-THRESHOLDS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+THRESHOLDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Expected gains that are tried, the lowest first; from 1 nothing is ever dropped."""
 NEVER = -1000.0
 
