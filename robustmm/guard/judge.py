@@ -60,7 +60,7 @@ def split_folds(table: Table, folds: int) -> NDArray[np.int64]:
 
 def split_halves(table: Table) -> Mask:
     """(example,): whether its sample is of the first half."""
-    return split_folds(table, 2) == 0
+    return np.asarray(split_folds(table, 2) == 0)
 
 
 def find_threshold(table: Table, budget: float) -> tuple[float, Array, Mask]:
