@@ -115,8 +115,9 @@ def encode_signals(modality: Modality, signals: Sequence[Signal | None], encode:
 
 
 def mismatch(modality: str, z: NDArray[np.float32], here: NDArray[np.bool_], count: int) -> Encoded:
-    """Embeddings (sample, width) of other samples in the place of some samples' own."""
-    rng = np.random.default_rng(1)
+    """Embeddings (sample, width) of other samples in the place of some samples' own. Each modality has others, or two
+    that are both mismatched would agree."""
+    rng = np.random.default_rng([1, *modality.encode()])
     rows = np.flatnonzero(here)
     other = rng.permutation(rows)
     some = np.sort(rng.permutation(len(rows))[:count])

@@ -197,14 +197,14 @@ def write_decision(
 
 
 def write_memory(ops: Operators, odds: str, kept: str) -> str:
-    """Log odds that are half the sample's own and half the memory's, which goes on with the sample; those of the sample
-    where there is no memory (zero) or the modality is not there."""
+    """The larger of the sample's own log odds and of the memory's, which goes on with the sample: a memory makes more
+    suspicious, never less. Those of the sample where there is no memory (zero) or the modality is not there."""
     none = ops("Equal", "memory", ops.constant(0.0))
     step = ops("Div", ops("Sub", odds, "memory"), ops.constant(MEMORY_LENGTH))
     now = ops("Where", none, odds, ops("Add", "memory", step))
     held = ops("Where", kept, now, ops("Add", "memory", ops("Mul", odds, ops.constant(0.0))))
     ops("Identity", held, named="memory.next")
-    return ops("Where", kept, ops("Mul", ops("Add", odds, now), ops.constant(0.5)), odds)
+    return ops("Where", kept, ops("Max", odds, now), odds)
 
 
 def declare_ends(model: onnx.ModelProto, names: Sequence[str], thresholds: NDArray[np.float64]) -> None:

@@ -1,6 +1,8 @@
 """A guard fitted to the train and valid splits, written into the graph: onnxruntime and numpy, no torch."""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +17,13 @@ from robustmm.errors import DataError, UsageError
 from robustmm.evaluation.attack import proportion
 from robustmm.guard import graph, judge, proof
 from robustmm.guard.detectors.modality import COLUMNS
-from robustmm.guard.examples import Fault, encode_signals, read_signals
+from robustmm.guard.examples import Encode, Fault, encode_signals, read_signals
 from robustmm.guard.fitting import fit_answers, fit_detectors, fit_modality_scales
 from robustmm.guard.reliability import list_subsets
 from robustmm.guard.result import HardenResult
 from robustmm.guard.table import build_table, corrupt_all
+from robustmm.guard.temperature import Temperature
+from robustmm.modalities import Signal
 from robustmm.progress import Reporter
 from robustmm.runtime.graph import extract_part
 from robustmm.runtime.metadata import HARDENED_FORMAT, KEY
@@ -44,9 +48,24 @@ class Hardened(NamedTuple):
     examples: int
 
 
-def harden(session: Session, manifest: Manifest, budget: float, on_bad: OnBad, tell: Reporter) -> Hardened:
-    """The session's model with a guard. `budget` is the accuracy that clean samples may lose, as a share."""
-    check_hardenable(session, manifest)
+@dataclass(frozen=True)
+class Observed:
+    """A graph that tells what the decision reads of a sample, fitted to the train split; and the valid split's clean
+    samples, each embedding with what the detectors read of its input beside it."""
+
+    model: onnx.ModelProto
+    answers: graph.Answers
+    temperature: Temperature
+    encode: Encode
+    ids: Sequence[str]
+    signals: Mapping[str, Sequence[Signal | None]]
+    clean: Mapping[str, NDArray[np.float32]]
+    present: NDArray[np.bool_]
+    target: NDArray[np.int64]
+
+
+def observe(session: Session, manifest: Manifest, on_bad: OnBad, tell: Reporter) -> Observed:
+    """All that a guard knows but for its decision."""
     model, modalities, width = read_graph(session.path), session.modalities, int(session.facts["width"])
     train, valid = (manifest.split(split) for split in SPLITS)
     train, valid = (limit(rows, most) for rows, most in ((train, TRAIN_ROWS), (valid, VALID_ROWS)))
@@ -68,16 +87,24 @@ def harden(session: Session, manifest: Manifest, budget: float, on_bad: OnBad, t
     }
     temperature = fit_answers(session, {n: z[:, :width] for n, z in clean.items()}, present, target)
     answers = graph.write_answers(model, decoder, modalities, embeddings, scales, temperature)
-    encoded = corrupt_all(modalities, samples.ids, samples.signals, clean, present, encode, tell)
-    table = build_table(model, answers, modalities, encoded, clean, present, target)
+    return Observed(model, answers, temperature, encode, samples.ids, samples.signals, clean, present, target)
+
+
+def harden(session: Session, manifest: Manifest, budget: float, on_bad: OnBad, tell: Reporter) -> Hardened:
+    """The session's model with a guard. `budget` is the accuracy that clean samples may lose, as a share."""
+    check_hardenable(session, manifest)
+    modalities, seen = session.modalities, observe(session, manifest, on_bad, tell)
+    model, clean, present = seen.model, seen.clean, seen.present
+    encoded = corrupt_all(modalities, seen.ids, seen.signals, clean, present, seen.encode, tell)
+    table = build_table(model, seen.answers, modalities, encoded, clean, present, seen.target)
     known = [[each.fault for each in faults] for faults in encoded]
     with tell.stage("fitting the guard", 2 + judge.count_folds(known)) as advance:
         judged = judge.cross_fit(table, known, advance)
         thresholds = judge.find_thresholds(judged, budget)
         fitted = judge.fit(table)
         advance(1)
-    graph.write_decision(model, answers, modalities, fitted, thresholds)
-    write_facts(model, width + COLUMNS, thresholds, budget)
+    graph.write_decision(model, seen.answers, modalities, fitted, thresholds)
+    write_facts(model, int(session.facts["width"]) + COLUMNS, thresholds, budget)
     return Hardened(model, thresholds, judged, known, len(table.rows))
 
 

@@ -21,7 +21,7 @@ from robustmm.guard.table import Table
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-THRESHOLDS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
+THRESHOLDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Expected gains from which a modality may be dropped."""
 NEVER = 1.0
 """A threshold that no expected gain reaches."""
@@ -29,6 +29,8 @@ NOTHING = -1000.0
 """Utility of answering from nothing."""
 SURE = 1.645
 """Standard errors by which the gain of dropping a modality has to lie above 0: one-sided, 95 %."""
+FOLDS = 5
+"""Parts of the samples, each judged by what the others taught."""
 SWEEPS = 2
 """How often the thresholds of all modalities are gone through: what one is worth depends on the others."""
 
@@ -73,10 +75,15 @@ def gather(values: Array, chosen: NDArray[np.int64]) -> Array:
     return np.asarray(values[np.arange(len(values)), chosen])
 
 
+def split_folds(table: Table, folds: int) -> NDArray[np.int64]:
+    """(example,): which part of the samples its sample is of."""
+    order = np.random.default_rng(3).permutation(int(table.rows.max()) + 1)
+    return np.asarray(order[table.rows] % folds)
+
+
 def split_halves(table: Table) -> Mask:
     """(example,): whether its sample is of the first half."""
-    order = np.random.default_rng(3).permutation(int(table.rows.max()) + 1)
-    return np.asarray(order[table.rows] % 2 == 0)
+    return np.asarray(split_folds(table, 2) == 0)
 
 
 def list_families(known: Sequence[Sequence[Fault]]) -> list[list[str]]:
@@ -92,13 +99,15 @@ def number_families(table: Table, known: Sequence[Sequence[Fault]]) -> NDArray[n
 
 
 def cross_fit(table: Table, known: Sequence[Sequence[Fault]], advance: Callable[[int], None]) -> Judged:
-    """Every example by a guard fitted to the other half of the samples; of the corrupted ones, fold by fold, to none of
-    the family. A fold leaves out one family of every modality, and judges those of one half of the samples."""
+    """Clean examples, each by a guard fitted without its fifth of the samples; corrupted ones, fold by fold, by a guard
+    fitted to the other half of the samples and to none of the family. A fold leaves out one family of every modality,
+    and judges those of one half of the samples."""
     half, family, clean = split_halves(table), number_families(table, known), table.clean
     parts: list[tuple[Mask, Array, int]] = []
-    for side in (True, False):
-        unseen = (half != side) & clean
-        parts.append((unseen, expect(table.take(unseen), fit(table.take(half == side))), -1))
+    part = split_folds(table, FOLDS)
+    for k in np.unique(part).tolist():
+        unseen = (part == k) & clean
+        parts.append((unseen, expect(table.take(unseen), fit(table.take(part != k))), -1))
     advance(1)
     for fold in range(count_folds(known)):
         side, held = fold % 2 == 0, (family == fold).any(1)

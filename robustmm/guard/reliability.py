@@ -32,6 +32,8 @@ SMALLEST = 1e-6
 """Probability that is added to that of the true class: no answer is impossible."""
 START = -3.0
 """Log odds that a modality is unreliable before anything is known of it."""
+STEPS = 60
+"""Of the fit: more change no decision that was looked at."""
 NEVER = -30.0
 """Log odds for a modality that is not there: it cannot be dropped."""
 
@@ -87,7 +89,7 @@ def fit_reliability(features: Array, true: Array, present: Mask, weight: Array) 
 
     start = np.concatenate([np.full((M, 1), START), np.full((M, size), 0.05)], 1).ravel()
     bounds = ([(None, None)] + [(0.0, None)] * size) * M
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200}).x
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
     table = found.reshape(M, size + 1)
     return Reliability(table[:, 1:].reshape(M, F, -1), table[:, 0])
 

@@ -9,6 +9,7 @@ from scipy.special import softmax
 from robustmm.guard import judge
 from robustmm.guard.examples import Fault
 from robustmm.guard.judge import (
+    FOLDS,
     NEVER,
     Judged,
     choose_subset,
@@ -59,12 +60,12 @@ def test_a_family_that_is_left_out_is_really_not_seen(monkeypatch: pytest.Monkey
     monkeypatch.setattr(judge, "expect", lambda part, fitted: asked.append(part) or expect(part, fitted))
     steps: list[int] = []
     judged = cross_fit(table, KNOWN, steps.append)
-    assert len(seen) == len(asked) == 2 + count_folds(KNOWN) == 5
+    assert len(seen) == len(asked) == FOLDS + count_folds(KNOWN) == 8
     assert sum(steps) == 1 + count_folds(KNOWN)
     for fitted, part in zip(seen, asked, strict=True):
         assert not set(fitted.rows) & set(part.rows), "no sample is on both sides"
         assert fitted.clean.any()
-    for fold, (fitted, part) in enumerate(zip(seen[2:], asked[2:], strict=True)):
+    for fold, (fitted, part) in enumerate(zip(seen[FOLDS:], asked[FOLDS:], strict=True)):
         held = number_families(part, KNOWN) == fold
         assert held.any(1).all()
         assert not (number_families(fitted, KNOWN) == fold).any(), "not even beside another fault"

@@ -32,7 +32,7 @@ def fit_levels(levels: Array) -> Levels:
 
 
 def usual_change(standardised: Array) -> Array:
-    """What 99 of 100 clean samples (sample, 2) do not exceed: spread and detail lost, spread and detail gained."""
+    """What 99 of 100 clean samples (sample, k) do not exceed: of each level lost, then of each gained."""
     sides = np.concatenate([-standardised, standardised], 1)
     return np.asarray(np.maximum(np.quantile(sides, 0.99, axis=0), LEAST))
 
@@ -44,7 +44,7 @@ def standardise_levels(ops: Operators, levels: str, fitted: Levels) -> str:
 
 
 def measure_change(ops: Operators, standardised: str, usual: Array) -> str:
-    """(batch, 4): lost and gained, as log2 of 1 + multiples of what is `usual`."""
+    """(batch, 2 k) of levels (batch, k): lost, then gained, as log2 of 1 + multiples of what is `usual`."""
     sides = ops("Concat", ops("Neg", standardised), standardised, axis=1)
     multiples = ops("Relu", ops("Div", sides, ops.constant(usual)))
     scaled = ops("Mul", ops("Log", ops("Add", multiples, ops.constant(1.0))), ops.constant(1 / np.log(2)))

@@ -29,8 +29,9 @@ COLUMNS = 4
 BROKEN = 4.0
 """What the score of a signal that is stuck as a whole is multiplied by, to lie on the scale of the distances."""
 FEATURES = ("distance", "distance to all", "angle", "angle to all", "statistics",
-            "spread lost", "detail lost", "spread gained", "detail gained", "broken")  # fmt: skip
-"""What the detectors of a modality tell of a sample, all of them growing with what is wrong."""
+            "spread lost", "spread gained", "broken")  # fmt: skip
+"""What the detectors of a modality tell of a sample, all of them growing with what is wrong. Lost and gained detail are
+not among them: what they weigh by the families that are seen misleads under others (docs/guard-contest.md)."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def fit_embedding(z: Array, target: NDArray[np.int64]) -> EmbeddingDetectors:
 
 def fit_scales(raw: Array, columns: Array) -> Scales:
     """Of the log distances (sample, distance) and the columns (sample, COLUMNS) of clean valid samples."""
-    return Scales(fit_scale(raw), usual_change(columns[:, 1:3]))
+    return Scales(fit_scale(raw), usual_change(columns[:, 1:2]))
 
 
 def write_statistics(
@@ -122,6 +123,6 @@ def write_distances(ops: Operators, z: str, columns: str, fitted: EmbeddingDetec
 def write_features(ops: Operators, distances: str, columns: str, scales: Scales) -> str:
     """(batch, len(FEATURES))"""
     scaled = put_on_scale(ops, distances, scales.distances)
-    change = measure_change(ops, ops.slice(columns, 1, 1, 3), scales.change)
+    change = measure_change(ops, ops.slice(columns, 1, 1, 2), scales.change)
     broken = ops("Mul", ops.slice(columns, 1, 3, 4), ops.constant(BROKEN))
     return ops("Concat", scaled, change, broken, axis=1)
