@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(?:^`(?P<name>[\w.-]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "docs/security.md", "docs/compare.md", "docs/data.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "docs/security.md", "docs/compare.md", "docs/data.md", "docs/guard.md"]
 MAKE = ("make ", "pip ")  # these make an environment; CI and test_walls.py run them
 
 

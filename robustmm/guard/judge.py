@@ -21,7 +21,7 @@ from robustmm.guard.table import Table
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-THRESHOLDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
+THRESHOLDS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 """Expected gains from which a modality may be dropped."""
 NEVER = 1.0
 """A threshold that no expected gain reaches."""
