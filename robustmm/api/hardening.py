@@ -73,7 +73,7 @@ def harden(
     if target.exists() and target.samefile(source):
         raise UsageError(f"the hardened file should be another than the plain one, found {target} for both")
     check_place(target)
-    found = find_manifest(session, data, "train", runs, tell)
+    found = find_manifest(session, data, "train and valid", runs, tell)
     manifest = read_manifest(found, inside_folder(inside, data, found))
     check_hardenable(session, manifest)
     hardened = work(session, manifest, budget / 100, on_bad_input, tell)
