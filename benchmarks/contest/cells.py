@@ -133,7 +133,7 @@ def remember(odds: Array, present: Mask) -> Array:
 
 
 def decide(table: Table, odds: Array, thresholds: Array) -> NDArray[np.int64]:
-    """`judge.choose`, by odds that may not be the samples' own."""
+    """The choice of the guard, by odds that may not be the samples' own."""
     expected = expect_probabilities(odds, table.answers.astype(np.float64))
     return judge.choose_subset(expected, table.present, thresholds)
 

@@ -58,8 +58,9 @@ def measure_guard(
     names = [m.name for m in mine.modalities]
     right = plain.read_answers(mine).right
     without = read_columns(plain, mine, [f"right_without.{n}" for n in names])
-    present = read_columns(hardened, theirs, [f"present.{n}" for n in names])
-    dropped = present.astype(bool) & ~read_columns(hardened, theirs, [f"used.{n}" for n in names]).astype(bool)
+    columns = [f"{what}.{n}" for what in ("present", "used") for n in names]
+    present, used = np.split(read_columns(hardened, theirs, columns).astype(bool), 2, axis=1)
+    dropped = present & ~used
     without = np.where(np.isnan(without), right[:, None], without)
     corrupted = [k for k, m in enumerate(mine.modalities) if m.noises]
     return GuardedCondition(

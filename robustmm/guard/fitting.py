@@ -23,14 +23,14 @@ from robustmm.guard.detectors.modality import (
     write_distances,
     write_statistics,
 )
+from robustmm.guard.examples import BATCH
+from robustmm.guard.graph import PLACE
 from robustmm.guard.operators import Operators, build_model, opset_of
 from robustmm.guard.temperature import Temperature, fit_temperature, list_patterns
 from robustmm.modalities import Modality
 from robustmm.progress import Reporter
 from robustmm.runtime.runner import Runner
 from robustmm.runtime.session import Session
-
-BATCH = 64
 
 
 def fit_detectors(
@@ -64,7 +64,7 @@ def fit_detectors(
 
 def statistics_runner(modality: Modality, opset: int) -> Runner:
     """A graph of what the detectors read of an input, alone."""
-    ops = Operators("guard/", opset)
+    ops = Operators(PLACE, opset)
     ends = write_statistics(ops, modality.name, modality.shape, modality.dtype)
     kind = helper.np_dtype_to_tensor_dtype(modality.dtype)
     given = helper.make_tensor_value_info(modality.name, kind, ["batch", *modality.shape])
@@ -79,7 +79,7 @@ def fit_modality_scales(
     finite = z[np.isfinite(z).all(1)]
     if not len(finite):
         raise DataError(f"{where}: no row of split valid holds it without NaN, and the guard is fitted to such rows")
-    ops = Operators("guard/", opset_of(model))
+    ops = Operators(PLACE, opset_of(model))
     plain, columns = ops.slice("z", 1, 0, -COLUMNS), ops.slice("z", 1, -COLUMNS, 2**31)
     raw = write_distances(ops, plain, columns, fitted)
     given = helper.make_tensor_value_info("z", TensorProto.FLOAT, ["batch", z.shape[1]])

@@ -186,9 +186,9 @@ def write_decision(
     sure = ops("Softmax", guarded, axis=-1)
     ops("Where", silent, f"{PLACE}plain/probabilities", sure, named="probabilities")
     for k, name in enumerate(names):
-        ops("Squeeze", ops.slice(answers.strangeness, 1, k, k + 1), ops.numbers(1), named=f"strangeness.{name}")
+        ops.squeeze(ops.slice(answers.strangeness, 1, k, k + 1), 1, named=f"strangeness.{name}")
         gained = ops("Sub", ops.slice(expected, 1, 1 + k, 2 + k), ops.slice(expected, 1, 0, 1))
-        ops("Squeeze", gained, ops.numbers(1), named=f"gain.{name}")
+        ops.squeeze(gained, 1, named=f"gain.{name}")
     for node in model.graph.node:
         for ends in (node.input, node.output):
             ends[:] = [f"{PLACE}plain/{e}" if e in ("logits", "probabilities") else e for e in ends]

@@ -54,8 +54,8 @@ class Operators:
         self.nodes.append(helper.make_node("TopK", [x, self.numbers(length)], [name, f"{name}/order"], name=name))
         return name
 
-    def squeeze(self, x: str, axis: int) -> str:
-        return self("Squeeze", x, self.numbers(axis))
+    def squeeze(self, x: str, axis: int, named: str = "") -> str:
+        return self("Squeeze", x, self.numbers(axis), named=named)
 
     def unsqueeze(self, x: str, axis: int) -> str:
         return self("Unsqueeze", x, self.numbers(axis))

@@ -12,8 +12,6 @@ Array = NDArray[np.float64]
 
 NARROWEST = 1e-3
 """Least standard deviation of a logarithm."""
-LARGEST = 50.0
-"""Standard deviations that are told at most."""
 HIGHEST = 10.0
 LEAST = 0.1
 """Standard deviations that are usual at least."""
@@ -35,12 +33,6 @@ def usual_change(standardised: Array) -> Array:
     """What 99 of 100 clean samples (sample, k) do not exceed: of each level lost, then of each gained."""
     sides = np.concatenate([-standardised, standardised], 1)
     return np.asarray(np.maximum(np.quantile(sides, 0.99, axis=0), LEAST))
-
-
-def standardise_levels(ops: Operators, levels: str, fitted: Levels) -> str:
-    """(batch, 2) in standard deviations of the train split's."""
-    off = ops("Div", ops("Sub", levels, ops.constant(fitted.mean)), ops.constant(fitted.std))
-    return ops("Clip", off, ops.constant(-LARGEST), ops.constant(LARGEST))
 
 
 def measure_change(ops: Operators, standardised: str, usual: Array) -> str:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from robustmm.guard.detectors.broken import replace_non_finite, score_stuck, usual_share
 from robustmm.guard.detectors.distance import (
+    LARGEST,
     Mahalanobis,
     Scale,
     fit_mahalanobis,
@@ -18,7 +19,7 @@ from robustmm.guard.detectors.distance import (
     put_on_scale,
     standardise,
 )
-from robustmm.guard.detectors.loss import Levels, fit_levels, measure_change, standardise_levels, usual_change
+from robustmm.guard.detectors.loss import Levels, fit_levels, measure_change, usual_change
 from robustmm.guard.detectors.statistics import measure_signal
 from robustmm.guard.operators import Operators
 
@@ -66,7 +67,7 @@ def fit_input(statistics: Array, levels: Array, stuck: Array) -> InputDetectors:
     """Of what `write_statistics` told of the train split."""
     mean = statistics.mean(0)
     std = statistics.std(0) + 1e-6 * (np.abs(statistics).max(0) + 1e-3)
-    standardised = np.clip((statistics - mean) / std, -50, 50)
+    standardised = np.clip((statistics - mean) / std, -LARGEST, LARGEST)
     one = np.zeros(len(statistics), np.int64)
     return InputDetectors(mean, std, fit_mahalanobis(standardised, one), fit_levels(levels), usual_share(stuck))
 
@@ -107,7 +108,8 @@ def write_columns(
     off = standardise(ops, statistics, fitted.mean, fitted.std)
     distance = measure_mahalanobis(ops, off, fitted.statistics)
     broken = ops("Max", score_stuck(ops, stuck, fitted.stuck), wrong)
-    return ops("Concat", distance, standardise_levels(ops, levels, fitted.levels), broken, axis=1)
+    changed = standardise(ops, levels, fitted.levels.mean, fitted.levels.std)
+    return ops("Concat", distance, changed, broken, axis=1)
 
 
 def write_distances(ops: Operators, z: str, columns: str, fitted: EmbeddingDetectors) -> str:

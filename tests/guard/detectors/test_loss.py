@@ -7,12 +7,12 @@ from nodes import run_one
 from numpy.typing import NDArray
 from signals import picture, voice
 
+from robustmm.guard.detectors.distance import standardise
 from robustmm.guard.detectors.loss import (
     HIGHEST,
     LEAST,
     fit_levels,
     measure_change,
-    standardise_levels,
     usual_change,
 )
 from robustmm.guard.detectors.statistics import measure_signal
@@ -33,7 +33,7 @@ def change(train: NDArray[np.generic], x: NDArray[np.generic]) -> NDArray[np.flo
 
     def write(ops: Operators, name: str) -> str:
         told = measure_signal(ops, ops.cast(name), x.shape[1:])[1]
-        return measure_change(ops, standardise_levels(ops, told, fitted), usual)
+        return measure_change(ops, standardise(ops, told, fitted.mean, fitted.std), usual)
 
     return run_one(write, x)
 
