@@ -13,7 +13,7 @@ from contest.samples import Lens, Split, View
 from robustmm.guard import judge
 from robustmm.guard.detectors.modality import COLUMNS
 from robustmm.guard.examples import MISMATCHED, Encoded, Fault
-from robustmm.guard.graph import MEMORY_LENGTH
+from robustmm.guard.graph.decision import MEMORY_LENGTH
 from robustmm.guard.reliability import Reliability, expect_probabilities, list_subsets, log_odds
 from robustmm.guard.table import Table
 from robustmm.metrics.contribution import subset_masks

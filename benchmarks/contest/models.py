@@ -73,7 +73,7 @@ def hold_contest(session: Session, manifest: Manifest, asked: Asked, cache: Cach
     lens = Lens(session, seen)
     encoded = corrupt_valid(lens, cache, tell)
     table = build_table(
-        seen.model, seen.answers, session.modalities, encoded, seen.clean, seen.present, seen.target
+        seen.subject, seen.answers, encoded, seen.clean, seen.present, seen.target, tell
     )  # fmt: skip
     valid = lens.look(seen.clean, seen.present, seen.target)
     train = lens.read(limit(manifest.split("train"), TRAIN_ROWS), tell)

@@ -24,7 +24,7 @@ from robustmm.guard import examples
 from robustmm.guard.detectors.broken import CERTAIN
 from robustmm.guard.detectors.modality import COLUMNS
 from robustmm.guard.examples import MISMATCHED, Encoded, Fault, encode_signals, read_signals
-from robustmm.guard.graph import list_decoded
+from robustmm.guard.graph.answers import list_decoded
 from robustmm.guard.harden import Observed
 from robustmm.guard.table import Table
 from robustmm.modalities import Modality, Signal
@@ -82,9 +82,9 @@ class Lens:
     def __init__(self, session: Session, seen: Observed) -> None:
         self.session, self.seen, self.names = session, seen, session.names
         given, a = ["present", *(f"z.{n}" for n in self.names)], seen.answers
-        self.runner = Runner(extract_part(seen.model, given, [a.features, a.probabilities, a.logits]))
+        self.runner = Runner(extract_part(seen.subject.model, given, [a.features, a.probabilities, a.logits]))
         self.encoder = {
-            n: hashlib.sha256(extract_part(seen.model, [n], [f"z.{n}"]).SerializeToString()).hexdigest()
+            n: hashlib.sha256(extract_part(seen.subject.model, [n], [f"z.{n}"]).SerializeToString()).hexdigest()
             for n in self.names
         }
 

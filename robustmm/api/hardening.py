@@ -42,14 +42,16 @@ def harden(
     path: AnyPath | None = None,
     *,
     data: Data = None,
+    describe: AnyPath | None = None,
     inside: bool = False,
     clean_cost: float = 0.3,
     on_bad_input: OnBad = "error",
     runs: AnyPath = "runs",
     progress: bool | Reporter = False,
 ) -> HardenedModel:
-    """Writes a copy of an exported file (the newest by default) that drops a modality of a sample where that makes the
-    answer likelier to be right, by default as `<model>.hardened.onnx`, and proves it.
+    """Writes a copy of an exported file (the newest by default), or of any other with its description, that drops a
+    modality of a sample where that makes the answer likelier to be right, by default as `<model>.hardened.onnx`, and
+    proves it.
 
     The guard is fitted to the splits train and valid of the data; `clean_cost` is the accuracy in points that clean
     valid samples may lose. Raises UsageError for a model that cannot be hardened, ParityError, with no file left, where
@@ -58,14 +60,13 @@ def harden(
     from robustmm.data.manifest import read_manifest
     from robustmm.guard.harden import check_hardenable, prove_hardened
     from robustmm.guard.harden import harden as work
-    from robustmm.runtime.seal import seal_model
 
     check_choice("on_bad_input", on_bad_input, get_args(OnBad))
     budget = as_number("clean_cost", clean_cost)
     if not 0 <= budget <= 100:
         raise UsageError(f"clean_cost should be in [0, 100] points, found {budget:g}")
     tell = reporter(progress)
-    session = open_model(model, None, "cpu", 0, 64, runs, tell)
+    session = open_model(model, describe, "cpu", 0, 64, runs, tell)
     source = session.path
     target = Path(path) if path else source.with_suffix(".hardened.onnx")
     if target.suffix != ".onnx":
@@ -79,7 +80,7 @@ def harden(
     hardened = work(session, manifest, budget / 100, on_bad_input, tell)
     candidate = target.with_name(f".{target.stem}.{os.getpid()}.unproven.onnx")
     try:
-        write_file(candidate, seal_model(hardened.model.SerializeToString()), shown=target)
+        write_file(candidate, hardened.subject.seal(), shown=target)
         result = prove_hardened(session, manifest, hardened, candidate, target, budget / 100, on_bad_input)
         with explain_write(target):
             candidate.replace(target)

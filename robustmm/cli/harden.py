@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from robustmm.cli import app
-from robustmm.cli.options import Data, Inside, Json, OnBadInput, Runs, show_json
+from robustmm.cli.options import Data, Describe, Inside, Json, OnBadInput, Runs, show_json
 from robustmm.report.live.console import out
 
 
@@ -19,6 +19,7 @@ def harden(
         Path | None, typer.Option("--output", "-o", help="File to write (default: beside the model).")
     ] = None,
     data: Data = None,
+    describe: Describe = None,
     inside: Inside = False,
     clean_cost: Annotated[
         float, typer.Option("--clean-cost", min=0, max=100, help="Accuracy in points that clean samples may lose.")
@@ -32,8 +33,8 @@ def harden(
     from robustmm.errors import printable
 
     made = run_harden(
-        model, output, data=data, inside=inside, clean_cost=clean_cost, on_bad_input=on_bad_input, runs=runs,
-        progress=True,
+        model, output, data=data, describe=describe, inside=inside, clean_cost=clean_cost, on_bad_input=on_bad_input,
+        runs=runs, progress=True,
     )  # fmt: skip
     if json:
         show_json(made.result)

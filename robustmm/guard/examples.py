@@ -23,8 +23,6 @@ CORRUPTED = 8_000
 """Corrupted signals of a modality, over all corruptions."""
 FEWEST = 40
 """Corrupted signals of a corruption, at least."""
-EXAMPLES = 30_000
-"""Examples at most, clean ones included."""
 NUMBERS = 2**27
 """Probabilities of all examples at most."""
 BATCH = 64

@@ -20,24 +20,25 @@ from robustmm.guard.detectors.modality import (
     fit_embedding,
     fit_input,
     fit_scales,
+    write_columns,
     write_distances,
     write_statistics,
 )
 from robustmm.guard.examples import BATCH
-from robustmm.guard.graph import PLACE
-from robustmm.guard.operators import Operators, build_model, opset_of
+from robustmm.guard.graph.operators import PLACE, Operators, build_model, opset_of
+from robustmm.guard.subjects.subject import Given, Masks, Subject
 from robustmm.guard.temperature import Temperature, fit_temperature, list_patterns
-from robustmm.modalities import Modality
 from robustmm.progress import Reporter
 from robustmm.runtime.runner import Runner
-from robustmm.runtime.session import Session
+from robustmm.runtime.session import softmax
 
 
 def fit_detectors(
-    session: Session, model: onnx.ModelProto, train: Manifest, on_bad: OnBad, tell: Reporter
+    subject: Subject, train: Manifest, on_bad: OnBad, tell: Reporter
 ) -> tuple[dict[str, InputDetectors], dict[str, EmbeddingDetectors]]:
     """The detectors of every modality, from the train split."""
-    runners = {m.name: statistics_runner(m, opset_of(model)) for m in session.modalities}
+    session, opset = subject.session, opset_of(subject.model)
+    runners = {name: statistics_runner(given, opset) for name, given in subject.given.items()}
     found: dict[str, list[list[NDArray[Any]]]] = {m.name: [] for m in session.modalities}
     target = targets(train, session.classes)
     with tell.stage("reading train", len(train)) as advance:
@@ -46,8 +47,8 @@ def fit_detectors(
                 here = [k for k, signal in enumerate(samples.signals[m.name]) if signal is not None]
                 if here:
                     x = collate_signals(m, [samples.signals[m.name][k] for k in here])
-                    read = runners[m.name].run({m.name: x})
-                    found[m.name].append([*read, session.embed(m.name, x), target[part][here]])
+                    read = runners[m.name].run({"x": subject.lay_out(m.name, x)})
+                    found[m.name].append([*read, subject.embed(m.name, x), target[part][here]])
             advance(part.stop - part.start)
     inputs, embeddings = {}, {}
     for name, parts in found.items():
@@ -62,13 +63,21 @@ def fit_detectors(
     return inputs, embeddings
 
 
-def statistics_runner(modality: Modality, opset: int) -> Runner:
-    """A graph of what the detectors read of an input, alone."""
+def statistics_runner(given: Given, opset: int) -> Runner:
+    """A graph of what the detectors are fitted to of an input `x`, alone."""
     ops = Operators(PLACE, opset)
-    ends = write_statistics(ops, modality.name, modality.shape, modality.dtype)
-    kind = helper.np_dtype_to_tensor_dtype(modality.dtype)
-    given = helper.make_tensor_value_info(modality.name, kind, ["batch", *modality.shape])
-    return Runner(build_model(ops, [given], ends))
+    return Runner(build_model(ops, [declare_input(given)], write_statistics(ops, "x", given.shape, given.dtype)))
+
+
+def columns_runner(given: Given, opset: int, fitted: InputDetectors) -> Runner:
+    """A graph of what the fitted detectors read of an input `x`, alone."""
+    ops = Operators(PLACE, opset)
+    return Runner(build_model(ops, [declare_input(given)], [write_columns(ops, "x", given.shape, given.dtype, fitted)]))
+
+
+def declare_input(given: Given) -> onnx.ValueInfoProto:
+    kind = helper.np_dtype_to_tensor_dtype(given.dtype)
+    return helper.make_tensor_value_info("x", kind, ["batch", *given.shape])
 
 
 def fit_modality_scales(
@@ -88,9 +97,15 @@ def fit_modality_scales(
 
 
 def fit_answers(
-    session: Session, z: Mapping[str, NDArray[np.float32]], present: NDArray[np.bool_], target: NDArray[np.int64]
+    subject: Subject, z: Mapping[str, NDArray[np.float32]], present: Masks, target: NDArray[np.int64]
 ) -> Temperature:
     """The temperature of the answers from subsets of the clean valid samples."""
-    patterns = list_patterns(len(session.names))[:, None] & present
-    p = np.stack([session.decode(z, mask) for mask in patterns])
+    patterns = list_patterns(len(subject.session.names))[:, None] & present
+    decoder = Runner(subject.decoder, outputs=[subject.scores])
+    found = []
+    for mask in patterns:
+        parts = [slice(start, start + subject.rows) for start in range(0, len(target), subject.rows)]
+        feeds = [{"present": mask[part], **{f"z.{n}": x[part] for n, x in z.items()}} for part in parts]
+        found.append(softmax(np.concatenate([decoder(**feed) for feed in feeds])))
+    p = np.stack(found)
     return fit_temperature(np.log(np.maximum(p, 1e-12)), patterns, target)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from robustmm.guard.operators import Operators
+from robustmm.guard.graph.operators import Operators
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from robustmm.guard.examples import (
-    EXAMPLES,
     NUMBERS,
     Encode,
     Encoded,
@@ -19,8 +17,9 @@ from robustmm.guard.examples import (
     list_corruptions,
     mismatch,
 )
-from robustmm.guard.graph import Answers
+from robustmm.guard.graph.answers import Answers
 from robustmm.guard.reliability import list_subsets
+from robustmm.guard.subjects.subject import Subject
 from robustmm.modalities import Modality
 from robustmm.progress import Reporter
 from robustmm.runtime.graph import extract_part
@@ -82,36 +81,38 @@ def corrupt_all(
 
 
 def build_table(
-    model: onnx.ModelProto,
+    subject: Subject,
     answers: Answers,
-    modalities: Sequence[Modality],
     encoded: Sequence[Sequence[Encoded]],
     clean: Mapping[str, NDArray[np.float32]],
     present: NDArray[np.bool_],
     target: NDArray[np.int64],
+    tell: Reporter,
 ) -> Table:
     """Examples through the graph, as far as the decision."""
-    names = [m.name for m in modalities]
+    names = subject.session.names
     S = len(list_subsets(len(names)))
     classes = int(target.max()) + 1
-    chosen = combine(encoded, len(target), min(EXAMPLES, max(len(target), NUMBERS // (S * max(2, classes)))))
+    chosen = combine(encoded, len(target), min(subject.examples, max(len(target), NUMBERS // (S * max(2, classes)))))
     place = [[{int(row): i for i, row in enumerate(each.rows)} for each in faults] for faults in encoded]
     rows = np.array([example.row for example in chosen])
     faults = np.array([example.faults for example in chosen])
-    runner = Runner(
-        extract_part(model, ["present", *(f"z.{n}" for n in names)], [answers.features, answers.probabilities])
-    )
+    given = [subject.presence, *(f"z.{n}" for n in names)]
+    runner = Runner(extract_part(subject.model, given, [answers.features, answers.probabilities]))
     features, probabilities = [], []
-    for start in range(0, len(rows), ROWS):
-        part = slice(start, start + ROWS)
-        feed: dict[str, NDArray[Any]] = {"present": present[rows[part]]}
-        for m, name in enumerate(names):
-            z = clean[name][rows[part]].copy()
-            for i, (row, fault) in enumerate(zip(rows[part], faults[part, m], strict=True)):
-                if fault >= 0:
-                    z[i] = encoded[m][fault].z[place[m][fault][int(row)]]
-            feed[f"z.{name}"] = z
-        found = runner.run(feed)
-        features.append(found[0])
-        probabilities.append(found[1])
+    size = min(ROWS, subject.rows)
+    with tell.stage("asking every subset", len(rows)) as advance:
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            feed: dict[str, NDArray[Any]] = {subject.presence: present[rows[part]]}
+            for m, name in enumerate(names):
+                z = clean[name][rows[part]].copy()
+                for i, (row, fault) in enumerate(zip(rows[part], faults[part, m], strict=True)):
+                    if fault >= 0:
+                        z[i] = encoded[m][fault].z[place[m][fault][int(row)]]
+                feed[f"z.{name}"] = z
+            found = runner.run(feed)
+            features.append(found[0])
+            probabilities.append(found[1])
+            advance(len(found[0]))
     return Table(rows, faults, np.concatenate(features), np.concatenate(probabilities), present[rows], target[rows])

@@ -40,9 +40,10 @@ def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     return {name: node for node in model.graph.node for name in node.output}
 
 
-def select_output(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
-    """The same model, left with one output, which may be any tensor in it."""
-    kept = [value for value in model.graph.output if value.name == output] or [onnx.ValueInfoProto(name=output)]
+def select_outputs(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
+    """The same model, left with these outputs, which may be any tensors in it."""
+    known = {value.name: value for value in model.graph.output}
+    kept = [known.get(name, onnx.ValueInfoProto(name=name)) for name in outputs]
     del model.graph.output[:]
     model.graph.output.extend(kept)
     return model

@@ -18,6 +18,8 @@ from robustmm.runtime.graph import Tensor
 KEY = "robustmm"
 """The entry of the file's metadata that holds ours, as JSON."""
 FORMAT = 1
+GUARD_KEY = "robustmm.guard"
+"""The entry of a file of another tool that was given a guard, as JSON."""
 HARDENED_FORMAT = 2
 """Of a file with a guard, which an older robustmm must not take for one without."""
 SUM_TOLERANCE = 1e-6
@@ -51,6 +53,12 @@ class GuardFacts(Table):
 
     thresholds: list[Annotated[float, Field(ge=0)]]
     clean_cost: Annotated[float, Field(ge=0)]
+
+
+class ForeignGuard(GuardFacts):
+    """Likewise in a file of another tool, whose description tells the rest."""
+
+    modalities: list[str]
 
 
 class Metadata(Table):

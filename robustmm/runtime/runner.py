@@ -53,7 +53,8 @@ class Runner:
                 f"{wanted[0]} is built in but cannot be used here (are its libraries, CUDA and cuDNN, installed?); "
                 "see: robustmm doctor"
             )
-        self.inputs = {i.name for i in self.session.get_inputs()}
+        optional = self.session.get_overridable_initializers()
+        self.inputs = {i.name for i in (*self.session.get_inputs(), *optional)}
         self.outputs = list(outputs) or [o.name for o in self.session.get_outputs()]
         self.bound = provider != "cpu"
         self.batch = batch

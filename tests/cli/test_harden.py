@@ -86,16 +86,17 @@ def test_misused(
 def test_a_guard_that_fails_its_proof_leaves_no_file(
     robustmm: Cli, world: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from robustmm.guard import graph
+    from robustmm.guard.graph import decision
 
-    def spoil(model: onnx.ModelProto, *given: Any) -> None:
-        write(model, *given)
+    def spoil(subject: Any, *given: Any) -> None:
+        write(subject, *given)
+        model = subject.model
         node = next(node for node in model.graph.node if node.output[0] == "logits")
         node.output[0] = "spoilt"
         model.graph.node.append(onnx.helper.make_node("Add", ["spoilt", "spoilt"], ["logits"]))
 
-    write = graph.write_decision
-    monkeypatch.setattr(graph, "write_decision", spoil)
+    write = decision.write_decision
+    monkeypatch.setattr(decision, "write_decision", spoil)
     found = robustmm("harden", world.model, "-o", tmp_path / "safe.onnx")
     assert found.code == 4
     assert "bit for bit" in found.err

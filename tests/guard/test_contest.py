@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from robustmm.guard.graph import write_memory
-from robustmm.guard.operators import Operators, build_model
+from robustmm.guard.graph.decision import write_memory
+from robustmm.guard.graph.operators import Operators, build_model
 from robustmm.guard.reliability import list_subsets
 from robustmm.runs import Run
 from robustmm.runtime.runner import Runner

@@ -8,7 +8,8 @@ from guarded import Pair, fitted_temperature
 from numpy.typing import NDArray
 from onnx.numpy_helper import to_array
 
-from robustmm.guard.graph import MEMORY_LENGTH, list_decoded
+from robustmm.guard.graph.answers import list_decoded
+from robustmm.guard.graph.decision import MEMORY_LENGTH
 from robustmm.guard.judge import choose_subset
 from robustmm.guard.reliability import expect_probabilities, list_subsets
 from robustmm.runtime.session import Session, read_graph

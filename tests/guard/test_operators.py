@@ -6,7 +6,7 @@ import pytest
 from nodes import run_nodes
 from onnx import TensorProto, helper
 
-from robustmm.guard.operators import AXES_AS_INPUT, Operators, opset_of
+from robustmm.guard.graph.operators import AXES_AS_INPUT, Operators, opset_of
 
 X = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
 BY_NUMPY = {"ReduceSum": np.sum, "ReduceMean": np.mean, "ReduceMax": np.max, "ReduceMin": np.min}

@@ -1,6 +1,8 @@
 """The proof refuses a file whose guard does not keep its promises."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from onnx import helper, numpy_helper
 
 from robustmm.errors import ParityError
 from robustmm.guard.proof import BATCHES, ROWS, check_not_numbers, list_patterns, prove
-from robustmm.runtime.session import read_graph
+from robustmm.guard.subjects.own import OwnSubject, open_own
+from robustmm.guard.subjects.subject import Given
+from robustmm.runtime.session import Session, read_graph
 
 
 def replaced(pair: Pair, folder: Path, output: str, *nodes: onnx.NodeProto) -> Path:
@@ -30,7 +34,8 @@ def replaced(pair: Pair, folder: Path, output: str, *nodes: onnx.NodeProto) -> P
 def prove_it(pair: Pair, file: Path, precision: str = "fp32") -> Any:
     rng = np.random.default_rng(0)
     inputs = {n: (x + 4 * (rng.random((len(x), 1)) < 0.3))[:42].astype(np.float32) for n, x in pair.inputs.items()}
-    return prove(pair.plain, file, inputs, np.ones((42, len(inputs)), bool), precision)
+    subject = replace(open_own(Session(pair.plain)), precision=precision)
+    return prove(subject, file, inputs, np.ones((42, len(inputs)), bool))
 
 
 def test_a_file_that_keeps_its_promises_is_proved(three: Pair) -> None:
@@ -103,15 +108,23 @@ class Answers:
         return [logits, logits, np.full((rows, 1), self.used)]
 
 
+def check(logits: float, used: bool, name: str, x: NDArray[Any]) -> None:
+    subject: Any = SimpleNamespace(
+        given={name: Given(name, x.shape[1:], x.dtype)}, feed_hardened=lambda inputs, here: {**inputs, "present": here},
+        to_probabilities=lambda found: OwnSubject.to_probabilities(subject, found),
+    )  # fmt: skip
+    answers: Any = Answers(logits, used)
+    check_not_numbers(subject, answers, {name: x}, np.ones((4, 1), bool))
+
+
 @pytest.mark.parametrize(("logits", "used", "sound"), [(0, False, True), (np.nan, False, False), (0, True, False)])
 def test_nan_that_is_used_or_reaches_the_answer_is_refused(logits: float, used: bool, sound: bool) -> None:
-    inputs, present = {"a": np.zeros((4, 2), np.float32)}, np.ones((4, 1), bool)
     if sound:
-        check_not_numbers(Answers(logits, used), inputs, present)  # type: ignore[arg-type]
+        check(logits, used, "a", np.zeros((4, 2), np.float32))
         return
     with pytest.raises(ParityError, match="NaN in a should be dropped, and reached the answer"):
-        check_not_numbers(Answers(logits, used), inputs, present)  # type: ignore[arg-type]
-    check_not_numbers(Answers(logits, used), {"t": np.zeros((4, 2), np.int64)}, present)  # type: ignore[arg-type]
+        check(logits, used, "a", np.zeros((4, 2), np.float32))
+    check(logits, used, "t", np.zeros((4, 2), np.int64))  # whole numbers hold no NaN
 
 
 @pytest.mark.parametrize("names", ["ab", "abc", "abcdef"])

@@ -32,8 +32,8 @@ def made(bayes: Bayes, tmp_path_factory: pytest.TempPathFactory) -> Made:
     kept: list[Made] = []
     build = work.build_table
 
-    def watch(model: Any, answers: Any, modalities: Any, *given: Any) -> Table:
-        kept.append(Made(*given, table=build(model, answers, modalities, *given)))
+    def watch(subject: Any, answers: Any, *given: Any) -> Table:
+        kept.append(Made(*given[:-1], table=build(subject, answers, *given)))
         return kept[0].table
 
     with pytest.MonkeyPatch.context() as patch:

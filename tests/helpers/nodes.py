@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
-from robustmm.guard.operators import Operators, build_model
+from robustmm.guard.graph.operators import Operators, build_model
 from robustmm.runtime.runner import Runner
 
 Write = Callable[..., str | Sequence[str]]

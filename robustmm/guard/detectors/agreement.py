@@ -1,7 +1,7 @@
 """A modality that contradicts the others: what its own answer and theirs have in common. It tells swapped, stale and
 mismatched inputs, each of which is a good signal by itself."""
 
-from robustmm.guard.operators import Operators
+from robustmm.guard.graph.operators import Operators
 
 SMALLEST = 1e-4
 

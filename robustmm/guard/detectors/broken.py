@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.guard.operators import Operators
+from robustmm.guard.graph.operators import Operators
 
 CERTAIN = 2.0
 """The score of a signal, or an embedding, with NaN or an infinity: such a modality is always dropped."""

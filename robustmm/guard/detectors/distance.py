@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.guard.detectors.broken import replace_nan
-from robustmm.guard.operators import Operators
+from robustmm.guard.graph.operators import Operators
 
 Array = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.guard.operators import Operators
+from robustmm.guard.graph.operators import Operators
 
 Array = NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from robustmm.guard.detectors.distance import (
 )
 from robustmm.guard.detectors.loss import Levels, fit_levels, measure_change, usual_change
 from robustmm.guard.detectors.statistics import measure_signal
-from robustmm.guard.operators import Operators
+from robustmm.guard.graph.operators import Operators
 
 Array = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ it lies at its ends. They tell a signal that looks like no training signal where
 from collections.abc import Sequence
 from math import prod
 
-from robustmm.guard.operators import Operators
+from robustmm.guard.graph.operators import Operators
 
 MOST = 2**15
 """Numbers of a sample that are looked at; of a larger signal every second, third, ... along its longest axes."""

@@ -19,6 +19,7 @@ from robustmm.runtime.foreign import probe
 from robustmm.runtime.foreign.batch_axis import put_batch_first
 from robustmm.runtime.foreign.binding import bind_inputs
 from robustmm.runtime.foreign.description import Description, load_description, raise_errors
+from robustmm.runtime.foreign.guard import read_guard, take_presence
 from robustmm.runtime.foreign.inputs import InputBinding, build_inputs
 from robustmm.runtime.foreign.output import check_answer, probabilities
 from robustmm.runtime.foreign.parts.cut import Cut, cut_graph
@@ -49,6 +50,8 @@ class ForeignSession(Session):
         """Without `cut` the graph stays whole. Raises UsageError for a description that does not fit the graph,
         DataError for a graph that does not run, or whose answer to a row depends on the rows beside it."""
         model, loaded = session.read_graph(path), load_description(description)
+        guard = read_guard(model, path)
+        loaded = take_presence(model, guard, loaded) if guard else loaded
         loaded, given = put_batch_first(model, loaded), loaded
         self.bindings = bind_inputs(loaded, model)
         self.path, self.provider, self.description, self.batch = path, provider, description, batch
@@ -64,7 +67,10 @@ class ForeignSession(Session):
             "recipe": {"method": {"name": "foreign"}},
             "description": loaded.source,
             "prior": list(loaded.table.prior) or None,
+            "guard": guard.model_dump() if guard else None,
         }
+        self.output = loaded.table.output.name
+        self._outputs = [self.output, "used"] if guard else [self.output]
         self.tensors = {tensor.name: tensor for tensor in graph.inputs(model)}
         self._cut: dict[str, CutEncoder] = {}
         self._fillers: dict[str, NDArray[Any]]
@@ -72,24 +78,32 @@ class ForeignSession(Session):
         for binding in self.bindings:
             self._use(binding)
         fixed = loaded.table.batch or max(tensor.batch for tensor in self.tensors.values())
-        self._check_claims(model, loaded.table.output.name, fixed)
-        self._head = self._open_whole(model, loaded, threads, fixed, turned=loaded is not given)
-        self._check_rows(loaded.table.output.name)
+        self._check_claims(model, fixed)
+        self.fixed, self.turned = fixed, loaded is not given
+        self._head = self._open_whole(model, loaded, threads, fixed)
+        self._check_rows()
         self.threads = threads
         if cut:
-            self._try_cut(model, loaded.table.output.name, threads)
+            self._try_cut(model, threads)
 
     def decode(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Probabilities (batch, class) from embeddings and the presence mask (batch, modality)."""
         if len(present) == 0:
             return np.zeros((0, len(self.classes)))
+        return probabilities(self._ask(z, present)[0], self.activation, len(self.classes))
+
+    def choose_used(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return self._ask(z, present)[1] if self.is_hardened and len(present) else present
+
+    def _ask(self, z: Embeddings, present: NDArray[np.bool_]) -> list[NDArray[Any]]:
+        """The graph's outputs for some rows, one or more."""
         held = np.asarray(present.any(1))
         row = np.where(held, np.arange(len(held)), held.argmin())  # rows without inputs are alike: one runs
         asked, answered = np.unique(row, return_inverse=True)
         parts = [
             self._run({n: z[n][rows] for n in self.names}, present[rows]) for rows in split_batches(asked, self.decodes)
         ]
-        return probabilities(np.concatenate(parts), self.activation, len(self.classes))[answered]
+        return [np.concatenate(found)[answered] for found in zip(*parts, strict=True)]
 
     def blank_embedding(self, name: str, batch: int) -> NDArray[Any]:
         """The fill that the head is given where the modality is missing."""
@@ -122,13 +136,13 @@ class ForeignSession(Session):
         other._use(new)
         return other
 
-    def _check_claims(self, model: onnx.ModelProto, output: str, fixed: int) -> None:
+    def _check_claims(self, model: onnx.ModelProto, fixed: int) -> None:
         """Raises DataError for a number of rows, or of classes, that takes more than a cell may."""
         for binding in self.bindings:
             row = binding.dtype.itemsize * math.prod(binding.shape)
             check_claim(fixed * row, self.path, f"{fixed:,} rows at once of {binding.modality.name}")
         for tensor in graph.outputs(model):
-            if tensor.name == output:
+            if tensor.name == self.output:
                 check_width(tensor, self.path)
 
     def _use(self, binding: InputBinding) -> None:
@@ -138,15 +152,12 @@ class ForeignSession(Session):
         self._encoders[name] = part or binding  # type: ignore[assignment]
         self._fillers[name] = part.encode(binding.filler) if part else binding.filler
 
-    def _open_whole(
-        self, model: onnx.ModelProto, loaded: Description, threads: int, fixed: int, turned: bool
-    ) -> Runner:
+    def _open_whole(self, model: onnx.ModelProto, loaded: Description, threads: int, fixed: int) -> Runner:
         """The whole graph, tried with rows where everything is missing."""
-        output = loaded.table.output.name
         try:
-            found = Runner(self.path, self.provider, threads, fixed, [output])  # the very file that is deployed
-            if turned or output not in [value.name for value in found.session.get_outputs()]:
-                found = Runner(graph.select_output(model, output), self.provider, threads, fixed)
+            found = Runner(self.path, self.provider, threads, fixed, self._outputs)  # the very file that is deployed
+            if self.turned or self.output not in [value.name for value in found.session.get_outputs()]:
+                found = Runner(graph.select_outputs(model, self._outputs), self.provider, threads, fixed)
             nothing = {name: self.blank_embedding(name, 2) for name in self.names}
             answer = found(**self._feed(nothing, np.zeros((2, len(self.names)), bool)))
         except RobustmmError:
@@ -156,43 +167,48 @@ class ForeignSession(Session):
             raise DataError(session.describe_refusal(self.path, error, hint)) from error
         if wrong := check_answer(answer, loaded):
             raise_errors(loaded.path, [loaded.locate_error(*wrong)])
+        self.answer_width = answer[0].size
         return found
 
-    def _check_rows(self, output: str) -> None:
+    def _check_rows(self) -> None:
         try:
             wrong = probe.find_row_dependence(self._head, self._trial_feed(max(3, self._head.batch)))
         except GRAPH_ERRORS:  # drawn numbers that the graph refuses, such as categories that it does not know
             return
         if wrong:
-            raise DataError(f'{self.path}: the answer "{output}" {wrong}')
+            raise DataError(f'{self.path}: the answer "{self.output}" {wrong}')
 
     def _trial_feed(self, rows: int) -> dict[str, NDArray[Any]]:
         z = {b.modality.name: b(x=probe.draw_signals(b.modality, rows, rows)) for b in self.bindings}
         return self._feed(z, np.ones((rows, len(self.names)), bool))
 
-    def _try_cut(self, model: onnx.ModelProto, output: str, threads: int) -> None:
-        """Cuts the graph, and keeps the parts where they answer as the whole does, whatever is missing."""
-        whole, fixed = self._head, self._head.batch
-        weights = sum(len(tensor.raw_data) for tensor in model.graph.initializer)  # protobuf cannot tell beyond 2 GB
-        if len(self.names) == 1 or weights > LARGEST_GRAPH or model.graph.sparse_initializer:
-            return
+    def find_cut(self, model: onnx.ModelProto) -> Cut | None:
+        """The parts of this session's graph; None where it has none."""
         owners: dict[str, frozenset[str]] = {}
         for binding in self.bindings:
             for name in filter(None, (getattr(binding.preprocessing, key) for key in ("input", "mask", "token_type"))):
                 owners[name] = owners.get(name, frozenset()) | {binding.modality.name}
             if binding.preprocessing.present:
                 owners[binding.preprocessing.present] = frozenset({HEAD})
-        feeds = [self._trial_feed(fixed or rows) for rows in TRIAL_ROWS]
+        feeds = [self._trial_feed(self.fixed or rows) for rows in TRIAL_ROWS]
+        return cut_graph(model, owners, self._outputs, feeds, self.fixed)
+
+    def _try_cut(self, model: onnx.ModelProto, threads: int) -> None:
+        """Cuts the graph, and keeps the parts where they answer as the whole does, whatever is missing."""
+        whole = self._head
+        weights = sum(len(tensor.raw_data) for tensor in model.graph.initializer)  # protobuf cannot tell beyond 2 GB
+        if len(self.names) == 1 or weights > LARGEST_GRAPH or model.graph.sparse_initializer:
+            return
         M = len(self.names)
         present = np.concatenate([np.ones((2, M), bool), ~np.eye(M, dtype=bool), np.zeros((1, M), bool)])
         signals = {b.modality.name: probe.draw_signals(b.modality, len(present), 0) for b in self.bindings}
         try:
-            expected = self._run({b.modality.name: b(x=signals[b.modality.name]) for b in self.bindings}, present)
-            found = cut_graph(model, owners, output, feeds, fixed)
+            expected, *_ = self._run({b.modality.name: b(x=signals[b.modality.name]) for b in self.bindings}, present)
+            found = self.find_cut(model)
             if found is None:
                 return
-            self._open_parts(found, threads, fixed)
-            answer = self._run({name: self.embed(name, signals[name]) for name in self.names}, present)
+            self._open_parts(found, threads)
+            answer, *_ = self._run({name: self.embed(name, signals[name]) for name in self.names}, present)
             proved = probe.is_close(answer, expected)
         except (*GRAPH_ERRORS, RobustmmError, ValueError, KeyError, RuntimeError):
             proved = False  # a node that no part can do without: it runs whole, as it did just now
@@ -201,13 +217,13 @@ class ForeignSession(Session):
             for binding in self.bindings:
                 self._use(binding)
 
-    def _open_parts(self, found: Cut, threads: int, fixed: int) -> None:
+    def _open_parts(self, found: Cut, threads: int) -> None:
         for binding in self.bindings:
             if (name := binding.modality.name) in found.encoders:
-                part = Runner(found.encoders[name], self.provider, threads, fixed)
+                part = Runner(found.encoders[name], self.provider, threads, self.fixed)
                 self._cut[name] = CutEncoder(binding, part, found.tensors[name], self.tensors)
                 self._use(binding)
-        self._head = Runner(found.head, self.provider, threads, fixed)
+        self._head = Runner(found.head, self.provider, threads, self.fixed)
         size = sum(z.nbytes for z in self._fillers.values())
         self.decodes = int(np.clip(DECODE_BYTES // max(1, size), type(self).decodes, Session.decodes))
 
@@ -220,9 +236,9 @@ class ForeignSession(Session):
             feed |= encoder.unpack(np.where(here, z[name], self._fillers[name]))
         return feed
 
-    def _run(self, z: Embeddings, present: NDArray[np.bool_]) -> NDArray[Any]:
+    def _run(self, z: Embeddings, present: NDArray[np.bool_]) -> list[NDArray[Any]]:
         with self.describe_refusals():
-            return self._head(**self._feed(z, present))
+            return self._head.run(self._feed(z, present))
 
 
 def open_session(

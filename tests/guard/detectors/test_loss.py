@@ -16,7 +16,7 @@ from robustmm.guard.detectors.loss import (
     usual_change,
 )
 from robustmm.guard.detectors.statistics import measure_signal
-from robustmm.guard.operators import Operators
+from robustmm.guard.graph.operators import Operators
 
 SPREAD_LOST, DETAIL_LOST, SPREAD_GAINED, DETAIL_GAINED = range(4)
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def fed(session: ForeignSession, *texts: str) -> tuple[list[list[int]], list[lis
     """The ids and the mask that the graph is fed."""
     seen: list[dict[str, np.ndarray]] = []
     whole = session._head
-    session._head = lambda **given: (seen.append(given), whole(**given))[1]  # type: ignore[assignment]
+    session._head = SimpleNamespace(run=lambda given: (seen.append(given), whole.run(given))[1])  # type: ignore[assignment]
     session.predict(
         {"m": np.stack([session.modality("m").feed(text) for text in texts])}, np.ones((len(texts), 1), bool)
     )

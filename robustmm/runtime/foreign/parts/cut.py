@@ -53,16 +53,16 @@ class Cut:
 
 
 def cut_graph(
-    model: onnx.ModelProto, owners: Mapping[str, Sources], output: str, feeds: Sequence[Feed], batch: int
+    model: onnx.ModelProto, owners: Mapping[str, Sources], outputs: Sequence[str], feeds: Sequence[Feed], batch: int
 ) -> Cut | None:
     """The cut of a graph whose inputs are those of the modalities in `owners`; None where no modality has nodes of its
     own. `feeds` are trial inputs of different numbers of rows (of `batch` rows where the graph takes no others)."""
     inputs = {value.name: value for value in model.graph.input if value.name in owners}
-    shapes = _measure_shapes(model, output, feeds, batch)
+    shapes = _measure_shapes(model, outputs, feeds, batch)
     head: set[str] = set()
     for _ in range(RETREATS):
         sources = find_sources(model.graph, owners, shapes, head)
-        frontier = _find_frontier(model.graph, sources, shapes, output)
+        frontier = _find_frontier(model.graph, sources, shapes, outputs)
         frontier = {name: tensors for name, tensors in frontier.items() if not inputs.keys() >= tensors}
         if not frontier:
             return None
@@ -88,7 +88,7 @@ def cut_graph(
     given = {t.name: _declare(t, batch) for found in tensors.values() for t in found}
     left = [value for name, value in inputs.items() if name not in given]
     shapes_away = away(lambda name: name in given or _owner(sources.get(name, frozenset())) not in tensors)
-    return Cut(encoders, tensors, extract_graph(model, [*given.values(), *left], [output], shapes_away))
+    return Cut(encoders, tensors, extract_graph(model, [*given.values(), *left], outputs, shapes_away))
 
 
 def _belongs(sources: Mapping[str, Sources], modality: str, tensor: str) -> bool:
@@ -106,23 +106,26 @@ def _owner(sources: Sources) -> str:
 
 
 def _find_frontier(
-    graph: onnx.GraphProto, sources: Mapping[str, Sources], shapes: Mapping[str, BatchShape], output: str
+    graph: onnx.GraphProto, sources: Mapping[str, Sources], shapes: Mapping[str, BatchShape], outputs: Sequence[str]
 ) -> dict[str, set[str]]:
     """By modality, the tensors of its own that others' nodes, or nobody, read."""
     found: dict[str, set[str]] = {}
-    for node in needed_nodes(graph, [output], (), shapes):
+    for node in needed_nodes(graph, outputs, (), shapes):
         if not _owner(sources[node.output[0]]) and node.output[0] not in shapes:
             for name in read_names(node):
                 if owner := _owner(sources.get(name, frozenset())):
                     found.setdefault(owner, set()).add(name)
-    if owner := _owner(sources[output]):
-        found.setdefault(owner, set()).add(output)
+    for output in outputs:
+        if owner := _owner(sources[output]):
+            found.setdefault(owner, set()).add(output)
     return found
 
 
-def _measure_shapes(model: onnx.ModelProto, output: str, feeds: Sequence[Feed], batch: int) -> dict[str, BatchShape]:
+def _measure_shapes(
+    model: onnx.ModelProto, outputs: Sequence[str], feeds: Sequence[Feed], batch: int
+) -> dict[str, BatchShape]:
     """The values of the Shape nodes that follow from the number of rows alone."""
-    names = [n.output[0] for n in needed_nodes(model.graph, [output]) if n.op_type == "Shape" and n.domain == ""]
+    names = [n.output[0] for n in needed_nodes(model.graph, outputs) if n.op_type == "Shape" and n.domain == ""]
     values: dict[str, list[tuple[int, NDArray[Any]]]] = {name: [] for name in names}
     for rows, found in _evaluate(model, names, feeds, batch):
         for name, value in zip(names, found, strict=True):

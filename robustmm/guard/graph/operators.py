@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+PLACE = "guard/"
+"""Prefix of everything that the guard adds to a graph. No modality's name has a slash."""
 AXES_AS_INPUT = {"ReduceSum": 13, "ReduceMean": 18, "ReduceMax": 18, "ReduceMin": 18}
 """The opset from which a reduction takes its axes as an input and no longer as an attribute."""
 
@@ -76,3 +78,24 @@ def build_model(ops: Operators, inputs: Sequence[onnx.ValueInfoProto], outputs: 
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
     body = helper.make_graph(ops.nodes, "guard", inputs, ends, ops.stored)
     return helper.make_model(body, opset_imports=[helper.make_opsetid("", ops.opset)], ir_version=10)
+
+
+def sort_nodes(model: onnx.ModelProto) -> None:
+    """Puts every node behind those whose outputs it reads."""
+    made = {name: k for k, node in enumerate(model.graph.node) for name in node.output}
+    nodes, placed, order = list(model.graph.node), set[int](), list[int]()
+    for first in range(len(nodes)):
+        waiting = [first]
+        while waiting:
+            k = waiting[-1]
+            before = [] if k in placed else [made[n] for n in nodes[k].input if n in made and made[n] not in placed]
+            if before:
+                waiting += before
+                continue
+            waiting.pop()
+            if k not in placed:
+                placed.add(k)
+                order.append(k)
+    sorted_nodes = [nodes[k] for k in order]
+    del model.graph.node[:]
+    model.graph.node.extend(sorted_nodes)

@@ -1,0 +1,1 @@
+"""What the guard adds to a graph: operators, the answers from every subset, the decision."""

@@ -1,0 +1,1 @@
+"""A model as its guard sees it, whoever exported it."""
