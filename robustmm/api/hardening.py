@@ -58,6 +58,7 @@ def harden(
     the hardened file does not answer as the plain one does.
     """
     from robustmm.data.manifest import read_manifest
+    from robustmm.evaluation.fit import fit_session
     from robustmm.guard.harden import check_hardenable, prove_hardened
     from robustmm.guard.harden import harden as work
 
@@ -77,6 +78,10 @@ def harden(
     found = find_manifest(session, data, "train and valid", runs, tell)
     manifest = read_manifest(found, inside_folder(inside, data, found))
     check_hardenable(session, manifest)
+    if session.description is not None:
+        session, _, notes = fit_session(session, manifest)
+        for said in notes:
+            tell.note(said)
     hardened = work(session, manifest, budget / 100, on_bad_input, tell)
     candidate = target.with_name(f".{target.stem}.{os.getpid()}.unproven.onnx")
     try:

@@ -9,6 +9,8 @@ from typing import Any
 import jsonschema
 import onnx
 import pytest
+from bayes import write_world
+from rewired import build_foreign
 
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
@@ -57,6 +59,26 @@ def test_a_hardened_model_is_attacked_as_any_other(robustmm: Cli, world: Run, ha
         "attack", hardened, "--noise", "gaussian", "--level", "0.5", "--data", world.read_facts()["manifest"]
     )
     assert (found.code, "accuracy" in found.out) == (0, True)
+
+
+def test_a_file_of_another_tool_is_hardened_and_compared(robustmm: Cli, tmp_path: Path) -> None:
+    """The same bytes twice, and audited as any other."""
+    world = write_world(tmp_path / "world", M=3, samples=480)
+    plain, described = build_foreign("parts", world, tmp_path)
+    told = ("--describe", described, "--data", world.manifest)
+    for name in ("a.onnx", "b.onnx"):
+        found = robustmm("harden", plain, *told, "-o", name, cwd=tmp_path)
+        assert found.code == 0, found.err
+        assert "mean and std from the 240 rows of split train" in found.err
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+    found = robustmm("compare", plain, "a.onnx", *told, "--suite", "missing", cwd=tmp_path)
+    assert found.code in (0, 1), found.err  # 120 samples decide little
+    told = {
+        name: json.loads(next(tmp_path.glob(f"audits/{name}-*/results.json")).read_text())["clean"]["modalities"]
+        for name in ("theirs", "a")
+    }
+    assert all(each["dropped"] is None for each in told["theirs"])
+    assert all(each["dropped"]["value"] < 0.2 for each in told["a"])
 
 
 @pytest.mark.parametrize(

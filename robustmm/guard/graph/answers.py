@@ -106,7 +106,8 @@ def write_decoder(
     for m, name in z.items():
         given[f"z.{m}"] = ops("Tile", name, ops.numbers(copies, 1))
     place = f"{ops.prefix}decoder/"
-    stored = {tensor.name for tensor in subject.model.graph.initializer if subject.is_whole}
+    stored = {tensor.name for tensor in subject.decoder.graph.initializer} if subject.is_whole else set[str]()
+    stored &= {tensor.name for tensor in subject.model.graph.initializer}
     given |= {name: name for name in stored}
     part = onnx.ModelProto()
     part.CopyFrom(subject.decoder)

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from robustmm.errors import UsageError
-from robustmm.guard.detectors.modality import InputDetectors, write_columns
+from robustmm.guard.detectors.modality import COLUMNS, InputDetectors, write_columns
 from robustmm.guard.graph.operators import PLACE, Operators, opset_of
 from robustmm.guard.subjects.head import SCORES, build_decoder, write_embedding, write_input, write_presence
 from robustmm.guard.subjects.pieces import Piece, embed, feed_one, fill_embedding, list_pieces
@@ -54,8 +54,11 @@ class ForeignSubject(Subject):
         for name, (tensor, shape, dtype) in self.given.items():
             ops = Operators(f"{PLACE}input/{name}/", opset_of(self.model))
             columns = write_columns(ops, tensor, shape, dtype, fitted[name])
-            ops("Concat", f"{PLACE}z/{name}", columns, axis=1, named=f"z.{name}")
+            ops("Concat", f"{PLACE}encoded/{name}", columns, axis=1, named=f"z.{name}")
+            ops("Slice", f"z.{name}", *map(ops.numbers, (0, self.widths[name], 1)), named=f"{PLACE}z/{name}")
             ops.append_to(self.model)
+            wide = helper.make_tensor_value_info(f"z.{name}", TensorProto.FLOAT, ["batch", self.widths[name] + COLUMNS])
+            self.model.graph.value_info.append(wide)
 
     def is_silent(self, ops: Operators) -> str:
         missing = ops.reduce("ReduceMax", ops.cast(ops("Not", "used")), [1])
@@ -117,10 +120,12 @@ def open_foreign(session: ForeignSession) -> ForeignSubject:
 
 
 def check_graph(session: ForeignSession, model: onnx.ModelProto) -> None:
-    path, taken = session.path, {name for node in model.graph.node for name in node.output}
-    ends = ["used", PRESENT, "thresholds", "memory", "memory.next"]
+    path = session.path
+    taken = {name for node in model.graph.node for name in node.output} | session.tensors.keys()
+    ends = ["used", "thresholds", "memory", "memory.next"]
+    ends += [PRESENT] if any(not b.preprocessing.present for b in session.bindings) else []
     ends += [f"{what}.{name}" for what in ("strangeness", "gain", "z") for name in session.names]
-    twice = [name for name in ends if name in taken or name in session.tensors]
+    twice = [name for name in ends if name in taken]
     if twice:
         raise UsageError(f'{path} has a tensor "{twice[0]}", which a guard would be called; rename it, then harden')
     if (opset := opset_of(model)) < OLDEST_OPSET:
@@ -143,7 +148,7 @@ def check_graph(session: ForeignSession, model: onnx.ModelProto) -> None:
 
 def find_precision(model: onnx.ModelProto) -> str:
     """Of most of the arithmetic: by how it is rounded answers may differ."""
-    if any(word in node.op_type for node in model.graph.node for word in ("Quantize", "QLinear", "Integer")):
+    if any(word in node.op_type.lower() for node in model.graph.node for word in ("quantize", "qlinear", "integer")):
         return "int8"
     halves = (tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer)
     return "fp16" if any(halves) else "fp32"

@@ -33,7 +33,7 @@ def write_input(model: onnx.ModelProto, session: ForeignSession, binding: InputB
 
 
 def write_embedding(model: onnx.ModelProto, name: str, pieces: Sequence[Piece]) -> None:
-    """Adds `guard/z/<modality>` (batch, width): pieces side by side, finite but for NaN."""
+    """Adds `guard/encoded/<modality>` (batch, width): pieces side by side, finite but for NaN."""
     ops = Operators(f"{PLACE}embedding/{name}/", opset_of(model))
     flat = []
     for piece in pieces:
@@ -42,7 +42,7 @@ def write_embedding(model: onnx.ModelProto, name: str, pieces: Sequence[Piece]) 
             sign = ops("Mul", ops("Sign", x), ops.constant(FARTHEST))
             x = ops("Where", ops("IsInf", x), sign, x)
         flat.append(x)
-    ops("Concat", *flat, axis=1, named=f"{PLACE}z/{name}")
+    ops("Concat", *flat, axis=1, named=f"{PLACE}encoded/{name}")
     ops.append_to(model)
 
 
@@ -68,6 +68,7 @@ def write_presence(model: onnx.ModelProto, session: ForeignSession) -> None:
         found = ops("And", found, here) if found else here
     ops("Identity", found, named=f"{PLACE}present")
     ops.append_to(model)
+    model.graph.value_info.append(helper.make_tensor_value_info(f"{PLACE}present", TensorProto.BOOL, [None, M]))
 
 
 def build_decoder(

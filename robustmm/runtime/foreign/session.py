@@ -180,7 +180,7 @@ class ForeignSession(Session):
 
     def _trial_feed(self, rows: int) -> dict[str, NDArray[Any]]:
         z = {b.modality.name: b(x=probe.draw_signals(b.modality, rows, rows)) for b in self.bindings}
-        return self._feed(z, np.ones((rows, len(self.names)), bool))
+        return build_inputs(self.bindings, z, np.ones((rows, len(self.names)), bool), self.tensors)
 
     def find_cut(self, model: onnx.ModelProto) -> Cut | None:
         """The parts of this session's graph; None where it has none."""
