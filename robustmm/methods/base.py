@@ -1,8 +1,8 @@
-"""The interface of a training method: a module beside the model, with five hooks."""
+"""The interface of a training method: a module beside the model, with six hooks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,13 @@ class Batch:
     present: Tensor  # (batch, modality) bool
     target: Tensor  # (batch,) int64
     index: Tensor  # (batch,) rows of the training split
+
+
+class Turn(NamedTuple):
+    """A batch to come: rows of the training split, and what is kept of each; None keeps all it has."""
+
+    rows: Tensor  # (batch,) int64
+    kept: Tensor | None = None  # (batch, modality) bool
 
 
 class TrainingData(Protocol):
@@ -63,6 +70,8 @@ class Method(nn.Module):
     leaves: tuple[str, ...] = ()
     """Terms that this method leaves to another one of a chain, where that has a term of the same name."""
 
+    alone: bool = False
+    """True where the method itself decides which parts learn in a step: nothing can be chained to it."""
     chained: bool = False
     """Set on the members of a chain."""
 
@@ -81,6 +90,11 @@ class Method(nn.Module):
     def sample_weights(self, epoch: int) -> Tensor | None:
         """Sampling weights (samples,) for this epoch, or None for every sample once."""
         return None
+
+    def arrange(self, order: Tensor, size: int) -> list[Turn]:
+        """The epoch's batches of about `size`, from the rows in the order that was drawn for it; called anew for every
+        epoch. What a turn does not keep counts as missing there."""
+        return [Turn(rows) for rows in split_rows(order, size)]
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         """Named scalar terms, already weighted; their sum is the objective."""
@@ -106,6 +120,14 @@ class Method(nn.Module):
         """(modality,) cross-entropies of each modality's own logits (modality, batch, class), where it is present."""
         have = zip(unimodal_logits, batch.present.T, strict=True)
         return torch.stack([self.cross_entropy(logits[rows], batch.target[rows]) for logits, rows in have])
+
+
+def split_rows(order: Tensor, size: int) -> list[Tensor]:
+    """Rows in batches; a last one of a single row joins the one before it, since batch statistics need two."""
+    parts = list(order.split(size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 def gate(embedding: Embedding, factor: Tensor) -> None:

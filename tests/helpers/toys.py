@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustmm.methods import METHODS, Batch, Method, build_method
+from robustmm.methods import METHODS, Batch, Method, Turn, build_method
+from robustmm.methods.base import split_rows
 from robustmm.model.fusion import FUSIONS
 from robustmm.model.fusion_model import Embedding, FusionModel
 
@@ -55,6 +56,12 @@ class Toy:
         index = torch.arange(len(self.target))[rows]
         inputs = {m: x[rows] for m, x in self.inputs.items()}
         return Batch(inputs, self.present[rows], self.target[rows], index)
+
+    def take(self, turn: Turn) -> Batch:
+        """A turn's batch, as the loop makes it."""
+        rows = turn.rows
+        present = self.present[rows] if turn.kept is None else self.present[rows] & turn.kept
+        return Batch({m: x[rows] for m, x in self.inputs.items()}, present, self.target[rows], rows)
 
 
 def toy(M: int, missing: float = 0.0, seed: int = 0, **fields: Any) -> Toy:
@@ -105,8 +112,9 @@ def train(
         model.train()
         chosen.train()
         fused = []
-        for start in range(0, SAMPLES, 32):
-            losses = step(model, chosen, data.batch(slice(start, start + 32)), seed=1000 * epoch + start)
+        torch.manual_seed(epoch)
+        for number, turn in enumerate(chosen.arrange(torch.arange(SAMPLES), 32)):
+            losses = step(model, chosen, data.take(turn), seed=1000 * epoch + 32 * number)
             nn.utils.clip_grad_norm_([*model.parameters(), *chosen.parameters()], 1.0)
             optimiser.step()
             fused.append(float(losses[chosen.terms[0]].detach()))
@@ -133,3 +141,11 @@ class Doubling(Method):
 
 class Steering(Method):
     def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None: ...
+
+
+class Turns(Method):
+    """Every batch twice, of which the second time the first modality only."""
+
+    def arrange(self, order: Tensor, size: int) -> list[Turn]:
+        first = torch.arange(2) == 0
+        return [t for rows in split_rows(order, size) for t in (Turn(rows), Turn(rows, first.expand(len(rows), 2)))]

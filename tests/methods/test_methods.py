@@ -11,7 +11,7 @@ from robustmm.methods import METHODS
 
 CHAINS = ["cal+mce", "mce+cal", "joint+unimodal", "cal+guarded", "guarded+mce", "cal+guarded+mce"]
 NAMES = [*METHODS, *CHAINS]
-OWN_FUSION = {"mce", "dmrnet", "one-stage", "qmf", "pdf", "redcore"}
+OWN_FUSION = {"mce", "dmrnet", "mla", "one-stage", "qmf", "pdf", "redcore"}
 
 
 def brings_a_fusion(name: str) -> bool:
@@ -20,8 +20,8 @@ def brings_a_fusion(name: str) -> bool:
 
 def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
     assert set(METHODS) == {
-        "agm", "arl", "arm", "balm", "cal", "dgl", "dmrnet", "dropout", "guarded", "joint", "mce", "mmanet", "mmpareto",
-        "ogm-ge", "one-stage", "pdf", "qmf", "redcore", "unimodal",
+        "agm", "arl", "arm", "balm", "cal", "dgl", "dmrnet", "dropout", "guarded", "joint", "mce", "mla", "mmanet",
+        "mmpareto", "ogm-ge", "one-stage", "pdf", "qmf", "redcore", "unimodal",
     }  # fmt: skip
     assert all(METHODS[name].__doc__ for name in METHODS)
     assert "our reconstruction: we could not obtain the paper's text" in (METHODS["cal"].__doc__ or "").lower()
