@@ -25,6 +25,11 @@ def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
     assert "our reconstruction: we could not obtain the paper's text" in (METHODS["cal"].__doc__ or "").lower()
 
 
+def test_methods_that_multiply_encoder_gradients_say_so_and_get_sgd() -> None:
+    scaling = {name for name in METHODS if METHODS[name].scales_gradients}
+    assert scaling == {"agm", "arl", "balm", "cal", "dgl", "ogm-ge"}
+
+
 @pytest.mark.parametrize("M", [1, 2, 3, 6, 10])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fusion", ["concat", "attention"])
