@@ -104,12 +104,13 @@ class BlankData:
         self.present = torch.ones(1, len(modalities), dtype=torch.bool)
         self.target = torch.zeros(1, dtype=torch.int64)
         self.class_weight: Tensor | None = None
+        self.epochs = 1
 
     def unimodal_logits(self) -> Tensor:
         return torch.zeros(1, len(self.modalities), self.classes)
 
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
-        return torch.zeros(1, len(self.modalities), width), torch.zeros(1, self.classes)
+        return torch.zeros(1, width), torch.zeros(1, self.classes)
 
 
 def export(run: Run, path: Path, precision: str = "fp32", calibrated: bool = False) -> Proof:

@@ -1,5 +1,6 @@
 """The interface of a training method: a module beside the model, with six hooks."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -40,6 +41,7 @@ class TrainingData(Protocol):
     present: Tensor  # (samples, modality) bool
     target: Tensor  # (samples,) int64
     class_weight: Tensor | None  # (class,)
+    epochs: int  # the run's budget
 
     def unimodal_logits(self) -> Tensor:
         """(samples, modality, class): the logits of frozen unimodal models on each training sample, trained with the
@@ -47,7 +49,7 @@ class TrainingData(Protocol):
         ...
 
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
-        """z (samples, modality, width), zeros where missing, and logits (samples, class) of a frozen model that was
+        """Fused features (samples, width), see Fusion.fuse, and logits (samples, class) of a frozen model that was
         trained jointly on all modalities, with the same missing table and budget."""
         ...
 
@@ -74,6 +76,8 @@ class Method(nn.Module):
     """True where the method itself decides which parts learn in a step: nothing can be chained to it."""
     chained: bool = False
     """Set on the members of a chain."""
+    budget: int = 1
+    """How many epochs the run has."""
 
     epoch: Tensor
     class_weight: Tensor | None
@@ -86,6 +90,11 @@ class Method(nn.Module):
     def setup(self, model: FusionModel, data: TrainingData) -> None:
         """Called once, before the optimiser is built: train-only modules, teachers, a bottleneck on the model."""
         self.class_weight = data.class_weight
+        self.budget = data.epochs
+
+    def count_epochs(self, share: float) -> int:
+        """How many whole epochs the first `share` of the run is: at least one unless it is 0."""
+        return math.ceil(round(share * self.budget, 9))  # 0.07 * 100 is a little more than 7
 
     def sample_weights(self, epoch: int) -> Tensor | None:
         """Sampling weights (samples,) for this epoch, or None for every sample once."""

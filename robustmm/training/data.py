@@ -33,6 +33,7 @@ class TrainingSplit:
         class_weights: str = "none",
         teachers: TeacherAnswers | None = None,
         noise: TrainingNoise | None = None,
+        epochs: int = 1,
     ) -> None:
         self.modalities = tuple(split.inputs)
         self.classes = classes
@@ -42,7 +43,7 @@ class TrainingSplit:
         self.target = torch.from_numpy(split.target).to(device)
         self.class_weight = balanced_weights(self.target, classes) if class_weights == "balanced" else None
         self._teachers = teachers
-        self.noise = noise
+        self.noise, self.epochs = noise, epochs
 
     def __len__(self) -> int:
         return len(self.target)
@@ -56,8 +57,8 @@ class TrainingSplit:
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
         """See TrainingData; zeros on a resumed run."""
         if self._teachers is None:
-            z = torch.zeros(len(self), len(self.modalities), width, device=self.device)
-            return z, torch.zeros(len(self), self.classes, device=self.device)
+            features = torch.zeros(len(self), width, device=self.device)
+            return features, torch.zeros(len(self), self.classes, device=self.device)
         return self._teachers.teach_joint(self)
 
     def batch(self, rows: Tensor) -> Batch:

@@ -15,6 +15,8 @@ from robustmm.model.fusion_model import Embedding, FusionModel
 
 CLASSES, WIDTH, SIZE, SAMPLES = 3, 8, 5, 96
 SMALL = {"cal": {"warmup": 0}, "mce": {"hidden": 16}}
+CHAINS = ["cal+mce", "mce+cal", "joint+unimodal", "cal+guarded", "guarded+mce", "cal+guarded+mce"]
+NAMES = [*METHODS, *CHAINS]
 
 torch.set_num_threads(1)  # tensors this small only lose by sharing
 
@@ -35,6 +37,7 @@ class Toy:
     taught: bool = True
     class_weight: Tensor | None = None
     classes: int = CLASSES
+    epochs: int = 100
 
     def unimodal_logits(self) -> Tensor:
         """The true class, but for every fifth sample; nothing at all for a resumed run."""
@@ -45,12 +48,12 @@ class Toy:
         return logits
 
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
-        """The true class's place in every modality, and the logits of one who knows it; nothing for a resumed run."""
-        z, logits = torch.zeros(len(self.target), len(self.modalities), width), torch.zeros(len(self.target), CLASSES)
+        """The true class's place, and the logits of one who knows it; nothing at all for a resumed run."""
+        features, logits = torch.zeros(len(self.target), width), torch.zeros(len(self.target), CLASSES)
         if self.taught:
-            z[..., :CLASSES] = F.one_hot(self.target, CLASSES).unsqueeze(1).float()
+            features[:, :CLASSES] = F.one_hot(self.target, CLASSES).float()
             logits = 3.0 * F.one_hot(self.target, CLASSES).float()
-        return torch.where(self.present.unsqueeze(-1), z, 0.0), logits
+        return features, logits
 
     def batch(self, rows: slice = slice(None)) -> Batch:
         index = torch.arange(len(self.target))[rows]
