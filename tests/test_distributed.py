@@ -17,7 +17,7 @@ from robustmm.config.toml import to_toml
 from robustmm.runs import Run
 
 STEERING = ["cal", "cal+mce", "arl", "arm", "dgl", "agm", "ogm-ge", "balm", "mmpareto", "mla", "reconboost"]
-METHODS = ["joint", *STEERING, "dropout", "redcore", "dmrnet", "mmanet", "pdf", "guarded"]
+METHODS = ["joint", *STEERING, "dropout", "redcore", "dmrnet", "mmanet", "pdf", "guarded", "shaspec"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 

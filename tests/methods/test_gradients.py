@@ -38,6 +38,14 @@ EXPECTED: dict[str, dict[str, str]] = {
         "separate": "encoders fusion.interaction own.decoders",
         "subset": "encoders fusion.decoder fusion.interaction",
     },
+    "mla": {"unimodal": "encoders fusion.head"},
+    "mmpareto": {"fused": PLAIN, "unimodal": "encoders own.heads"},
+    "reconboost": {"fused": "encoders fusion.head fusion.scale", "boosting": "", "consolidation": ""},  # rectifying
+    "shaspec": {
+        "fused": "encoders fusion.head fusion.project fusion.shared fusion.specific",
+        "alignment": "encoders fusion.shared",
+        "domain": "encoders fusion.specific own.domain",
+    },
     "mmanet": {"fused": PLAIN, "distillation": "encoders", "regularisation": "encoders own.branch"},
     "ogm-ge": {"fused": PLAIN},
     "one-stage": {
