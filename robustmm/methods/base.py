@@ -1,7 +1,7 @@
 """The interface of a training method: a module beside the model, with six hooks."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -51,6 +51,10 @@ class TrainingData(Protocol):
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
         """Fused features (samples, width), see Fusion.fuse, and logits (samples, class) of a frozen model that was
         trained jointly on all modalities, with the same missing table and budget."""
+        ...
+
+    def samples(self) -> Iterator[Batch]:
+        """Every training sample once, in order and uncorrupted, in batches of a fixed size."""
         ...
 
 

@@ -61,6 +61,10 @@ class TrainingSplit:
             return features, torch.zeros(len(self), self.classes, device=self.device)
         return self._teachers.teach_joint(self)
 
+    def samples(self) -> Iterator[Batch]:
+        """See TrainingData."""
+        yield from map(self.batch, torch.arange(len(self)).split(256))
+
     def batch(self, rows: Tensor) -> Batch:
         return self._to_batch(rows, {name: values[rows] for name, values in self.inputs.items()})
 

@@ -1,6 +1,6 @@
 """A toy problem with M modalities: class prototypes plus noise, modality 0 the clearest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from robustmm.model.fusion import FUSIONS
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 CLASSES, WIDTH, SIZE, SAMPLES = 3, 8, 5, 96
-SMALL = {"cal": {"warmup": 0}, "mce": {"hidden": 16}}
+SMALL = {"cal": {"warmup": 0}, "mce": {"hidden": 16}, "remix": {"warmup": 0.01}}
 CHAINS = ["cal+mce", "mce+cal", "joint+unimodal", "cal+guarded", "guarded+mce", "cal+guarded+mce"]
 NAMES = [*METHODS, *CHAINS]
 
@@ -59,6 +59,9 @@ class Toy:
         index = torch.arange(len(self.target))[rows]
         inputs = {m: x[rows] for m, x in self.inputs.items()}
         return Batch(inputs, self.present[rows], self.target[rows], index)
+
+    def samples(self) -> Iterator[Batch]:
+        yield from (self.batch(slice(start, start + 40)) for start in range(0, SAMPLES, 40))
 
     def take(self, turn: Turn) -> Batch:
         """A turn's batch, as the loop makes it."""

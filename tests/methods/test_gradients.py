@@ -41,6 +41,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "mla": {"unimodal": "encoders fusion.head"},
     "mmpareto": {"fused": PLAIN, "unimodal": "encoders own.heads"},
     "reconboost": {"fused": "encoders fusion.head fusion.scale", "boosting": "", "consolidation": ""},  # rectifying
+    "remix": {"fused": PLAIN, "unimodal": "encoders own.heads"},
     "shaspec": {
         "fused": "encoders fusion.head fusion.project fusion.shared fusion.specific",
         "alignment": "encoders fusion.shared",
