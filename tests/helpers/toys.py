@@ -14,7 +14,7 @@ from robustmm.model.fusion import FUSIONS
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 CLASSES, WIDTH, SIZE, SAMPLES = 3, 8, 5, 96
-SMALL = {"cal": {"warmup": 0}, "mce": {"hidden": 16}, "remix": {"warmup": 0.01}}
+SMALL = {"cal": {"warmup": 0}, "mce": {"hidden": 16}, "remix": {"warmup": 0.01}, "valuation": {"warmup": 0.01}}
 CHAINS = ["cal+mce", "mce+cal", "joint+unimodal", "cal+guarded", "guarded+mce", "cal+guarded+mce"]
 NAMES = [*METHODS, *CHAINS]
 

@@ -64,6 +64,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "imputation": f"{DRAWN} fusion.imputers",
     },
     "unimodal": {"unimodal": PLAIN},
+    "valuation": {"fused": PLAIN},
     "joint+unimodal": BALANCED,
     "cal+guarded": {
         "fused": f"{BOTH} fusion",
