@@ -30,6 +30,7 @@ STEERING = [
     "reconboost",
     "remix",
     "valuation",
+    "inforeg",
 ]
 METHODS = ["joint", *STEERING, "dropout", "redcore", "dmrnet", "mmanet", "pdf", "guarded", "shaspec"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
