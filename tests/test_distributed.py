@@ -31,6 +31,7 @@ STEERING = [
     "remix",
     "valuation",
     "inforeg",
+    "cggm",
 ]
 METHODS = ["joint", *STEERING, "dropout", "redcore", "dmrnet", "mmanet", "pdf", "guarded", "shaspec"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]

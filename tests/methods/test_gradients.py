@@ -31,6 +31,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     },
     "dropout": {"fused": PLAIN},
     "guarded": {"fused": f"{JUDGED} fusion", "unimodal": f"{JUDGED} fusion", "quality": "bottleneck.heads"},
+    "cggm": {"fused": PLAIN, "side": "own.heads own.hidden", "direction": "fusion"},
     "inforeg": BALANCED,
     "joint": {"fused": PLAIN},
     "mce": {

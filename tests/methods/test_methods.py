@@ -20,8 +20,8 @@ def brings_a_fusion(name: str) -> bool:
 
 def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
     assert set(METHODS) == {
-        "agm", "arl", "arm", "balm", "cal", "dgl", "dmrnet", "dropout", "guarded", "inforeg", "joint", "mce", "mla",
-        "mmanet", "mmpareto", "ogm-ge", "one-stage", "pdf", "qmf", "reconboost", "redcore", "remix", "shaspec",
+        "agm", "arl", "arm", "balm", "cal", "cggm", "dgl", "dmrnet", "dropout", "guarded", "inforeg", "joint", "mce",
+        "mla", "mmanet", "mmpareto", "ogm-ge", "one-stage", "pdf", "qmf", "reconboost", "redcore", "remix", "shaspec",
         "unimodal", "valuation",
     }  # fmt: skip
     assert all(METHODS[name].__doc__ for name in METHODS)
@@ -30,7 +30,7 @@ def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
 
 def test_methods_that_multiply_encoder_gradients_say_so_and_get_sgd() -> None:
     scaling = {name for name in METHODS if METHODS[name].scales_gradients}
-    assert scaling == {"agm", "arl", "balm", "cal", "dgl", "ogm-ge"}
+    assert scaling == {"agm", "arl", "balm", "cal", "cggm", "dgl", "ogm-ge"}
 
 
 @pytest.mark.parametrize("M", [1, 2, 3, 6, 10])
