@@ -135,3 +135,19 @@ def test_what_makes_no_sense_is_a_sentence() -> None:
         build_method("remix", {"remix": {"warmup": 10}})
     with pytest.raises(UsageError, match='both have a loss term "unimodal"; chain only one'):
         build_method("remix+unimodal", {})
+
+
+@pytest.mark.parametrize("name", ["remix", "valuation"])
+def test_samples_are_looked_at_in_evaluation_mode(name: str) -> None:
+    """Dropout would judge the same samples differently twice."""
+    data = toy(2)
+    model, method = ready(name, data)
+    for encoder in model.encoders.children():
+        encoder.append(torch.nn.Dropout(0.8))
+    found = []
+    for _ in range(2):
+        model.train()
+        method.end_epoch(model, data)
+        found.append(method.state_dict()["assigned" if name == "remix" else "copies"].clone())
+    assert torch.equal(found[0], found[1])
+    assert found[0].any()
