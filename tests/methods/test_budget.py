@@ -19,9 +19,13 @@ SHARES = [
     ("arm", "warmup"),
     ("cal", "warmup"),
     ("dmrnet", "warmup"),
+    ("inforeg", "share"),
     ("mmanet", "begin"),
     ("ogm-ge", "begin"),
     ("ogm-ge", "end"),
+    ("remix", "warmup"),
+    ("shaspec", "full"),
+    ("valuation", "warmup"),
 ]
 
 
