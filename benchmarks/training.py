@@ -8,6 +8,7 @@ later: they are not in an epoch's time. Budgets: cal 1.15, mce 1.5.
 
 import sys
 import time
+from collections.abc import Iterator
 from statistics import median
 
 import numpy as np
@@ -31,7 +32,7 @@ class Data:
     def __init__(self, M: int) -> None:
         random = np.random.default_rng(0)
         self.modalities = tuple(f"m{m}" for m in range(M))
-        self.classes, self.class_weight = CLASSES, None
+        self.classes, self.class_weight, self.epochs = CLASSES, None, 100
         self.present = torch.from_numpy(random.random((BATCH, M)) > 0.2)
         self.target = torch.from_numpy(random.integers(0, CLASSES, BATCH))
         shape = (BATCH, SIZE, SIZE, 3)
@@ -41,7 +42,10 @@ class Data:
         return torch.randn(BATCH, len(self.modalities), CLASSES)
 
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
-        return torch.randn(BATCH, len(self.modalities), width), torch.randn(BATCH, CLASSES)
+        return torch.randn(BATCH, width), torch.randn(BATCH, CLASSES)
+
+    def samples(self) -> Iterator[Batch]:
+        yield Batch(self.inputs, self.present, self.target, torch.arange(BATCH))
 
 
 class Run:

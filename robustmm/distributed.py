@@ -106,18 +106,20 @@ def draw_uniform(rows: Tensor, *shape: int) -> Tensor:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Gradients become their mean over ranks, in one flat message; averaging twice changes nothing."""
+    """Gradients become their mean over ranks, in one flat message; averaging twice changes nothing. A rank whose rows
+    lack a modality has no gradient for its encoder while another may; what no rank has stays None, as in a single
+    process: an optimiser moves a weight with a gradient of zeros, too."""
     if world_size() == 1:
         return
     trained = [p for p in parameters if p.requires_grad]
-    for p in trained:
-        if p.grad is None:  # a rank whose rows lack a modality has no gradient for its encoder; another may
-            p.grad = torch.zeros_like(p)
-    flat = torch.cat([p.grad.flatten() for p in trained if p.grad is not None])
+    have = torch.tensor([float(p.grad is not None) for p in trained], device=trained[0].device)
+    parts = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained]
+    flat = torch.cat([have, *parts])
     dist.all_reduce(flat)
+    have, flat = flat.split([len(trained), len(flat) - len(trained)])
     flat /= world_size()
-    for p, part in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
-        p.grad = part.view_as(p)
+    for p, part, ranks in zip(trained, flat.split([p.numel() for p in trained]), have.tolist(), strict=True):
+        p.grad = part.view_as(p) if ranks else None
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):

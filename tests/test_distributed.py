@@ -16,8 +16,24 @@ from robustmm import distributed
 from robustmm.config.toml import to_toml
 from robustmm.runs import Run
 
-STEERING = ["cal", "cal+mce", "arl", "arm", "dgl", "agm", "ogm-ge", "balm"]
-METHODS = ["joint", *STEERING, "dropout", "redcore", "dmrnet", "mmanet", "pdf", "guarded"]
+STEERING = [
+    "cal",
+    "cal+mce",
+    "arl",
+    "arm",
+    "dgl",
+    "agm",
+    "ogm-ge",
+    "balm",
+    "mmpareto",
+    "mla",
+    "reconboost",
+    "remix",
+    "valuation",
+    "inforeg",
+    "cggm",
+]
+METHODS = ["joint", *STEERING, "dropout", "redcore", "dmrnet", "mmanet", "pdf", "guarded", "shaspec"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port"]
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from robustmm.errors import UsageError, suggest
 
@@ -15,6 +16,19 @@ LARGEST = 2**63
 Positive = Annotated[int, Field(gt=0)]
 Positives = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _refuse_epochs(value: Any) -> Any:
+    """A number of epochs, which this option took once, is no share; 0 means the same in both."""
+    if type(value) is int and value or isinstance(value, float) and value > 1:
+        raise PydanticCustomError(
+            "share", "expected a share of the run's epochs from 0.0 to 1.0 (0.05: 5 of 100), not a number of epochs"
+        )
+    return value
+
+
+EpochShare = Annotated[float, BeforeValidator(_refuse_epochs), Field(ge=0, le=1)]
+"""A part of the budget; see Method.count_epochs."""
 
 
 def instantiate(role: str, name: str, constructor: Callable[..., T], /, *given: Any, **options: Any) -> T:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
@@ -24,7 +25,7 @@ from robustmm.exporting.graph import trace_graph
 from robustmm.exporting.parity import Proof, prove_parity, torch_logits
 from robustmm.exporting.precision import convert_fp16, quantise_int8
 from robustmm.guard.temperature import Calibration, Temperature, calibrate, list_patterns, scale_logits
-from robustmm.methods import build_method
+from robustmm.methods import Batch, build_method
 from robustmm.modalities import AnyModality, Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
@@ -104,12 +105,16 @@ class BlankData:
         self.present = torch.ones(1, len(modalities), dtype=torch.bool)
         self.target = torch.zeros(1, dtype=torch.int64)
         self.class_weight: Tensor | None = None
+        self.epochs = 1
 
     def unimodal_logits(self) -> Tensor:
         return torch.zeros(1, len(self.modalities), self.classes)
 
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
-        return torch.zeros(1, len(self.modalities), width), torch.zeros(1, self.classes)
+        return torch.zeros(1, width), torch.zeros(1, self.classes)
+
+    def samples(self) -> Iterator[Batch]:
+        return iter(())
 
 
 def export(run: Run, path: Path, precision: str = "fp32", calibrated: bool = False) -> Proof:

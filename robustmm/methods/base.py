@@ -1,8 +1,9 @@
-"""The interface of a training method: a module beside the model, with five hooks."""
+"""The interface of a training method: a module beside the model, with six hooks."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,13 @@ class Batch:
     index: Tensor  # (batch,) rows of the training split
 
 
+class Turn(NamedTuple):
+    """A batch to come: rows of the training split, and what is kept of each; None keeps all it has."""
+
+    rows: Tensor  # (batch,) int64
+    kept: Tensor | None = None  # (batch, modality) bool
+
+
 class TrainingData(Protocol):
     """What a method may read of the training split. Nothing here reads valid or test."""
 
@@ -33,6 +41,7 @@ class TrainingData(Protocol):
     present: Tensor  # (samples, modality) bool
     target: Tensor  # (samples,) int64
     class_weight: Tensor | None  # (class,)
+    epochs: int  # the run's budget
 
     def unimodal_logits(self) -> Tensor:
         """(samples, modality, class): the logits of frozen unimodal models on each training sample, trained with the
@@ -40,8 +49,12 @@ class TrainingData(Protocol):
         ...
 
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
-        """z (samples, modality, width), zeros where missing, and logits (samples, class) of a frozen model that was
+        """Fused features (samples, width), see Fusion.fuse, and logits (samples, class) of a frozen model that was
         trained jointly on all modalities, with the same missing table and budget."""
+        ...
+
+    def samples(self) -> Iterator[Batch]:
+        """Every training sample once, in order and uncorrupted, in batches of a fixed size."""
         ...
 
 
@@ -63,8 +76,12 @@ class Method(nn.Module):
     leaves: tuple[str, ...] = ()
     """Terms that this method leaves to another one of a chain, where that has a term of the same name."""
 
+    alone: bool = False
+    """True where the method itself decides which parts learn in a step: nothing can be chained to it."""
     chained: bool = False
     """Set on the members of a chain."""
+    budget: int = 1
+    """How many epochs the run has."""
 
     epoch: Tensor
     class_weight: Tensor | None
@@ -77,10 +94,20 @@ class Method(nn.Module):
     def setup(self, model: FusionModel, data: TrainingData) -> None:
         """Called once, before the optimiser is built: train-only modules, teachers, a bottleneck on the model."""
         self.class_weight = data.class_weight
+        self.budget = data.epochs
+
+    def count_epochs(self, share: float) -> int:
+        """How many whole epochs the first `share` of the run is: at least one unless it is 0."""
+        return math.ceil(round(share * self.budget, 9))  # 0.07 * 100 is a little more than 7
 
     def sample_weights(self, epoch: int) -> Tensor | None:
         """Sampling weights (samples,) for this epoch, or None for every sample once."""
         return None
+
+    def arrange(self, order: Tensor, size: int) -> list[Turn]:
+        """The epoch's batches of about `size`, from the rows in the order that was drawn for it; called anew for every
+        epoch. What a turn does not keep counts as missing there."""
+        return [Turn(rows) for rows in split_rows(order, size)]
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         """Named scalar terms, already weighted; their sum is the objective."""
@@ -106,6 +133,14 @@ class Method(nn.Module):
         """(modality,) cross-entropies of each modality's own logits (modality, batch, class), where it is present."""
         have = zip(unimodal_logits, batch.present.T, strict=True)
         return torch.stack([self.cross_entropy(logits[rows], batch.target[rows]) for logits, rows in have])
+
+
+def split_rows(order: Tensor, size: int) -> list[Tensor]:
+    """Rows in batches; a last one of a single row joins the one before it, since batch statistics need two."""
+    parts = list(order.split(size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 def gate(embedding: Embedding, factor: Tensor) -> None:

@@ -10,13 +10,14 @@ from robustmm.model.fusion_model import Bottleneck, Embedding
 class VariationalBottleneck(Bottleneck):
     """mu_m, logvar_m = BN(linear(z_m)); z~_m = mu_m + eps exp(logvar_m / 2) in training, mu_m otherwise.
 
-    In training, batch statistics are those of the samples that have m; below two samples, the running ones are used.
+    Without `norm` there is no BN. In training, batch statistics are those of the samples that have m; below two samples, the running ones are used.
     """
 
-    def __init__(self, modalities: int, width: int) -> None:
+    def __init__(self, modalities: int, width: int, *, norm: bool = True) -> None:
         super().__init__()
         self.parts = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, 2 * width), nn.BatchNorm1d(2 * width)) for _ in range(modalities)
+            nn.Sequential(nn.Linear(width, 2 * width), *([nn.BatchNorm1d(2 * width)] if norm else []))
+            for _ in range(modalities)
         )
 
     def forward(self, encoded: Tensor, present: Tensor) -> Embedding:
@@ -39,3 +40,8 @@ class VariationalBottleneck(Bottleneck):
         part.train(distributed.global_size(seen) > 1)
         both = part(z[seen])
         return both.new_zeros(len(z), both.shape[1]).index_put((seen,), both)
+
+
+def divergence(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mean, exp logvar) || N(0, 1)), summed over the last axis."""
+    return 0.5 * (logvar.exp() + mean.square() - logvar - 1).sum(-1)

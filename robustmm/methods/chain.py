@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from robustmm.config.options import effective_options, instantiate
 from robustmm.errors import UsageError, suggest
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, Turn
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 
@@ -40,11 +40,14 @@ class Chain(Method):
 
     Sampling weights multiply. Where one method has its own fused term, that one counts; a term that a method leaves to
     others is theirs. What cannot be merged is refused: a term two methods name, two fused terms of their own, two
-    `backward`s, and a place of the model filled twice (see FusionModel.place).
+    `backward`s or `arrange`s, a method that is `alone`, and a place of the model filled twice (see FusionModel.place).
     """
 
     def __init__(self, names: Sequence[str], methods: Sequence[Method]) -> None:
         super().__init__()
+        for name, part in zip(names, methods, strict=True):
+            if part.alone and len(methods) > 1:
+                raise UsageError(f"{name} decides itself which modality learns in a step; it cannot be chained")
         self.methods = nn.ModuleList(methods)
         self.order = list(methods)
         self.kept = {part: list_kept_terms(part, methods) for part in methods}
@@ -55,8 +58,13 @@ class Chain(Method):
         for part in methods:
             part.chained = True
         self.steering = [part for part in methods if type(part).backward is not Method.backward]
+        self.arranging = [part for part in methods if type(part).arrange is not Method.arrange]
         fused = [part for part in methods if part.owns_fused]
-        for parts, what in ((self.steering, "run their own backward pass"), (fused, "have a fused term of their own")):
+        for parts, what in (
+            (self.steering, "run their own backward pass"),
+            (fused, "have a fused term of their own"),
+            (self.arranging, "arrange the batches"),
+        ):
             if len(parts) > 1:
                 own = [name for name, part in zip(names, methods, strict=True) if part in parts]
                 raise UsageError(f"methods {' and '.join(own)} each {what}; chain only one")
@@ -73,6 +81,9 @@ class Chain(Method):
     def sample_weights(self, epoch: int) -> Tensor | None:
         weights = [w for w in (part.sample_weights(epoch) for part in self.order) if w is not None]
         return torch.stack(weights).prod(0) if weights else None
+
+    def arrange(self, order: Tensor, size: int) -> list[Turn]:
+        return self.arranging[0].arrange(order, size) if self.arranging else super().arrange(order, size)
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}

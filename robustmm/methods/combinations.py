@@ -15,6 +15,14 @@ def draw_combination(present: Tensor) -> Tensor:
     return present & ((code >> place.clamp(min=0)) & 1).bool()
 
 
+def draw_by_number(present: Tensor) -> Tensor:
+    """A random subset of what each sample has (batch, modality) whose number of modalities, from 1 to all it has, is
+    drawn evenly, as ShaSpec does; a sample with no modality keeps none."""
+    number = 1 + (distributed.draw_uniform(present) * present.sum(1)).long()
+    place = torch.where(present, distributed.draw_uniform(present, present.shape[1]), torch.inf).argsort(1).argsort(1)
+    return present & (place < number.unsqueeze(1))
+
+
 def drop_modalities(present: Tensor, rate: float) -> Tensor:
     """`present` (batch, modality) less each modality with probability `rate`; a sample that would lose everything keeps
     all it has."""

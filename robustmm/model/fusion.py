@@ -33,6 +33,10 @@ class Fusion(nn.Module):
         """Logits (batch, class) of z (batch, modality, width), which is zero wherever `present` is false."""
         raise NotImplementedError
 
+    def fuse(self, z: Tensor, present: Tensor) -> Tensor:
+        """Fused features (batch, any): what the last linear layer reads. Here, as in every linear fusion, all of z."""
+        return z.flatten(1)
+
     def decode_subsets(self, z: Tensor, present: Tensor) -> Tensor:
         """Logits (K, batch, class) for K presence masks (K, batch, modality) over one z, masked here."""
         decoded = []
@@ -104,10 +108,13 @@ class Gated(Fusion):
         self.head = nn.Linear(width, classes)
 
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.fuse(z, present))
+        return logits
+
+    def fuse(self, z: Tensor, present: Tensor) -> Tensor:
         h = torch.tanh(torch.einsum("bmw,mvw->bmv", z, self.hidden))
         g = torch.sigmoid(self.gates(z.flatten(1))).unflatten(1, (self.modalities, self.width))
-        logits: Tensor = self.head((g * h).sum(1))  # h is tanh(0) = 0 where absent
-        return logits
+        return (g * h).sum(1)  # h is tanh(0) = 0 where absent
 
 
 @FUSIONS.register("attention")
@@ -137,12 +144,16 @@ class Attention(Fusion):
         self.head = nn.Linear(width, classes)
 
     def forward(self, z: Tensor, present: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.fuse(z, present))
+        return logits
+
+    def fuse(self, z: Tensor, present: Tensor) -> Tensor:
         x = F.pad(z, (0, 0, 1, 0)) + self.tokens  # (batch, 1 + modality, width)
         keys = F.pad(present, (1, 0), value=True)  # the class token is always present, so every row has a key
         for layer in self.layers:
             x = layer(x, keys)
-        logits: Tensor = self.head(self.norm(x[:, 0]))
-        return logits
+        fused: Tensor = self.norm(x[:, 0])
+        return fused
 
 
 class AttentionLayer(nn.Module):

@@ -140,13 +140,17 @@ class FusionModel(nn.Module):
 
     def _encode_one(self, modality: str, x: Tensor, rows: Tensor | None) -> Tensor:
         encoder, projection = self.encoders[modality], self.projections[modality]
-        if rows is None or bool(rows.all()):
+        if rows is None:
             encoded: Tensor = projection(encoder(x))
             return encoded
-        out = torch.zeros(len(x), self.width, device=x.device)
-        if bool(rows.any()) or distributed.world_size() > 1:  # other ranks' batch statistics wait for this one's
-            out = out.index_put((rows.nonzero()[:, 0],), projection(encoder(x[rows])).to(out.dtype))
-        return out
+        seen, out = rows.nonzero()[:, 0], torch.zeros(len(x), self.width, device=x.device)
+        if not distributed.global_size(
+            seen
+        ):  # a rank without rows still runs: the others' batch statistics wait for it
+            return out
+        if len(seen) == len(x):
+            return self._encode_one(modality, x, None)
+        return out.index_put((seen,), projection(encoder(x[seen])).to(out.dtype))
 
     def decode(self, z: Tensor, present: Tensor) -> Tensor:
         """Logits (batch, class) from the present modalities of z (batch, modality, width).

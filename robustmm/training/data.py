@@ -1,7 +1,7 @@
 """The training split on its device: batches for the loop, and the data that methods may read."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from robustmm import distributed
 from robustmm.data.loading import Split
-from robustmm.methods import Batch
+from robustmm.methods import Batch, Turn
 from robustmm.methods.combinations import drop_modalities
 from robustmm.training.noise import TrainingNoise, look_ahead
 
@@ -33,6 +33,7 @@ class TrainingSplit:
         class_weights: str = "none",
         teachers: TeacherAnswers | None = None,
         noise: TrainingNoise | None = None,
+        epochs: int = 1,
     ) -> None:
         self.modalities = tuple(split.inputs)
         self.classes = classes
@@ -42,7 +43,7 @@ class TrainingSplit:
         self.target = torch.from_numpy(split.target).to(device)
         self.class_weight = balanced_weights(self.target, classes) if class_weights == "balanced" else None
         self._teachers = teachers
-        self.noise = noise
+        self.noise, self.epochs = noise, epochs
 
     def __len__(self) -> int:
         return len(self.target)
@@ -56,9 +57,13 @@ class TrainingSplit:
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
         """See TrainingData; zeros on a resumed run."""
         if self._teachers is None:
-            z = torch.zeros(len(self), len(self.modalities), width, device=self.device)
-            return z, torch.zeros(len(self), self.classes, device=self.device)
+            features = torch.zeros(len(self), width, device=self.device)
+            return features, torch.zeros(len(self), self.classes, device=self.device)
         return self._teachers.teach_joint(self)
+
+    def samples(self) -> Iterator[Batch]:
+        """See TrainingData."""
+        yield from map(self.batch, torch.arange(len(self)).split(256))
 
     def batch(self, rows: Tensor) -> Batch:
         return self._to_batch(rows, {name: values[rows] for name, values in self.inputs.items()})
@@ -67,7 +72,26 @@ class TrainingSplit:
         at = rows.to(self.device)
         return Batch({n: x.to(self.device) for n, x in inputs.items()}, self.present[at], self.target[at], at)
 
-    def _epoch(self, parts: list[Tensor], epoch: int) -> Iterator[Batch]:
+    def draw_order(self, weights: Tensor | None) -> Tensor:
+        """The rows of an epoch in random order (with replacement under sample weights), from torch's generator."""
+        if weights is None:
+            return torch.randperm(len(self))
+        return torch.multinomial(weights.cpu(), len(self), replacement=True)
+
+    def batches(self, turns: Sequence[Turn], dropout: float, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch's turns; each of several ranks gets its share of every one.
+
+        `dropout` drops each modality that is there with that probability, but never the last one of a sample.
+        """
+        parts = [distributed.rank_rows(turn.rows) for turn in turns]
+        for turn, batch in zip(turns, self._corrupt(parts, epoch), strict=True):
+            if turn.kept is not None:
+                batch.present = batch.present & distributed.rank_rows(turn.kept).to(self.device)
+            if dropout:
+                batch.present = drop_modalities(batch.present, dropout)
+            yield batch
+
+    def _corrupt(self, parts: list[Tensor], epoch: int) -> Iterator[Batch]:
         """The batches of these rows; corrupted ones are made a batch ahead, in a thread."""
         noise = self.noise
         if noise is None:
@@ -82,23 +106,6 @@ class TrainingSplit:
         for rows, inputs in zip(parts, look_ahead(corrupt, parts), strict=True):
             yield self._to_batch(rows, inputs)
 
-    def batches(self, size: int, weights: Tensor | None, dropout: float, epoch: int) -> Iterator[Batch]:
-        """One epoch in random order (with replacement under sample weights), drawn from torch's generator.
-
-        `dropout` drops each present modality with that probability, but never the last one of a sample.
-        A last batch of one sample joins the one before it, since batch statistics need two. Each of several ranks gets
-        its share of every batch.
-        """
-        count = len(self)
-        order = torch.randperm(count) if weights is None else torch.multinomial(weights.cpu(), count, replacement=True)
-        parts = list(order.split(size))
-        if len(parts) > 1 and len(parts[-1]) == 1:
-            parts[-2:] = [torch.cat(parts[-2:])]
-        for batch in self._epoch([distributed.rank_rows(rows) for rows in parts], epoch):
-            if dropout:
-                batch.present = drop_modalities(batch.present, dropout)
-            yield batch
-
     def without_noise(self) -> "TrainingSplit":
         """The same split with nothing corrupted."""
         clean = copy.copy(self)
@@ -112,10 +119,6 @@ class TrainingSplit:
         part.modalities, part.inputs = (name,), {name: self.inputs[name][rows.cpu()]}
         part.present, part.target = self.present[rows, modality : modality + 1], self.target[rows]
         return part
-
-    def steps_per_epoch(self, size: int) -> int:
-        whole, rest = divmod(len(self), size)
-        return max(1, whole + (rest > (1 if whole else 0)))
 
 
 def balanced_weights(target: Tensor, classes: int) -> Tensor:

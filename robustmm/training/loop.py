@@ -55,7 +55,7 @@ def fit(
         checkpoint.restore_state(resumed[0], model, method, optimiser)
         progress, best = resumed[1], checkpoint.select_prefix(resumed[0], "best.")
     frequencies = prior(data.target.cpu().numpy(), data.classes)
-    steps = data.steps_per_epoch(settings.batch)
+    steps = len(method.arrange(torch.arange(len(data)), settings.batch))
     watcher.begin(title, settings.epochs, progress.epoch, steps)
     for epoch in range(progress.epoch, settings.epochs):
         if is_out_of_patience(settings, progress):
@@ -63,10 +63,10 @@ def fit(
         torch.manual_seed((settings.seed * 1_000_003 + epoch) % 2**63)
         model.train()
         method.train()
+        turns = method.arrange(data.draw_order(method.sample_weights(epoch)), settings.batch)
+        steps = len(turns)
         sums: dict[str, float] = {}
-        for step, batch in enumerate(
-            data.batches(settings.batch, method.sample_weights(epoch), settings.modality_dropout, epoch)
-        ):
+        for step, batch in enumerate(data.batches(turns, settings.modality_dropout, epoch)):
             rate = set_rate(optimiser, settings, epoch + step / steps)
             with torch.autocast(data.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                 embedding = model.embedding(batch.inputs, batch.present)

@@ -181,7 +181,7 @@ def _train(
     teachers = Teachers(recipe, prepared.modalities, valid, watcher, prepared.digests, answers)
     weights = settings.class_weights
     taught_by = None if resumed else teachers
-    data = TrainingSplit(prepared.training, classes, device, weights, taught_by, prepared.noise)
+    data = TrainingSplit(prepared.training, classes, device, weights, taught_by, prepared.noise, settings.epochs)
     with refuse_too_large(recipe):
         chosen.setup(model.to(device), data)
     run.update_facts(

@@ -16,6 +16,7 @@ from robustmm.config.recipe import Recipe
 from robustmm.methods import Method
 from robustmm.metrics.classification import MIN_PROBABILITY
 from robustmm.modalities import Modality
+from robustmm.model.fusion import apply_mask
 from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
 from robustmm.training import checkpoint
@@ -48,9 +49,9 @@ class Teachers:
         return self._read_or_train("unimodal", data, self._train_unimodal)["logits"]
 
     def teach_joint(self, data: TrainingSplit) -> tuple[Tensor, Tensor]:
-        """(samples, modality, width) and (samples, class): see TrainingData.joint_answers."""
-        found = self._read_or_train("joint", data, self._train_joint)
-        return found["z"], found["logits"]
+        """(samples, width) and (samples, class): see TrainingData.joint_answers."""
+        found = self._read_or_train("fused", data, self._train_joint)
+        return found["features"], found["logits"]
 
     def _read_or_train(
         self, kind: str, data: TrainingSplit, teach: Callable[[TrainingSplit], dict[str, Tensor]]
@@ -90,12 +91,13 @@ class Teachers:
     def _train_joint(self, data: TrainingSplit) -> Tensors:
         with torch.enable_grad():
             model = self._train_model(self.modalities, data, self.valid, len(self.modalities)).eval()
-        z, logits = [], []
+        features, logits = [], []
         for rows in torch.arange(len(data)).split(256):
             batch = data.batch(rows)
-            z.append(torch.where(batch.present.unsqueeze(-1), model.embed(batch.inputs), 0.0))
-            logits.append(model.decode(z[-1], batch.present))
-        return {"z": torch.cat(z), "logits": torch.cat(logits)}
+            z = apply_mask(model.embed(batch.inputs), batch.present)
+            features.append(model.fusion.fuse(z, batch.present))
+            logits.append(model.decode(z, batch.present))
+        return {"features": torch.cat(features), "logits": torch.cat(logits)}
 
     def _train_model(
         self, modalities: Sequence[Modality], data: TrainingSplit, valid: TrainingSplit, number: int

@@ -1,6 +1,6 @@
 """A toy problem with M modalities: class prototypes plus noise, modality 0 the clearest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustmm.methods import METHODS, Batch, Method, build_method
+from robustmm.methods import METHODS, Batch, Method, Turn, build_method
+from robustmm.methods.base import split_rows
 from robustmm.model.fusion import FUSIONS
 from robustmm.model.fusion_model import Embedding, FusionModel
 
 CLASSES, WIDTH, SIZE, SAMPLES = 3, 8, 5, 96
-SMALL = {"cal": {"warmup": 0}, "mce": {"hidden": 16}}
+SMALL = {"cal": {"warmup": 0}, "mce": {"hidden": 16}, "remix": {"warmup": 0.01}, "valuation": {"warmup": 0.01}}
+CHAINS = ["cal+mce", "mce+cal", "joint+unimodal", "cal+guarded", "guarded+mce", "cal+guarded+mce"]
+NAMES = [*METHODS, *CHAINS]
 
 torch.set_num_threads(1)  # tensors this small only lose by sharing
 
@@ -34,6 +37,7 @@ class Toy:
     taught: bool = True
     class_weight: Tensor | None = None
     classes: int = CLASSES
+    epochs: int = 100
 
     def unimodal_logits(self) -> Tensor:
         """The true class, but for every fifth sample; nothing at all for a resumed run."""
@@ -44,17 +48,26 @@ class Toy:
         return logits
 
     def joint_answers(self, width: int) -> tuple[Tensor, Tensor]:
-        """The true class's place in every modality, and the logits of one who knows it; nothing for a resumed run."""
-        z, logits = torch.zeros(len(self.target), len(self.modalities), width), torch.zeros(len(self.target), CLASSES)
+        """The true class's place, and the logits of one who knows it; nothing at all for a resumed run."""
+        features, logits = torch.zeros(len(self.target), width), torch.zeros(len(self.target), CLASSES)
         if self.taught:
-            z[..., :CLASSES] = F.one_hot(self.target, CLASSES).unsqueeze(1).float()
+            features[:, :CLASSES] = F.one_hot(self.target, CLASSES).float()
             logits = 3.0 * F.one_hot(self.target, CLASSES).float()
-        return torch.where(self.present.unsqueeze(-1), z, 0.0), logits
+        return features, logits
 
     def batch(self, rows: slice = slice(None)) -> Batch:
         index = torch.arange(len(self.target))[rows]
         inputs = {m: x[rows] for m, x in self.inputs.items()}
         return Batch(inputs, self.present[rows], self.target[rows], index)
+
+    def samples(self) -> Iterator[Batch]:
+        yield from (self.batch(slice(start, start + 40)) for start in range(0, SAMPLES, 40))
+
+    def take(self, turn: Turn) -> Batch:
+        """A turn's batch, as the loop makes it."""
+        rows = turn.rows
+        present = self.present[rows] if turn.kept is None else self.present[rows] & turn.kept
+        return Batch({m: x[rows] for m, x in self.inputs.items()}, present, self.target[rows], rows)
 
 
 def toy(M: int, missing: float = 0.0, seed: int = 0, **fields: Any) -> Toy:
@@ -105,8 +118,9 @@ def train(
         model.train()
         chosen.train()
         fused = []
-        for start in range(0, SAMPLES, 32):
-            losses = step(model, chosen, data.batch(slice(start, start + 32)), seed=1000 * epoch + start)
+        torch.manual_seed(epoch)
+        for number, turn in enumerate(chosen.arrange(torch.arange(SAMPLES), 32)):
+            losses = step(model, chosen, data.take(turn), seed=1000 * epoch + 32 * number)
             nn.utils.clip_grad_norm_([*model.parameters(), *chosen.parameters()], 1.0)
             optimiser.step()
             fused.append(float(losses[chosen.terms[0]].detach()))
@@ -133,3 +147,11 @@ class Doubling(Method):
 
 class Steering(Method):
     def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None: ...
+
+
+class Turns(Method):
+    """Every batch twice, of which the second time the first modality only."""
+
+    def arrange(self, order: Tensor, size: int) -> list[Turn]:
+        first = torch.arange(2) == 0
+        return [t for rows in split_rows(order, size) for t in (Turn(rows), Turn(rows, first.expand(len(rows), 2)))]

@@ -34,7 +34,7 @@ def test_a_name_builds_a_method_with_its_options() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("cla", {}, r'"cla" is not a method, did you mean "cal"\? \(known: '),
+        ("jiont", {}, r'"jiont" is not a method, did you mean "joint"\? '),
         ("cal+", {}, r'"" is not a method'),
         ("cal", {"cal": {"gama": 4}}, r'"gama" is not an option of method "cal", did you mean "gamma"\?'),
         ("cal", {"cal": {"gamma": "four"}}, r'method "cal", option gamma: input should be a valid number.*four'),
@@ -44,6 +44,8 @@ def test_a_name_builds_a_method_with_its_options() -> None:
         ("cal+mce", {"mec": {}}, r'options are given for "mec", which is not a method, did you mean "mce"\?'),
         ("cal+cal", {}, 'methods cal and cal both have a loss term "unimodal"'),
         ("toys:Doubling+toys:Steering", {}, "each run their own backward pass"),
+        ("mla+cal", {}, "mla decides itself which modality learns in a step; it cannot be chained"),
+        ("toys:Turns+toys:Turns", {}, "methods toys:Turns and toys:Turns each arrange the batches; chain only one"),
         ("toys:Toy", {}, 'the method "toys:Toy" should be a subclass of robustmm.methods.Method'),
         ("nowhere.at:All", {}, 'the method "nowhere.at:All" cannot be imported'),
     ],

@@ -4,14 +4,14 @@ import copy
 
 import pytest
 import torch
-from toys import optimiser, ready, step, toy, train
+from toys import NAMES, optimiser, ready, step, toy, train
 
 from robustmm.errors import UsageError
 from robustmm.methods import METHODS
 
-CHAINS = ["cal+mce", "mce+cal", "joint+unimodal", "cal+guarded", "guarded+mce", "cal+guarded+mce"]
-NAMES = [*METHODS, *CHAINS]
-OWN_FUSION = {"mce", "dmrnet", "one-stage", "qmf", "pdf", "redcore"}
+OWN_FUSION = {"mce", "dmrnet", "mla", "one-stage", "qmf", "pdf", "reconboost", "redcore", "shaspec"}
+STAGED = {"reconboost"}
+"""Those in which encoders learn in different epochs."""
 
 
 def brings_a_fusion(name: str) -> bool:
@@ -20,11 +20,17 @@ def brings_a_fusion(name: str) -> bool:
 
 def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
     assert set(METHODS) == {
-        "agm", "arl", "arm", "balm", "cal", "dgl", "dmrnet", "dropout", "guarded", "joint", "mce", "mmanet", "ogm-ge",
-        "one-stage", "pdf", "qmf", "redcore", "unimodal",
+        "agm", "arl", "arm", "balm", "cal", "cggm", "dgl", "dmrnet", "dropout", "guarded", "inforeg", "joint", "mce",
+        "mla", "mmanet", "mmpareto", "ogm-ge", "one-stage", "pdf", "qmf", "reconboost", "redcore", "remix", "shaspec",
+        "unimodal", "valuation",
     }  # fmt: skip
     assert all(METHODS[name].__doc__ for name in METHODS)
     assert "our reconstruction: we could not obtain the paper's text" in (METHODS["cal"].__doc__ or "").lower()
+
+
+def test_methods_that_multiply_encoder_gradients_say_so_and_get_sgd() -> None:
+    scaling = {name for name in METHODS if METHODS[name].scales_gradients}
+    assert scaling == {"agm", "arl", "balm", "cal", "cggm", "dgl", "ogm-ge"}
 
 
 @pytest.mark.parametrize("M", [1, 2, 3, 6, 10])
@@ -39,20 +45,23 @@ def test_one_step_returns_the_named_terms_and_reaches_every_encoder(name: str, M
     if fusion == "attention" and name == "unimodal":
         return  # see test_baselines
     model, chosen = ready(name, data, fusion)
-    losses = step(model, chosen, data.batch())
-    assert tuple(losses) == chosen.terms
-    assert all(term.isfinite() and term.ndim == 0 for term in losses.values())
-    for parameter in (*model.encoders.parameters(), *model.projections.parameters()):
-        assert parameter.grad is not None
-        assert parameter.grad.isfinite().all()
-        assert parameter.grad.abs().sum() > 0
+    unreached = {*model.encoders.parameters(), *model.projections.parameters()}
+    for _ in range(2 * M if name in STAGED else 1):
+        losses = step(model, chosen, data.batch())
+        assert tuple(losses) == chosen.terms
+        assert all(term.isfinite() and term.ndim == 0 for term in losses.values())
+        reached = {p for p in unreached if p.grad is not None and p.grad.any()}
+        assert all(p.grad.isfinite().all() for p in reached)
+        unreached -= reached
+        chosen.end_epoch(model, data)
+    assert not unreached
 
 
 @pytest.mark.parametrize("M", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
 def test_it_learns_the_toy_problem(name: str, M: int) -> None:
     data = toy(M, missing=0.2)
-    model, chosen = ready(name, data, options={"cal": {"warmup": 3}})
+    model, chosen = ready(name, data, options={"cal": {"warmup": 0.03}})
     curve = train(model, chosen, data, range(12), optimiser(model, chosen))
     assert curve[-1] < (0.7 if chosen.owns_fused else 0.5) * curve[0]  # the fused term of some sees less
     model.eval()
@@ -80,7 +89,7 @@ def test_what_an_absent_input_holds_changes_nothing(name: str, fill: float) -> N
 @pytest.mark.parametrize("name", NAMES)
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(name: str) -> None:
     data = toy(3, missing=0.3)
-    options = {"cal": {"warmup": 1, "confidence": "potential"}}
+    options = {"cal": {"warmup": 0.01, "confidence": "potential"}}
     model, chosen = ready(name, data, options=options)
     steps = optimiser(model, chosen)
     train(model, chosen, data, range(2), steps)

@@ -62,7 +62,7 @@ def test_the_screen_fits_with_its_bar(screen: Console, width: int, names: Sequen
     assert lines[10].split()[1:4] == ["7.500", "61.2%", "█" * live.WIDTH]
     text = "\n".join(lines)
     for term in TERMS:
-        assert f"{term} 1.250" in text
+        assert f"{term} 1.250 (16.7%)" in text
     for name in names:
         assert text.count(f"{name} 50%") >= 1
         assert f"{name} {1 / len(names):.0%}" in text
@@ -105,7 +105,7 @@ def test_without_a_screen_an_epoch_is_a_line(monkeypatch: pytest.MonkeyPatch) ->
         view.epoch(row(1, ["vector", "series"]))
     title, line = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert title == "[red]tiny[/red]"
-    assert line.startswith("training: epoch 1  fused 1.2500  unimodal 1.2500")
+    assert line.startswith("training: epoch 1  fused 1.2500 (16.7%)  unimodal 1.2500 (16.7%)")
     assert line.endswith("valid 61.2%  vector 50.0%  series 50.0%  share(vector) 50%  share(series) 50%")
 
 

@@ -17,7 +17,7 @@ from robustmm.data.manifest import read_manifest
 from robustmm.errors import InterruptedRun, UsageError
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.exporting import export
-from robustmm.methods import build_method
+from robustmm.methods import Method, build_method
 from robustmm.metrics.classification import accuracy
 from robustmm.modalities import Features, Image, Modality
 from robustmm.runs import Run
@@ -216,7 +216,7 @@ def batches(path: Path, size: int, epoch: int, corrupt: dict[str, Any]) -> dict[
     data = TrainingSplit(prepared.training, 3, CPU, noise=prepared.noise)
     torch.manual_seed(size)
     found: dict[int, list[bytes]] = {}
-    for batch in data.batches(size, None, 0.0, epoch):
+    for batch in data.batches(Method().arrange(data.draw_order(None), size), 0.0, epoch):
         for place, row in enumerate(batch.index.tolist()):
             found[row] = [values[place].numpy().tobytes() for values in batch.inputs.values()]
     return found

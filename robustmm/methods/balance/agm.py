@@ -6,7 +6,7 @@ Every fused prediction is a sum of what each modality adds to it, so each can be
     s_m     = mean over the samples that have m of -log max(softmax(phi_m)[y], 1e-8)
     r_m     = exp(2 (mean_k s_k - s_m));   tau_m: the same of s's running means over all steps so far
     kappa_m = exp(alpha min(tau_m - r_m, 10))
-    L       = CE(sum_m phi_m),   the gradient through phi_m multiplied by kappa_m, for the first `epochs` epochs
+    L       = CE(sum_m phi_m),   the gradient through phi_m multiplied by kappa_m, for the first `end` of the epochs
 
 f(S): the fused logits with all but S absent. The sum of phi is f(all). With two modalities, phi_a = 1/2 [f(a,v) - f(v)
 + f(a)] and r_a = exp(s_v - s_a): 2 (mean_k s_k - s_a) is s_v - s_a, so one formula is both of the paper's. A modality
@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import distributed
-from robustmm.config.options import Positive
+from robustmm.config.options import EpochShare, Positive
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.methods.coalitions import all_coalitions, draw_coalitions, is_exact
 from robustmm.model.fusion_model import Embedding, FusionModel
@@ -47,11 +47,11 @@ class AGM(Method):
         self,
         *,
         alpha: Annotated[float, Field(ge=0)] = 1.0,
-        epochs: Annotated[int, Field(ge=0)] = 20,
+        end: EpochShare = 0.2,
         orders: Positive = 8,
     ) -> None:
         super().__init__()
-        self.alpha, self.epochs, self.orders = alpha, epochs, orders
+        self.alpha, self.end, self.orders = alpha, end, orders
 
     def setup(self, model: FusionModel, data: TrainingData) -> None:
         super().setup(model, data)
@@ -59,7 +59,7 @@ class AGM(Method):
         self.register_buffer("steps", torch.zeros(len(model.modalities), dtype=torch.int64))  # that had m
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        if int(self.epoch) >= self.epochs:
+        if int(self.epoch) >= self.count_epochs(self.end):
             return super().losses(model, batch, embedding)
         phi = shapley_logits(model, embedding, self.orders)
         kappa = self.update_coefficients(phi.detach(), batch).view(-1, 1, 1)

@@ -8,13 +8,13 @@ variance, not evenly. The entropy of the unimodal answers estimates variance, th
     w   = softmax(temperature M^2 / (4 (M - 1)) q_m (1 - d_m)) over modalities
     L   = CE(fused) + gamma sum_m CE(s_m),   gradient of encoder m times 1 + M/2 w_m
 
-s_m: the shared fusion's logits from m only. For the first `warmup` epochs gamma is 1 and no gate acts. For two
-modalities this is the paper's softmax(T [d_v q_a, d_a q_v]) with 1 + w; the factors of M keep the logits' range and
+s_m: the shared fusion's logits from m only. For the first `warmup` of the run's epochs (the paper: 5 of 100) gamma is 1
+and no gate acts. For two modalities this is the paper's softmax(T [d_v q_a, d_a q_v]) with 1 + w; the factors of M keep the logits' range and
 the mean boost, and `floor` is 0.6 / M, the paper's 0.3 at M = 2 (at M >= 4 a floor of 0.3 would make all H alike).
 Means are over the samples that have m; a modality that no sample has takes no part.
 
-What differs: the published trainer computes w and never uses it, so that every encoder's gradient is multiplied by 1.5
-throughout: `uniform = true` is that. The paper is the default.
+What differs: the published trainer computes w and never uses it, so that after the warm-up every encoder's gradient is
+multiplied by 1.5: `uniform = true` is that. The paper is the default.
 """
 
 from typing import Annotated
@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import distributed
+from robustmm.config.options import EpochShare
 from robustmm.methods.base import METHODS, Batch, Method, gate
 from robustmm.methods.coalitions import unimodal_and_fused
 from robustmm.model.fusion_model import Embedding, FusionModel
@@ -41,7 +42,7 @@ class ARL(Method):
         *,
         gamma: Annotated[float, Field(ge=0)] = 4.0,
         temperature: Annotated[float, Field(ge=0)] = 8.0,
-        warmup: Annotated[int, Field(ge=0)] = 5,
+        warmup: EpochShare = 0.05,
         uniform: bool = False,
     ) -> None:
         super().__init__()
@@ -49,12 +50,10 @@ class ARL(Method):
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         unimodal, fused = unimodal_and_fused(model, embedding)
-        warm = int(self.epoch) < self.warmup
-        boost = self.boost(unimodal.detach().double(), batch.present)
-        if self.uniform:
-            gate(embedding, torch.full_like(boost, 1.5))
-        elif not warm:
-            gate(embedding, 1 + boost)
+        warm = int(self.epoch) < self.count_epochs(self.warmup)
+        if not warm:
+            boost = self.boost(unimodal.detach().double(), batch.present)
+            gate(embedding, torch.full_like(boost, 1.5) if self.uniform else 1 + boost)
         return {
             "fused": self.cross_entropy(fused, batch.target),
             "unimodal": (1.0 if warm else self.gamma) * self.unimodal_losses(unimodal, batch).sum(),

@@ -5,10 +5,12 @@ enlarged, the weakest one's error counts, and samples that are not learned are d
 
     nmi_m   = I(z_m; y) / log C,           I(z_m; y)        ~ log C - CE(m)
     ncmi_m  = I(z_m; y | rest) / log C,    I(z_m; y | rest) ~ CE(all but m) - CE(all),      both cut to [0, 1]
-    pc_m    = p_f nmi_m + (mean over k != m of p_k) (nmi_m - ncmi_m),    at least 0.01;  EMA over steps
-    scale_m = (mean over k != m of pc_k) / pc_m, within 1/5 .. 5; 1 in the first `warmup` epochs
+    pc_m    = p_f nmi_m + (mean over k != m of p_k) (nmi_m - ncmi_m),    at least 0;  EMA over steps
+    scale_m = (1/2 + mean over k != m of pc_k) / (1/2 + pc_m); 1 for the first `warmup` of the epochs
     z~_m    = scale_m z_m, what the fusion sees
-    L       = CE(fused) + lambda CE(argmin_m C_m)  or  CE(fused) + lambda (max_m C_m - min_m C_m)
+    L       = CE(fused) + lambda (max_m ncmi_m - min_m ncmi_m) - mu mean_m nmi_m          "information"
+           or CE(fused) + lambda CE(argmin_m C_m)                                         "weakest"
+           or CE(fused) + lambda (max_m C_m - min_m C_m)                                  "range"
     weight  = 1 + (3 if value < 0.5, 2 if value < 0.9, else 1),  value = p_f(y) if the answer is right, else 0
 
 p_f, p_m = C_m: mean probability of the true class, from all and from m only; CE(nothing) = log C. Means over the
@@ -17,8 +19,13 @@ samples that have m; a modality that no sample has keeps its value.
 What differs, and why. The published model scales by the labels of the very batch it predicts, at test time too; here
 the scales are running means from training, constants in the exported file. Valuation is measured before the scaling,
 as the published code values unscaled features: a scale must not read itself. Its histograms are replaced by variational
-bounds, which need no bins and serve any number of modalities; for two, pc is the code's. The min-max loss is not in the
-published code: both forms are this project's reconstruction. The code's value of a sample is the mean of two Shapley
+bounds, which need no bins and serve any number of modalities; for two, pc is the code's. Its ratio of pc has no bound: one
+modality near 0 drives its own scale and the strong one's to whatever limit is set, here 5 and 1/5, and the fusion then
+reads noise 25 times enlarged. With 1/2 on both sides scales keep the order of the ratios, and since pc is within 0 .. 2
+they stay within 1/5 .. 5 by themselves. The min-max loss is not in the published code. "information", the default, is
+what the paper's second figure says: narrow the conditional information, raise the information; nothing is cut to [0, 1]
+in it, where no gradient would pass. The other two are this project's reconstructions: beside two modalities that know
+the class and one that is noise they let the good ones' contributions fall to 0. The code's value of a sample is the mean of two Shapley
 values, at most 1/2, and never passes its own thresholds 0.5 and 0.9: here it is their sum, which by efficiency is the
 value of all modalities together. It is taken from the training batches, so that no further pass is needed.
 """
@@ -31,11 +38,12 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import distributed
+from robustmm.config.options import EpochShare
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
 from robustmm.methods.coalitions import unimodal_and_fused
 from robustmm.model.fusion_model import Bottleneck, Embedding, FusionModel
 
-FLOOR, LIMIT = 0.01, 5.0
+PRIOR = 0.5
 
 
 class Scaling(Bottleneck):
@@ -58,7 +66,8 @@ class Scaling(Bottleneck):
 class ARM(Method):
     """Weak modalities enter the fusion enlarged. The min-max term is a reconstruction: it is not in the published code.
 
-    `minmax`: the error of the "weakest" modality only, or the "range" of how well they do; `weight` is its lambda.
+    `minmax`: "information", the error of the "weakest" modality only, or the "range" of how well they do; `weight` is its
+    lambda, `mi` the mu of the first one.
     """
 
     terms = ("fused", "minmax")
@@ -68,14 +77,16 @@ class ARM(Method):
     def __init__(
         self,
         *,
-        minmax: Literal["weakest", "range"] = "weakest",
+        minmax: Literal["weakest", "range", "information"] = "information",
         weight: Annotated[float, Field(ge=0)] = 0.5,
+        mi: Annotated[float, Field(ge=0)] = 1.0,
         ema: Annotated[float, Field(ge=0, le=1)] = 0.9,
-        warmup: Annotated[int, Field(ge=0)] = 5,
+        warmup: EpochShare = 0.08,
         resample: bool = True,
     ) -> None:
         super().__init__()
-        self.minmax, self.weight, self.ema, self.warmup, self.resample = minmax, weight, ema, warmup, resample
+        self.minmax, self.weight, self.mi = minmax, weight, mi
+        self.ema, self.warmup, self.resample = ema, warmup, resample
 
     def setup(self, model: FusionModel, data: TrainingData) -> None:
         super().setup(model, data)
@@ -84,7 +95,7 @@ class ARM(Method):
         model.place("bottleneck", Scaling(len(model.modalities)), by="arm")
 
     def sample_weights(self, epoch: int) -> Tensor | None:
-        if not self.resample or epoch < max(1, self.warmup):  # every sample is seen once before
+        if not self.resample or epoch < max(1, self.count_epochs(self.warmup)):  # every sample is seen once before
             return None
         return sampling_weights(self.worth)
 
@@ -94,22 +105,42 @@ class ARM(Method):
         self.record_sample_values(fused.detach(), batch)
         return {
             "fused": self.cross_entropy(fused, batch.target),
-            "minmax": self.weight * self.imbalance(unimodal, batch),
+            "minmax": self.minmax_loss(model, batch, embedding, unimodal, fused),
         }
 
-    def imbalance(self, unimodal_logits: Tensor, batch: Batch) -> Tensor:
-        """CE of the weakest modality, or the range of C_m; 0 where there are no two to compare."""
-        C = true_class_probability(unimodal_logits, batch.target).T  # (batch, modality)
-        weight = torch.ones_like(C) if self.class_weight is None else self.class_weight[batch.target].unsqueeze(-1)
-        C = weighted_mean(C, torch.where(batch.present, weight, 0.0).to(C.dtype))
+    def minmax_loss(
+        self, model: FusionModel, batch: Batch, embedding: Embedding, unimodal: Tensor, fused: Tensor
+    ) -> Tensor:
+        """The second term; what compares is 0 where there are no two to compare."""
         seen = distributed.sum_over_ranks(batch.present.sum(0)) > 0
-        if seen.sum() < 2:
-            return C.new_zeros(())
-        everyones = distributed.sum_over_ranks(C.detach()) / distributed.world_size()
-        weakest = torch.where(seen, everyones, torch.inf).argmin()
-        if self.minmax == "weakest":
-            return self.unimodal_losses(unimodal_logits, batch)[weakest]
-        return C[torch.where(seen, everyones, -torch.inf).argmax()] - C[weakest]
+        if self.minmax == "information":
+            nmi, ncmi = self.information(model, batch, embedding, unimodal, fused)
+            worst, best = find_extremes(ncmi, seen)
+            return self.weight * (ncmi[best] - ncmi[worst]) - self.mi * nmi.sum() / seen.sum().clamp(min=1)
+        C = self.mean_where_present(true_class_probability(unimodal, batch.target), batch)
+        worst, best = find_extremes(C, seen)
+        if self.minmax == "range":
+            return self.weight * (C[best] - C[worst])
+        return self.weight * self.unimodal_losses(unimodal, batch)[worst] * (worst != best)
+
+    def information(
+        self, model: FusionModel, batch: Batch, embedding: Embedding, unimodal: Tensor, fused: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """nmi and ncmi (modality,) with gradients, not cut; 0 for a modality that no sample has."""
+        each = torch.eye(len(unimodal), dtype=torch.bool, device=fused.device)
+        rest = ~each[:, None] & batch.present
+        errors = [
+            -torch.log_softmax(logits.float(), -1).gather(-1, batch.target.expand(logits.shape[:-1]).unsqueeze(-1))
+            for logits in (unimodal, model.decode_subsets(embedding.z, rest), fused)
+        ]
+        alone, without, whole = (error.squeeze(-1) / math.log(model.fusion.classes) for error in errors)
+        without = torch.where(rest.any(-1), without, 1.0)
+        return self.mean_where_present(1 - alone, batch), self.mean_where_present(without - whole, batch)
+
+    def mean_where_present(self, x: Tensor, batch: Batch) -> Tensor:
+        """Class-weighted means (modality,) of x (modality, batch) over the samples that have each."""
+        weight = torch.ones_like(x.T) if self.class_weight is None else self.class_weight[batch.target].unsqueeze(-1)
+        return weighted_mean(x.T, torch.where(batch.present, weight, 0.0).to(x.dtype))
 
     @torch.no_grad()
     def update_contribution(self, model: FusionModel, batch: Batch, embedding: Embedding) -> None:
@@ -128,7 +159,7 @@ class ARM(Method):
         now = contributions(found[:-1] / count.clamp(min=1), seen, model.fusion.classes)
         moved = self.ema * self.contribution + (1 - self.ema) * now
         self.contribution.copy_(torch.where(seen, moved, self.contribution))
-        if int(self.epoch) >= self.warmup and isinstance(model.bottleneck, Scaling):
+        if int(self.epoch) >= self.count_epochs(self.warmup) and isinstance(model.bottleneck, Scaling):
             # a new tensor: the backward pass still needs the one this step was scaled by
             model.bottleneck.scale = scales(self.contribution).to(model.bottleneck.scale)
 
@@ -139,6 +170,12 @@ class ARM(Method):
         self.worth.scatter_reduce_(
             0, distributed.gather_rows(batch.index), distributed.gather_rows(value), "amin", include_self=False
         )
+
+
+def find_extremes(x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Where x (modality,) is least and greatest among those seen, over all ranks; twice the same if fewer than two."""
+    everyones = distributed.sum_over_ranks(x.detach())
+    return torch.where(seen, everyones, torch.inf).argmin(), torch.where(seen, everyones, -torch.inf).argmax()
 
 
 def true_class_probability(logits: Tensor, target: Tensor) -> Tensor:
@@ -152,15 +189,16 @@ def contributions(means: Tensor, seen: Tensor, classes: int) -> Tensor:
     nmi = ((math.log(classes) - ce) / math.log(classes)).clamp(0, 1)
     ncmi = ((ce_rest - ce_all) / math.log(classes)).clamp(0, 1)
     valued: Tensor = p_all * nmi + mean_of_others(p, seen) * (nmi - ncmi)
-    return valued.clamp(min=FLOOR)
+    return valued.clamp(min=0)
 
 
 def scales(contribution: Tensor) -> Tensor:
-    """What each modality's z is multiplied by (modality,): the others' mean contribution over its own; 1 if single."""
+    """What each modality's z is multiplied by (modality,): the others' mean contribution over its own, both with a prior;
+    1 if single."""
     if len(contribution) == 1:
         return torch.ones_like(contribution)
     others = mean_of_others(contribution, torch.ones_like(contribution, dtype=torch.bool))
-    return (others / contribution).clamp(1 / LIMIT, LIMIT)
+    return (PRIOR + others) / (PRIOR + contribution)
 
 
 def mean_of_others(x: Tensor, seen: Tensor) -> Tensor:

@@ -11,10 +11,10 @@ below is our reconstruction, and its numbers are not the paper's.
     W    <- ema W + (1 - ema) (mix I + (1 - mix) D)                            contribution
     g_m  <- g_m (1 + eta M/2 k_m),  k = softmax(sign temperature W)            gate on the gradient of encoder m
     z_m   = mu_m + eps exp(logvar_m / 2) in training, mu_m otherwise           bottleneck; mu, logvar = BN(linear)
-    KL_m  = mean over samples with m of 1/2 sum_d (var + mu^2 - logvar - 1)
+    KL_m  = mean over samples with m, and over dimensions d, of 1/2 (var + mu^2 - logvar - 1)
     L     = CE(fused) + gamma sum_m CE(m only) + sum_m beta_m KL_m,  beta_m = beta M softmax(-beta_temperature W)_m
 
-For the first `warmup` epochs the gate is open (factor 1), gamma is 1 and beta climbs linearly to its value. No modality
+For the first `warmup` of the epochs the gate is open (factor 1), gamma is 1 and beta climbs linearly to its value. No modality
 is ever slowed: sign = +1 accelerates the one that contributes most (CAL), -1 the one that contributes least, as ARL and
 ARM would. beta = 0 leaves the bottleneck out; eta = 0 and beta = 0 together are joint training with unimodal terms.
 """
@@ -27,8 +27,9 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import distributed
+from robustmm.config.options import EpochShare
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate, weighted_mean
-from robustmm.methods.bottleneck import VariationalBottleneck
+from robustmm.methods.bottleneck import VariationalBottleneck, divergence
 from robustmm.methods.coalitions import coalitions, unimodal_and_fused
 from robustmm.model.fusion_model import Coalitions, Embedding, FusionModel
 
@@ -61,7 +62,7 @@ class CAL(Method):
         eta: Amount = 1.0,
         temperature: Amount = 4.0,
         sign: Literal[1, -1] = 1,
-        beta: Amount = 1e-5,
+        beta: Amount = 0.1,
         beta_temperature: Amount = 4.0,
         compression: Literal["softmax", "linear"] = "softmax",
         mix: Share = 0.5,
@@ -69,7 +70,7 @@ class CAL(Method):
         information: Utility = "log-prob",
         confidence: Confidence = "entropy",
         ema: Share = 0.9,
-        warmup: Annotated[int, Field(ge=0)] = 5,
+        warmup: EpochShare = 0.05,
         orders: Annotated[int, Field(ge=1)] = 8,
     ) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class CAL(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         unimodal, fused = unimodal_and_fused(model, embedding)
         self.update_contribution(coalitions(model, embedding, self.orders), batch)
-        warm = int(self.epoch) < self.warmup
+        warm = int(self.epoch) < self.count_epochs(self.warmup)
         if not warm:
             gate(embedding, factors(self.contribution, self.temperature, self.eta, self.sign))
         return {
@@ -102,12 +103,13 @@ class CAL(Method):
         }
 
     def bottleneck_loss(self, embedding: Embedding) -> Tensor:
-        """sum_m beta_m KL_m, over present samples."""
+        """sum_m beta_m KL_m, over present samples; KL per dimension, so that beta does not depend on the width."""
         if embedding.mean is None or embedding.logvar is None:
             return embedding.z.new_zeros(())
-        climb = min(1.0, (int(self.epoch) + 1) / max(1, self.warmup))
+        climb = min(1.0, (int(self.epoch) + 1) / max(1, self.count_epochs(self.warmup)))
         beta = betas(self.contribution, climb * self.beta, self.beta_temperature, self.compression)
-        kl = weighted_mean(divergence(embedding.mean.float(), embedding.logvar.float()), embedding.present.float())
+        kl = divergence(embedding.mean.float(), embedding.logvar.float()) / embedding.mean.shape[-1]
+        kl = weighted_mean(kl, embedding.present.float())
         return (beta.to(kl.dtype) * kl).sum()
 
     @torch.no_grad()
@@ -191,7 +193,3 @@ def betas(W: Tensor, beta: float, temperature: float, compression: Literal["soft
         return beta * (1 - W / W.max())
     return beta * len(W) * (-temperature * W).softmax(0)
 
-
-def divergence(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mean, exp logvar) || N(0, 1)), summed over the last axis."""
-    return 0.5 * (logvar.exp() + mean.square() - logvar - 1).sum(-1)

@@ -9,6 +9,8 @@ h is the fusion, sg stops the gradient (to z in the first term, to the fusion's 
 with all others absent. The paper runs two backward passes and throws gradients away in between; this is the same in
 one.
 
+alpha multiplies all of an encoder's gradient, so it is a rate for the encoders, and under Adam does nothing.
+
 What differs: the paper's gated variant detaches behind the gate's projections, which then learn from nothing at all;
 here every fusion's parameters, its projections too, learn from the fused term.
 """
@@ -31,6 +33,7 @@ class DGL(Method):
 
     terms = ("fused", "unimodal")
     owns_fused = True
+    scales_gradients = True  # alpha multiplies all that an encoder gets
 
     def __init__(self, *, alpha: Annotated[float, Field(gt=0)] = 4.0) -> None:
         super().__init__()

@@ -7,10 +7,11 @@ encoder is slowed, and noise as large as the gradient gives back the randomness 
     c_m   = mean over the samples that have m of softmax(s_m)[y]
     rho_m = c_m / (mean over k != m of c_k)
     k_m   = 1 - tanh(alpha rho_m) if rho_m > 1, else 1
-    g    <- k_m g + n,  n ~ N(0, std(g) + 1e-8),  for the gradient g of each weight of encoder m, in epochs begin .. end
+    g    <- k_m g + n,  n ~ N(0, std(g) + 1e-8),  for the gradient g of each weight of encoder m
 
-For two modalities this is the paper's ratio of sums over the batch. A modality that no sample of the batch has takes no
-part; with one modality nothing is modulated. Biases and norms are not modulated.
+from the share `begin` of the run's epochs to the share `end`, as published the first half. For two modalities this is
+the paper's ratio of sums over the batch. A modality that no sample of the batch has takes no part; with one modality
+nothing is modulated. Biases and norms are not modulated.
 
 As published, only the kernels of two-dimensional convolutions (4-D tensors) count as an encoder's weights, wherever it
 has any; an encoder without them, and every encoder under `kernels = false`, counts all its weight matrices. Then its
@@ -26,11 +27,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import distributed
+from robustmm.config.options import EpochShare
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData
 from robustmm.model.fusion import Additive
 from robustmm.model.fusion_model import Embedding, FusionModel
-
-Epoch = Annotated[int, Field(ge=0)]
 
 
 @METHODS.register("ogm-ge")
@@ -46,8 +46,8 @@ class OGMGE(Method):
         alpha: Annotated[float, Field(ge=0)] = 0.8,
         ge: bool = True,
         kernels: bool = True,
-        begin: Epoch = 0,
-        end: Epoch = 50,
+        begin: EpochShare = 0.0,
+        end: EpochShare = 0.5,
     ) -> None:
         super().__init__()
         self.alpha, self.ge, self.kernels, self.begin, self.end = alpha, ge, kernels, begin, end
@@ -72,7 +72,8 @@ class OGMGE(Method):
                     weight.grad = modulate_gradient(weight.grad, factor, self.ge)
 
     def is_modulating(self) -> bool:
-        return len(self.factor) > 1 and self.begin <= int(self.epoch) <= self.end
+        begin, end = self.count_epochs(self.begin), self.count_epochs(self.end)
+        return len(self.factor) > 1 and begin <= int(self.epoch) < end
 
     def modulation_factors(self, logits: Tensor, batch: Batch) -> Tensor:
         """k (modality,) of logits (modality, batch, class)."""

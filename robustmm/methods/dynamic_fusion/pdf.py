@@ -3,11 +3,11 @@
     s_m = W_m z_m + b_m,   p_m = softmax(s_m)
     t_m = sigmoid(three linear layers of sg z_m), taught the true-class probability of p_m       mono-confidence
     h_m = log prod_{k != m} t_k / log prod_k t_k                                                 holo-confidence
-    f   = sum over present m of w_m s_m,   w = softmax over present m of (t_m + h_m) r_m
+    f   = sum over present m of w_m s_m,   w = softmax over present m of sg (t_m + h_m) r_m
     r_m = min(1, DU_m / mean over k != m of DU_k),  DU_m = mean over classes of |p_mc - 1/C|     relative calibration
     L   = CE(f) + sum_m CE(s_m) + sum_m |t_m - sg p_m[y]|
 
-sg stops the gradient. r is 1 in training, as published: calibration acts on answers. For more than two modalities h_m
+sg stops the gradient: the networks of t learn from the last sum only. r is 1 in training, as published: calibration acts on answers. For more than two modalities h_m
 is divided by how many others there are, so that it stays a share; a modality that is the only one present has h = 0,
 weight 1.
 """
@@ -45,7 +45,7 @@ class PredictiveFusion(Fusion):
         belief = t + holo_confidence(t, present)
         if not self.training:
             belief = belief * calibration(s.softmax(-1), present)
-        return (fusion_weights(belief, present).unsqueeze(-1) * s).sum(1)
+        return (fusion_weights(belief.detach(), present).unsqueeze(-1) * s).sum(1)
 
 
 @METHODS.register("pdf")

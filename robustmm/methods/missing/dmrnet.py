@@ -5,11 +5,12 @@
     KL     = mean over samples of 1/2 sum_d (var + mu^2 - log(var + 1e-8) - 1)
     L      = CE(head(r), y) + kl KL + hard 1/B sum over samples with a hard K of CE(head(mu), y)
 
-Every combination is a distribution instead of a point that is forced onto the full one. During the first `warmup`
+Every combination is a distribution instead of a point that is forced onto the full one. For the first `warmup` of the
 epochs the mean variance of each combination is gathered; afterwards those above the mean over all combinations met
 are hard.
 
-What differs: the published code lists its hard combinations by hand. Above five modalities combinations of one size
+What differs: the published code lists its hard combinations by hand, and its audio-visual trainer answers the last term
+from the same drawn r as the first; here it is answered from mu, the deterministic path that the paper describes. Above five modalities combinations of one size
 are judged together. Rows that have nothing take no part in batch statistics, in the KL, or in what is hard.
 """
 
@@ -21,6 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import distributed
+from robustmm.config.options import EpochShare
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
 from robustmm.methods.coalitions import EXACT
 from robustmm.methods.combinations import draw_combination, subset_codes
@@ -68,7 +70,7 @@ class DMRNet(Method):
     spread: Tensor
     met: Tensor
 
-    def __init__(self, *, kl: Amount = 1e-3, hard: Amount = 0.2, warmup: Annotated[int, Field(ge=0)] = 5) -> None:
+    def __init__(self, *, kl: Amount = 1e-3, hard: Amount = 0.2, warmup: EpochShare = 0.05) -> None:
         super().__init__()
         self.kl, self.hard, self.warmup = kl, hard, warmup
 
@@ -88,7 +90,7 @@ class DMRNet(Method):
         noise = distributed.draw_normal(mu) * (0.5 * logvar).exp() if self.training else 0.0
         some = kept.any(1).to(mu.dtype)
         kind = subset_codes(kept) if len(kept[0]) <= EXACT else kept.sum(1)
-        if int(self.epoch) < self.warmup:
+        if int(self.epoch) < self.count_epochs(self.warmup):
             self.add_variances(kind, logvar.detach())
             hard = torch.zeros_like(some)
         else:

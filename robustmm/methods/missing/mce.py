@@ -8,7 +8,7 @@ by the fused decoder dec; dec_m: a train-only decoder of h'_m.
     phi_m = v({m}) / M + sum over S with m, |S| >= 2, of (|S|-1)! (M-|S|)! / M! [v(S) - v({m})]
     b_m   = max(0, c_m - phi_m) / N_m; c_m: how many a frozen unimodal model gets right         batch factor
     rec_m = mean over S of |h'_m(E) - h'_m(S)|_1, where E has m and S has not
-    L     = CE(dec(h'(E))) + rec sum_m A_m b_m rec_m + sep sum_m A_m b_m CE(dec_m(h'_m(E)))
+    L     = CE(dec(h'(E))) + rec sum_m A_m b_m rec_m + sep/M sum_m A_m b_m CE(dec_m(h'_m(E)))
                            + sub mean over S of CE(dec(h'(S)))
 
 S runs over the non-empty proper subsets of each sample's own E; means are first within a sample, then over the samples
@@ -56,13 +56,15 @@ class MCE(Method):
         sep: Amount = 1.0,
         sub: Amount = 1.0,
         valuation: Literal["paper", "shapley"] = "paper",
+        normalisation: Literal["released", "mean"] = "released",
         hidden: Positive | None = None,
         dropout: Rate = 0.1,
         drawn: Positive = 8,
         orders: Positive = 8,
     ) -> None:
         super().__init__()
-        self.rec, self.sep, self.sub, self.valuation = rec, sep, sub, valuation
+        self.rec, self.sep, self.sub = rec, sep, sub
+        self.valuation, self.normalisation = valuation, normalisation
         self.hidden, self.dropout, self.drawn, self.orders = hidden, dropout, drawn, orders
 
     def setup(self, model: FusionModel, data: TrainingData) -> None:
@@ -89,11 +91,13 @@ class MCE(Method):
             self.cross_entropy(decoder(completed[-1, rows, m]), batch.target[rows])
             for m, (decoder, rows) in enumerate(zip(self.decoders, batch.present.T, strict=True))
         ]
+        released = self.normalisation == "released"
+        lacking, own = subset_shares(batch.present) if released else (weight.new_ones(1), weight.new_ones(1))
         return {
             "fused": self.cross_entropy(logits[-1], batch.target),
-            "completion": self.rec * (weight * completion_loss(completed, kept, proper)).sum(),
-            "separate": self.sep * (weight * torch.stack(separate)).sum(),
-            "subset": self.sub * subset_loss(logits, batch.target, proper, self.class_weight),
+            "completion": self.rec * (weight * completion_loss(completed, kept, proper, lacking)).sum(),
+            "separate": self.sep * (weight * torch.stack(separate)).sum() / (len(weight) if released else 1),
+            "subset": self.sub * subset_loss(logits, batch.target, proper, own, self.class_weight),
         }
 
     def select_subsets(self, model: FusionModel, present: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,18 +141,28 @@ def paper_value(v: Tensor, game: Coalitions) -> Tensor:
     return unimodal / M + joined @ v - joined.sum(1) * unimodal
 
 
-def completion_loss(completed: Tensor, kept: Tensor, proper: Tensor) -> Tensor:
-    """rec (modality,) from h' (K, batch, modality, width) of the subsets kept (K, batch, modality), h'(E) last."""
+def subset_shares(present: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the non-empty subsets of what each sample has: the share that lacks a given m of it, that of the proper ones."""
+    every = 2.0 ** present.sum(1) - 1
+    lacking = ((every - 1) / 2).clamp(min=0) / every.clamp(min=1)
+    return lacking, 2 * lacking
+
+
+def completion_loss(completed: Tensor, kept: Tensor, proper: Tensor, share: Tensor) -> Tensor:
+    """rec (modality,) from h' (K, batch, modality, width) of the subsets kept (K, batch, modality), h'(E) last; the mean
+    within each sample times its share (batch,)."""
     dropped = kept[-1] & ~kept & proper.unsqueeze(-1)
     gap = (completed[-1] - completed).abs().mean(-1)
-    return nested_mean(gap, dropped)
+    return nested_mean(gap * share.to(gap.dtype).unsqueeze(-1), dropped)
 
 
-def subset_loss(logits: Tensor, target: Tensor, proper: Tensor, class_weight: Tensor | None) -> Tensor:
-    """sub, from logits (K, batch, class)."""
+def subset_loss(
+    logits: Tensor, target: Tensor, proper: Tensor, share: Tensor, class_weight: Tensor | None
+) -> Tensor:
+    """sub, from logits (K, batch, class); the mean within each sample times its share (batch,)."""
     each = F.cross_entropy(logits.flatten(0, 1), target.repeat(len(logits)), reduction="none").view(proper.shape)
     weight = None if class_weight is None else class_weight[target]
-    return nested_mean(each, proper, weight)
+    return nested_mean(each * share.to(each.dtype), proper, weight)
 
 
 def nested_mean(x: Tensor, chosen: Tensor, weight: Tensor | None = None) -> Tensor:

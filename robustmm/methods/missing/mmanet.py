@@ -1,15 +1,16 @@
 """mmanet: Margin-aware distillation and Modality-Aware regularisation (Wei, Luo, Luo; CVPR 2023).
 
-    K     = a random non-empty combination of what the sample has;   u = [z_1;..;z_M] less what K lacks
+    K     = a random non-empty combination of what the sample has;   u = the fused features of K, what the last layer reads
     L     = CE(decode(z, K), y) + mad MAD(u, t) + mar 1/B sum over samples with a weak K of CE(branch(z, K), y)
     MAD   = sum_ij (G(u)_ij - G(t)_ij)^2 H_j / sum_k H_k,   G(u) = u u' with rows scaled to length 1
 
-t and H are a frozen teacher's embeddings and the entropies of its answers; it was trained jointly on all modalities.
-Samples near its margin weigh most. The branch is a second fusion, in training only. In epochs 2 to `begin` - 1
-the classes that each combination predicts are counted; KL(full || combination) of the counts, summed over those epochs,
-names the weakest combination. It and all that it contains are weak, and in epoch `begin` the last two terms set in.
+t and H are a frozen teacher's fused features and the entropies of its answers; it was trained jointly on all modalities.
+Samples near its margin weigh most. The branch is a second fusion, in training only. The last two terms set in after the
+first `begin` of the epochs (the paper: from the 6th of 100). In those before, less the first and the last of them, the
+classes that each combination predicts are counted; KL(combination || full) of the counts, summed over these epochs, names
+the weakest combination: it and all that it contains are weak. Of fewer than three such epochs the last one counts.
 
-What differs: the paper ranks combinations on the validation set, we on training batches: a method here never sees any
+What differs: a linear fusion (concat, sum) has no features of its own: there u is [z_1;..;z_M] less what K lacks. The paper ranks combinations on the validation set, we on training batches: a method here never sees any
 other; a combination is judged by the samples that have something of it. The published code takes a further softmax of
 the class shares, which all but levels them; we do not. MAD stays the paper's sum over B x B pairs: rows have length 1
 and the weights sum to 1, so a batch repeated twice has the same MAD, and `mad` = 30, set for batches of 64, keeps its
@@ -26,6 +27,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robustmm import distributed
+from robustmm.config.options import EpochShare
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
 from robustmm.methods.coalitions import EXACT
 from robustmm.methods.combinations import draw_combination
@@ -48,7 +50,7 @@ class MMANet(Method):
     gap: Tensor
     masks: Tensor
 
-    def __init__(self, *, mad: Amount = 30.0, mar: Amount = 0.5, begin: Annotated[int, Field(ge=3)] = 5) -> None:
+    def __init__(self, *, mad: Amount = 30.0, mar: Amount = 0.5, begin: Annotated[EpochShare, Field(gt=0)] = 0.05) -> None:
         super().__init__()
         self.mad, self.mar, self.begin = mad, mar, begin
 
@@ -56,8 +58,9 @@ class MMANet(Method):
         super().setup(model, data)
         M = len(model.modalities)
         self.branch = copy_reinitialised(model.fusion)
-        z, logits = data.joint_answers(model.width)
-        self.register_buffer("features", apply_mask(z, data.present).flatten(1))  # (samples, modality * width)
+        blank = torch.zeros(1, M, model.width, device=data.present.device)
+        features, logits = data.joint_answers(model.fusion.fuse(blank, torch.ones_like(data.present[:1])).shape[1])
+        self.register_buffer("features", features)  # (samples, width of what is fused)
         self.register_buffer("entropy", entropy(logits))  # (samples,)
         self.register_buffer(
             "masks", all_combinations(M), persistent=False
@@ -66,15 +69,16 @@ class MMANet(Method):
         self.register_buffer("gap", torch.zeros(len(self.masks), dtype=torch.float64))
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        kept, now = draw_combination(batch.present), int(self.epoch) + 1
+        kept, now, begin = draw_combination(batch.present), int(self.epoch) + 1, self.count_epochs(self.begin)
         z = apply_mask(embedding.z, kept)
         fused = self.cross_entropy(model.decode(z, kept), batch.target)
         each = F.cross_entropy(self.branch(z, kept), batch.target, reduction="none", weight=self.class_weight)
         distance, weak = z.new_zeros(()), torch.zeros_like(kept[:, 0])
-        if now >= self.begin:
-            distance = margin_aware_distance(z.flatten(1), self.features[batch.index], self.entropy[batch.index])
+        if now > begin:
+            fused_features = model.fusion.fuse(z, kept)
+            distance = margin_aware_distance(fused_features, self.features[batch.index], self.entropy[batch.index])
             weak = kept.any(1) & (kept <= weakest_combination(self.gap, self.masks)).all(1)
-        elif now > 1:
+        elif now in (range(2, begin) or [begin]):
             self.count_predictions(model, batch, embedding)
         return {
             "fused": fused,
@@ -113,10 +117,10 @@ def all_combinations(M: int) -> Tensor:
 
 
 def divergence(counts: Tensor) -> Tensor:
-    """KL(full || combination) (combination,) of predicted-class counts (combination, class), the full one last; 0 for
+    """KL(combination || full) (combination,) of predicted-class counts (combination, class), the full one last; 0 for
     what was never met."""
     p = (counts + 1e-8) / (counts + 1e-8).sum(1, keepdim=True)
-    return torch.where(counts.sum(1) > 0, (p[-1] * (p[-1].log() - p.log())).sum(1), 0.0)
+    return torch.where(counts.sum(1) > 0, (p * (p.log() - p[-1].log())).sum(1), 0.0)
 
 
 def weakest_combination(gap: Tensor, masks: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """redcore: Relative Advantage Aware Cross-modal Representation Learning (Sun et al., AAAI 2024, arXiv 2312.10386).
 
-    z_m  = mu_m + eps exp(logvar_m / 2) in training, mu_m otherwise        bottleneck; mu, logvar = BN(linear)
+    z_m  = mu_m + eps exp(logvar_m / 2) in training, mu_m otherwise        bottleneck; mu, logvar = linear(encoding)
     R_m  = m imputed by a cascade of residual autoencoders from [z_k; k != m], zeros where absent
     x_m  = z_m, or R_m where m is missing
     rec_m = mean over samples that have m and another modality of |R_m - z_m|^2, summed over features
@@ -11,7 +11,8 @@
     r_m  = (mean_k A_k - A_m) / mean_k A_k                                 relative advantage
     beta <- max(beta - eta r, 0.1), scaled to length 1                     every `every` steps, from the first
 
-so that the modality whose imputation lags is supervised more. eta is multiplied by `growth` every 500 steps.
+so that the modality whose imputation lags is supervised more. eta is multiplied by `growth` at every 500th step, the
+first included: 0.15 from the start.
 
 g_m are train-only linear classifiers. As in the authors' code they read x_m of every sample: the label supervises what
 was imputed too, which nothing else but the fused term does. Gradients of rec_m reach both its sides. Nothing is dropped
@@ -19,7 +20,7 @@ in training: with complete data R_m is trained by rec_m only (use the recipe's m
 
 What differs: the recipe's encoders and two linear layers take the place of transformers; the autoencoders work at the
 width of one modality, not of all others; KL is averaged over samples that have m, and has its factor 1/2, which the
-authors' code leaves out (their 8e-4 is 1.6e-3 here); eta stops growing after 20 times, when beta jumps anyway.
+authors' code leaves out: `kl` = 1.6e-3 is their 8e-4; eta stops growing after 20 times, when beta jumps anyway.
 """
 
 from typing import Annotated
@@ -30,9 +31,8 @@ from torch import Tensor, nn
 
 from robustmm import distributed
 from robustmm.config.options import Positive
-from robustmm.methods.balance import cal
 from robustmm.methods.base import METHODS, Batch, Method, TrainingData, weighted_mean
-from robustmm.methods.bottleneck import VariationalBottleneck
+from robustmm.methods.bottleneck import VariationalBottleneck, divergence
 from robustmm.methods.missing.translation import concat_others
 from robustmm.model.fusion import Fusion, apply_mask
 from robustmm.model.fusion_model import Embedding, FusionModel
@@ -102,7 +102,7 @@ class RedCore(Method):
     def __init__(
         self,
         *,
-        kl: Amount = 8e-4,
+        kl: Amount = 1.6e-3,
         rec: Amount = 0.15,
         rate: Share = 0.7,
         eta: Amount = 0.1,
@@ -117,7 +117,7 @@ class RedCore(Method):
     def setup(self, model: FusionModel, data: TrainingData) -> None:
         super().setup(model, data)
         M = len(model.modalities)
-        model.place("bottleneck", VariationalBottleneck(M, model.width), by="redcore")
+        model.place("bottleneck", VariationalBottleneck(M, model.width, norm=False), by="redcore")
         model.place("fusion", Imputation(M, model.width, data.classes, blocks=self.blocks), by="redcore")
         self.classifiers = nn.ModuleList(nn.Linear(model.width, data.classes) for _ in range(M))
         self.register_buffer("average", torch.zeros(M, dtype=torch.float64))
@@ -133,7 +133,7 @@ class RedCore(Method):
         imputed = fusion.impute(z)
         x = fusion.fill_missing(z, imputed, batch.present)
         rec = self.reconstruction_loss(imputed, z, batch.present)
-        kl = weighted_mean(cal.divergence(embedding.mean.float(), embedding.logvar.float()), batch.present.float())
+        kl = weighted_mean(divergence(embedding.mean.float(), embedding.logvar.float()), batch.present.float())
         unimodal = [self.cross_entropy(g(x[:, m]), batch.target) for m, g in enumerate(self.classifiers)]
         return {
             "fused": self.cross_entropy(fusion.decode(x), batch.target),
@@ -157,7 +157,7 @@ class RedCore(Method):
         """One step of A and, when it is time, of beta."""
         self.average.copy_(torch.where(seen, (1 - self.rate) * self.average + self.rate * rec, self.average))
         if int(self.step) % self.every == 0:
-            eta = self.eta * self.growth ** min(int(self.step) // PERIOD, GROWTHS)
+            eta = self.eta * self.growth ** min(1 + int(self.step) // PERIOD, GROWTHS)
             self.beta.copy_(update_beta(self.beta, relative_advantage(self.average), eta))
         self.step += 1
 

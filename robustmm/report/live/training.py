@@ -124,7 +124,7 @@ def last_epoch_table(row: Mapping[str, float]) -> Table:
     ):
         said: list[RenderableType] = [
             Text(
-                f"{name} {value:.3f}" if decimal else f"{name} {percent(value, 0)}",
+                format_term(name, values, 3) if decimal else f"{name} {percent(value, 0)}",
                 style="" if decimal else COLOURS[i % len(COLOURS)],
             )
             for i, (name, value) in enumerate(values.items())
@@ -133,12 +133,19 @@ def last_epoch_table(row: Mapping[str, float]) -> Table:
     return grid
 
 
+def format_term(name: str, terms: Mapping[str, float], digits: int) -> str:
+    """A loss term, and its share of the sum of all terms' sizes where there are several."""
+    whole = sum(abs(value) for value in terms.values())
+    share = f" ({percent(abs(terms[name]) / whole)})" if len(terms) > 1 and whole else ""
+    return f"{name} {terms[name]:.{digits}f}{share}"
+
+
 def percent(value: float, digits: int = 1) -> str:
     return "–" if value != value else f"{value:.{digits}%}"
 
 
 def format_epoch(row: Mapping[str, float]) -> str:
     terms, alone, rests = split_row(row)
-    said = [f"epoch {row['epoch']:.0f}", *(f"{name} {value:.4f}" for name, value in terms.items())]
+    said = [f"epoch {row['epoch']:.0f}", *(format_term(name, terms, 4) for name in terms)]
     said += [f"valid {percent(row['valid_accuracy'])}", *(f"{name} {percent(value)}" for name, value in alone.items())]
     return "  ".join([*said, *(f"share({name}) {percent(value, 0)}" for name, value in rests.items())])

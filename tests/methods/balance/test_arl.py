@@ -72,7 +72,7 @@ def test_entropy_and_dependence_are_means_over_the_samples_that_have_the_modalit
     assert method.boost(spoilt.nan_to_num(), alone_there).tolist() == [0.5, 0.0], "nobody has the second"
 
 
-@pytest.mark.parametrize(("options", "warm"), [({}, False), ({"uniform": True}, False), ({"warmup": 1}, True)])
+@pytest.mark.parametrize(("options", "warm"), [({}, False), ({"uniform": True}, False), ({"warmup": 0.01}, True), ({"warmup": 0.01, "uniform": True}, True)])
 def test_encoder_gradients_are_multiplied_and_the_fusions_are_not(options: dict[str, object], warm: bool) -> None:
     data = toy(3)
     batch = data.batch()
@@ -88,7 +88,7 @@ def test_encoder_gradients_are_multiplied_and_the_fusions_are_not(options: dict[
     model.zero_grad()
     (plain + gamma * sum(terms)).backward()
     boost = method.boost(alone.detach().double(), batch.present).float()
-    factor = torch.full((3,), 1.5) if method.uniform else torch.ones(3) if warm else 1 + boost
+    factor = torch.ones(3) if warm else torch.full((3,), 1.5) if method.uniform else 1 + boost
     for name, parameter in model.named_parameters():
         which = next((m for m, modality in enumerate(model.modalities) if f".{modality}." in name), None)
         scale = 1.0 if which is None else factor[which]

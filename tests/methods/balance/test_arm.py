@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from toys import CLASSES, SAMPLES, Toy, optimiser, ready, step, toy, train
+from toys import CLASSES, SAMPLES, SIZE, Toy, optimiser, ready, step, toy, train
 
 from robustmm.errors import UsageError
 from robustmm.methods.balance.arm import ARM, Scaling, contributions, mean_of_others, sampling_weights, scales
+from robustmm.methods.coalitions import unimodal_and_fused
 from robustmm.model.fusion_model import FusionModel
 
 
@@ -30,22 +31,22 @@ def test_two_modalities_have_the_codes_contributions_and_ratios() -> None:
     pc = [p_f * nmi[0] + p_v * (nmi[0] - ncmi[0]), p_f * nmi[1] + p_a * (nmi[1] - ncmi[1])]
     means = torch.tensor([[p_a, p_v], [p_f, p_f], [ce_a, ce_v], [ce_v, ce_a], [ce, ce]])
     found = contributions(means, torch.tensor([True, True]), C)
-    assert found.tolist() == pytest.approx([max(x, 0.01) for x in pc])
-    ratio = float(found[1] / found[0])
-    assert scales(found).tolist() == pytest.approx([max(ratio, 0.2), min(1 / ratio, 5.0)])
+    assert found.tolist() == pytest.approx([max(x, 0.0) for x in pc])
+    ratio = (0.5 + float(found[1])) / (0.5 + float(found[0]))
+    assert scales(found).tolist() == pytest.approx([ratio, 1 / ratio])
 
 
-def test_information_is_cut_to_zero_and_one_and_contributions_keep_a_floor() -> None:
+def test_information_is_cut_to_zero_and_one_and_contributions_to_zero() -> None:
     seen = torch.tensor([True, True])
     worse = torch.tensor([[0.5, 0.5], [1.0, 1.0], [9.0, 9.0], [0.2, 0.2], [0.9, 0.9]])  # both bounds negative
-    assert contributions(worse, seen, 3).tolist() == pytest.approx([0.01, 0.01])
+    assert contributions(worse, seen, 3).tolist() == [0, 0]
     much = torch.tensor([[0.5, 0.5], [1.0, 1.0], [0.0, 0.0], [9.0, 0.0], [0.0, 0.0]])
     assert contributions(much, seen, 3).tolist() == pytest.approx([1.0, 1.5])  # 1 + .5 (1 - 1), 1 + .5 (1 - 0)
 
 
-def test_scales_are_the_others_mean_over_ones_own_within_a_fifth_and_five() -> None:
-    assert scales(torch.tensor([1.0, 0.5, 0.25])).tolist() == pytest.approx([0.375, 1.25, 3.0])
-    assert scales(torch.tensor([1.0, 0.01])).tolist() == pytest.approx([0.2, 5.0])
+def test_scales_are_the_others_mean_over_ones_own_with_a_prior() -> None:
+    assert scales(torch.tensor([1.0, 0.5, 0.25])).tolist() == pytest.approx([0.875 / 1.5, 1.125, 1.25 / 0.75])
+    assert scales(torch.tensor([2.0, 0.0])).tolist() == pytest.approx([0.2, 5.0])  # no two can be further apart
     assert scales(torch.tensor([0.3])).tolist() == [1]
     seen = torch.tensor([True, False, True])
     assert mean_of_others(torch.tensor([2.0, torch.nan, 4.0]), seen).tolist() == [4, 3, 2]
@@ -79,14 +80,14 @@ def test_a_step_measures_every_sample_before_the_scaling(fusion: str, missing: f
             sums[:, m] += torch.tensor([alone[0], whole[0], alone[1], rest[1], whole[1]])
             counts[m] += 1
     expected = contributions(sums / counts, torch.ones(3, dtype=torch.bool), CLASSES)
-    assert expected.min() > 0.011  # the floor hides nothing
+    assert expected.min() > 0.001  # the floor hides nothing
     torch.testing.assert_close(method.contribution, expected, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(model.bottleneck.scale, scales(expected).float(), rtol=1e-4, atol=1e-6)
 
 
 def test_contributions_move_slowly_and_scales_wait_for_the_warm_up() -> None:
     data = toy(2)
-    model, method = arm(data, ema=0.75, warmup=1)
+    model, method = arm(data, ema=0.75, warmup=0.01)
     method.contribution.copy_(torch.tensor([0.5, 0.25]))
     step(model, method, data.batch())
     other, now = arm(data, ema=0.0)
@@ -111,7 +112,7 @@ def test_a_modality_nobody_has_keeps_its_contribution() -> None:
 
 def test_scaled_gradients_are_those_of_the_scale_the_step_used() -> None:
     data = toy(2)
-    model, method = arm(data, warmup=0, weight=0.0)
+    model, method = arm(data, warmup=0, weight=0.0, mi=0.0)
     model.bottleneck.scale = torch.tensor([0.5, 3.0])
     step(model, method, data.batch())
     found = model.encoders["m1"][0].weight.grad.clone()
@@ -160,14 +161,71 @@ def test_the_min_max_term_by_hand(missing: float, weighted: bool) -> None:
 
 def test_the_range_term_lowers_the_best_and_lifts_the_worst() -> None:
     data = toy(2)
-    _, method = arm(data, minmax="range")
+    model, method = arm(data, minmax="range")
     alone = torch.zeros(2, SAMPLES, CLASSES)
     alone[0, torch.arange(SAMPLES), data.target] = 2.0
     alone.requires_grad_()
-    method.imbalance(alone, data.batch()).backward()
+    batch = data.batch()
+    method.minmax_loss(model, batch, model.embedding(batch.inputs, batch.present), alone, alone[0]).backward()
     own = alone.grad.gather(-1, data.target.expand(2, -1).unsqueeze(-1))
     assert (own[0] > 0).all()
     assert (own[1] < 0).all()
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+def test_the_information_term_by_a_loop_over_samples(missing: float) -> None:
+    classes = torch.tensor([0.5, 1.0, 4.0])
+    data = toy(3, missing=missing, class_weight=classes)
+    model, method = arm(data, minmax="information", weight=2.0, mi=3.0)
+    losses = step(model, method, data.batch())
+    z = model.embed(data.inputs, data.present)
+    nmi, ncmi, total = torch.zeros(3), torch.zeros(3), torch.zeros(3)
+    for b, y in enumerate(data.target.tolist()):
+        has, w = data.present[b], float(classes[y])
+        for m in has.nonzero()[:, 0].tolist():
+            one = torch.arange(3) == m
+            alone, rest, whole = (answer(model, z[b : b + 1], kept, y)[1] for kept in (one, has & ~one, has))
+            nmi[m] += w * (1 - alone / math.log(CLASSES))
+            ncmi[m] += w * (rest - whole) / math.log(CLASSES)
+            total[m] += w
+    nmi, ncmi = nmi / total, ncmi / total
+    torch.testing.assert_close(losses["minmax"], 2 * (ncmi.max() - ncmi.min()) - 3 * nmi.mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_information_term_raises_information_where_a_cut_would_stop_it_and_narrows_the_conditional() -> None:
+    data = toy(2)
+    batch = data.batch()
+    for weight, mi in ((0.0, 1.0), (1.0, 0.0)):
+        model, method = arm(data, minmax="information", weight=weight, mi=mi, warmup=1.0)
+        for p in model.fusion.parameters():
+            p.data *= 20  # sure and wrong: CE above log C, information below 0
+        steps = torch.optim.SGD(model.parameters(), lr=1e-3)
+        found = []
+        for _ in range(20):
+            embedding = model.embedding(batch.inputs, batch.present)
+            unimodal, fused = unimodal_and_fused(model, embedding)
+            nmi, ncmi = method.information(model, batch, embedding, unimodal, fused)
+            found.append((float(nmi.detach().mean()), float((ncmi.max() - ncmi.min()).detach())))
+            steps.zero_grad()
+            method.minmax_loss(model, batch, embedding, unimodal, fused).backward()
+            steps.step()
+        assert found[0][0] < 0
+        assert found[-1][0] > found[0][0] if mi else found[-1][1] < found[0][1]
+
+
+@pytest.mark.parametrize("M", [2, 3])
+def test_scales_stay_off_their_limits_beside_a_modality_that_knows_nothing(M: int) -> None:
+    data = toy(M)
+    torch.manual_seed(0)
+    data.inputs[f"m{M - 1}"] = torch.randn(SAMPLES, SIZE)  # noise
+    model, method = arm(data, warmup=0)
+    train(model, method, data, range(15), optimiser(model, method))
+    assert isinstance(model.bottleneck, Scaling)
+    scale = model.bottleneck.scale.tolist()
+    assert max(scale) == scale[-1] > 1.2  # the weak one is enlarged
+    assert max(scale) < 4
+    assert min(scale) > 0.3
+    assert method.contribution[:-1].min() > 0.5, "and the others are not starved for it"
 
 
 @pytest.mark.parametrize("form", ["weakest", "range"])
@@ -182,7 +240,7 @@ def test_with_nothing_to_compare_there_is_no_min_max_term(form: str) -> None:
 def test_the_weakest_is_chosen_among_those_present() -> None:
     data = toy(3)
     data.present[:, 2] = False
-    model, method = arm(data)
+    model, method = arm(data, minmax="weakest")
     losses = step(model, method, data.batch())
     z = model.embed(data.inputs, data.present)
     alone = [logits(model, z, torch.eye(3, dtype=torch.bool)[m]).detach() for m in range(2)]
@@ -219,7 +277,7 @@ def test_worth_is_the_sum_of_shapley_values_which_pass_the_thresholds_their_mean
 
 def test_samples_are_drawn_anew_after_the_warm_up_and_once_seen() -> None:
     data = toy(2)
-    model, method = arm(data, warmup=2)
+    model, method = arm(data, warmup=0.02)
     step(model, method, data.batch())
     assert method.sample_weights(0) is method.sample_weights(1) is None
     weights = method.sample_weights(2)

@@ -33,6 +33,8 @@ def test_coefficients_by_hand() -> None:
     three = coefficients(torch.tensor([0.2, 0.1, 0.1]))
     torch.testing.assert_close(three, torch.tensor([0.5, 0.75, 0.75]))
     torch.testing.assert_close(coefficients(torch.tensor([-0.3, -0.1])), found)  # falling apart: shares are shares
+    for delta in torch.randn(20, 3, generator=torch.Generator().manual_seed(0)):
+        torch.testing.assert_close(coefficients(-delta), coefficients(delta))
     assert coefficients(torch.tensor([0.5, -0.4])).tolist() == [0.0, 2.0]  # -4 and 5, kept in range
     assert coefficients(torch.tensor([0.5, -0.5])).tolist() == [1.0, 1.0]
     assert coefficients(torch.tensor([0.5])).tolist() == [1.0]

@@ -3,9 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from toys import ready, step, toy
+from toys import ready, step, toy, train
 
+from robustmm.config.recipe import Train
 from robustmm.methods.balance.dgl import freeze_parameters
+from robustmm.training.optimiser import build_optimiser, optimiser_name
 
 
 @pytest.mark.parametrize("fusion", ["concat", "sum", "gated", "attention"])
@@ -49,3 +51,27 @@ def test_an_error_inside_leaves_nothing_frozen() -> None:
     with pytest.raises(ValueError, match="broke"), freeze_parameters(layer):
         raise ValueError("broke")
     assert all(p.requires_grad for p in layer.parameters())
+
+
+def test_alpha_is_a_rate_for_the_encoders_alone() -> None:
+    data, gradients = toy(2, missing=0.2), []
+    for alpha in (1.0, 5.0):
+        model, method = ready("dgl", data, options={"dgl": {"alpha": alpha}})
+        step(model, method, data.batch())
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        scale = 1.0 if name.startswith("fusion.") else 5.0
+        torch.testing.assert_close(gradients[1][name], scale * gradient)
+
+
+def test_under_adamw_alpha_does_nothing_so_sgd_is_the_default_and_adamw_is_warned_of() -> None:
+    weights = []
+    for alpha in (1.0, 5.0):
+        data = toy(2)
+        model, method = ready("dgl", data, options={"dgl": {"alpha": alpha}})
+        with pytest.warns(UserWarning, match="scales gradients, and AdamW's per-parameter normalisation nearly cancels"):
+            steps = build_optimiser(Train(optimiser="adamw"), model, method)
+        train(model, method, data, range(2), steps)
+        weights.append(model.encoders["m0"][0].weight)
+    torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-4)
+    assert optimiser_name(Train(), method) == "sgd"

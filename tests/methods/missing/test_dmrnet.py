@@ -39,7 +39,7 @@ def test_hard_is_a_variance_above_the_mean_over_combinations_met() -> None:
 def test_variances_are_gathered_by_combination_and_only_in_the_warm_up(M: int) -> None:
     data = toy(M, missing=0.2)
     batch = data.batch()
-    model, method = dmrnet(M, missing=0.2, warmup=1)
+    model, method = dmrnet(M, missing=0.2, warmup=0.01)
     torch.manual_seed(0)
     embedding = model.embedding(batch.inputs, batch.present)
     torch.manual_seed(0)
@@ -66,7 +66,7 @@ def test_variances_are_gathered_by_combination_and_only_in_the_warm_up(M: int) -
 def test_the_terms_by_hand(epoch: int) -> None:
     data = toy(2)
     batch = data.batch()
-    model, method = dmrnet(2, warmup=1, kl=0.5, hard=0.3)
+    model, method = dmrnet(2, warmup=0.01, kl=0.5, hard=0.3)
     method.epoch.fill_(epoch)
     method.met.copy_(torch.tensor([0.0, 1.0, 1.0, 1.0]))
     method.spread.copy_(torch.tensor([0.0, 1.0, 5.0, 0.5]))  # {1} alone is hard
@@ -115,7 +115,7 @@ def test_class_weights_reach_both_paths() -> None:
 def test_above_five_modalities_a_size_is_a_combination() -> None:
     data = toy(7, missing=0.3)
     batch = data.batch()
-    model, method = dmrnet(7, missing=0.3, warmup=1)
+    model, method = dmrnet(7, missing=0.3, warmup=0.01)
     assert len(method.met) == 8
     torch.manual_seed(3)
     kept = draw_combination(batch.present)
@@ -124,7 +124,7 @@ def test_above_five_modalities_a_size_is_a_combination() -> None:
 
 
 def test_one_modality_is_never_hard() -> None:
-    model, method = dmrnet(1, warmup=1)
+    model, method = dmrnet(1, warmup=0.01)
     batch = toy(1).batch()
     step(model, method, batch)
     method.epoch += 1
@@ -173,7 +173,7 @@ def test_a_chained_method_may_decode_subsets_in_the_same_step() -> None:
 
 
 def test_resuming_within_and_after_the_warm_up_is_bit_for_bit() -> None:
-    data, options = toy(3, missing=0.3), {"dmrnet": {"warmup": 2}}
+    data, options = toy(3, missing=0.3), {"dmrnet": {"warmup": 0.02}}
     for at in (1, 3):
         model, method = ready("dmrnet", data, options=options)
         steps = optimiser(model, method)

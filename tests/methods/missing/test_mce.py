@@ -16,6 +16,7 @@ from robustmm.methods.missing.mce import (
     paper_value,
     scarcity,
     subset_loss,
+    subset_shares,
 )
 from robustmm.model.fusion_model import Coalitions, FusionModel
 
@@ -149,13 +150,13 @@ def test_what_teachers_get_right_is_kept_where_the_modality_is_present() -> None
 # the losses
 
 
+@pytest.mark.parametrize("normalisation", ["released", "mean"])
 @pytest.mark.parametrize("M", [1, 2, 3])
-def test_completion_and_subset_losses_by_a_slow_loop(M: int) -> None:
+def test_completion_and_subset_losses_by_a_slow_loop(M: int, normalisation: str) -> None:
     data = toy(M, missing=0.4, class_weight=torch.tensor([1.0, 2.0, 0.5]))
-    model, method = mce(data)
+    model, method = mce(data, normalisation=normalisation)
+    method.neglect = lambda game, batch: 1 / method.scarcity  # type: ignore[method-assign]
     z, fusion = model.embed(data.inputs, data.present), model.fusion
-    kept, proper = method.select_subsets(model, data.present)
-    completed = fusion.complete(z, kept)
     gaps: list[list[torch.Tensor]] = [[] for _ in range(M)]
     subset, weights = [], []
     for b, y in enumerate(data.target):
@@ -168,20 +169,24 @@ def test_completion_and_subset_losses_by_a_slow_loop(M: int) -> None:
             for m in set(has) - set(S):
                 own[m].append((whole[m] - h[0, m]).abs().mean())
         for m in range(M):
-            gaps[m] += [torch.stack(own[m]).mean()] if own[m] else []
+            among = 2 ** len(has) - 1 if normalisation == "released" else len(own[m])
+            gaps[m] += [torch.stack(own[m]).sum() / among] if own[m] else []
         if crosses:
-            subset.append(torch.stack(crosses).mean())
+            among = 2 ** len(has) - 1 if normalisation == "released" else len(crosses)
+            subset.append(torch.stack(crosses).sum() / among)
             weights.append(data.class_weight[y])
     expected = torch.stack([torch.stack(g).mean() if g else torch.zeros(()) for g in gaps])
-    torch.testing.assert_close(completion_loss(completed, kept, proper), expected)
+    model.eval(), method.eval()
+    losses = method.losses(model, data.batch(), model.embedding(data.inputs, data.present))
+    torch.testing.assert_close(losses["completion"], expected.sum())
     cross = sum(w * c for w, c in zip(weights, subset, strict=True)) / sum(weights) if subset else torch.zeros(())
-    logits = fusion.decode(completed)
-    torch.testing.assert_close(subset_loss(logits, data.target, proper, data.class_weight), cross)
+    torch.testing.assert_close(losses["subset"], cross)
 
 
-def test_the_objective_is_the_sum_the_paper_writes() -> None:
+@pytest.mark.parametrize(("normalisation", "among"), [("released", 3), ("mean", 1)])
+def test_the_objective_is_the_sum_the_paper_writes(normalisation: str, among: int) -> None:
     data = toy(3, missing=0.4)
-    model, method = mce(data, rec=2, sep=3, sub=5)
+    model, method = mce(data, rec=2, sep=3, sub=5, normalisation=normalisation)
     b = torch.tensor([0.5, 0.25, 0.125], dtype=torch.float64)
     method.neglect = lambda game, batch: b  # type: ignore[method-assign]
     losses = step(model, method, data.batch())
@@ -193,22 +198,30 @@ def test_the_objective_is_the_sum_the_paper_writes() -> None:
         F.cross_entropy(method.decoders[m](completed[-1, :, m][data.present[:, m]]), data.target[data.present[:, m]])
         for m in range(3)
     ]
-    rec = completion_loss(completed, kept, proper)
+    lacking, own = subset_shares(data.present) if normalisation == "released" else (torch.ones(1), torch.ones(1))
+    rec = completion_loss(completed, kept, proper, lacking)
     torch.testing.assert_close(losses["fused"], F.cross_entropy(model.decode(z, data.present), data.target))
     torch.testing.assert_close(losses["completion"], 2 * (A * b.float() * rec).sum())
-    torch.testing.assert_close(losses["separate"], 3 * (A * b.float() * torch.stack(separate)).sum())
-    sub = subset_loss(model.fusion.decode(completed), data.target, proper, None)
+    torch.testing.assert_close(losses["separate"], 3 * (A * b.float() * torch.stack(separate)).sum() / among)
+    sub = subset_loss(model.fusion.decode(completed), data.target, proper, own, None)
     torch.testing.assert_close(losses["subset"], 5 * sub)
 
 
 def test_the_target_of_completion_is_not_detached() -> None:
     kept = torch.tensor([[[True, False]], [[True, True]]])
     completed = torch.zeros(2, 1, 2, 1).index_fill(0, torch.tensor(1), 3.0).requires_grad_()
-    loss = completion_loss(completed, kept, torch.tensor([[True], [False]]))
+    loss = completion_loss(completed, kept, torch.tensor([[True], [False]]), torch.ones(1))
     assert loss.tolist() == [0, 3]
     loss.sum().backward()
     assert completed.grad is not None
     assert completed.grad.flatten().tolist() == [0, -1, 0, 1]
+
+
+def test_shares_of_subsets_by_hand() -> None:
+    present = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0]], dtype=torch.bool)
+    lacking, own = subset_shares(present)  # of 7, 3, 1 and no subsets
+    assert lacking.tolist() == pytest.approx([3 / 7, 1 / 3, 0, 0])
+    assert own.tolist() == pytest.approx([6 / 7, 2 / 3, 0, 0])
 
 
 def test_a_nested_mean_by_hand() -> None:
