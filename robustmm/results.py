@@ -116,6 +116,7 @@ class FinishedFacts(Facts):
     bad: list[str]
     progress: ProgressFacts
     teacher_seconds: FiniteFloat = 0.0
+    train_nll: FiniteFloat | None = None
 
 
 class CellFacts(Table):

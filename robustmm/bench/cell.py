@@ -90,6 +90,8 @@ class CostWatcher:
                 known = KnownCosts.model_validate_json(path.read_bytes())
                 self.epochs, self.peak = known.epochs, known.peak
 
+    def note(self, text: str) -> None: ...
+
     def begin(self, title: str, epochs: int, done: int, steps: int) -> None:
         self.title, self.since = title, time.perf_counter()
         self.parent.send(("begin", (title, epochs, done)))

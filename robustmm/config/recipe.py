@@ -28,6 +28,13 @@ RESERVED = {
 """Names that no modality can have, and why."""
 LARGEST = 2**31 - 1
 """The largest whole number of a recipe (but for its seed): sizes beyond are none that a library counts with."""
+SELECTED = {
+    "clean": "valid_accuracy",
+    "mean-over-subsets": "valid_mean_over_subsets",
+    "worst-subset": "valid_worst_subset",
+}
+"""What an epoch, or a setting of a search, is chosen by, and the column of an epoch's scores that holds it."""
+Select = Literal["clean", "mean-over-subsets", "worst-subset"]
 ANSWERS = ("label", "split")
 """Columns of a manifest that no modality can read: the model would be told what it is asked for."""
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -58,9 +65,10 @@ class Model(Section):
 
 
 class Train(Section):
-    """The budget and the optimiser. `optimiser` is SGD for methods that scale gradients, AdamW otherwise. `threads` are
-    the CPU's: sums are rounded by how they are shared out, so that other threads are other weights. One by default, on
-    every machine; small networks lose by more, large ones want what the machine has."""
+    """The budget and the optimiser. `optimiser` is SGD for methods that scale gradients, AdamW otherwise. `select` is
+    what the kept epoch is chosen by, on the valid split. `threads` are the CPU's: sums are rounded by how they are
+    shared out, so that other threads are other weights. Where none are given, a few steps are measured, and what was
+    found stands in the run's recipe."""
 
     epochs: Annotated[int, Field(ge=1)] = 30
     batch: Annotated[int, Field(ge=1)] = 64
@@ -74,7 +82,8 @@ class Train(Section):
     class_weights: Literal["none", "balanced"] = "none"
     modality_dropout: Rate = 0.0
     precision: Literal["32", "bf16"] = "32"
-    threads: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = 1
+    select: Select = "clean"
+    threads: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
