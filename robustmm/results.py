@@ -134,6 +134,8 @@ class BenchFacts(Table):
     recipe: str
     manifest: str
     baseline: str
+    margin: Annotated[FiniteFloat, Field(gt=0)] = 0.01
+    tuned: bool = False
     cells: Annotated[list[CellFacts], Field(min_length=1)]
 
 

@@ -133,6 +133,10 @@ class Recipe(Section):
     def method_name(self) -> str:
         return str(self.method["name"])
 
+    def with_train(self, **changes: Any) -> "Recipe":
+        """The recipe with some keys of [train] changed."""
+        return self.model_copy(update={"train": self.train.model_copy(update=changes)})
+
     @property
     def method_options(self) -> dict[str, dict[str, Any]]:
         return {name: dict(table) for name, table in self.method.items() if name != "name"}

@@ -63,6 +63,8 @@ class Method(nn.Module):
     leaves: tuple[str, ...] = ()
     """Terms that this method leaves to another one of a chain, where that has a term of the same name."""
 
+    grid: Mapping[str, tuple[Any, ...]] = {}
+    """Options that a search tries, by name: two or three values each, the default among them."""
     chained: bool = False
     """Set on the members of a chain."""
 

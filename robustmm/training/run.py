@@ -63,7 +63,7 @@ def train(
         data = TrainingSplit(prepared.training, len(prepared.classes), torch.device("cpu"))
         threads = choose_threads(recipe, model, lambda rows: data.batch(rows % len(data)), count_cores())
         watcher.note(str(threads))
-        recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"threads": threads.count})})
+        recipe = recipe.with_train(threads=threads.count)
         run = runs.create_run(place, recipe.name)
         folder = None if inside is None else str(inside.resolve())
         facts = runs.initial_facts(recipe.model_dump(), table.path.resolve())

@@ -49,6 +49,7 @@ class CAL(Method):
     """
 
     terms = ("fused", "unimodal", "bottleneck")
+    grid = {"gamma": (1.0, 4.0)}
     scales_gradients = True
     contribution: Tensor
     fast: Tensor

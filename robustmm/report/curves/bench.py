@@ -8,7 +8,9 @@ import numpy as np
 
 from robustmm.files import write_if_changed
 from robustmm.metrics.paired import BenchResult, compare_methods
-from robustmm.report.bench import difference_text, footer, table_rows
+from robustmm.report.bench.files import table_rows
+from robustmm.report.bench.screen import difference_text, mark_unfitted
+from robustmm.report.bench.sentences import footer
 from robustmm.report.curves.cells import Kept, read_kept
 from robustmm.report.curves.charts import Curve, choose_epochs, draw_curves
 from robustmm.report.curves.log import Column
@@ -118,9 +120,9 @@ def render_scores(result: BenchResult) -> Markup:
         for row in scores
     ]
     table = build_table("Test accuracy, %: mean ± standard deviation over seeds", [text for text, _, _ in head], body)
-    others = [m for m in result.methods if m.method != result.baseline] if result.comparisons else []
-    rows = [[m.method, *(difference_text(m.scores[c]).plain.rstrip() for c in result.columns)] for m in others]
-    caption = f"Points over {result.baseline} [95 %], adjusted p"
+    others = [m for m in result.methods if m.method != result.baseline] if len(result.seeds) > 1 else []
+    rows = [[mark_unfitted(m), *(difference_text(m.scores[c]).plain.rstrip() for c in result.columns)] for m in others]
+    caption = f"Points over {result.baseline}" + " [95 %], adjusted p" * (result.comparisons > 0)
     against = build_table(caption, ["method", *result.columns], rows) if rows else None
     return tag("div", table, against, tag("p", " ".join(footer(result)), class_="soft"))
 
