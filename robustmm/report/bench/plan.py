@@ -19,13 +19,18 @@ def plan_columns(recipes: Mapping[str, Mapping[str, Any]], samples: int) -> list
     return [
         Column("optimiser", [Text(t["optimiser"]) for t in trains]),
         Column("rate", [Text(f"{t['learning_rate']:g}") for t in trains]),
-        Column("schedule", [Text(t["schedule"]) for t in trains]),
-        Column("warm-up of the rate, epochs", [Text(f"{t['warmup']:g}") for t in trains]),
+        Column("warm-up, epochs", [Text(f"{t['warmup']:g}") for t in trains]),
         Column("warm-up of the method", [Text(describe_warmups(recipe["method"])) for recipe in recipes.values()]),
         Column("epochs", [Text(str(t["epochs"])) for t in trains]),
         Column("steps", [Text(str(t["epochs"] * count_steps(samples, t["batch"]))) for t in trains]),
-        Column("kept epoch by", [Text(t["select"]) for t in trains]),
     ]
+
+
+def describe_budget(train: Mapping[str, Any]) -> str:
+    """What all methods of a bench share."""
+    by = train["select"].replace("-", " ").replace("clean", "accuracy")
+    patience = f"patience {train['patience']}" if train["patience"] else "no patience"
+    return f"batches of {train['batch']}, schedule {train['schedule']}, {patience}, the epoch kept by {by} on valid"
 
 
 def describe_warmups(method: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
-from robustmm.report.bench.plan import grid_columns, plan_columns
+from robustmm.report.bench.plan import describe_budget, grid_columns, plan_columns
 from robustmm.report.bench.screen import fit_tables
 from robustmm.report.live.console import note, notes, progress_columns
 
@@ -18,6 +18,7 @@ def show_plan(recipes: Mapping[str, Mapping[str, Any]], samples: int) -> None:
     """What is about to be trained: effective recipes by method, on so many training samples."""
     for table in fit_tables("what is trained", list(recipes), plan_columns(recipes, samples), notes.width):
         notes.print(table)
+    note(describe_budget(next(iter(recipes.values()))["train"]))
 
 
 def show_grids(
