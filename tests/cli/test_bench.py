@@ -62,6 +62,9 @@ def test_a_bench_from_nothing_to_files(robustmm: Cli, here: Path, world_manifest
         ("joint", 0), ("joint", 1), ("dropout", 0), ("dropout", 1),
     ]  # fmt: skip
     assert "4 trainings in bench/tiny, 2 at once" in made.err
+    before = made.err[: made.err.index("seed 0: done")]
+    for part in ("threads: 1 (", "what is trained", "adamw", "0.001", "warm-up", "steps", "batches of 16, schedule"):
+        assert part in before, "told before anything is trained"
     assert sorted(line for line in made.err.splitlines() if line.endswith(": done")) == [
         "dropout, seed 0: done", "dropout, seed 1: done", "joint, seed 0: done", "joint, seed 1: done",
     ]  # fmt: skip
