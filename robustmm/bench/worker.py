@@ -31,7 +31,8 @@ class Cell:
     def __str__(self) -> str:
         if self.setting is None:
             return f"{self.method}, seed {self.seed}"
-        return f"{self.method}, {describe_setting(self.setting)}, {self.recipe['train']['epochs']} epochs"
+        epochs = self.recipe["train"]["epochs"]
+        return f"{self.method}, {describe_setting(self.setting)}, {epochs} epoch{'s' * (epochs != 1)}"
 
     @property
     def threads(self) -> int:

@@ -180,7 +180,7 @@ def test_a_trial_reads_no_test_split_and_keeps_its_score(tmp_path: Path) -> None
         kept_epoch=1, train_nll=float(f"{facts['train_nll']:.6g}"), diverged=None,
     )  # fmt: skip
     assert not (tmp_path / "out" / "cells").exists(), "a trial is no result"
-    assert str(trial) == "joint, sgd 0.1, 1 epochs"
+    assert str(trial) == "joint, sgd 0.1, 1 epoch"
 
 
 def test_a_trial_that_diverges_is_a_score_and_a_cell_that_does_an_error(tmp_path: Path) -> None:

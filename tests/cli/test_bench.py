@@ -100,6 +100,39 @@ def test_a_single_seed_and_a_baseline_that_was_not_named(robustmm: Cli, here: Pa
     assert "points over" not in result.out
 
 
+def test_a_tuned_bench_tells_what_it_tries_and_what_it_chose(robustmm: Cli, here: Path) -> None:
+    words = ["tiny.toml", "--methods", "joint+unimodal", "--baseline", "joint+unimodal", "--seeds", "1", "--tune"]
+    words += ["--select", "worst-subset", "--set", "train.optimiser=sgd", "--set", "train.learning_rate=0.05"]
+    made = robustmm("bench", *words, "--threads", "1", "--json", cwd=here)
+    assert made.code == 0
+    found = json.loads(made.out)
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
+    search = found["search"]
+    assert (search["select"], search["rungs"], search["seed"]) == ("worst-subset", [1], 1_000_000)
+    assert [t["setting"]["unimodal.gamma"] for t in search["trials"]] == [1.0, 4.0]
+    assert [t["kept"] for t in search["trials"]].count(True) == 1
+    chosen = search["chosen"]["joint+unimodal"]["unimodal.gamma"]
+    (run,) = [
+        Run(p.parent) for p in here.rglob("run.json") if json.loads(p.read_text())["recipe"]["train"]["seed"] == 0
+    ]
+    facts = run.read_facts()["recipe"]
+    assert (facts["method"]["unimodal"]["gamma"], facts["train"]["select"]) == (chosen, "worst-subset")
+    for part in ("what is tried first, on valid, by worst subset", "unimodal.gamma 1 4", "threads: 1 (as asked for)"):
+        assert part in made.err[: made.err.index("1 epoch: done")]
+    again = robustmm("bench", *words, "--threads", "1", "--markdown", "a.md", cwd=here)
+    assert again.err.count(": done before\n") == 3
+    shown = " ".join(again.out.split())
+    assert "chosen on valid by worst subset" in shown
+    assert "in 2 trainings of 1 epoch" in shown
+    assert "† not fitted: joint+unimodal in 1 of 1 seed" in shown
+    assert "†" in (here / "a.md").read_text()
+    page = robustmm("report", "bench/tiny", cwd=here)
+    assert page.code == 0
+    assert "Chosen on valid by worst subset" in (here / "bench" / "tiny" / "report.html").read_text()
+    (here / "bench" / "tiny" / "search.json").write_text("{")
+    assert robustmm("report", "bench/tiny", cwd=here).code == 3
+
+
 def parent(pid: int) -> int | None:
     """Of a process that still runs: one that has ended keeps its number until it is asked how."""
     try:
@@ -194,6 +227,9 @@ def test_stopped_then_killed_then_finished_by_the_same_command(
         (["tiny.toml", "--markdown", "tiny.toml/a.md"], 3, "tiny.toml/a.md cannot be written: Not a directory"),
         (["tiny.toml", "--latex", "."], 3, ". cannot be written: Is a directory"),
         (["tiny.toml", "--out", "tiny.toml"], 3, "tiny.toml cannot be the folder of a bench: Not a directory"),
+        (["tiny.toml", "--margin", "0"], 2, "Invalid value for '--margin'"),
+        (["tiny.toml", "--select", "best"], 2, "Invalid value for '--select'"),
+        (["tiny.toml", "--threads", "0"], 2, "Invalid value for '--threads'"),
         (["tiny.toml", "--limit", "3"], 2, "No such option: --limit"),
     ],
 )

@@ -56,7 +56,9 @@ def describe_settings(result: BenchResult) -> list[str]:
     """Optimisers, rates and budgets; and of a search whether its grid was wide enough."""
     by: dict[str, list[str]] = {}
     for m in result.methods:
-        by.setdefault(f"{m.optimiser} {m.learning_rate:g}, {m.epochs} epochs", []).append(m.method)
+        by.setdefault(f"{m.optimiser} {m.learning_rate:g}, {m.epochs} epoch{'s' * (m.epochs != 1)}", []).append(
+            m.method
+        )
     said = "; ".join(f"{setting} ({', '.join(methods)})" if len(by) > 1 else setting for setting, methods in by.items())
     sentences = [f"Trained with {said}."]
     if result.search is None:
@@ -67,7 +69,7 @@ def describe_settings(result: BenchResult) -> list[str]:
     rungs = ", ".join(map(str, search.rungs))
     sentences += [
         f"Settings were chosen by successive halving on valid with seed {search.seed}, in {len(search.trials)} "
-        f"trainings of {rungs} epochs."
+        f"trainings of {rungs} epoch{'s' * (search.rungs != [1])}."
     ]
     if edge := [method for method in search.chosen if is_at_edge(search, method)]:
         sentences += [
