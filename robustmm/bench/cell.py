@@ -23,7 +23,7 @@ from robustmm.evaluation.finite import check_finite
 from robustmm.metrics import contribution
 from robustmm.metrics.classification import accuracy, macro_f1, nll
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
-from robustmm.metrics.tuning import TrialScore
+from robustmm.results import TrialScore
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 from robustmm.training.run import resume, train

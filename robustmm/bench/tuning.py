@@ -19,7 +19,7 @@ from robustmm.bench.worker import BenchSpec, Cell, Setting
 from robustmm.config.recipe import Recipe
 from robustmm.errors import UsageError, check_regular
 from robustmm.methods import METHODS, build_method
-from robustmm.metrics.tuning import Search, Trial, TrialScore
+from robustmm.results import Search, Trial, TrialScore
 from robustmm.training.optimiser import RATES, optimiser_name
 
 SEARCH = "search.json"

@@ -14,7 +14,7 @@ from robustmm.training.overrides import apply_overrides
 if TYPE_CHECKING:
     from robustmm.bench.worker import BenchSpec
     from robustmm.config.recipe import Recipe
-    from robustmm.metrics.tuning import Search
+    from robustmm.results import Search
 
 
 @app.command()

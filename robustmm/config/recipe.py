@@ -1,6 +1,5 @@
 """A recipe: one TOML file that defines what is trained, on what, and how. All its errors are reported at once."""
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from robustmm.config.settings import apply_setting
 from robustmm.config.toml import Section, describe_error, read_toml
 from robustmm.errors import UsageError, suggest
 from robustmm.modalities import KINDS, AnyModality, Modality
@@ -160,7 +160,7 @@ def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
     """The recipe at `path` with `key=value` settings laid over it. Raises UsageError with every error found."""
     content = read_toml(path)
     for setting in settings:
-        _apply_setting(content, setting)
+        apply_setting(content, setting)
     return build_recipe(content, str(path), path.stem)
 
 
@@ -236,24 +236,3 @@ def _modality_errors(name: str, table: Any) -> list[str]:
     except ValidationError as error:
         errors += [describe_error(item, KINDS[kind], f"modality.{name}", 1) for item in error.errors()]
     return errors
-
-
-def _apply_setting(content: dict[str, Any], setting: str) -> None:
-    """Sets `train.epochs=3` in the content; the value is TOML, or a bare string."""
-    key, separator, given = setting.partition("=")
-    parts = key.strip().split(".")
-    if not separator or not all(parts):
-        raise UsageError(f'--set should be KEY=VALUE with a dotted key such as train.epochs=3, found "{setting}"')
-    try:
-        value = tomllib.loads(f"value = {given}")["value"]
-    except (ValueError, RecursionError):
-        value = given.strip()
-    for part in parts[:-1]:
-        entry = content.get(part, {})
-        if isinstance(entry, str) and part in ("encoder", "fusion"):  # a bare name becomes its table
-            entry = {"name": entry}
-        if not isinstance(entry, dict):
-            raise UsageError(f'--set {setting}: "{part}" is not a table')
-        content[part] = dict(entry)
-        content = content[part]
-    content[parts[-1]] = value

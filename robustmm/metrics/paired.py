@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from robustmm.metrics.statistics import Difference, holm, paired_equivalence, paired_t
-from robustmm.metrics.tuning import Search
-from robustmm.results import Number, Result
+from robustmm.results import Number, Result, Search
 from robustmm.version import __version__
 
 CLEAN, MEAN = "clean", "mean over subsets"

@@ -17,7 +17,7 @@ from robustmm.bench.worker import BenchSpec, Cell
 from robustmm.config.recipe import Recipe, build_recipe
 from robustmm.errors import InterruptedRun, UsageError
 from robustmm.methods import METHODS, build_method
-from robustmm.metrics.tuning import Search, TrialScore
+from robustmm.results import Search, TrialScore
 from robustmm.runs import Run
 from robustmm.training.optimiser import DEFAULT_RATE, RATES
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 
-from robustmm.metrics.tuning import Search
+from robustmm.results import Search
 
 
 class Column(NamedTuple):

@@ -1,7 +1,7 @@
 """What the numbers of a bench are of, one thing a sentence."""
 
 from robustmm.metrics.paired import FITTED, SIGNIFICANCE_LEVEL, USABLE_SEEDS, BenchResult
-from robustmm.metrics.tuning import Search
+from robustmm.results import Search
 
 UNFITTED = "†"
 

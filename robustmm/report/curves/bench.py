@@ -8,7 +8,6 @@ import numpy as np
 
 from robustmm.files import write_if_changed
 from robustmm.metrics.paired import BenchResult, compare_methods
-from robustmm.metrics.tuning import Search
 from robustmm.report.bench.files import table_rows
 from robustmm.report.bench.plan import search_columns
 from robustmm.report.bench.screen import difference_text, mark_unfitted
@@ -23,6 +22,7 @@ from robustmm.report.page.markup import Content, Markup, tag
 from robustmm.report.page.page import PAGE, compose_page
 from robustmm.report.page.sections import chart_figure
 from robustmm.report.page.tables import Row, build_table
+from robustmm.results import Search
 
 
 def write_bench_page(folder: Path) -> Path:

@@ -8,9 +8,8 @@ from pydantic import ValidationError
 
 from robustmm.errors import DataError, check_regular
 from robustmm.metrics.paired import CellResult
-from robustmm.metrics.tuning import Search
 from robustmm.report.curves.log import Log, read_log
-from robustmm.results import BenchFacts, check_facts
+from robustmm.results import BenchFacts, Search, check_facts
 from robustmm.runs import list_runs
 
 NAME, SEARCH = "bench.json", "search.json"
