@@ -19,6 +19,10 @@ class UsageError(RobustmmError):
     """A wrong option, recipe or suite."""
 
 
+class DivergedError(UsageError):
+    """A training whose numbers stopped being finite: another rate may keep them."""
+
+
 class DataError(RobustmmError):
     """A manifest or a media file that cannot be used."""
 

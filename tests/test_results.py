@@ -32,7 +32,8 @@ def bench(name: str = "cal", seeds: int = 3) -> BenchResult:
     """Two methods over the same seeds; `name` is better by 0.1, 0.2, ... on clean."""
     facts: dict[str, Any] = {
         "contributions": {},
-        "subsets": ["only a"], "valid_accuracy": 0.5, "kept_epoch": 1, "optimiser": "adamw", "parameters": 10,
+        "subsets": ["only a"], "valid_accuracy": 0.5, "kept_epoch": 1, "train_nll": 0.01, "optimiser": "adamw",
+        "learning_rate": 0.001, "epochs": 3, "select": "clean", "parameters": 10,
         "seconds": 1.0, "teacher_seconds": 0.0, "seconds_per_epoch": 1.0, "peak_mb": 1.0, "device": "cpu",
         "threads": 1, "samples": 9,
     }  # fmt: skip

@@ -11,6 +11,7 @@ from robustmm.api.inputs import (
     Data,
     Rates,
     Settings,
+    as_processes,
     check_choice,
     data_path,
     inside_folder,
@@ -25,6 +26,7 @@ from robustmm.progress import Reporter, Watcher
 from robustmm.runs import Run, find_newest_run
 
 if TYPE_CHECKING:
+    from robustmm.config.recipe import Select
     from robustmm.exporting.parity import Proof
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -39,21 +41,29 @@ def train(
     missing: Rates | None = None,
     epochs: int | None = None,
     seed: int | None = None,
+    select: "Select | None" = None,
+    threads: int | None = None,
     set: Settings | None = None,
     on_bad_input: Literal["error", "missing"] = "error",
     runs: AnyPath = "runs",
     progress: bool | Watcher = False,
 ) -> Run:
-    """Trains a recipe and keeps the best epoch by valid accuracy; the test split is not read.
+    """Trains a recipe and keeps the best epoch on the valid split; the test split is not read.
 
     `recipe` is a shipped name or a .toml file, `set` overrides any of its keys (`{"train.batch": 32}`), `missing` draws
     a fixed table of training samples that lack a modality, `inside` refuses cells that lead out of the manifest's
-    folder. Gives the run: its folder, `log()` as arrays, `weights`.
+    folder. `select` is the accuracy that the epoch is chosen by: "clean", "mean-over-subsets" of the modalities, or
+    "worst-subset". `threads` of the CPU are measured unless they are given. Gives the run: its folder, `log()` as
+    arrays, `weights`.
     Raises UsageError for a recipe or option that is wrong, DataError for data that cannot be used, InterruptedRun on
     Ctrl-C: `resume` continues.
     """
     check_torch()
     check_choice("on_bad_input", on_bad_input, ("error", "missing"))
+    from robustmm.config.recipe import SELECTED
+
+    if select is not None:
+        check_choice("select", select, tuple(SELECTED))
     from robustmm.exporting.export import check_exportable
     from robustmm.training.overrides import apply_overrides
     from robustmm.training.run import train as work
@@ -62,6 +72,8 @@ def train(
     over += [f"method.name={method}"] if method is not None else []
     over += [f"train.epochs={epochs}"] if epochs is not None else []
     over += [f"train.seed={seed}"] if seed is not None else []
+    over += [f"train.select={select}"] if select is not None else []
+    over += [f"train.threads={as_processes('threads', threads)}"] if threads is not None else []
     loaded, path, manifest = apply_overrides(str(recipe), over, data_path(data, runs), rate_options(missing))
     title = f"training {loaded.name} ({path}) with {loaded.method_name} on {manifest}"
     with watch(progress, title) as watcher:

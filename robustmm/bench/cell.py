@@ -1,32 +1,29 @@
 """One cell of a bench, a method and a seed: trained or resumed, and scored, in a process of its own."""
 
-import json
-import sys
-import time
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from robustmm import files, runs
+from robustmm.bench.costs import CostWatcher
 from robustmm.bench.torch_session import TorchSession
 from robustmm.bench.worker import BenchSpec, Cell
-from robustmm.config.recipe import Recipe
+from robustmm.config.recipe import SELECTED, Recipe
 from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
 from robustmm.data.manifest import Manifest, read_manifest
-from robustmm.errors import RobustmmError, UnwritableError
+from robustmm.errors import DivergedError, RobustmmError, UnwritableError
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.evaluation.finite import check_finite
 from robustmm.metrics import contribution
 from robustmm.metrics.classification import accuracy, macro_f1, nll
 from robustmm.metrics.paired import CLEAN, MEAN, CellResult
+from robustmm.results import TrialScore
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
 from robustmm.training.run import resume, train
@@ -47,10 +44,9 @@ def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: C
     warnings.filterwarnings("ignore", message="this method scales gradients")  # plan_cells has warned
     costs = CostWatcher(out / "runs" / cell.key / "costs.json", parent)
     try:
-        run = train_cell(cell, setting, out / "runs" / cell.key, answers, costs)
-        costs.write_costs()
-        result = score_cell(run, cell, read_manifest(setting.manifest, setting.inside).split("test"), setting, costs)
-        files.write_file(out / "cells" / f"{cell.key}.json", result.model_dump_json(indent=1).encode())
+        result = train_and_score(cell, setting, out / "runs" / cell.key, answers, costs)
+        files.make_folder(cell.result_file(out).parent)
+        files.write_file(cell.result_file(out), result.model_dump_json(indent=1).encode())
     except UnwritableError as error:  # the bench says what is kept: its user resumes no run of a cell
         parent.send(("failed", (f"{out} cannot be written: {error.reason}", error.exit_code)))
     except RobustmmError as error:
@@ -59,7 +55,32 @@ def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: C
         parent.send(("broken", traceback.format_exc()))
 
 
-def train_cell(cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs: "CostWatcher") -> Run:
+def train_and_score(
+    cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs: CostWatcher
+) -> CellResult | TrialScore:
+    """A cell's scores on test; of a trial those on valid, or that it diverged."""
+    try:
+        run = train_cell(cell, setting, root, answers, costs)
+    except DivergedError as error:
+        if cell.setting is None:
+            raise
+        return TrialScore(score=0, valid_accuracy=0, valid_nll=0, kept_epoch=0, train_nll=0, diverged=str(error))
+    costs.write_costs()
+    if cell.setting is None:
+        return score_cell(run, cell, read_manifest(setting.manifest, setting.inside).split("test"), setting, costs)
+    facts = run.read_finished()
+    best = facts["progress"]["best"]
+    return TrialScore(
+        score=best[SELECTED[facts["recipe"]["train"]["select"]]],
+        valid_accuracy=best["valid_accuracy"],
+        valid_nll=best["valid_nll"],
+        kept_epoch=facts["progress"]["best_epoch"],
+        train_nll=facts["train_nll"],
+        diverged=None,
+    )
+
+
+def train_cell(cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs: CostWatcher) -> Run:
     """The cell's finished run: found, continued from its last whole epoch, or new."""
     for run in reversed(runs.list_runs(root)):
         if run.is_finished:
@@ -68,66 +89,6 @@ def train_cell(cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs:
             return resume(run, costs, answers)
     recipe = Recipe.model_validate({**cell.recipe, "name": f"{cell.method.replace(':', '.')}-s{cell.seed}"})
     return train(recipe, setting.manifest, root, costs, setting.on_bad, answers, inside=setting.inside)
-
-
-class KnownCosts(BaseModel):
-    """What costs.json holds: seconds by epoch, and the most bytes above those of the imports."""
-
-    epochs: dict[str, float]
-    peak: int
-
-
-class CostWatcher:
-    """Training's watcher in a worker: reports to the parent, and keeps the training's cost so far in a file."""
-
-    def __init__(self, path: Path, parent: Connection) -> None:
-        self.path, self.parent, self.title, self.since = path, parent, "", time.perf_counter()
-        self.imports = resident_memory("VmRSS")
-        self.epochs: dict[str, float] = {}
-        self.peak = 0
-        if path.is_file():
-            with suppress(ValueError):  # a damaged one knows no costs
-                known = KnownCosts.model_validate_json(path.read_bytes())
-                self.epochs, self.peak = known.epochs, known.peak
-
-    def begin(self, title: str, epochs: int, done: int, steps: int) -> None:
-        self.title, self.since = title, time.perf_counter()
-        self.parent.send(("begin", (title, epochs, done)))
-
-    def step(self, count: int = 1) -> None: ...
-
-    def epoch(self, row: Mapping[str, float]) -> None:
-        if not self.title.startswith("teacher"):
-            now = time.perf_counter()
-            self.epochs[f"{row['epoch']:.0f}"] = now - self.since
-            self.since = now
-            self.write_costs()
-        self.parent.send(("epoch", (int(row["epoch"]), row["valid_accuracy"])))
-
-    def write_costs(self) -> None:
-        """Peak memory beyond that of the imports; on a GPU, torch's peak allocation there."""
-        cuda = torch.cuda.is_available()
-        memory = torch.cuda.max_memory_allocated() if cuda else resident_memory("VmHWM") - self.imports
-        self.peak = max(self.peak, memory)
-        content = {"epochs": self.epochs, "peak": self.peak}
-        files.make_folder(self.path.parent)
-        files.write_file(self.path, json.dumps(content).encode())
-
-
-def resident_memory(what: str) -> int:
-    """This process's memory in bytes, now (VmRSS) or at its highest (VmHWM); elsewhere than on Linux the highest.
-
-    Not getrusage on Linux: there a process starts from its parent's peak.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        found = next(line for line in status.read_text().splitlines() if line.startswith(what))
-        return 1024 * int(found.split()[1])
-    try:
-        import resource
-    except ImportError:  # Windows keeps no such count
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def score_cell(run: Run, cell: Cell, test: Manifest, setting: BenchSpec, costs: CostWatcher) -> CellResult:
@@ -170,7 +131,11 @@ def score_cell(run: Run, cell: Cell, test: Manifest, setting: BenchSpec, costs: 
         subsets=[name for name, _ in answers[:-1] if not name.startswith("only ")],
         valid_accuracy=facts["progress"]["best"]["valid_accuracy"],
         kept_epoch=facts["progress"]["best_epoch"],
+        train_nll=facts.get("train_nll") or float("nan"),
         optimiser=facts["recipe"]["train"]["optimiser"],
+        learning_rate=facts["recipe"]["train"]["learning_rate"],
+        epochs=facts["recipe"]["train"]["epochs"],
+        select=facts["recipe"]["train"]["select"],
         parameters=facts["parameters"],
         seconds=an_epoch * epochs,
         teacher_seconds=facts["teacher_seconds"],

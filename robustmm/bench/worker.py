@@ -1,5 +1,6 @@
 """What the process of a cell is told, and its first lines: it ends with its parent also while it imports torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -12,22 +13,40 @@ if TYPE_CHECKING:
     from robustmm.data.loading import OnBad
 
 
+Setting = Mapping[str, Any]
+"""What a search varies: `optimiser`, `learning_rate`, and `METHOD.OPTION`."""
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One training. The key names everything its numbers depend on."""
+    """One training. The key names everything its numbers depend on. With a `setting` it is a trial of a search: scored
+    on valid, never on test."""
 
     method: str
     seed: int
     recipe: dict[str, Any]
     key: str
+    setting: Setting | None = None
 
     def __str__(self) -> str:
-        return f"{self.method}, seed {self.seed}"
+        if self.setting is None:
+            return f"{self.method}, seed {self.seed}"
+        epochs = self.recipe["train"]["epochs"]
+        return f"{self.method}, {describe_setting(self.setting)}, {epochs} epoch{'s' * (epochs != 1)}"
 
     @property
     def threads(self) -> int:
         """The CPU threads that its recipe asks for."""
         return int(self.recipe["train"]["threads"])
+
+    def result_file(self, out: Path) -> Path:
+        return out / ("cells" if self.setting is None else "trials") / f"{self.key}.json"
+
+
+def describe_setting(setting: Setting) -> str:
+    """A setting in a few words: "sgd 0.03, unimodal.gamma 1"."""
+    options = [f"{key} {value}" for key, value in setting.items() if key not in ("optimiser", "learning_rate")]
+    return ", ".join([f"{setting['optimiser']} {setting['learning_rate']:g}", *options])
 
 
 @dataclass(frozen=True)

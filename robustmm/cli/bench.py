@@ -1,7 +1,7 @@
 """`robustmm bench`: methods x seeds, compared."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,7 +12,9 @@ from robustmm.system import MOST_PROCESSES, count_cores
 from robustmm.training.overrides import apply_overrides
 
 if TYPE_CHECKING:
-    pass
+    from robustmm.bench.worker import BenchSpec
+    from robustmm.config.recipe import Recipe
+    from robustmm.results import Search
 
 
 @app.command()
@@ -31,6 +33,18 @@ def bench(
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Manifest instead of the recipe's.")] = None,
     inside: Inside = False,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="First choose optimiser, rate and options of every method on valid, by --select."),
+    ] = False,
+    select: Annotated[
+        Literal["clean", "mean-over-subsets", "worst-subset"] | None,
+        typer.Option("--select", help="What epochs, and settings, are chosen by, on valid (default: clean accuracy)."),
+    ] = None,
+    margin: Annotated[
+        float,
+        typer.Option("--margin", min=0.0001, max=1, help="Accuracy up to which methods are equivalent: 0.01, 1 point."),
+    ] = 0.01,
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", help="Method that the others are compared with (default: joint, or the first)."),
@@ -43,6 +57,15 @@ def bench(
         int | None,
         typer.Option("--workers", min=1, max=MOST_PROCESSES, help="Trainings at once (default: 2, or 1 with a GPU)."),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            min=1,
+            max=MOST_PROCESSES,
+            help="Threads of a training (default: a few steps are measured).",
+        ),
+    ] = None,
     table_csv: Annotated[Path | None, typer.Option("--csv", help="Also write every number here.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write the table here.")] = None,
     latex: Annotated[Path | None, typer.Option("--latex", help="Also write the table here.")] = None,
@@ -51,7 +74,8 @@ def bench(
 ) -> None:
     """Compare methods over seeds: test accuracy clean, under a suite and from every subset of modalities.
 
-    What is done is kept in --out: the same command continues, and more methods or seeds add to it.
+    What is done is kept in --out: the same command continues, and more methods or seeds add to it. With --tune methods
+    are compared at settings chosen on valid, the same way for each, and never with a seed that is reported.
     """
     from robustmm.api.training import check_torch
 
@@ -60,16 +84,20 @@ def bench(
 
     import torch
 
-    from robustmm.bench import bench as work
+    from robustmm.bench.bench import run_bench
+    from robustmm.bench.planning import plan_cells
+    from robustmm.bench.threads import record_threads, settle_threads
     from robustmm.bench.worker import BenchSpec
     from robustmm.conditions import suite as suites
     from robustmm.config import shelf
     from robustmm.data.inside import manifest_folder
+    from robustmm.data.manifest import read_manifest
     from robustmm.errors import UnwritableError, UsageError
     from robustmm.files import check_place, write_file
     from robustmm.metrics.paired import compare_methods
-    from robustmm.report import bench as report
-    from robustmm.report.live.bench import BenchProgress
+    from robustmm.report.bench import files as formats
+    from robustmm.report.bench.screen import render_bench
+    from robustmm.report.live.bench import BenchProgress, show_plan
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if not names:
@@ -80,7 +108,7 @@ def bench(
         for key, option in (("train.seed", "--seeds"), ("method.name", "--methods")):
             if setting.partition("=")[0].strip() == key:
                 raise UsageError(f"--set {key} has no say here: a bench has {option}")
-    files = [(table_csv, report.format_csv), (markdown, report.format_markdown), (latex, report.format_latex)]
+    files = [(table_csv, formats.format_csv), (markdown, formats.format_markdown), (latex, formats.format_latex)]
     for file, _ in files:
         if file is not None:
             check_place(file)
@@ -88,24 +116,36 @@ def bench(
     if base not in names:
         names.insert(0, base)
         note(f"{base} is trained as well: it is the baseline")
-    loaded, path, manifest = apply_overrides(recipe, settings or [], data, missing or [])
+    over = [*(settings or [])]
+    over += [f"train.select={select}"] if select is not None else []
+    over += [f"train.threads={threads}"] if threads is not None else []
+    loaded, path, manifest = apply_overrides(recipe, over, data, missing or [])
     conditions = suites.load_suite(shelf.find_file("attacks", suite)).conditions(loaded.modalities) if suite else []
     conditions = [c for c in conditions if not c.is_clean]  # clean is always there
     workers = workers or (1 if torch.cuda.is_available() else min(2, count_cores()))
     place = folder or Path("bench") / loaded.name
     shared = BenchSpec(manifest, tuple(conditions), on_bad_input, manifest_folder(manifest) if inside else None)
+    settled = settle_threads(loaded, shared, place, workers)
+    given, loaded = loaded, loaded.with_train(threads=settled.count)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        cells = work.plan_cells(loaded, names, range(seeds), shared)
+        cells = plan_cells(loaded, names, range(seeds), shared)
     for warning in caught:
         note(str(warning.message))
-    note(
-        f"bench {loaded.name} ({path}) on {manifest}: {len(cells)} trainings in {place}, {workers} at once, "
-        f"threads each: {loaded.train.threads}"
-    )
+    record_threads(given, place, settled)
+    note(f"bench {loaded.name} ({path}) on {manifest}: {len(cells)} trainings in {place}, {workers} at once")
+    note(str(settled))
+    search = search_settings(loaded, names, shared, place, workers) if tune else None
+    if search is not None:
+        cells = plan_cells(loaded, names, range(seeds), shared, search.chosen)
+    show_plan({cell.method: cell.recipe for cell in cells}, len(read_manifest(manifest, shared.inside).split("train")))
     with BenchProgress(len(cells)).show_live() as board:
-        results = work.run_bench(cells, shared, place, workers=workers, watcher=board, baseline=base)
-    result = compare_methods(results, names, base, recipe=loaded.name, manifest=str(manifest))
+        results = run_bench(
+            cells, shared, place, workers=workers, watcher=board, baseline=base, margin=margin, tuned=tune
+        )
+    result = compare_methods(
+        results, names, base, margin=margin, search=search, recipe=loaded.name, manifest=str(manifest)
+    )
     for file, text in files:
         if file is not None:
             try:
@@ -117,4 +157,16 @@ def bench(
     if json:
         show_json(result)
     else:
-        out.print(report.render_bench(result, out.width))
+        out.print(render_bench(result, out.width))
+
+
+def search_settings(recipe: "Recipe", methods: list[str], setting: "BenchSpec", place: Path, workers: int) -> "Search":
+    """Says what is tried, and tries it."""
+    from robustmm.bench.tuning import count_trials, list_settings, tune_methods
+    from robustmm.report.live.bench import BenchProgress, show_grids
+
+    grids = {method: list_settings(recipe, method) for method in methods}
+    trials = {method: count_trials(len(grid), recipe.train.epochs) for method, grid in grids.items()}
+    show_grids(grids, trials, recipe.train.select, recipe.train.epochs)
+    with BenchProgress(sum(trials.values())).show_live() as board:
+        return tune_methods(recipe, grids, setting, place, workers=workers, watcher=board)

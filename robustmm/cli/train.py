@@ -1,13 +1,14 @@
 """`robustmm train`: a recipe to a run folder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from robustmm.cli import app
 from robustmm.cli.options import Inside, Json, OnBadInput, Runs, show_json
 from robustmm.report.live.console import IS_SECONDARY_RANK, out
+from robustmm.system import MOST_PROCESSES
 
 
 @app.command()
@@ -24,6 +25,14 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Epochs to train at most.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of weights, order, noise and tables.")] = None,
+    select: Annotated[
+        Literal["clean", "mean-over-subsets", "worst-subset"] | None,
+        typer.Option("--select", help="What the kept epoch is chosen by, on valid (default: clean accuracy)."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", min=1, max=MOST_PROCESSES, help="CPU threads (default: a few steps are measured)."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE for any key of the recipe: train.batch=32.")
     ] = None,
@@ -32,7 +41,7 @@ def train(
     json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Train a recipe (default: digits) and keep the best epoch by valid accuracy."""
+    """Train a recipe (default: digits) and keep the best epoch on valid."""
     from robustmm.api.training import check_torch
     from robustmm.api.training import resume as run_resume
     from robustmm.api.training import train as run_train
@@ -42,7 +51,7 @@ def train(
     check_torch()
     if resume:
         given = {"--data": data, "--inside": inside or None, "--method": method, "--missing": missing,
-                 "--epochs": epochs, "--seed": seed, "--set": settings,
+                 "--epochs": epochs, "--seed": seed, "--select": select, "--threads": threads, "--set": settings,
                  "--on-bad-input": None if on_bad_input == "error" else on_bad_input}  # fmt: skip
         for option, value in given.items():
             if value is not None:
@@ -51,7 +60,8 @@ def train(
     else:
         run = run_train(
             recipe or "digits", data=data, inside=inside, method=method, missing=missing, epochs=epochs,
-            seed=seed, set=settings, on_bad_input=on_bad_input, runs=runs, progress=True,
+            seed=seed, select=select, threads=threads, set=settings, on_bad_input=on_bad_input, runs=runs,
+            progress=True,
         )  # fmt: skip
     if IS_SECONDARY_RANK:  # its copy of the run is gone, the first rank shows the result
         return

@@ -1,6 +1,5 @@
 """A recipe: one TOML file that defines what is trained, on what, and how. All its errors are reported at once."""
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from robustmm.config.settings import apply_setting
 from robustmm.config.toml import Section, describe_error, read_toml
 from robustmm.errors import UsageError, suggest
 from robustmm.modalities import KINDS, AnyModality, Modality
@@ -28,6 +28,13 @@ RESERVED = {
 """Names that no modality can have, and why."""
 LARGEST = 2**31 - 1
 """The largest whole number of a recipe (but for its seed): sizes beyond are none that a library counts with."""
+SELECTED = {
+    "clean": "valid_accuracy",
+    "mean-over-subsets": "valid_mean_over_subsets",
+    "worst-subset": "valid_worst_subset",
+}
+"""What an epoch, or a setting of a search, is chosen by, and the column of an epoch's scores that holds it."""
+Select = Literal["clean", "mean-over-subsets", "worst-subset"]
 ANSWERS = ("label", "split")
 """Columns of a manifest that no modality can read: the model would be told what it is asked for."""
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -58,9 +65,10 @@ class Model(Section):
 
 
 class Train(Section):
-    """The budget and the optimiser. `optimiser` is SGD for methods that scale gradients, AdamW otherwise. `threads` are
-    the CPU's: sums are rounded by how they are shared out, so that other threads are other weights. One by default, on
-    every machine; small networks lose by more, large ones want what the machine has."""
+    """The budget and the optimiser. `optimiser` is SGD for methods that scale gradients, AdamW otherwise. `select` is
+    what the kept epoch is chosen by, on the valid split. `threads` are the CPU's: sums are rounded by how they are
+    shared out, so that other threads are other weights. Where none are given, a few steps are measured, and what was
+    found stands in the run's recipe."""
 
     epochs: Annotated[int, Field(ge=1)] = 30
     batch: Annotated[int, Field(ge=1)] = 64
@@ -74,7 +82,8 @@ class Train(Section):
     class_weights: Literal["none", "balanced"] = "none"
     modality_dropout: Rate = 0.0
     precision: Literal["32", "bf16"] = "32"
-    threads: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = 1
+    select: Select = "clean"
+    threads: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
@@ -124,6 +133,10 @@ class Recipe(Section):
     def method_name(self) -> str:
         return str(self.method["name"])
 
+    def with_train(self, **changes: Any) -> "Recipe":
+        """The recipe with some keys of [train] changed."""
+        return self.model_copy(update={"train": self.train.model_copy(update=changes)})
+
     @property
     def method_options(self) -> dict[str, dict[str, Any]]:
         return {name: dict(table) for name, table in self.method.items() if name != "name"}
@@ -147,7 +160,7 @@ def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
     """The recipe at `path` with `key=value` settings laid over it. Raises UsageError with every error found."""
     content = read_toml(path)
     for setting in settings:
-        _apply_setting(content, setting)
+        apply_setting(content, setting)
     return build_recipe(content, str(path), path.stem)
 
 
@@ -223,24 +236,3 @@ def _modality_errors(name: str, table: Any) -> list[str]:
     except ValidationError as error:
         errors += [describe_error(item, KINDS[kind], f"modality.{name}", 1) for item in error.errors()]
     return errors
-
-
-def _apply_setting(content: dict[str, Any], setting: str) -> None:
-    """Sets `train.epochs=3` in the content; the value is TOML, or a bare string."""
-    key, separator, given = setting.partition("=")
-    parts = key.strip().split(".")
-    if not separator or not all(parts):
-        raise UsageError(f'--set should be KEY=VALUE with a dotted key such as train.epochs=3, found "{setting}"')
-    try:
-        value = tomllib.loads(f"value = {given}")["value"]
-    except (ValueError, RecursionError):
-        value = given.strip()
-    for part in parts[:-1]:
-        entry = content.get(part, {})
-        if isinstance(entry, str) and part in ("encoder", "fusion"):  # a bare name becomes its table
-            entry = {"name": entry}
-        if not isinstance(entry, dict):
-            raise UsageError(f'--set {setting}: "{part}" is not a table')
-        content[part] = dict(entry)
-        content = content[part]
-    content[parts[-1]] = value

@@ -78,6 +78,8 @@ class Method(nn.Module):
 
     alone: bool = False
     """True where the method itself decides which parts learn in a step: nothing can be chained to it."""
+    grid: Mapping[str, tuple[Any, ...]] = {}
+    """Options that a search tries, by name: two or three values each, the default among them."""
     chained: bool = False
     """Set on the members of a chain."""
     budget: int = 1

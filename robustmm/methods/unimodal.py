@@ -24,6 +24,7 @@ class Unimodal(Method):
     """One cross-entropy a modality, through the shared fusion from that modality only."""
 
     terms = ("unimodal",)
+    grid = {"gamma": (1.0, 4.0)}
 
     def __init__(self, *, gamma: Annotated[float, Field(gt=0)] = 4.0) -> None:
         super().__init__()

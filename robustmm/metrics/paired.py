@@ -1,13 +1,13 @@
 """Methods held against a baseline over the same seeds: means, paired differences, and what of it is significant."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
 from pydantic import Field
 
-from robustmm.metrics.statistics import Difference, benjamini_hochberg, paired_t
-from robustmm.results import Number, Result
+from robustmm.metrics.statistics import Difference, holm, paired_equivalence, paired_t
+from robustmm.results import Number, Result, Search
 from robustmm.version import __version__
 
 CLEAN, MEAN = "clean", "mean over subsets"
@@ -15,6 +15,12 @@ CLEAN, MEAN = "clean", "mean over subsets"
 
 SIGNIFICANCE_LEVEL = 0.05
 """Adjusted p-values below it are called significant."""
+
+USABLE_SEEDS = 3
+"""Seeds from which differences are tested: with two, a t interval is 12.7 times as wide as the two differ."""
+
+FITTED = 0.05
+"""Cross-entropy in nats on the training split, at the last epoch, above which a training has not come to its end."""
 
 ByColumn = dict[str, Number]
 
@@ -35,7 +41,11 @@ class CellResult(Result):
     subsets: list[str] = Field(description="columns of several, but not all, modalities: kept, not printed")
     valid_accuracy: Number
     kept_epoch: int
+    train_nll: Number = Field(description="cross-entropy of the fused answers to the training split, at the last epoch")
     optimiser: str
+    learning_rate: Number
+    epochs: int
+    select: str = Field(description="what the kept epoch was chosen by, on valid")
     parameters: int
     seconds: Number = Field(description="of training, without reading, teachers and test")
     teacher_seconds: Number = Field(description="of training the frozen models it asks, by whichever cell")
@@ -47,9 +57,10 @@ class CellResult(Result):
 
 
 class Against(Result):
-    """Method minus baseline over the same seeds, in accuracy: 95 % t interval and paired t-test over seeds.
+    """Method minus baseline over the same seeds, in accuracy: 95 % t interval, paired t-test, and two one-sided paired
+    t-tests of a difference within the margin. All but the value are null with less than three seeds.
 
-    `adjusted`: Benjamini-Hochberg over all methods and printed columns; null in a column that is not printed.
+    `adjusted` and `equivalence_adjusted`: Holm over the methods, in each column by itself.
     """
 
     value: Number
@@ -57,7 +68,10 @@ class Against(Result):
     high: Number
     p: Number
     adjusted: Number
-    verdict: str = Field(description="better or worse where adjusted < 0.05, else unclear")
+    equivalence_p: Number
+    equivalence_adjusted: Number
+    equivalent: bool = Field(description="equivalence_adjusted < 0.05: within the margin, which may be a difference")
+    verdict: str = Field(description="better or worse where adjusted < 0.05, else equivalent, else unclear")
 
 
 class Score(Result):
@@ -83,6 +97,9 @@ class Score(Result):
 class MethodResult(Result):
     method: str
     optimiser: str
+    learning_rate: Number
+    epochs: int
+    unfitted: list[int] = Field(description="seeds whose cross-entropy on the training split ends above 0.05 nats")
     parameters: int
     seconds: Number
     teacher_seconds: Number
@@ -93,9 +110,9 @@ class MethodResult(Result):
 
 
 class BenchResult(Result):
-    """The result of `robustmm bench --json`, format 2: test accuracy of methods over seeds, at the best valid epoch."""
+    """The result of `robustmm bench --json`, format 3: test accuracy of methods over seeds, at the best valid epoch."""
 
-    format: int = 2
+    format: int = 3
     robustmm: str
     recipe: str
     manifest: str
@@ -106,13 +123,16 @@ class BenchResult(Result):
     threads: int
     columns: list[str] = Field(description="as printed")
     subsets: list[str] = Field(description="columns that are not printed")
-    comparisons: int = Field(description="how many p-values were adjusted together")
+    margin: Number = Field(description="of equivalence, in accuracy")
+    comparisons: int = Field(description="how many methods were adjusted for together; 0 with less than three seeds")
+    search: Search | None = Field(description="how the methods' settings were chosen, with --tune")
     methods: list[MethodResult]
     cells: list[CellResult]
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per method and column; the difference is to the baseline, empty where there is none."""
-        differences = {"difference": "value", "low": "low", "high": "high", "p": "p", "adjusted_p": "adjusted"}
+        differences = {"difference": "value", "low": "low", "high": "high", "p": "p", "adjusted_p": "adjusted",
+                       "equivalence_p": "equivalence_adjusted"}  # fmt: skip
         return [
             {"method": m.method, "column": column, "mean": s.mean, "sd": s.sd, "nll": s.nll, "macro_f1": s.macro_f1,
              **{name: getattr(s.against, field, None) for name, field in differences.items()}, "verdict": s.verdict}
@@ -122,7 +142,14 @@ class BenchResult(Result):
 
 
 def compare_methods(
-    cells: Sequence[CellResult], methods: Sequence[str], baseline: str, *, recipe: str = "", manifest: str = ""
+    cells: Sequence[CellResult],
+    methods: Sequence[str],
+    baseline: str,
+    *,
+    margin: float = 0.01,
+    search: Search | None = None,
+    recipe: str = "",
+    manifest: str = "",
 ) -> BenchResult:
     """What the cells come to. Every method has the same seeds."""
     first, seeds = cells[0], sorted({cell.seed for cell in cells})
@@ -130,9 +157,11 @@ def compare_methods(
     printed = [column for column in first.accuracy if column not in first.subsets]
     values = {(m, c): [by[m, seed].accuracy[c] for seed in seeds] for m in methods for c in first.accuracy}
     others = [method for method in methods if method != baseline] if len(seeds) > 1 else []
-    differences = {(m, c): paired_t(values[m, c], values[baseline, c]) for m in others for c in first.accuracy}
-    family = [(m, c) for m in others for c in printed]
-    adjusted = dict(zip(family, benjamini_hochberg([differences[pair].p for pair in family]), strict=True))
+    against = {
+        (method, column): found
+        for column in first.accuracy
+        for method, found in compare_column({m: values[m, column] for m in (baseline, *others)}, margin).items()
+    }
     highest = {c: max(fmean(values[m, c]) for m in methods) for c in first.accuracy}
 
     def score(method: str, column: str) -> Score:
@@ -143,9 +172,7 @@ def compare_methods(
             nll=fmean(by[method, seed].nll[column] for seed in seeds),
             macro_f1=fmean(by[method, seed].macro_f1[column] for seed in seeds),
             best=fmean(found) >= highest[column] - 1e-12,
-            against=compare_to_baseline(differences[pair], adjusted.get(pair, float("nan")))
-            if pair in differences
-            else None,
+            against=against.get(pair),
         )
 
     def summarise_method(method: str) -> MethodResult:
@@ -154,6 +181,9 @@ def compare_methods(
         return MethodResult(
             method=method,
             optimiser=own[0].optimiser,
+            learning_rate=own[0].learning_rate,
+            epochs=own[0].epochs,
+            unfitted=[cell.seed for cell in own if cell.train_nll > FITTED],
             parameters=own[0].parameters,
             scores={column: score(method, column) for column in first.accuracy},
             **{name: fmean(getattr(cell, name) for cell in own) for name in measured},
@@ -170,13 +200,39 @@ def compare_methods(
         threads=first.threads,
         columns=printed,
         subsets=first.subsets,
-        comparisons=len(family),
+        margin=margin,
+        comparisons=len(others) if len(seeds) >= USABLE_SEEDS else 0,
+        search=search,
         methods=[summarise_method(method) for method in methods],
         cells=sorted(cells, key=lambda cell: (methods.index(cell.method), cell.seed)),
     )
 
 
-def compare_to_baseline(difference: Difference, adjusted: float) -> Against:
-    sure = adjusted < SIGNIFICANCE_LEVEL and difference.value != 0
-    verdict = "unclear" if not sure else "better" if difference.value > 0 else "worse"
-    return Against(**difference._asdict(), adjusted=float(adjusted), verdict=verdict)
+def compare_column(values: Mapping[str, Sequence[float]], margin: float) -> dict[str, Against]:
+    """Each method against the first, over the same seeds. Tests are left out where the seeds are too few."""
+    (_, base), *others = values.items()
+    if len(base) < USABLE_SEEDS:
+        nothing = dict.fromkeys(("low", "high", "p", "adjusted", "equivalence_p", "equivalence_adjusted"), float("nan"))
+        gaps = {method: fmean(own) - fmean(base) for method, own in others}
+        return {m: Against(value=gap, **nothing, equivalent=False, verdict="unclear") for m, gap in gaps.items()}
+    found = [paired_t(own, base) for _, own in others]
+    within = [paired_equivalence(own, base, margin) for _, own in others]
+    adjusted, sure = holm([difference.p for difference in found]), holm(within)
+    return {
+        method: Against(
+            **found[k]._asdict(),
+            adjusted=adjusted[k],
+            equivalence_p=within[k],
+            equivalence_adjusted=sure[k],
+            equivalent=bool(sure[k] < SIGNIFICANCE_LEVEL),
+            verdict=judge_difference(found[k], adjusted[k], sure[k]),
+        )
+        for k, (method, _) in enumerate(others)
+    }
+
+
+def judge_difference(difference: Difference, adjusted: float, within: float) -> str:
+    """A sure difference counts before equivalence: it may be both, a small one that is sure."""
+    if adjusted < SIGNIFICANCE_LEVEL and difference.value != 0:
+        return "better" if difference.value > 0 else "worse"
+    return "equivalent" if within < SIGNIFICANCE_LEVEL else "unclear"

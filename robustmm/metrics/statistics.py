@@ -1,4 +1,4 @@
-"""Uncertainty of numbers: Wilson's interval, the seeded paired bootstrap, the paired t, Benjamini-Hochberg."""
+"""Uncertainty of numbers: Wilson's interval, the seeded paired bootstrap, paired t-tests, adjusted p-values."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -102,11 +102,35 @@ def paired_t(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Differe
     return Difference(mean, mean - half, mean + half, float(2 * stdtr(n - 1, -abs(mean / error))))
 
 
+def paired_equivalence(a: ArrayLike, b: ArrayLike, margin: float) -> float:
+    """p of "the mean difference reaches the margin on either side", the larger of two one-sided paired t-tests
+    (Schuirmann 1987). a and b are (pair,).
+
+    Where all differences are equal, there is no t: 2^-n within the margin, the share of the signs that go as far.
+    """
+    if not margin > 0:
+        raise ValueError(f"expected a margin above 0, got {margin}")
+    found = paired_t(a, b)
+    n = len(np.asarray(a))
+    if found.low != found.low:
+        return 2.0**-n if abs(found.value) < margin else 1.0
+    error = (found.high - found.value) / float(stdtrit(n - 1, 0.975))
+    return float(stdtr(n - 1, (abs(found.value) - margin) / error))
+
+
+def holm(p: ArrayLike) -> Array:
+    """p-values adjusted to control the chance of any false finding: max over smaller ranks k of (n + 1 - k) p_(k)."""
+    values = _check_probabilities(p)
+    rising = np.argsort(values, kind="stable")
+    adjusted = np.empty_like(values)
+    steps = values[rising] * np.arange(len(values), 0, -1)
+    adjusted[rising] = np.minimum(1.0, np.maximum.accumulate(steps))
+    return adjusted
+
+
 def benjamini_hochberg(p: ArrayLike) -> Array:
     """p-values adjusted to control the false discovery rate: min over larger ranks k of n p_(k) / k."""
-    values = np.asarray(p, dtype=np.float64)
-    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(f"expected a list of p-values in [0, 1], got {values}")
+    values = _check_probabilities(p)
     falling = np.argsort(-values, kind="stable")
     adjusted = np.empty_like(values)
     adjusted[falling] = np.minimum.accumulate(values[falling] * len(values) / np.arange(len(values), 0, -1))
@@ -148,6 +172,13 @@ def _tail(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"expected a confidence between 0 and 1, got {confidence}")
     return (1 - confidence) / 2
+
+
+def _check_probabilities(p: ArrayLike) -> Array:
+    values = np.asarray(p, dtype=np.float64)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"expected a list of p-values in [0, 1], got {values}")
+    return values
 
 
 def _check_positive(resamples: int) -> None:

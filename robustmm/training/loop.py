@@ -9,7 +9,7 @@ from torch import Tensor
 from robustmm import distributed
 from robustmm.config.recipe import Train
 from robustmm.data.prior import prior
-from robustmm.errors import UsageError
+from robustmm.errors import DivergedError
 from robustmm.methods import Method
 from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
@@ -42,7 +42,8 @@ def fit(
     resumed: tuple[Tensors, Progress] | None = None,
     keep: Callable[[Tensors, Progress, dict[str, float]], None] = lambda *_: None,
 ) -> Tensors:
-    """Trains `model` with `method`; returns the weights of the best valid epoch. It never sees the test split.
+    """Trains `model` with `method`; returns the weights of the best valid epoch by `settings.select`. It never sees the
+    test split.
 
     Every epoch draws from its own seed, so a fit resumed after epoch e is bit for bit the uninterrupted one.
     `keep` is called after each epoch with the state to checkpoint; the best weights have the prefix "best.".
@@ -76,7 +77,7 @@ def fit(
             distributed.average_gradients(learning)
             norm = torch.nn.utils.clip_grad_norm_(learning, settings.clip)
             if not torch.isfinite(norm):
-                raise UsageError(
+                raise DivergedError(
                     f"{title}: the gradient stopped being finite in epoch {epoch + 1}, step {step + 1}; "
                     "try a smaller train.learning_rate or look for NaN and huge values with: robustmm data check"
                 )
@@ -90,7 +91,7 @@ def fit(
         method.end_epoch(model, data)
         scores = validate(model, valid, frequencies)
         progress.epoch = epoch + 1
-        if is_better(scores, progress.best):
+        if is_better(scores, progress.best, settings.select):
             progress.best, progress.best_epoch = scores, epoch + 1
             best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         row = {"epoch": epoch + 1, "learning_rate": rate, **sums, **scores}

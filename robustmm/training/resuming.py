@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from robustmm.config.recipe import Recipe, build_recipe
+from robustmm.config.recipe import SELECTED, Recipe, build_recipe
 from robustmm.data.loading import OnBad
 from robustmm.errors import DataError, UsageError
 from robustmm.files import write_file
@@ -91,18 +91,19 @@ def read_kept(run: Run, started: Started, data: Mapping[str, str]) -> tuple[Tens
         raise Damage(f"{run.log_file}: {error.strerror}") from error
     if hash_bytes(log) != digest:
         raise Damage(f"{run.log_file} is not as it was written")
-    check_progress(run, kept.progress, started.recipe.train.epochs)
+    check_progress(run, kept.progress, started.recipe)
     if kept.data != data:
         raise DataError(f"{started.manifest} has changed since {run.folder} was started; train a new run")
     write_file(run.log_file, log)  # a run that was killed may have left a row beyond its checkpoint
     return tensors, kept.progress
 
 
-def check_progress(run: Run, found: Progress, epochs: int) -> None:
+def check_progress(run: Run, found: Progress, recipe: Recipe) -> None:
     """Raises Damage for a progress that no run makes."""
+    epochs = recipe.train.epochs
     if not 1 <= found.best_epoch <= found.epoch <= epochs or not found.best:
         raise Damage(f"{run.checkpoint}: epoch {found.epoch} of {epochs}, the best of them {found.best_epoch}")
-    if lacking := {"valid_accuracy", "valid_nll"} - found.best.keys():
+    if lacking := {"valid_accuracy", "valid_nll", SELECTED[recipe.train.select]} - found.best.keys():
         raise Damage(f"{run.checkpoint}: the best epoch has no {sorted(lacking)[0]}")
 
 

@@ -26,7 +26,7 @@ from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
 from robustmm.progress import Watcher
 from robustmm.runs import Run
-from robustmm.system import reveal_interrupts
+from robustmm.system import count_cores, reveal_interrupts
 from robustmm.training import checkpoint
 from robustmm.training.build import build_model, effective_recipe, refuse_too_large
 from robustmm.training.data import TrainingSplit
@@ -34,7 +34,8 @@ from robustmm.training.loop import Progress, Tensors, fit
 from robustmm.training.noise import TrainingNoise
 from robustmm.training.resuming import Started, explain_damage, keep_facts, read_kept, read_start
 from robustmm.training.teachers import Teachers
-from robustmm.training.threads import use_threads
+from robustmm.training.threads import choose_threads, use_threads
+from robustmm.training.validation import training_nll
 
 
 def train(
@@ -55,15 +56,19 @@ def train(
     """
     recipe = effective_recipe(recipe)  # refuses a wrong method or option before any data is read
     table = read_manifest(manifest, inside)
-    with use_threads(recipe.train.threads), distributed.join_group(), distributed.rank_folder(root) as place:
+    with use_threads(recipe.train.threads or 1), distributed.join_group(), distributed.rank_folder(root) as place:
         prepared = prepare_data(recipe, table, watcher, on_bad)
         check(recipe, prepared.modalities, prepared.classes, watcher)
         model = draw_model(recipe, prepared)
+        data = TrainingSplit(prepared.training, len(prepared.classes), torch.device("cpu"))
+        threads = choose_threads(recipe, model, lambda rows: data.batch(rows % len(data)), count_cores())
+        watcher.note(str(threads))
+        recipe = recipe.with_train(threads=threads.count)
         run = runs.create_run(place, recipe.name)
         folder = None if inside is None else str(inside.resolve())
         facts = runs.initial_facts(recipe.model_dump(), table.path.resolve())
-        run.update_facts(**facts, on_bad=on_bad, inside=folder)
-        with convert_interrupts(run):
+        run.update_facts(**facts, on_bad=on_bad, inside=folder, threads=vars(threads))
+        with convert_interrupts(run), use_threads(threads.count):
             return _train(run, recipe, prepared, model, watcher, None, answers)
 
 
@@ -82,7 +87,7 @@ def resume(run: Run, watcher: Watcher, answers: Path | None = None) -> Run:
 def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) -> Run:
     recipe = started.recipe
     with (
-        use_threads(recipe.train.threads),
+        use_threads(recipe.train.threads or 1),
         distributed.join_group(),
         distributed.rank_folder(run.folder.parent) as place,
         convert_interrupts(run),
@@ -209,7 +214,8 @@ def _train(
     )
     checkpoint.save_tensors(run.weights, best, {})
     _, kept = checkpoint.load_tensors(run.checkpoint)
-    run.update_facts(finished=True, progress=kept["progress"])
+    fitted = training_nll(model, data)  # of the last epoch: has the training come to an end?
+    run.update_facts(finished=True, progress=kept["progress"], train_nll=fitted)
     run.checkpoint.unlink()
     return run
 

@@ -5,16 +5,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from robustmm.errors import UsageError
+from robustmm.config.recipe import SELECTED, Select
+from robustmm.errors import DivergedError
 from robustmm.metrics import classification, contribution
 from robustmm.model.fusion_model import FusionModel
 from robustmm.training.data import TrainingSplit
 
 
 def validate(model: FusionModel, data: TrainingSplit, prior: NDArray[np.float64]) -> dict[str, float]:
-    """`valid_accuracy`, `valid_nll`, `valid_accuracy_<m>` (unimodal, where present) and `contribution_<m>`: the exact
-    Shapley share of the true class's log-probability, up to contribution.EXACT_LIMIT modalities. Raises UsageError
-    where an answer is NaN."""
+    """`valid_accuracy`, `valid_nll`, `valid_mean_over_subsets` and `valid_worst_subset` (mean and lowest accuracy from
+    each subset of the modalities, all of them together included, over all samples, as a bench scores them),
+    `valid_accuracy_<m>` (unimodal, where present) and `contribution_<m>`: the exact Shapley share of the true class's
+    log-probability, up to contribution.EXACT_LIMIT modalities; above it the subsets are single modalities, and all.
+    Raises DivergedError where an answer is NaN."""
     names = model.modalities
     exact = len(names) <= contribution.EXACT_LIMIT
     masks = (
@@ -24,14 +27,20 @@ def validate(model: FusionModel, data: TrainingSplit, prior: NDArray[np.float64]
     )
     probabilities = subset_probabilities(model, data, torch.from_numpy(masks.astype(bool)))
     if not np.isfinite(probabilities).all():
-        raise UsageError(
+        raise DivergedError(
             "the model's answers to the valid split stopped being numbers; try a smaller train.learning_rate or look "
             "for huge values with: robustmm data check"
         )
     target = data.target.cpu().numpy()
     present = data.present.cpu().numpy()
     fused = probabilities[-1]
-    scores = {"valid_accuracy": classification.accuracy(fused, target), "valid_nll": classification.nll(fused, target)}
+    each = [classification.accuracy(p, target) for p in probabilities[1 if exact else 0 :]]  # 0 is the empty subset
+    scores: dict[str, float] = {
+        "valid_accuracy": classification.accuracy(fused, target),
+        "valid_nll": classification.nll(fused, target),
+        "valid_mean_over_subsets": float(np.mean(each)),
+        "valid_worst_subset": min(each),
+    }
     for m, name in enumerate(names):
         rows = present[:, m]
         own = probabilities[1 << m if exact else m][rows]
@@ -56,8 +65,16 @@ def subset_probabilities(model: FusionModel, data: TrainingSplit, masks: Tensor)
     return np.asarray(torch.cat(parts, dim=1).numpy())
 
 
-def is_better(scores: dict[str, float], best: dict[str, float] | None) -> bool:
-    """Whether an epoch beats the best so far: valid accuracy, then valid log-loss."""
+def training_nll(model: FusionModel, data: TrainingSplit) -> float:
+    """Mean cross-entropy of the fused answers to the training split, as it is and not as a method changes it."""
+    everything = torch.ones(1, len(model.modalities), dtype=torch.bool)
+    fused = subset_probabilities(model, data, everything)[0]
+    return float(classification.nll(fused, data.target.cpu().numpy()))
+
+
+def is_better(scores: dict[str, float], best: dict[str, float] | None, select: Select = "clean") -> bool:
+    """Whether an epoch beats the best so far: the score that is selected by, then valid log-loss."""
     if best is None:
         return True
-    return (scores["valid_accuracy"], -scores["valid_nll"]) > (best["valid_accuracy"], -best["valid_nll"])
+    score = SELECTED[select]
+    return (scores[score], -scores["valid_nll"]) > (best[score], -best["valid_nll"])

@@ -19,15 +19,16 @@ import worlds
 from robustmm.api.reporting import write_report
 from robustmm.bench import bench as benches
 from robustmm.bench import cell
-from robustmm.bench.bench import lock_folder, plan_cells, read_result, run_bench
+from robustmm.bench.bench import lock_folder, read_result, run_bench
 from robustmm.bench.cell import (
-    CostWatcher,
     run_cell,
     score_cell,
     subset_masks,
     subset_names,
     subset_probabilities,
 )
+from robustmm.bench.costs import CostWatcher
+from robustmm.bench.planning import plan_cells
 from robustmm.bench.torch_session import TorchSession
 from robustmm.bench.worker import BenchSpec, Cell
 from robustmm.conditions.condition import Condition, Noise

@@ -62,6 +62,9 @@ def test_a_bench_from_nothing_to_files(robustmm: Cli, here: Path, world_manifest
         ("joint", 0), ("joint", 1), ("dropout", 0), ("dropout", 1),
     ]  # fmt: skip
     assert "4 trainings in bench/tiny, 2 at once" in made.err
+    before = made.err[: made.err.index("seed 0: done")]
+    for part in ("threads: 1 (", "what is trained", "adamw", "0.001", "warm-up", "steps", "batches of 16, schedule"):
+        assert part in before, "told before anything is trained"
     assert sorted(line for line in made.err.splitlines() if line.endswith(": done")) == [
         "dropout, seed 0: done", "dropout, seed 1: done", "joint, seed 0: done", "joint, seed 1: done",
     ]  # fmt: skip
@@ -74,7 +77,8 @@ def test_a_bench_from_nothing_to_files(robustmm: Cli, here: Path, world_manifest
     shown = " ".join(again.out.split())
     for part in (
         "test accuracy, %",
-        "points over joint [95 %], adjusted p",
+        "points over joint 100 %",
+        "Two seeds: no usable interval and no p-value",
         "cost",
         "100 %",
         "2 seeds, 72 test samples",
@@ -93,8 +97,39 @@ def test_a_single_seed_and_a_baseline_that_was_not_named(robustmm: Cli, here: Pa
     result = robustmm("bench", "tiny.toml", "--methods", "dropout", "--baseline", "joint", "--seeds", "1", cwd=here)
     assert result.code == 0
     assert result.err.startswith("joint is trained as well: it is the baseline\n")
-    assert "One seed: no interval and no p-value." in result.out
+    assert "One seed: no usable interval and no p-value; three give them." in result.out
     assert "points over" not in result.out
+
+
+def test_a_tuned_bench_tells_what_it_tries_and_what_it_chose(robustmm: Cli, here: Path) -> None:
+    words = ["tiny.toml", "--methods", "joint+unimodal", "--baseline", "joint+unimodal", "--seeds", "1", "--tune"]
+    words += ["--select", "worst-subset", "--set", "train.optimiser=sgd", "--set", "train.learning_rate=0.05"]
+    made = robustmm("bench", *words, "--threads", "1", "--json", cwd=here)
+    assert made.code == 0
+    found = json.loads(made.out)
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
+    search = found["search"]
+    assert (search["select"], search["rungs"], search["seed"]) == ("worst-subset", [1], 1_000_000)
+    assert [t["setting"]["unimodal.gamma"] for t in search["trials"]] == [1.0, 4.0]
+    assert [t["kept"] for t in search["trials"]].count(True) == 1
+    chosen = search["chosen"]["joint+unimodal"]["unimodal.gamma"]
+    recipes = [json.loads(path.read_text())["recipe"] for path in here.rglob("run.json")]
+    (facts,) = [one for one in recipes if one["train"]["seed"] == 0]
+    assert (facts["method"]["unimodal"]["gamma"], facts["train"]["select"]) == (chosen, "worst-subset")
+    for part in ("what is tried first, on valid, by worst subset", "unimodal.gamma 1 4", "threads: 1 (as asked for)"):
+        assert part in made.err[: made.err.index("1 epoch: done")]
+    again = robustmm("bench", *words, "--threads", "1", "--markdown", "a.md", cwd=here)
+    assert again.err.count(": done before\n") == 3
+    shown = " ".join(again.out.split())
+    assert "chosen on valid by worst subset" in shown
+    assert "in 2 trainings of 1 epoch" in shown
+    assert "† not fitted: joint+unimodal in 1 of 1 seed" in shown
+    assert "†" in (here / "a.md").read_text()
+    page = robustmm("report", "bench/tiny", cwd=here)
+    assert page.code == 0
+    assert "Chosen on valid by worst subset" in (here / "bench" / "tiny" / "report.html").read_text()
+    (here / "bench" / "tiny" / "search.json").write_text("{")
+    assert robustmm("report", "bench/tiny", cwd=here).code == 3
 
 
 def parent(pid: int) -> int | None:
@@ -191,6 +226,9 @@ def test_stopped_then_killed_then_finished_by_the_same_command(
         (["tiny.toml", "--markdown", "tiny.toml/a.md"], 3, "tiny.toml/a.md cannot be written: Not a directory"),
         (["tiny.toml", "--latex", "."], 3, ". cannot be written: Is a directory"),
         (["tiny.toml", "--out", "tiny.toml"], 3, "tiny.toml cannot be the folder of a bench: Not a directory"),
+        (["tiny.toml", "--margin", "0"], 2, "Invalid value for '--margin'"),
+        (["tiny.toml", "--select", "best"], 2, "Invalid value for '--select'"),
+        (["tiny.toml", "--threads", "0"], 2, "Invalid value for '--threads'"),
         (["tiny.toml", "--limit", "3"], 2, "No such option: --limit"),
     ],
 )

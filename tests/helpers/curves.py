@@ -60,7 +60,8 @@ def cell_result(method: str, seed: int, accuracy: float, names: Sequence[str] = 
     return CellResult(
         method=method, seed=seed, accuracy=scores, nll=scores, macro_f1=scores, subsets=[], valid_accuracy=accuracy,
         contributions={name: {c: (k + 1) * x / 10 for c, x in scores.items()} for k, name in enumerate(names)},
-        kept_epoch=3, optimiser="sgd", parameters=10, seconds=4.0, teacher_seconds=0.0, seconds_per_epoch=1.0,
+        kept_epoch=3, train_nll=0.01, optimiser="sgd", learning_rate=0.01, epochs=4, select="clean",
+        parameters=10, seconds=4.0, teacher_seconds=0.0, seconds_per_epoch=1.0,
         peak_mb=5.0, device="cpu", threads=1, samples=100,
     )  # fmt: skip
 

@@ -109,6 +109,8 @@ def stop_after_an_epoch() -> None:
     from robustmm.training.run import train
 
     class Leaver(worlds.Nobody):
+        def note(self, text: str) -> None: ...
+
         def begin(self, title: str, epochs: int, done: int, steps: int) -> None:
             self.title = title
 

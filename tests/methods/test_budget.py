@@ -34,7 +34,9 @@ def test_no_method_counts_epochs_of_its_own() -> None:
     for name in METHODS:
         hints = get_type_hints(METHODS[name].__init__, include_extras=True)
         options = [p.name for p in keyword_parameters(METHODS[name])]
-        found += [(name, key) for key in options if EpochShare.__metadata__[0] in getattr(hints[key], "__metadata__", ())]
+        found += [
+            (name, key) for key in options if EpochShare.__metadata__[0] in getattr(hints[key], "__metadata__", ())
+        ]
         assert not {"epochs", "start"} & set(options)
     assert sorted(found) == SHARES
 
@@ -57,7 +59,16 @@ def test_a_number_of_epochs_is_refused_and_what_is_expected_said(name: str, opti
 
 @pytest.mark.parametrize(
     ("epochs", "share", "counted"),
-    [(100, 0.05, 5), (100, 0.07, 7), (100, 0.0, 0), (100, 1.0, 100), (12, 0.05, 1), (12, 0.5, 6), (15, 0.08, 2), (3, 1 / 3, 1)],
+    [
+        (100, 0.05, 5),
+        (100, 0.07, 7),
+        (100, 0.0, 0),
+        (100, 1.0, 100),
+        (12, 0.05, 1),
+        (12, 0.5, 6),
+        (15, 0.08, 2),
+        (3, 1 / 3, 1),
+    ],
 )
 def test_a_share_is_whole_epochs_and_never_none_unless_it_is_zero(epochs: int, share: float, counted: int) -> None:
     _, method = ready("joint+unimodal", toy(2, epochs=epochs))

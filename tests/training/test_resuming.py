@@ -24,6 +24,8 @@ FILES = ("last.safetensors", "log.csv", "run.json")
 class Stops(Nobody):
     """Ctrl-C after the second epoch of the training itself."""
 
+    def note(self, text: str) -> None: ...
+
     def begin(self, title: str, epochs: int, done: int, steps: int) -> None:
         self.title = title
 

@@ -35,6 +35,7 @@ class ARL(Method):
     """Unimodal terms, and encoders accelerated where the model depends too little on a certain modality."""
 
     terms = ("fused", "unimodal")
+    grid = {"gamma": (1.0, 4.0)}
     scales_gradients = True
 
     def __init__(

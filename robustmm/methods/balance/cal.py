@@ -50,6 +50,7 @@ class CAL(Method):
     """
 
     terms = ("fused", "unimodal", "bottleneck")
+    grid = {"gamma": (1.0, 4.0)}
     scales_gradients = True
     contribution: Tensor
     fast: Tensor
@@ -192,4 +193,3 @@ def betas(W: Tensor, beta: float, temperature: float, compression: Literal["soft
     if compression == "linear":
         return beta * (1 - W / W.max())
     return beta * len(W) * (-temperature * W).softmax(0)
-

@@ -74,6 +74,7 @@ class Guarded(Method):
     """Our own: training with noise and dropped modalities, each weighed by a learnt quality that is exported."""
 
     terms = ("fused", "unimodal", "quality")
+    grid = {"gamma": (1.0, 4.0)}
     leaves = ("unimodal",)
     owns_fused = True
     corrupt: Mapping[str, Any] | None = {"probability": 0.5, "level": (0.0, 1.0)}

@@ -156,9 +156,7 @@ def completion_loss(completed: Tensor, kept: Tensor, proper: Tensor, share: Tens
     return nested_mean(gap * share.to(gap.dtype).unsqueeze(-1), dropped)
 
 
-def subset_loss(
-    logits: Tensor, target: Tensor, proper: Tensor, share: Tensor, class_weight: Tensor | None
-) -> Tensor:
+def subset_loss(logits: Tensor, target: Tensor, proper: Tensor, share: Tensor, class_weight: Tensor | None) -> Tensor:
     """sub, from logits (K, batch, class); the mean within each sample times its share (batch,)."""
     each = F.cross_entropy(logits.flatten(0, 1), target.repeat(len(logits)), reduction="none").view(proper.shape)
     weight = None if class_weight is None else class_weight[target]

@@ -50,7 +50,9 @@ class MMANet(Method):
     gap: Tensor
     masks: Tensor
 
-    def __init__(self, *, mad: Amount = 30.0, mar: Amount = 0.5, begin: Annotated[EpochShare, Field(gt=0)] = 0.05) -> None:
+    def __init__(
+        self, *, mad: Amount = 30.0, mar: Amount = 0.5, begin: Annotated[EpochShare, Field(gt=0)] = 0.05
+    ) -> None:
         super().__init__()
         self.mad, self.mar, self.begin = mad, mar, begin
 

@@ -8,7 +8,10 @@ import numpy as np
 
 from robustmm.files import write_if_changed
 from robustmm.metrics.paired import BenchResult, compare_methods
-from robustmm.report.bench import difference_text, footer, table_rows
+from robustmm.report.bench.files import table_rows
+from robustmm.report.bench.plan import search_columns
+from robustmm.report.bench.screen import difference_text, mark_unfitted
+from robustmm.report.bench.sentences import footer
 from robustmm.report.curves.cells import Kept, read_kept
 from robustmm.report.curves.charts import Curve, choose_epochs, draw_curves
 from robustmm.report.curves.log import Column
@@ -19,6 +22,7 @@ from robustmm.report.page.markup import Content, Markup, tag
 from robustmm.report.page.page import PAGE, compose_page
 from robustmm.report.page.sections import chart_figure
 from robustmm.report.page.tables import Row, build_table
+from robustmm.results import Search
 
 
 def write_bench_page(folder: Path) -> Path:
@@ -107,7 +111,10 @@ def _compare(kept: Kept) -> BenchResult | None:
     baseline = facts.baseline if facts.baseline in kept.methods else kept.methods[0]
     if not cells:
         return None
-    return compare_methods(cells, kept.methods, baseline, recipe=facts.recipe, manifest=facts.manifest)
+    return compare_methods(
+        cells, kept.methods, baseline,
+        margin=facts.margin, search=kept.search, recipe=facts.recipe, manifest=facts.manifest,
+    )  # fmt: skip
 
 
 def render_scores(result: BenchResult) -> Markup:
@@ -118,11 +125,22 @@ def render_scores(result: BenchResult) -> Markup:
         for row in scores
     ]
     table = build_table("Test accuracy, %: mean ± standard deviation over seeds", [text for text, _, _ in head], body)
-    others = [m for m in result.methods if m.method != result.baseline] if result.comparisons else []
-    rows = [[m.method, *(difference_text(m.scores[c]).plain.rstrip() for c in result.columns)] for m in others]
-    caption = f"Points over {result.baseline} [95 %], adjusted p"
+    others = [m for m in result.methods if m.method != result.baseline] if len(result.seeds) > 1 else []
+    rows = [[mark_unfitted(m), *(difference_text(m.scores[c]).plain.rstrip() for c in result.columns)] for m in others]
+    caption = f"Points over {result.baseline}" + " [95 %], adjusted p" * (result.comparisons > 0)
     against = build_table(caption, ["method", *result.columns], rows) if rows else None
-    return tag("div", table, against, tag("p", " ".join(footer(result)), class_="soft"))
+    settings = render_search(result.search) if result.search else None
+    return tag("div", settings, table, against, tag("p", " ".join(footer(result)), class_="soft"))
+
+
+def render_search(search: Search) -> Markup:
+    """The setting chosen for each method."""
+    columns = search_columns(search)
+    rows: list[Row] = [
+        [method, *(column.cells[k].plain for column in columns)] for k, method in enumerate(search.chosen)
+    ]
+    caption = f"Chosen on valid by {search.select.replace('-', ' ')}; search.json has every trial"
+    return build_table(caption, ["method", *(column.heading for column in columns)], rows)
 
 
 def render_contributions(result: BenchResult) -> Markup:

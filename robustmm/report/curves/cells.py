@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from robustmm.errors import DataError, check_regular
 from robustmm.metrics.paired import CellResult
 from robustmm.report.curves.log import Log, read_log
-from robustmm.results import BenchFacts, check_facts
+from robustmm.results import BenchFacts, Search, check_facts
 from robustmm.runs import list_runs
 
-NAME = "bench.json"
+NAME, SEARCH = "bench.json", "search.json"
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Kept:
     facts: BenchFacts
     results: dict[tuple[str, int], CellResult]
     logs: dict[tuple[str, int], Log]
+    search: Search | None = None
 
     @property
     def methods(self) -> list[str]:
@@ -58,7 +59,15 @@ def read_kept(folder: Path) -> Kept:
                 )
     if not logs:
         raise DataError(f"the bench in {folder} has nothing to draw yet: no epoch of any training has ended")
-    return Kept(facts, results, logs)
+    return Kept(facts, results, logs, _read_search(folder / SEARCH) if facts.tuned else None)
+
+
+def _read_search(path: Path) -> Search:
+    check_regular(path)
+    try:
+        return Search.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise DataError(f"{path} is damaged or older; robustmm bench makes it again, without training") from error
 
 
 def _read_facts(path: Path) -> BenchFacts:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from robustmm.config.recipe import SELECTED
 from robustmm.errors import DataError
 from robustmm.runs import Run
 
@@ -26,10 +27,13 @@ class Log:
     contributions: dict[str, Column]
     """Shapley shares of the log-probability of the true class; empty above 8 modalities."""
 
-    @property
-    def best_epoch(self) -> int:
-        """The epoch that training keeps: highest valid accuracy, then lowest log-loss, then the first."""
-        return int(self.epochs[np.lexsort((self.epochs, self.nll, -self.accuracy))[0]])
+    selected: dict[str, Column]
+    """What `train.select` may name; accuracy alone in the log of an older robustmm."""
+
+    def best_epoch(self, select: str = "clean") -> int:
+        """The epoch that training keeps: the highest score, then lowest log-loss, then the first."""
+        score = self.selected.get(select, self.accuracy)
+        return int(self.epochs[np.lexsort((self.epochs, self.nll, -score))[0]])
 
 
 def read_log(run: Run) -> Log:
@@ -54,5 +58,6 @@ def read_log(run: Run) -> Log:
         accuracy=found["valid_accuracy"],
         nll=found["valid_nll"],
         alone={name.removeprefix(ALONE): found[name] for name in after if name.startswith(ALONE)},
+        selected={select: found[name] for select, name in SELECTED.items() if name in found},
         contributions={name.removeprefix(CONTRIBUTION): found[name] for name in after if name.startswith(CONTRIBUTION)},
     )

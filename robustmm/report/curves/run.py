@@ -68,7 +68,8 @@ def render_run_picture(run: Run, facts: Mapping[str, Any], log: Log) -> bytes:
 def kept_epoch(facts: Mapping[str, Any], log: Log) -> int:
     """The epoch whose weights are the run's; of a run under way that of the best epoch so far."""
     progress = facts.get("progress") if facts.get("finished") else None
-    found = progress["best_epoch"] if progress else log.best_epoch
+    select = find_fact(facts, "recipe", "train", "select")
+    found = progress["best_epoch"] if progress else log.best_epoch(select)
     return min(int(found), len(log.epochs))
 
 

@@ -1,15 +1,34 @@
 """A bench as it goes: a line for the whole and one for each running training, on stderr."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
+from robustmm.report.bench.plan import describe_budget, grid_columns, plan_columns
+from robustmm.report.bench.screen import fit_tables
 from robustmm.report.live.console import note, notes, progress_columns
 
 if TYPE_CHECKING:
     from robustmm.bench.worker import Cell
+
+
+def show_plan(recipes: Mapping[str, Mapping[str, Any]], samples: int) -> None:
+    """What is about to be trained: effective recipes by method, on so many training samples."""
+    for table in fit_tables("what is trained", list(recipes), plan_columns(recipes, samples), notes.width):
+        notes.print(table)
+    note(describe_budget(next(iter(recipes.values()))["train"]))
+
+
+def show_grids(
+    grids: Mapping[str, Sequence[Mapping[str, Any]]], trials: Mapping[str, int], select: str, epochs: int
+) -> None:
+    """What a search is about to try."""
+    title = f"what is tried first, on valid, by {select.replace('-', ' ')}"
+    for table in fit_tables(title, list(grids), grid_columns(grids, trials), notes.width):
+        notes.print(table)
+    note(f"successive halving: a quarter, a half and all of {epochs} epochs; the better half of the settings goes on")
 
 
 class BenchProgress:

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from robustmm.config.recipe import SELECTED
 from robustmm.errors import printable
 from robustmm.report.bars import COLOURS, stacked_bar
 from robustmm.report.live.console import notes, progress_columns
@@ -46,6 +47,9 @@ class Live:
     ) -> None:
         if self.drawn:
             self.screen.stop()
+
+    def note(self, text: str) -> None:
+        notes.print(printable(text), style="dim", markup=False, soft_wrap=True)
 
     def begin(self, title: str, epochs: int, done: int, steps: int) -> None:
         for task in self.bar.task_ids:
@@ -84,6 +88,10 @@ def render_run(run: Run) -> Group:
             f" (unimodal: {', '.join(alone)})",
         )
     ]
+    select = facts["recipe"].get("train", {}).get("select", "clean")
+    if select != "clean":
+        score = percent(progress["best"].get(SELECTED[select], float("nan")))
+        parts.append(Text(f"the epoch was chosen on valid by {select.replace('-', ' ')}: {score}"))
     if bad := facts["bad"]:
         some = f"{len(bad)} unreadable inputs" if len(bad) > 1 else "1 unreadable input"
         parts.append(Text(f"{some} counted as missing; the first: {bad[0]}"))
@@ -93,7 +101,7 @@ def render_run(run: Run) -> Group:
 
 def split_row(row: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     """Loss terms, unimodal accuracies and contributions of an epoch's row."""
-    other = ("epoch", "learning_rate", "valid_accuracy", "valid_nll")
+    other = ("epoch", "learning_rate", "valid_nll", *SELECTED.values())
     alone = {k.removeprefix("valid_accuracy_"): v for k, v in row.items() if k.startswith("valid_accuracy_")}
     rests = {k.removeprefix("contribution_"): v for k, v in row.items() if k.startswith("contribution_")}
     terms = {k: v for k, v in row.items() if k not in other and not k.startswith(("valid_accuracy_", "contribution_"))}

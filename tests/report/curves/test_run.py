@@ -45,24 +45,28 @@ def test_a_log_by_its_columns(tmp_path: Path) -> None:
     log = read_log(write_run(tmp_path / "r", columns(terms=("fused", "valid_accuracy_like"))))
     assert list(log.losses) == ["fused", "valid_accuracy_like"]
     assert list(log.alone) == list(log.contributions) == ["photo", "sound"]
-    assert log.best_epoch == 3
+    assert log.best_epoch() == 3
     np.testing.assert_allclose(log.losses["fused"], [2, 1, 2 / 3, 0.5])
     np.testing.assert_allclose(log.alone["sound"], log.accuracy / 3)
     np.testing.assert_allclose(log.contributions["photo"], [np.nan, 0.5, 0.5, 0.5])
 
 
+MEAN = "valid_mean_over_subsets"
+
+
+@pytest.mark.parametrize("key", ["valid_accuracy", MEAN])
 @pytest.mark.parametrize(("nll", "best"), [([1, 1, 0.5, 2.0], 3), ([1, 0.5, 0.5, 2], 2), ([3, 3, 3, 3.0], 2)])
-def test_the_best_epoch_is_the_one_that_training_keeps(tmp_path: Path, nll: list[float], best: int) -> None:
-    """Accuracy, then log-loss, then the first: `is_better` of training over the same rows."""
+def test_the_best_epoch_is_the_one_that_training_keeps(tmp_path: Path, nll: list[float], best: int, key: str) -> None:
+    """The score that is selected by, then log-loss, then the first: `is_better` of training over the same rows."""
     from robustmm.training.validation import is_better
 
-    log = columns() | {"valid_accuracy": [0.1, 0.5, 0.5, 0.5], "valid_nll": nll}
-    assert read_log(write_run(tmp_path / "r", log)).best_epoch == best
+    log = columns() | {"valid_accuracy": [0.9, 0.5, 0.5, 0.5], "valid_nll": nll} | {key: [0.1, 0.5, 0.5, 0.5]}
+    assert read_log(write_run(tmp_path / "r", log)).best_epoch("mean-over-subsets" if key == MEAN else "clean") == best
     kept: dict[str, float] | None = None
-    for accuracy, loss in zip(log["valid_accuracy"], nll, strict=True):
-        scores = {"valid_accuracy": accuracy, "valid_nll": loss}
-        kept = scores if is_better(scores, kept) else kept
-    assert kept == {"valid_accuracy": log["valid_accuracy"][best - 1], "valid_nll": nll[best - 1]}
+    for score, loss in zip(log[key], nll, strict=True):
+        scores = {key: score, "valid_nll": loss}
+        kept = scores if is_better(scores, kept, "mean-over-subsets" if key == MEAN else "clean") else kept
+    assert kept == {key: log[key][best - 1], "valid_nll": nll[best - 1]}
 
 
 def test_the_page_draws_what_the_log_says(tmp_path: Path) -> None:
