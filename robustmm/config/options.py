@@ -20,7 +20,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 def _refuse_epochs(value: Any) -> Any:
     """A number of epochs, which this option took once, is no share; 0 means the same in both."""
-    if type(value) is int and value or isinstance(value, float) and value > 1:
+    if (type(value) is int and value) or (isinstance(value, float) and value > 1):
         raise PydanticCustomError(
             "share", "expected a share of the run's epochs from 0.0 to 1.0 (0.05: 5 of 100), not a number of epochs"
         )

@@ -30,7 +30,9 @@ def test_no_method_counts_epochs_of_its_own() -> None:
     for name in METHODS:
         hints = get_type_hints(METHODS[name].__init__, include_extras=True)
         options = [p.name for p in keyword_parameters(METHODS[name])]
-        found += [(name, key) for key in options if EpochShare.__metadata__[0] in getattr(hints[key], "__metadata__", ())]
+        found += [
+            (name, key) for key in options if EpochShare.__metadata__[0] in getattr(hints[key], "__metadata__", ())
+        ]
         assert not {"epochs", "start"} & set(options)
     assert sorted(found) == SHARES
 
@@ -41,8 +43,8 @@ def test_a_number_of_epochs_is_refused_and_what_is_expected_said(name: str, opti
         with pytest.raises(UsageError) as told:
             build_method(name, {name: {option: old}})
         assert str(told.value) == (
-            f'method "{name}", option {option}: expected a share of the run\'s epochs from 0.0 to 1.0 (0.05: 5 of 100), '
-            f"not a number of epochs, found {old}"
+            f'method "{name}", option {option}: expected a share of the run\'s epochs from 0.0 to 1.0 '
+            f"(0.05: 5 of 100), not a number of epochs, found {old}"
         )
     for share in (0.25, 1.0) if name == "mmanet" else (0.25, 1.0, 0, 0.0):
         assert getattr(build_method(name, {name: {option: share}}), option) == share
@@ -53,7 +55,16 @@ def test_a_number_of_epochs_is_refused_and_what_is_expected_said(name: str, opti
 
 @pytest.mark.parametrize(
     ("epochs", "share", "counted"),
-    [(100, 0.05, 5), (100, 0.07, 7), (100, 0.0, 0), (100, 1.0, 100), (12, 0.05, 1), (12, 0.5, 6), (15, 0.08, 2), (3, 1 / 3, 1)],
+    [
+        (100, 0.05, 5),
+        (100, 0.07, 7),
+        (100, 0.0, 0),
+        (100, 1.0, 100),
+        (12, 0.05, 1),
+        (12, 0.5, 6),
+        (15, 0.08, 2),
+        (3, 1 / 3, 1),
+    ],
 )
 def test_a_share_is_whole_epochs_and_never_none_unless_it_is_zero(epochs: int, share: float, counted: int) -> None:
     _, method = ready("joint+unimodal", toy(2, epochs=epochs))

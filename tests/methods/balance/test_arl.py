@@ -72,7 +72,10 @@ def test_entropy_and_dependence_are_means_over_the_samples_that_have_the_modalit
     assert method.boost(spoilt.nan_to_num(), alone_there).tolist() == [0.5, 0.0], "nobody has the second"
 
 
-@pytest.mark.parametrize(("options", "warm"), [({}, False), ({"uniform": True}, False), ({"warmup": 0.01}, True), ({"warmup": 0.01, "uniform": True}, True)])
+@pytest.mark.parametrize(
+    ("options", "warm"),
+    [({}, False), ({"uniform": True}, False), ({"warmup": 0.01}, True), ({"warmup": 0.01, "uniform": True}, True)],
+)
 def test_encoder_gradients_are_multiplied_and_the_fusions_are_not(options: dict[str, object], warm: bool) -> None:
     data = toy(3)
     batch = data.batch()

@@ -69,7 +69,9 @@ def test_under_adamw_alpha_does_nothing_so_sgd_is_the_default_and_adamw_is_warne
     for alpha in (1.0, 5.0):
         data = toy(2)
         model, method = ready("dgl", data, options={"dgl": {"alpha": alpha}})
-        with pytest.warns(UserWarning, match="scales gradients, and AdamW's per-parameter normalisation nearly cancels"):
+        with pytest.warns(
+            UserWarning, match="scales gradients, and AdamW's per-parameter normalisation nearly cancels"
+        ):
             steps = build_optimiser(Train(optimiser="adamw"), model, method)
         train(model, method, data, range(2), steps)
         weights.append(model.encoders["m0"][0].weight)
