@@ -16,10 +16,10 @@ that have any. |.|_1 is the mean over features; gradients flow through h'(E) too
 the interaction, as when the model is used. All subsets are one batch.
 
 `normalisation = "released"`, the default, is that of both published trainers: rec and sub are divided by the number of
-all non-empty subsets of E, sep is a mean over modalities. The published weights (1, 1, 1) mean these sizes, so it is the
-one that their results can be held against. "mean" takes means over the S that count, and the sum over modalities: rec is
-then 3 and 7/3 times as large for |E| = 2 and 3, sub 3/2 and 7/6 times, sep M times. dec and dec_m are linear here, and
-small MLPs with dropout there.
+all non-empty subsets of E, sep is a mean over modalities. The published weights (1, 1, 1) mean these sizes, so it is
+the one that their results can be held against. "mean" takes means over the S that count, and the sum over modalities:
+rec is then 3 and 7/3 times as large for |E| = 2 and 3, sub 3/2 and 7/6 times, sep M times. dec and dec_m are linear
+here, and small MLPs with dropout there.
 
 What differs, and why: phi is no Shapley value, since it subtracts v({m}) where v(S - m) belongs, and credits the
 weakest modality most; and its counts shrink where other modalities are missing, so that m looks neglected then.
