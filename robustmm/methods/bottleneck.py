@@ -10,7 +10,8 @@ from robustmm.model.fusion_model import Bottleneck, Embedding
 class VariationalBottleneck(Bottleneck):
     """mu_m, logvar_m = BN(linear(z_m)); z~_m = mu_m + eps exp(logvar_m / 2) in training, mu_m otherwise.
 
-    Without `norm` there is no BN. In training, batch statistics are those of the samples that have m; below two samples, the running ones are used.
+    Without `norm` there is no BN. In training, batch statistics are those of the samples that have m; below two
+    samples, the running ones are used.
     """
 
     def __init__(self, modalities: int, width: int, *, norm: bool = True) -> None:

@@ -47,8 +47,8 @@ def test_a_number_of_epochs_is_refused_and_what_is_expected_said(name: str, opti
         with pytest.raises(UsageError) as told:
             build_method(name, {name: {option: old}})
         assert str(told.value) == (
-            f'method "{name}", option {option}: expected a share of the run\'s epochs from 0.0 to 1.0 (0.05: 5 of 100), '
-            f"not a number of epochs, found {old}"
+            f'method "{name}", option {option}: expected a share of the run\'s epochs from 0.0 to 1.0 '
+            f"(0.05: 5 of 100), not a number of epochs, found {old}"
         )
     for share in (0.25, 1.0) if name == "mmanet" else (0.25, 1.0, 0, 0.0):
         assert getattr(build_method(name, {name: {option: share}}), option) == share

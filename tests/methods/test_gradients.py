@@ -1,4 +1,4 @@
-"""Which parameters each loss term trains, for every method: a stopped gradient that is missing, or one too many, is seen.
+"""Which parameters each loss term trains, for every method: a stop of the gradient too few or too many is seen.
 
 Parameters stand in groups: the encoders with their projections, the parts of the bottleneck and of the fusion by name,
 and the method's own modules. MCE's interaction is all of its transformer.
@@ -103,7 +103,7 @@ ON_OTHER_FUSIONS = {
 }
 
 SETTLED = {
-    **dict.fromkeys(("arl", "arm", "cal", "dmrnet"), {"warmup": 0.01}),
+    **{name: {"warmup": 0.01} for name in ("arl", "arm", "cal", "dmrnet")},
     "mmanet": {"begin": 0.01},
 }
 """Warm-ups over after one epoch of the toy's hundred."""

@@ -9,9 +9,9 @@ variance, not evenly. The entropy of the unimodal answers estimates variance, th
     L   = CE(fused) + gamma sum_m CE(s_m),   gradient of encoder m times 1 + M/2 w_m
 
 s_m: the shared fusion's logits from m only. For the first `warmup` of the run's epochs (the paper: 5 of 100) gamma is 1
-and no gate acts. For two modalities this is the paper's softmax(T [d_v q_a, d_a q_v]) with 1 + w; the factors of M keep the logits' range and
-the mean boost, and `floor` is 0.6 / M, the paper's 0.3 at M = 2 (at M >= 4 a floor of 0.3 would make all H alike).
-Means are over the samples that have m; a modality that no sample has takes no part.
+and no gate acts. For two modalities this is the paper's softmax(T [d_v q_a, d_a q_v]) with 1 + w; the factors of M keep
+the logits' range and the mean boost, and `floor` is 0.6 / M, the paper's 0.3 at M = 2 (at M >= 4 a floor of 0.3 would
+make all H alike). Means are over the samples that have m; a modality that no sample has takes no part.
 
 What differs: the published trainer computes w and never uses it, so that after the warm-up every encoder's gradient is
 multiplied by 1.5: `uniform = true` is that. The paper is the default.

@@ -17,17 +17,18 @@ p_f, p_m = C_m: mean probability of the true class, from all and from m only; CE
 samples that have m; a modality that no sample has keeps its value.
 
 What differs, and why. The published model scales by the labels of the very batch it predicts, at test time too; here
-the scales are running means from training, constants in the exported file. Valuation is measured before the scaling,
-as the published code values unscaled features: a scale must not read itself. Its histograms are replaced by variational
-bounds, which need no bins and serve any number of modalities; for two, pc is the code's. Its ratio of pc has no bound: one
-modality near 0 drives its own scale and the strong one's to whatever limit is set, here 5 and 1/5, and the fusion then
-reads noise 25 times enlarged. With 1/2 on both sides scales keep the order of the ratios, and since pc is within 0 .. 2
-they stay within 1/5 .. 5 by themselves. The min-max loss is not in the published code. "information", the default, is
-what the paper's second figure says: narrow the conditional information, raise the information; nothing is cut to [0, 1]
-in it, where no gradient would pass. The other two are this project's reconstructions: beside two modalities that know
-the class and one that is noise they let the good ones' contributions fall to 0. The code's value of a sample is the mean of two Shapley
-values, at most 1/2, and never passes its own thresholds 0.5 and 0.9: here it is their sum, which by efficiency is the
-value of all modalities together. It is taken from the training batches, so that no further pass is needed.
+the scales are running means from training, constants in the exported file. Valuation is measured before the scaling, as
+the published code values unscaled features: a scale must not read itself. Its histograms are replaced by variational
+bounds, which need no bins and serve any number of modalities; for two, pc is the code's. Its ratio of pc has no bound:
+one modality near 0 drives its own scale and the strong one's to whatever limit is set, here 5 and 1/5, and the fusion
+then reads noise 25 times enlarged. With 1/2 on both sides scales keep the order of the ratios, and since pc is within 0
+.. 2 they stay within 1/5 .. 5 by themselves. The min-max loss is not in the published code. "information", the default,
+is what the paper's second figure says: narrow the conditional information, raise the information; nothing is cut to [0,
+1] in it, where no gradient would pass. The other two are this project's reconstructions: beside two modalities that
+know the class and one that is noise they let the good ones' contributions fall to 0. The code's value of a sample is
+the mean of two Shapley values, at most 1/2, and never passes its own thresholds 0.5 and 0.9: here it is their sum,
+which by efficiency is the value of all modalities together. It is taken from the training batches, so that no further
+pass is needed.
 """
 
 import math
@@ -66,8 +67,8 @@ class Scaling(Bottleneck):
 class ARM(Method):
     """Weak modalities enter the fusion enlarged. The min-max term is a reconstruction: it is not in the published code.
 
-    `minmax`: "information", the error of the "weakest" modality only, or the "range" of how well they do; `weight` is its
-    lambda, `mi` the mu of the first one.
+    `minmax`: "information", the error of the "weakest" modality only, or the "range" of how well they do; `weight` is
+    its lambda, `mi` the mu of the first one.
     """
 
     terms = ("fused", "minmax")
@@ -193,8 +194,7 @@ def contributions(means: Tensor, seen: Tensor, classes: int) -> Tensor:
 
 
 def scales(contribution: Tensor) -> Tensor:
-    """What each modality's z is multiplied by (modality,): the others' mean contribution over its own, both with a prior;
-    1 if single."""
+    """What each modality's z is multiplied by (modality,): the others' mean contribution over its own; 1 if single."""
     if len(contribution) == 1:
         return torch.ones_like(contribution)
     others = mean_of_others(contribution, torch.ones_like(contribution, dtype=torch.bool))

@@ -5,10 +5,10 @@
     coeff_m = (sum Delta - Delta_m) / sum Delta,   gradients of encoder m times rho coeff_m
     L       = CE(fused) + sum_m CE(p_m) + align / M sum_m |coeff_m cos(sg head_m, fusion_m)|
 
-p_m is the answer of a train-only linear head to sg z_m, z before calibration. A modality's factor falls with its
-share in the change of all, whichever way they move: the one that catches up with the fused answer fastest is slowed
-most, and where all fall behind, the one that does so fastest. The last term takes the step before's coeff and the
-weights of head and fusion, and trains the fusion only; fusions whose weights do not split by modality (gated, attention) go without it.
+p_m is the answer of a train-only linear head to sg z_m, z before calibration. A modality's factor falls with its share
+in the change of all, whichever way they move: the one that catches up with the fused answer fastest is slowed most, and
+where all fall behind, the one that does so fastest. The last term takes the step before's coeff and the weights of head
+and fusion, and trains the fusion only; fusions whose weights do not split by modality (gated, attention) go without it.
 
 What differs, and why: coeff is unbounded where the Delta cancel, so it is kept within [0, 2] and is 1 where they sum to
 less than 1e-6, on the first step and for a modality that has no other. The paper names gradients where its code takes

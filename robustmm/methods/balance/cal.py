@@ -14,9 +14,11 @@ below is our reconstruction, and its numbers are not the paper's.
     KL_m  = mean over samples with m, and over dimensions d, of 1/2 (var + mu^2 - logvar - 1)
     L     = CE(fused) + gamma sum_m CE(m only) + sum_m beta_m KL_m,  beta_m = beta M softmax(-beta_temperature W)_m
 
-For the first `warmup` of the epochs the gate is open (factor 1), gamma is 1 and beta climbs linearly to its value. No modality
-is ever slowed: sign = +1 accelerates the one that contributes most (CAL), -1 the one that contributes least, as ARL and
-ARM would. beta = 0 leaves the bottleneck out; eta = 0 and beta = 0 together are joint training with unimodal terms.
+For the first `warmup` of the epochs the gate is open (factor 1), gamma is 1 and beta climbs linearly to its value. No
+modality is ever slowed: sign = +1 accelerates the one that contributes most (CAL), -1 the one that contributes least,
+as ARL and ARM would. beta = 0 leaves the bottleneck out; eta = 0 and beta = 0 together are joint training with unimodal
+terms. beta weighs a mean over dimensions, so that it does not depend on the width: as a sum over 512 dimensions 0.1 is
+2e-4, between the 1e-5 of DGL's run comments and the 1e-3 of DMRNet, and a visible share of the loss.
 """
 
 import math

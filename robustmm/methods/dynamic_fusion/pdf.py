@@ -7,9 +7,9 @@
     r_m = min(1, DU_m / mean over k != m of DU_k),  DU_m = mean over classes of |p_mc - 1/C|     relative calibration
     L   = CE(f) + sum_m CE(s_m) + sum_m |t_m - sg p_m[y]|
 
-sg stops the gradient: the networks of t learn from the last sum only. r is 1 in training, as published: calibration acts on answers. For more than two modalities h_m
-is divided by how many others there are, so that it stays a share; a modality that is the only one present has h = 0,
-weight 1.
+sg stops the gradient: the networks of t learn from the last sum only. r is 1 in training, as published: calibration
+acts on answers. For more than two modalities h_m is divided by how many others there are, so that it stays a share; a
+modality that is the only one present has h = 0, weight 1.
 """
 
 import torch

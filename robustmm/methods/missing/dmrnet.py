@@ -10,8 +10,9 @@ epochs the mean variance of each combination is gathered; afterwards those above
 are hard.
 
 What differs: the published code lists its hard combinations by hand, and its audio-visual trainer answers the last term
-from the same drawn r as the first; here it is answered from mu, the deterministic path that the paper describes. Above five modalities combinations of one size
-are judged together. Rows that have nothing take no part in batch statistics, in the KL, or in what is hard.
+from the same drawn r as the first; here it is answered from mu, the deterministic path that the paper describes. Above
+five modalities combinations of one size are judged together. Rows that have nothing take no part in batch statistics,
+in the KL, or in what is hard.
 """
 
 from typing import Annotated

@@ -7,13 +7,19 @@ by the fused decoder dec; dec_m: a train-only decoder of h'_m.
     v(S)  = how many samples of the batch that have all of S the model gets right from S only
     phi_m = v({m}) / M + sum over S with m, |S| >= 2, of (|S|-1)! (M-|S|)! / M! [v(S) - v({m})]
     b_m   = max(0, c_m - phi_m) / N_m; c_m: how many a frozen unimodal model gets right         batch factor
-    rec_m = mean over S of |h'_m(E) - h'_m(S)|_1, where E has m and S has not
+    rec_m = sum over S of |h'_m(E) - h'_m(S)|_1 / (2^|E| - 1), where E has m and S has not
     L     = CE(dec(h'(E))) + rec sum_m A_m b_m rec_m + sep/M sum_m A_m b_m CE(dec_m(h'_m(E)))
-                           + sub mean over S of CE(dec(h'(S)))
+                           + sub sum over S of CE(dec(h'(S))) / (2^|E| - 1)
 
 S runs over the non-empty proper subsets of each sample's own E; means are first within a sample, then over the samples
 that have any. |.|_1 is the mean over features; gradients flow through h'(E) too; dropped modalities are zeroed before
 the interaction, as when the model is used. All subsets are one batch.
+
+`normalisation = "released"`, the default, is that of both published trainers: rec and sub are divided by the number of
+all non-empty subsets of E, sep is a mean over modalities. The published weights (1, 1, 1) mean these sizes, so it is
+the one that their results can be held against. "mean" takes means over the S that count, and the sum over modalities:
+rec is then 3 and 7/3 times as large for |E| = 2 and 3, sub 3/2 and 7/6 times, sep M times. dec and dec_m are linear
+here, and small MLPs with dropout there.
 
 What differs, and why: phi is no Shapley value, since it subtracts v({m}) where v(S - m) belongs, and credits the
 weakest modality most; and its counts shrink where other modalities are missing, so that m looks neglected then.
@@ -142,15 +148,15 @@ def paper_value(v: Tensor, game: Coalitions) -> Tensor:
 
 
 def subset_shares(present: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the non-empty subsets of what each sample has: the share that lacks a given m of it, that of the proper ones."""
+    """Of the non-empty subsets of what each sample has, the shares that lack a given m of it, and that are proper."""
     every = 2.0 ** present.sum(1) - 1
     lacking = ((every - 1) / 2).clamp(min=0) / every.clamp(min=1)
     return lacking, 2 * lacking
 
 
 def completion_loss(completed: Tensor, kept: Tensor, proper: Tensor, share: Tensor) -> Tensor:
-    """rec (modality,) from h' (K, batch, modality, width) of the subsets kept (K, batch, modality), h'(E) last; the mean
-    within each sample times its share (batch,)."""
+    """rec (modality,) from h' (K, batch, modality, width) of the subsets kept (K, batch, modality), h'(E) last; the
+    mean within each sample times its share (batch,)."""
     dropped = kept[-1] & ~kept & proper.unsqueeze(-1)
     gap = (completed[-1] - completed).abs().mean(-1)
     return nested_mean(gap * share.to(gap.dtype).unsqueeze(-1), dropped)

@@ -1,21 +1,23 @@
 """mmanet: Margin-aware distillation and Modality-Aware regularisation (Wei, Luo, Luo; CVPR 2023).
 
-    K     = a random non-empty combination of what the sample has;   u = the fused features of K, what the last layer reads
+    K     = a random non-empty combination of what the sample has;   u = fused features of K, what the last layer reads
     L     = CE(decode(z, K), y) + mad MAD(u, t) + mar 1/B sum over samples with a weak K of CE(branch(z, K), y)
     MAD   = sum_ij (G(u)_ij - G(t)_ij)^2 H_j / sum_k H_k,   G(u) = u u' with rows scaled to length 1
 
-t and H are a frozen teacher's fused features and the entropies of its answers; it was trained jointly on all modalities.
-Samples near its margin weigh most. The branch is a second fusion, in training only. The last two terms set in after the
-first `begin` of the epochs (the paper: from the 6th of 100). In those before, less the first and the last of them, the
-classes that each combination predicts are counted; KL(combination || full) of the counts, summed over these epochs, names
-the weakest combination: it and all that it contains are weak. Of fewer than three such epochs the last one counts.
+t and H are a frozen teacher's fused features and the entropies of its answers; it was trained jointly on all
+modalities. Samples near its margin weigh most. The branch is a second fusion, in training only. The last two terms set
+in after the first `begin` of the epochs (the paper: from the 6th of 100). In those before, less the first and the last
+of them, the classes that each combination predicts are counted; KL(combination || full) of the counts, summed over
+these epochs, names the weakest combination: it and all that it contains are weak. Of fewer than three such epochs the
+last one counts.
 
-What differs: a linear fusion (concat, sum) has no features of its own: there u is [z_1;..;z_M] less what K lacks. The paper ranks combinations on the validation set, we on training batches: a method here never sees any
-other; a combination is judged by the samples that have something of it. The published code takes a further softmax of
-the class shares, which all but levels them; we do not. MAD stays the paper's sum over B x B pairs: rows have length 1
-and the weights sum to 1, so a batch repeated twice has the same MAD, and `mad` = 30, set for batches of 64, keeps its
-meaning at others. Above five modalities only singletons and all-but-one are ranked. Of several ranks each compares the
-samples of its own share.
+What differs: a linear fusion (concat, sum) has no features of its own: there u is [z_1;..;z_M] less what K lacks. The
+paper ranks combinations on the validation set, we on training batches: a method here never sees any other; a
+combination is judged by the samples that have something of it. The published code takes a further softmax of the class
+shares, which all but levels them; we do not. MAD stays the paper's sum over B x B pairs: rows have length 1 and the
+weights sum to 1, so a batch repeated twice has the same MAD, and `mad` = 30, set for batches of 64, keeps its meaning
+at others. Above five modalities only singletons and all-but-one are ranked. Of several ranks each compares the samples
+of its own share.
 """
 
 import copy
