@@ -114,7 +114,8 @@ class Gated(Fusion):
     def fuse(self, z: Tensor, present: Tensor) -> Tensor:
         h = torch.tanh(torch.einsum("bmw,mvw->bmv", z, self.hidden))
         g = torch.sigmoid(self.gates(z.flatten(1))).unflatten(1, (self.modalities, self.width))
-        return (g * h).sum(1)  # h is tanh(0) = 0 where absent
+        fused: Tensor = (g * h).sum(1)  # h is tanh(0) = 0 where absent
+        return fused
 
 
 @FUSIONS.register("attention")
