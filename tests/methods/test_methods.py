@@ -30,7 +30,7 @@ def test_the_registry_holds_each_method_and_each_says_what_it_is() -> None:
 
 def test_methods_that_multiply_encoder_gradients_say_so_and_get_sgd() -> None:
     scaling = {name for name in METHODS if METHODS[name].scales_gradients}
-    assert scaling == {"agm", "arl", "balm", "cal", "cggm", "dgl", "ogm-ge"}
+    assert scaling == {"agm", "arl", "balm", "cal", "cggm", "dgl", "inforeg", "mla", "mmpareto", "ogm-ge"}
 
 
 @pytest.mark.parametrize("M", [1, 2, 3, 6, 10])
