@@ -43,7 +43,7 @@ def describe_thresholds(result: HardenResult) -> str:
     lines = [f"dropped by expected gain: {', '.join(said)}"] if said else []
     if never:
         lines.append(
-            f"never dropped, but for NaN: {', '.join(never)}: no threshold gains certainly on unseen families "
+            f"never dropped, but for NaN: {', '.join(never)}: no threshold loses nothing on unseen families "
             "within the clean cost"
         )
     return "\n".join(lines)
