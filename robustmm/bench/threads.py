@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from robustmm.bench.bench import lock_folder
 from robustmm.bench.planning import Task
 from robustmm.bench.worker import BenchSpec
 from robustmm.config.recipe import Recipe
-from robustmm.errors import check_regular
+from robustmm.errors import UnwritableError, check_regular
 from robustmm.system import count_cores
 from robustmm.training.build import build_model
 from robustmm.training.threads import Threads, choose_threads
@@ -44,7 +45,7 @@ def record_threads(recipe: Recipe, out: Path, threads: Threads) -> None:
     """Notes what was settled for a recipe that names none. Raises UsageError while another bench is at work there."""
     record = Recorded(model=hash_model(recipe), threads=threads.count)
     if recipe.train.threads is None and read_threads(out) != record:
-        with lock_folder(out):
+        with lock_folder(out), suppress(UnwritableError):  # the first training tells it, and what is kept
             files.write_file(out / RECORD, record.model_dump_json().encode())
 
 

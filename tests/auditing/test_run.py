@@ -281,7 +281,9 @@ def test_the_whole_says_what_its_parts_do(asked: Spec, finished: Path) -> None:
     assert found.clean.emap
     assert found.clean.emap.samples > 0
     assert all(c.emap is None for c in found.conditions), "it says how the model fuses: once"
-    assert (found.prior, found.notes, found.description, found.description_sha256) == ("model", [], "", "")
+    assert (found.prior, found.description, found.description_sha256) == ("model", "", "")
+    (note,) = found.notes
+    assert 'come from 2 values of "site", whose samples may be alike' in note
     assert found.model_sha256 == hashlib.sha256(asked.model.read_bytes()).hexdigest()
     assert found.noise_floor.answers_changed == found.noise_floor.probability_difference == 0
     assert (found.noise_floor.samples, found.noise_floor.repeats) == (32, noise_floor.REPEATS)

@@ -20,6 +20,7 @@ def losses(folder: Path, method: str) -> list[dict[str, float]]:
     for modality in content["modality"].values():  # type: ignore[attr-defined]
         modality["encoder"]["dropout"] = 0.0
     options = {name: {"warmup": 1 / 3} for name in ("cal", "arl", "arm")} | {"mce": {"hidden": 16, "dropout": 0.0}}
+    options["mmanet"] = {"begin": 1.0}  # behind it each rank compares the samples of its own share
     content["method"] = {"name": method, **options}
     watcher = Nobody()
     run.train(build_recipe(content, "ranked", "ranked"), folder / "manifest.csv", folder / "runs", watcher)

@@ -88,8 +88,9 @@ def render_run(run: Run) -> Group:
             f" (unimodal: {', '.join(alone)})",
         )
     ]
-    select = facts["recipe"].get("train", {}).get("select", "clean")
-    if select != "clean":
+    train = facts["recipe"].get("train")
+    select = train.get("select") if isinstance(train, dict) else None  # an older run names none
+    if isinstance(select, str) and select != "clean" and select in SELECTED:
         score = percent(progress["best"].get(SELECTED[select], float("nan")))
         parts.append(Text(f"the epoch was chosen on valid by {select.replace('-', ' ')}: {score}"))
     if bad := facts["bad"]:
