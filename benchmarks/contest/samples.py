@@ -82,7 +82,7 @@ class Lens:
     def __init__(self, session: Session, seen: Observed) -> None:
         self.session, self.seen, self.names = session, seen, session.names
         given, a = ["present", *(f"z.{n}" for n in self.names)], seen.answers
-        self.runner = Runner(extract_part(seen.subject.model, given, [a.features, a.probabilities, a.logits]))
+        self.runner = Runner(extract_part(seen.subject.model, given, [a.features, a.probabilities, a.raw["logits"]]))
         self.encoder = {
             n: hashlib.sha256(extract_part(seen.subject.model, [n], [f"z.{n}"]).SerializeToString()).hexdigest()
             for n in self.names

@@ -104,7 +104,8 @@ def fit_answers(
     decoder = Runner(subject.decoder, outputs=[subject.scores])
     found = []
     for mask in patterns:
-        parts = [slice(start, start + subject.rows) for start in range(0, len(target), subject.rows)]
+        size = subject.session.decodes
+        parts = [slice(start, start + size) for start in range(0, len(target), size)]
         feeds = [{"present": mask[part], **{f"z.{n}": x[part] for n, x in z.items()}} for part in parts]
         found.append(softmax(np.concatenate([decoder(**feed) for feed in feeds])))
     p = np.stack(found)

@@ -20,6 +20,7 @@ from robustmm.guard.graph import answers, decision
 from robustmm.guard.graph.operators import opset_of
 from robustmm.guard.reliability import list_subsets
 from robustmm.guard.result import HardenResult
+from robustmm.guard.subjects.foreign import open_foreign
 from robustmm.guard.subjects.own import open_own
 from robustmm.guard.subjects.subject import Subject
 from robustmm.guard.table import build_table, corrupt_all
@@ -93,11 +94,7 @@ def observe(session: Session, manifest: Manifest, on_bad: OnBad, tell: Reporter)
 
 def open_subject(session: Session) -> Subject:
     """A model as its guard sees it."""
-    if isinstance(session, ForeignSession):
-        from robustmm.guard.subjects.foreign import open_foreign
-
-        return open_foreign(session)
-    return open_own(session)
+    return open_foreign(session) if isinstance(session, ForeignSession) else open_own(session)
 
 
 def harden(session: Session, manifest: Manifest, budget: float, on_bad: OnBad, tell: Reporter) -> Hardened:

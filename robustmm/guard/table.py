@@ -100,7 +100,7 @@ def build_table(
     given = [subject.presence, *(f"z.{n}" for n in names)]
     runner = Runner(extract_part(subject.model, given, [answers.features, answers.probabilities]))
     features, probabilities = [], []
-    size = min(ROWS, subject.rows)
+    size = min(ROWS, subject.session.decodes)
     with tell.stage("asking every subset", len(rows)) as advance:
         for start in range(0, len(rows), size):
             part = slice(start, start + size)

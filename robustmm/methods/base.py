@@ -1,7 +1,7 @@
 """The interface of a training method: a module beside the model, with six hooks."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -143,6 +143,11 @@ def split_rows(order: Tensor, size: int) -> list[Tensor]:
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts
+
+
+def read_heads(heads: Iterable[nn.Module], z: Tensor) -> Tensor:
+    """Logits (modality, batch, class) of z (batch, modality, width), each modality's by its own head."""
+    return torch.stack([head(z[:, m]) for m, head in enumerate(heads)])
 
 
 def gate(embedding: Embedding, factor: Tensor) -> None:

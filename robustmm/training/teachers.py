@@ -92,8 +92,7 @@ class Teachers:
         with torch.enable_grad():
             model = self._train_model(self.modalities, data, self.valid, len(self.modalities)).eval()
         features, logits = [], []
-        for rows in torch.arange(len(data)).split(256):
-            batch = data.batch(rows)
+        for batch in data.samples():
             z = apply_mask(model.embed(batch.inputs), batch.present)
             features.append(model.fusion.fuse(z, batch.present))
             logits.append(model.decode(z, batch.present))

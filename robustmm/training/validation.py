@@ -57,8 +57,7 @@ def subset_probabilities(model: FusionModel, data: TrainingSplit, masks: Tensor)
     """(K, samples, class) for K presence masks (K, modality), each cut to what is present."""
     model.eval()
     parts: list[Tensor] = []
-    for rows in torch.arange(len(data)).split(256):
-        batch = data.batch(rows)
+    for batch in data.samples():
         z = model.embed(batch.inputs)
         logits = model.decode_subsets(z, masks.to(z.device)[:, None] & batch.present)
         parts.append(logits.double().softmax(-1).cpu())

@@ -35,6 +35,14 @@ def measured(monkeypatch: pytest.MonkeyPatch, count: int) -> list[int]:
     return asked
 
 
+def record_four(world: tuple[Recipe, BenchSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bench's folder where four threads were settled."""
+    recipe, setting = world
+    measured(monkeypatch, 4)
+    record_threads(recipe, tmp_path / "out", settle_threads(recipe, setting, tmp_path / "out", 2))
+    return tmp_path / "out"
+
+
 def test_each_worker_has_its_share_of_the_cores(
     world: tuple[Recipe, BenchSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,9 +58,7 @@ def test_the_same_command_takes_the_same_number_again(
     world: tuple[Recipe, BenchSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, setting = world
-    out = tmp_path / "out"
-    measured(monkeypatch, 4)
-    record_threads(recipe, out, settle_threads(recipe, setting, out, 2))
+    out = record_four(world, tmp_path, monkeypatch)
     asked = measured(monkeypatch, 1)
     assert settle_threads(recipe, setting, out, 2) == Threads(4, {}, f"as before in {out}")
     assert settle_threads(recipe.with_train(epochs=9), setting, out, 8).count == 4, "the model is the same"
@@ -69,9 +75,7 @@ def test_what_is_asked_for_is_taken_and_not_kept(
     world: tuple[Recipe, BenchSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, setting = world
-    out = tmp_path / "out"
-    measured(monkeypatch, 4)
-    record_threads(recipe, out, settle_threads(recipe, setting, out, 2))
+    out = record_four(world, tmp_path, monkeypatch)
     asked = recipe.with_train(threads=3)
     monkeypatch.undo()
     assert settle_threads(asked, setting, out, 2) == Threads(3, {}, "as asked for")

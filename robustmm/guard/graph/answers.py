@@ -31,13 +31,11 @@ from robustmm.runtime.graph import rename_tensors
 @dataclass(frozen=True)
 class Answers:
     """Names in the graph: `features` (batch, modality, feature); calibrated `probabilities` (batch, subset, class);
-    `logits` (decoded subset, batch, class), and the model's answers as they are (decoded subset, batch, width), `raw`;
-    `kept` (batch, modality) bool: present and finite; `strangeness` (batch,
-    modality)."""
+    the model's answers as they are (decoded subset, batch, width), `raw`; `kept` (batch, modality) bool: present and
+    finite; `strangeness` (batch, modality)."""
 
     features: str
     probabilities: str
-    logits: str
     raw: Mapping[str, str]
     kept: str
     strangeness: str
@@ -64,9 +62,9 @@ def write_answers(
     seen = ops("Concat", *features, axis=1)
     strangeness = ops("Relu", ops.reduce("ReduceMax", seen, [2], keep=False))
     masks = list_decoded(M)
-    decoded = write_decoder(ops, subject, z, kept, masks)
-    logits = decoded[subject.scores]
-    p = ops("Softmax", scale_by_temperature(ops, logits, kept, masks, temperature), axis=-1)
+    here = ops("And", ops.constant(masks[:, None], bool), ops.unsqueeze(kept, 0))  # (decoded subset, batch, modality)
+    decoded = write_decoder(ops, subject, z, here, len(masks))
+    p = ops("Softmax", scale_by_temperature(ops, decoded[subject.scores], here, temperature), axis=-1)
     p = replace_nan(ops, p, 0.0)  # an answer that is no number is never expected to be right
     number = {tuple(mask): row for row, mask in enumerate(masks.tolist())}
     doubts = []
@@ -78,7 +76,7 @@ def write_answers(
     ops("Identity", p, named=f"{PLACE}probabilities")
     ops.append_to(model)
     raw = {name: decoded[name] for name in subject.answers}
-    return Answers(every, f"{PLACE}probabilities", logits, raw, kept, strangeness)
+    return Answers(every, f"{PLACE}probabilities", raw, kept, strangeness)
 
 
 def list_decoded(M: int) -> NDArray[np.bool_]:
@@ -94,15 +92,11 @@ def split_off(M: int, m: int) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
     return tuple(own.tolist()), tuple((~own).tolist())
 
 
-def write_decoder(
-    ops: Operators, subject: Subject, z: Mapping[str, str], kept: str, masks: NDArray[np.bool_]
-) -> dict[str, str]:
-    """Scores and answers (subset, batch, width) of a copy of the decoder, from each subset of what is kept. What a
-    model stores is not stored twice where all of it runs for every subset; a head is small, and where it reads tensors
-    of its own onnxruntime fuses the plain one as it did."""
-    here = ops("And", ops.constant(masks[:, None], bool), ops.unsqueeze(kept, 0))  # (subset, batch, modality)
-    M, copies = masks.shape[1], len(masks)
-    given = {"present": ops("Reshape", here, ops.numbers(-1, M))}
+def write_decoder(ops: Operators, subject: Subject, z: Mapping[str, str], here: str, copies: int) -> dict[str, str]:
+    """Scores and answers (subset, batch, width) of a copy of the decoder, from what each subset holds of a sample,
+    `here` (subset, batch, modality). What a model stores is not stored twice where all of it runs for every subset; a
+    head is small, and where it reads tensors of its own onnxruntime fuses the plain one as it did."""
+    given = {"present": ops("Reshape", here, ops.numbers(-1, len(z)))}
     for m, name in z.items():
         given[f"z.{m}"] = ops("Tile", name, ops.numbers(copies, 1))
     place = f"{ops.prefix}decoder/"
@@ -118,11 +112,8 @@ def write_decoder(
     return {name: ops("Reshape", place + name, ops.numbers(copies, -1, width)) for name, width in widths.items()}
 
 
-def scale_by_temperature(
-    ops: Operators, logits: str, kept: str, masks: NDArray[np.bool_], temperature: Temperature
-) -> str:
-    """Logits (subset, batch, class) divided by the temperature of what each lacks."""
-    here = ops("And", ops.constant(masks[:, None], bool), ops.unsqueeze(kept, 0))
+def scale_by_temperature(ops: Operators, logits: str, here: str, temperature: Temperature) -> str:
+    """Logits (subset, batch, class) divided by the temperature of what each lacks of `here`."""
     absent = ops.cast(ops("Not", here))
     terms = ops("MatMul", absent, ops.constant(np.array(temperature.by_modality)[:, None]))
     return ops("Div", logits, ops("Exp", ops("Add", terms, ops.constant(temperature.base))))

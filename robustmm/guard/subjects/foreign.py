@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from robustmm.errors import UsageError
-from robustmm.guard.detectors.modality import COLUMNS, InputDetectors, write_columns
 from robustmm.guard.graph.operators import PLACE, Operators, opset_of
 from robustmm.guard.subjects.head import SCORES, build_decoder, write_embedding, write_input, write_presence
 from robustmm.guard.subjects.pieces import Piece, embed, feed_one, fill_embedding, list_pieces
 from robustmm.guard.subjects.subject import Array, Embedding, Masks, Subject
 from robustmm.runtime.foreign.guard import PRESENT
-from robustmm.runtime.foreign.inputs import InputBinding, build_inputs
+from robustmm.runtime.foreign.inputs import build_inputs
 from robustmm.runtime.foreign.output import probabilities
 from robustmm.runtime.foreign.session import LARGEST_GRAPH, ForeignSession
 from robustmm.runtime.metadata import GUARD_KEY
@@ -29,36 +28,22 @@ from robustmm.runtime.session import read_graph
 
 OLDEST_OPSET = 13
 """Of the standard operators: the first that takes the axes of ReduceSum as an input."""
-EXAMPLES = 30_000
-WHOLE_EXAMPLES = 8_000
-"""Where the whole graph runs for every subset."""
-DECODE_BYTES = 2**26
 
 
 class ForeignSubject(Subject):
     exact = False
     session: ForeignSession
 
-    def binding(self, name: str) -> InputBinding:
-        return self.session.bindings[self.session.names.index(name)]
-
     def lay_out(self, name: str, x: Array) -> Array:
-        binding = self.binding(name)
+        binding = self.session.bindings[self.session.names.index(name)]
         laid_out = feed_one(self.session, binding, binding(x=x))[binding.preprocessing.input]
         return laid_out.astype(self.given[name].dtype, copy=False)
 
     def embed(self, name: str, x: Array) -> Embedding:
         return embed(self.session, name, x)
 
-    def widen(self, fitted: Mapping[str, InputDetectors]) -> None:
-        for name, (tensor, shape, dtype) in self.given.items():
-            ops = Operators(f"{PLACE}input/{name}/", opset_of(self.model))
-            columns = write_columns(ops, tensor, shape, dtype, fitted[name])
-            ops("Concat", f"{PLACE}encoded/{name}", columns, axis=1, named=f"z.{name}")
-            ops("Slice", f"z.{name}", *map(ops.numbers, (0, self.widths[name], 1)), named=f"{PLACE}z/{name}")
-            ops.append_to(self.model)
-            wide = helper.make_tensor_value_info(f"z.{name}", TensorProto.FLOAT, ["batch", self.widths[name] + COLUMNS])
-            self.model.graph.value_info.append(wide)
+    def declare_wide(self, wide: Mapping[str, onnx.ValueInfoProto]) -> None:
+        self.model.graph.value_info.extend(wide.values())
 
     def is_silent(self, ops: Operators) -> str:
         missing = ops.reduce("ReduceMax", ops.cast(ops("Not", "used")), [1])
@@ -78,8 +63,7 @@ class ForeignSubject(Subject):
     def feed_hardened(self, inputs: Mapping[str, Array], present: Masks) -> dict[str, Array]:
         """What is missing is fed as it is: the graph must not look at it."""
         fed = self.feed_plain(inputs, np.ones_like(present))
-        own = {b.preprocessing.present for b in self.session.bindings} - {""}
-        fed |= {name: x for name, x in self.feed_plain(inputs, present).items() if name in own}
+        fed |= build_inputs(self.session.bindings, {}, present, self.session.tensors)  # the graph's own masks alone
         free = [k for k, b in enumerate(self.session.bindings) if not b.preprocessing.present]
         return fed | ({PRESENT: present[:, free]} if free else {})
 
@@ -109,13 +93,10 @@ def open_foreign(session: ForeignSession) -> ForeignSubject:
     for name, own in pieces.items():
         write_embedding(model, name, own)
     write_presence(model, session)
-    size = 4 * sum(fill.shape[1] for fill in fills.values())
     return ForeignSubject(
-        session=session, model=model, decoder=decoder, is_whole=not session.encoded, given=given,
+        session=session, model=model, decoder=decoder, given=given,
         widths={name: fill.shape[1] for name, fill in fills.items()}, presence=f"{PLACE}present", scores=SCORES,
         precision=find_precision(model), answers={session.output: session.answer_width},
-        rows=int(np.clip(DECODE_BYTES // max(1, size), 16, session.decodes)),
-        examples=EXAMPLES if set(session.encoded) == set(session.names) else WHOLE_EXAMPLES,
     )  # fmt: skip
 
 

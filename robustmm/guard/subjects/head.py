@@ -21,15 +21,13 @@ LEAST = 1e-30
 
 def write_input(model: onnx.ModelProto, session: ForeignSession, binding: InputBinding) -> Given:
     """Adds the modality's own part of its input, in single precision where it is no whole number."""
-    name, tensor = binding.modality.name, binding.preprocessing.input
     piece = list_pieces(session, binding)[0]
-    ops = Operators(f"{PLACE}given/{name}/", opset_of(model))
-    x = take_columns(ops, piece)
-    dtype = piece.dtype
+    ops = Operators(f"{PLACE}given/{binding.modality.name}/", opset_of(model))
+    x, dtype = take_columns(ops, piece), piece.dtype
     if dtype.kind in "fb" and dtype != np.float32:
         x, dtype = ops.cast(x), np.dtype(np.float32)
     ops.append_to(model)
-    return Given(x if x != tensor else tensor, piece.shape, dtype)
+    return Given(x, piece.shape, dtype)
 
 
 def write_embedding(model: onnx.ModelProto, name: str, pieces: Sequence[Piece]) -> None:
@@ -50,11 +48,8 @@ def write_presence(model: onnx.ModelProto, session: ForeignSession) -> None:
     """Adds `guard/present` (batch or 1, modality) of the graph's own inputs for it, and of a new one with a default for
     the modalities that have none."""
     M, ops = len(session.names), Operators(f"{PLACE}presence/", opset_of(model))
-    columns: dict[str, list[int]] = {}
-    for m, binding in enumerate(session.bindings):
-        columns.setdefault(binding.preprocessing.present or PRESENT, []).append(m)
     found = ""
-    for name, own in columns.items():
+    for name, own in group_by_presence(session, PRESENT).items():
         if name == PRESENT:
             value = helper.make_tensor_value_info(PRESENT, TensorProto.BOOL, ["presences", len(own)])
             model.graph.input.append(value)
@@ -118,14 +113,20 @@ def build_decoder(
     return found
 
 
-def write_own_presence(ops: Operators, session: ForeignSession) -> dict[str, str]:
-    """The graph's own inputs for what is present."""
+def group_by_presence(session: ForeignSession, otherwise: str = "") -> dict[str, list[int]]:
+    """Which modalities each input for what is present tells of; those that have none are told of by `otherwise`, where
+    it is given."""
     columns: dict[str, list[int]] = {}
     for m, binding in enumerate(session.bindings):
-        if name := binding.preprocessing.present:
+        if name := binding.preprocessing.present or otherwise:
             columns.setdefault(name, []).append(m)
+    return columns
+
+
+def write_own_presence(ops: Operators, session: ForeignSession) -> dict[str, str]:
+    """The graph's own inputs for what is present."""
     found = {}
-    for name, own in columns.items():
+    for name, own in group_by_presence(session).items():
         tensor = session.tensors[name]
         assert tensor.dtype is not None  # or it would not have been bound
         told = ops("Gather", "present", ops.numbers(*own), axis=1)

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
-from robustmm.guard.detectors.modality import COLUMNS, InputDetectors, write_columns
-from robustmm.guard.graph.operators import PLACE, Operators, opset_of, sort_nodes
+from robustmm.guard.detectors.modality import COLUMNS, InputDetectors
+from robustmm.guard.graph.operators import PLACE, Operators, sort_nodes
 from robustmm.guard.subjects.subject import Array, Embedding, Given, Masks, Subject
 from robustmm.runtime.graph import extract_part
 from robustmm.runtime.metadata import HARDENED_FORMAT, KEY
@@ -17,8 +17,6 @@ from robustmm.runtime.seal import SEAL, seal_model
 from robustmm.runtime.session import Session, read_graph
 
 ANSWERS = ("logits", "probabilities")
-EXAMPLES = 30_000
-ROWS = 16_384
 
 
 class OwnSubject(Subject):
@@ -32,22 +30,17 @@ class OwnSubject(Subject):
 
     def widen(self, fitted: Mapping[str, InputDetectors]) -> None:
         """The decoder reads on what it did: the first numbers of what is put out."""
-        model, names = self.model, self.session.names
-        consumers = {f"z.{name}": f"{PLACE}z/{name}" for name in names}
-        for node in model.graph.node:
+        consumers = {f"z.{name}": f"{PLACE}z/{name}" for name in self.session.names}
+        for node in self.model.graph.node:
             node.input[:] = [consumers.get(name, name) for name in node.input]
             node.output[:] = [f"{PLACE}encoded/{name[2:]}" if name in consumers else name for name in node.output]
-        for name, (tensor, shape, dtype) in self.given.items():
-            ops = Operators(f"{PLACE}input/{name}/", opset_of(model))
-            columns = write_columns(ops, tensor, shape, dtype, fitted[name])
-            ops("Concat", f"{PLACE}encoded/{name}", columns, axis=1, named=f"z.{name}")
-            ops("Slice", f"z.{name}", *map(ops.numbers, (0, self.widths[name], 1)), named=f"{PLACE}z/{name}")
-            ops.append_to(model)
-        wide = {f"z.{name}": ["batch", self.widths[name] + COLUMNS] for name in names}
-        for value in model.graph.output:
+        super().widen(fitted)
+        sort_nodes(self.model)
+
+    def declare_wide(self, wide: Mapping[str, onnx.ValueInfoProto]) -> None:
+        for value in self.model.graph.output:
             if value.name in wide:
-                value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, wide[value.name]))
-        sort_nodes(model)
+                value.CopyFrom(wide[value.name])
 
     def is_silent(self, ops: Operators) -> str:
         changed = ops.reduce("ReduceMax", ops.cast(ops("Xor", "used", self.presence)), [1])
@@ -88,8 +81,8 @@ def open_own(session: Session) -> OwnSubject:
     decoder = extract_part(model, ["present", *(f"z.{name}" for name in names)], ANSWERS)
     return OwnSubject(
         session=session, model=model, decoder=decoder,
-        is_whole=False, given={m.name: Given(m.name, m.shape, m.dtype) for m in session.modalities},
+        given={m.name: Given(m.name, m.shape, m.dtype) for m in session.modalities},
         widths=dict.fromkeys(names, int(session.facts["width"])), presence="present", scores="logits",
         precision=str(session.facts["precision"]),
-        answers=dict.fromkeys(ANSWERS, len(session.classes)), rows=ROWS, examples=EXAMPLES,
+        answers=dict.fromkeys(ANSWERS, len(session.classes)),
     )  # fmt: skip

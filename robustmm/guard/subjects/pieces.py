@@ -52,9 +52,7 @@ def embed(session: ForeignSession, name: str, x: Array) -> Embedding:
     binding = session.bindings[session.names.index(name)]
     if name in session.encoded:
         return bound(session.embed(name, x))
-    fed = feed_one(session, binding, binding(x=x))
-    own = [fed[name] for name in list_inputs(binding)]
-    return bound(np.concatenate([part.reshape(len(part), -1).astype(np.float32) for part in own], 1))
+    return flatten_inputs(session, binding, binding(x=x))
 
 
 def fill_embedding(session: ForeignSession, binding: InputBinding) -> Embedding:
@@ -62,8 +60,14 @@ def fill_embedding(session: ForeignSession, binding: InputBinding) -> Embedding:
     name = binding.modality.name
     if name in session.encoded:
         return bound(session.blank_embedding(name, 1))
-    fed = feed_one(session, binding, binding.filler)
-    return bound(np.concatenate([fed[n].reshape(1, -1).astype(np.float32) for n in list_inputs(binding)], 1))
+    return flatten_inputs(session, binding, binding.filler)
+
+
+def flatten_inputs(session: ForeignSession, binding: InputBinding, laid_out: Array) -> Embedding:
+    """(batch, width) of all that the graph is fed of a modality."""
+    fed = feed_one(session, binding, laid_out)
+    own = [fed[name] for name in list_inputs(binding)]
+    return bound(np.concatenate([part.reshape(len(part), -1).astype(np.float32) for part in own], 1))
 
 
 def bound(z: Array) -> Embedding:

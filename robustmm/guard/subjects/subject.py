@@ -9,15 +9,20 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
-from robustmm.guard.detectors.modality import InputDetectors
-from robustmm.guard.graph.operators import Operators
+from robustmm.guard.detectors.modality import COLUMNS, InputDetectors, write_columns
+from robustmm.guard.graph.operators import PLACE, Operators, opset_of
 from robustmm.runtime.runner import Runner
 from robustmm.runtime.session import Session
 
 Array = NDArray[Any]
 Masks = NDArray[np.bool_]
 Embedding = NDArray[np.float32]
+
+EXAMPLES = 30_000
+WHOLE_EXAMPLES = 8_000
+"""Where a modality without an encoder of its own enters the decoder, which then runs much of the model."""
 
 
 class Given(NamedTuple):
@@ -43,14 +48,18 @@ class Subject(ABC):
     scores: str
     precision: str
     answers: Mapping[str, int]
-    is_whole: bool
-    """Whether the decoder is the whole model, for no modality has an encoder of its own."""
-    rows: int
-    """Rows that the decoder is given at once."""
-    examples: int
-    """Examples that a guard is fitted to at most."""
     exact: ClassVar[bool]
     """Whether the model's own answer stands for what its caller leaves out too, or for what is complete alone."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the decoder is the whole model, for no modality has an encoder of its own."""
+        return not self.session.encoded
+
+    @property
+    def examples(self) -> int:
+        """Examples that a guard is fitted to at most."""
+        return EXAMPLES if set(self.session.encoded) == set(self.session.names) else WHOLE_EXAMPLES
 
     @abstractmethod
     def lay_out(self, name: str, x: Array) -> Array:
@@ -60,10 +69,23 @@ class Subject(ABC):
     def embed(self, name: str, x: Array) -> Embedding:
         """z (batch, width) of signals (batch, *modality.shape)."""
 
-    @abstractmethod
     def widen(self, fitted: Mapping[str, InputDetectors]) -> None:
-        """Puts what the detectors read of every input beside its embedding: `z.<modality>` (batch, width + COLUMNS) in
-        the model, and `guard/z/<modality>` (batch, width), in place."""
+        """Puts what the detectors read of every input beside its embedding, `guard/encoded/<modality>`, in place:
+        `z.<modality>` (batch, width + COLUMNS) in the model, and `guard/z/<modality>` (batch, width)."""
+        for name, (tensor, shape, dtype) in self.given.items():
+            ops = Operators(f"{PLACE}input/{name}/", opset_of(self.model))
+            columns = write_columns(ops, tensor, shape, dtype, fitted[name])
+            ops("Concat", f"{PLACE}encoded/{name}", columns, axis=1, named=f"z.{name}")
+            ops("Slice", f"z.{name}", *map(ops.numbers, (0, self.widths[name], 1)), named=f"{PLACE}z/{name}")
+            ops.append_to(self.model)
+        self.declare_wide({
+            f"z.{name}": helper.make_tensor_value_info(f"z.{name}", TensorProto.FLOAT, ["batch", width + COLUMNS])
+            for name, width in self.widths.items()
+        })  # fmt: skip
+
+    @abstractmethod
+    def declare_wide(self, wide: Mapping[str, onnx.ValueInfoProto]) -> None:
+        """Tells the shapes of the wide embeddings, where the model tells such."""
 
     @abstractmethod
     def is_silent(self, ops: Operators) -> str:

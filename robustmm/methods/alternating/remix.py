@@ -27,7 +27,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm.config.options import EpochShare
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, Turn, split_rows
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, Turn, read_heads, split_rows
 from robustmm.model.fusion import apply_mask
 from robustmm.model.fusion_model import Embedding, FusionModel
 
@@ -83,15 +83,11 @@ class Remix(Method):
         return turns
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        logits = self.own_logits(apply_mask(embedding.z, batch.present))
+        logits = read_heads(self.heads, apply_mask(embedding.z, batch.present))
         return {
             "fused": self.fused_loss(model, batch, embedding),
             "unimodal": (self.alpha if self.is_warm else self.gamma) * self.unimodal_losses(logits, batch).sum(),
         }
-
-    def own_logits(self, z: Tensor) -> Tensor:
-        """(modality, batch, class) of z (batch, modality, width), each modality's head by itself."""
-        return torch.stack([head(z[:, m]) for m, head in enumerate(self.heads)])
 
     def end_epoch(self, model: FusionModel, data: TrainingData) -> None:
         super().end_epoch(model, data)
@@ -103,7 +99,8 @@ class Remix(Method):
         """Measures every training sample's modalities, and assigns it to the hardest of those it has."""
         model.eval()
         for batch in data.samples():
-            logits = self.own_logits(apply_mask(model.embed(batch.inputs), batch.present)).movedim(0, 1)
+            z = apply_mask(model.embed(batch.inputs), batch.present)
+            logits = read_heads(self.heads, z).movedim(0, 1)
             truth = batch.target if self.criterion == "truth" else None
             self.assigned[batch.index] = find_hardest(logits, batch.present, truth)
 

@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import distributed
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, gate, read_heads
 from robustmm.model.fusion import Concat, Fusion, Sum, apply_mask
 from robustmm.model.fusion_model import Embedding, FusionModel
 
@@ -72,7 +72,7 @@ class BALM(Method):
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
         fused = model.decode(embedding.z, batch.present)
         encoded = apply_mask(embedding.encoded, batch.present).detach()
-        unimodal = torch.stack([head(encoded[:, m]) for m, head in enumerate(self.heads)])
+        unimodal = read_heads(self.heads, encoded)
         align = self.alignment(model)  # of the step before
         self.update_coefficients(fused.detach().double(), unimodal.detach().double(), batch.present)
         gate(embedding, self.rho * self.coefficient)

@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import distributed
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, read_heads
 from robustmm.model.fusion import apply_mask
 from robustmm.model.fusion_model import Embedding, FusionModel
 
@@ -51,8 +51,7 @@ class MMPareto(Method):
         self.heads = nn.ModuleList(nn.Linear(model.width, data.classes) for _ in model.modalities)
 
     def losses(self, model: FusionModel, batch: Batch, embedding: Embedding) -> dict[str, Tensor]:
-        z = apply_mask(embedding.z, batch.present)
-        logits = torch.stack([head(z[:, m]) for m, head in enumerate(self.heads)])
+        logits = read_heads(self.heads, apply_mask(embedding.z, batch.present))
         return {
             "fused": self.fused_loss(model, batch, embedding),
             "unimodal": self.gamma * self.unimodal_losses(logits, batch).sum(),
