@@ -1,7 +1,7 @@
-"""`robustmm data`: look at a manifest, draft a recipe for it, write the embedded data set."""
+"""`robustmm data`: look at a manifest, draft its recipe, make one of a folder or a benchmark."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,7 +10,7 @@ from robustmm.cli.options import Inside, Json, Seed, show_json
 from robustmm.report.live.console import ConsoleReporter, note, out, show_path, show_text
 
 data = typer.Typer(
-    help="Look at data: check a manifest, draft its recipe, write the embedded data set.", no_args_is_help=True
+    help="Look at data: check a manifest, draft its recipe, make one of a folder or a benchmark.", no_args_is_help=True
 )
 app.add_typer(data, name="data")
 
@@ -113,6 +113,49 @@ def manifest(
     for sentence in (*work.describe_contents(contents), how):
         note(sentence)
     note(f"look at it with: robustmm data check {out_file}")
+
+
+@data.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="The benchmark; data benchmarks lists them.")],
+    raw: Annotated[Path, typer.Argument(help="The folder of its raw files, as they are distributed.")],
+    out_folder: Annotated[Path, typer.Argument(metavar="OUT", help="A new or empty folder, or one to go on in.")],
+    split: Annotated[
+        list[str] | None,
+        typer.Option("--split", help="FILE with the columns id and split, or SPLIT=FILE with one's ids; repeatable."),
+    ] = None,
+    shares: Annotated[
+        str, typer.Option("--shares", help="Shares such as train=0.9,valid=0.1: of train, or of all where none splits.")
+    ] = "",
+    on_missing: Annotated[
+        Literal["error", "drop", "missing"],
+        typer.Option("--on-missing", help="A file that is missing or damaged: an error, no row, or a missing input."),
+    ] = "error",
+    seed: Seed = 0,
+) -> None:
+    """Prepare a benchmark: from its raw files to a manifest with the official split.
+
+    Benchmarks: ave, casia-surf, cremad, food101, iemocap, iemocap-4, kinetics-sounds, mvsa-single, nyud2, ucf51.
+    Interrupted, the same command goes on. Videos become frames; files that can be read where they are stay in RAW.
+    """
+    from robustmm.data.preparing.prepare import Options, prepare_benchmark
+    from robustmm.data.preparing.sharing import read_shares
+
+    options = Options(tuple(split or ()), read_shares(shares), seed, on_missing)
+    prepared = prepare_benchmark(name, raw, out_folder, options, ConsoleReporter())
+    show_path(prepared.path)
+    for sentence in prepared.notes:
+        note(sentence)
+    note(f"look at it with: robustmm data check {out_folder}")
+
+
+@data.command()
+def benchmarks() -> None:
+    """List the benchmarks that data prepare knows: inputs, split, where their files come from."""
+    from robustmm.data.benchmarks import BENCHMARKS
+    from robustmm.report.catalogue import render_benchmarks
+
+    out.print(render_benchmarks({name: BENCHMARKS[name] for name in BENCHMARKS}))
 
 
 @data.command()

@@ -13,8 +13,8 @@ SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}
 """The split of a folder that has none."""
 
 
-def parse_shares(text: str) -> dict[str, float]:
-    """`train=0.7,valid=0.15,test=0.15` as numbers that sum to 1."""
+def parse_shares(text: str, option: str = "--split") -> dict[str, float]:
+    """`train=0.7,valid=0.15,test=0.15`, given as `option`, as numbers that sum to 1."""
     shares = {}
     for part in text.split(","):
         name, separator, number = part.partition("=")
@@ -23,10 +23,10 @@ def parse_shares(text: str) -> dict[str, float]:
         except ValueError:
             share = 0.0
         if not separator or not name.strip() or not 0 < share <= 1 or name.strip() in shares:
-            raise UsageError(f'--split should be such as train=0.7,valid=0.15,test=0.15, found "{text}"')
+            raise UsageError(f'{option} should be such as train=0.7,valid=0.15,test=0.15, found "{text}"')
         shares[name.strip()] = share
     if abs(sum(shares.values()) - 1) > 1e-6:
-        raise UsageError(f"the shares of --split should sum to 1, found {sum(shares.values()):g}")
+        raise UsageError(f"the shares of {option} should sum to 1, found {sum(shares.values()):g}")
     return shares
 
 

@@ -23,6 +23,7 @@ from robustmm.catalogue.result import (
     SuiteCost,
     SuiteDetails,
 )
+from robustmm.data.preparing.benchmark import Benchmark
 from robustmm.report.formats import grid
 
 
@@ -132,4 +133,15 @@ def options_table(options: Mapping[str, Any]) -> RenderableType:
     table = grid("Options", "key", "default", left=(0, 1))
     for key, value in options.items():
         table.add_row(key, Text(repr(value)))
+    return table
+
+
+def render_benchmarks(found: Mapping[str, type[Benchmark]]) -> Table:
+    """The benchmarks that can be prepared, a row each."""
+    table = grid("Benchmarks: robustmm data prepare NAME RAW OUT", "name", "what", left=(0, 1))
+    for name, one in found.items():
+        rows = {who: ", ".join(f"{s} {n:,}".strip() for s, n in counts.items()) for who, counts in one.sizes.items()}
+        sizes = (f"rows ({who}): {told}" for who, told in rows.items())
+        lines = (f"raw files: {one.origin}", f"split: {one.rule}", *([one.lists] if one.lists else []), *sizes)
+        table.add_row(name, Text.assemble((f"{one.title}: {', '.join(one.inputs)}\n", "bold"), "\n".join(lines) + "\n"))
     return table

@@ -1,0 +1,1 @@
+"""From a benchmark's raw files, as they are distributed, to a manifest: what all benchmarks share."""

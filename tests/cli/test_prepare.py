@@ -1,0 +1,71 @@
+"""`robustmm data prepare`: every benchmark end to end, interrupted, and misused."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from raw_trees import FFMPEG, TREES, Tree, make_nyud2_table
+
+from robustmm.data.benchmarks import BENCHMARKS
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in on PATH."""
+    program = tmp_path / "bin" / "ffmpeg"
+    program.parent.mkdir()
+    program.write_text(FFMPEG.replace("{python}", sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    return program
+
+
+def read_rows(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        return {row["id"]: row for row in csv.DictReader(file)}
+
+
+def check_prepared(robustmm: Cli, name: str, tree: Tree, here: Path) -> Any:
+    """The manifest has the rows of the rule, each with all its inputs, and `data check` reads every cell."""
+    done = robustmm("data", "prepare", name, "raw", "out", *tree.words, cwd=here)
+    assert done.code == 0, done.err
+    assert done.out.strip() == "out/manifest.csv"
+    rows = read_rows(here / "out")
+    assert {key: (row["split"], row["label"]) for key, row in rows.items()} == tree.rows
+    assert all(row[column] for row in rows.values() for column in BENCHMARKS[name].inputs)
+    checked = robustmm("data", "check", "out", "--json", cwd=here)
+    assert checked.code == 0, checked.out
+    assert {m["name"] for m in json.loads(checked.out)["modalities"]} >= set(BENCHMARKS[name].inputs) - {"text"}
+    return done
+
+
+def test_every_benchmark_has_a_tree_and_stands_in_the_help(robustmm: Cli) -> None:
+    assert set(TREES) == set(BENCHMARKS)
+    shown = robustmm("data", "prepare", "--help").out
+    assert f"Benchmarks: {', '.join(BENCHMARKS)}." in " ".join(shown.split())
+    listed = robustmm("data", "benchmarks").out
+    assert all(f" {name} " in listed for name in BENCHMARKS)
+
+
+@pytest.mark.parametrize("name", sorted(TREES))
+def test_a_benchmark_goes_from_raw_files_to_a_checked_manifest(robustmm: Cli, tmp_path: Path, name: str) -> None:
+    tree = TREES[name](tmp_path / "raw")
+    done = check_prepared(robustmm, name, tree, tmp_path)
+    assert f"{BENCHMARKS[name].title}: {len(tree.rows)} rows of" in done.err
+    assert "not as many rows as published" in done.err
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    again = robustmm("data", "prepare", name, "raw", "out", *tree.words, cwd=tmp_path)
+    assert again.code == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def test_the_original_table_of_nyud2(robustmm: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("h5py", reason="h5py writes and reads MATLAB 7.3")
+    check_prepared(robustmm, "nyud2", make_nyud2_table(tmp_path / "raw"), tmp_path)
