@@ -1,15 +1,13 @@
-"""`robustmm data prepare`: every benchmark end to end, interrupted, and misused."""
+"""`robustmm data prepare`: every benchmark from its raw files to a manifest that `data check` passes."""
 
 import csv
 import json
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from raw_trees import FFMPEG, TREES, Tree, make_nyud2_table
+from raw_trees import TREES, Tree, make_nyud2_table, put_ffmpeg
 
 from robustmm.data.benchmarks import BENCHMARKS
 
@@ -18,13 +16,7 @@ Cli = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in on PATH."""
-    program = tmp_path / "bin" / "ffmpeg"
-    program.parent.mkdir()
-    program.write_text(FFMPEG.replace("{python}", sys.executable))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-    return program
+    return put_ffmpeg(tmp_path / "bin", monkeypatch)
 
 
 def read_rows(out: Path) -> dict[str, dict[str, str]]:

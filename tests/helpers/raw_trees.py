@@ -1,11 +1,14 @@
 """Miniature raw trees of the benchmarks, in the layout in which each is distributed; ids are invented."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import pytest
 import soundfile
 
 FFMPEG = """#!{python}
@@ -19,9 +22,18 @@ sys.stdout.buffer.write(bytes(range(250)) * (2 * rate // 500))
 """In place of ffmpeg: half a second of sound of every file that does not call itself a silent film."""
 
 
+def put_ffmpeg(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """The stand-in for ffmpeg, first on PATH."""
+    program = folder / "ffmpeg"
+    folder.mkdir()
+    program.write_text(FFMPEG.replace("{python}", sys.executable))
+    program.chmod(0o755)
+    patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return program
+
+
 class Tree(NamedTuple):
-    """What `data prepare` is given besides the folder, and the rows that it has to find: (split, label) by id, with
-    `on_missing`, and with h5py or not."""
+    """What `data prepare` is given besides the folder, and the rows that it has to find: (split, label) by id."""
 
     words: tuple[str, ...]
     rows: dict[str, tuple[str, str]]
@@ -73,7 +85,8 @@ def make_cremad(raw: Path) -> Tree:
         write_video(raw / "VideoFlash" / f"{clip}.flv")
     for name in ("00029.jpg", "00000.jpg"):
         write_picture(raw / "Image-01-FPS" / clips[3] / name)
-    train = write_text(raw.parent / "train.csv", "\ufeff9001_DFA_ANG_XX,ANG\n9001_IEO_HAP_LO,HAP\n9002_IEO_NEU_XX,NEU\n")
+    listed = "9001_DFA_ANG_XX,ANG\n9001_IEO_HAP_LO,HAP\n9002_IEO_NEU_XX,NEU\n"
+    train = write_text(raw.parent / "train.csv", f"\ufeff{listed}")
     test = write_text(raw.parent / "test.csv", "9002_DFA_SAD_XX,SAD\n")
     rows = {clip: ("test" if "SAD" in clip else "train", clip.split("_")[2]) for clip in clips}
     return Tree(("--split", f"train={train}", "--split", f"test={test}"), rows)
@@ -126,7 +139,7 @@ def make_ave(raw: Path) -> Tree:
 
 def make_mvsa_single(raw: Path) -> Tree:
     data = raw / "MVSA_Single" / "data"
-    texts = [b"fine day", b"so\xa1 far", "grün".encode(), b"clash", b"meh", b"RT @a http://t.co/x, \"good\"\r\n"]
+    texts = [b"fine day", b"so\xa1 far", "grün".encode(), b"clash", b"meh", b'RT @a http://t.co/x, "good"\r\n']
     for number, text in enumerate(texts, 1):
         write_picture(data / f"{number}.jpg")
         (data / f"{number}.txt").write_bytes(text)
@@ -199,9 +212,11 @@ def make_ucf51(raw: Path) -> Tree:
 
 def make_food101(raw: Path) -> Tree:
     rows = {
-        "train": [("apple_pie_0", '"Apple, pie ""best"""'), ("apple_pie_3", "Pie"), ("pho_1", "Pho"), ("pho_2", "Soup")],
+        "train": [
+            ("apple_pie_0", '"Apple, pie ""best"""'), ("apple_pie_3", "Pie"), ("pho_1", "Pho"), ("pho_2", "Soup"),
+        ],
         "test": [("apple_pie_9", "A pie"), ("pho_7", "Pho 8226")],
-    }
+    }  # fmt: skip
     for split, listed in rows.items():
         table = "image_path,text,label\n" if split == "test" else ""
         for name, title in listed:

@@ -31,7 +31,6 @@ class Food101(Benchmark):
         return PurePosixPath(fields[0]).name.removesuffix(".jpg"), fields[1] if len(fields) > 1 else ""
 
     def collect(self, tree: RawTree, chosen: SplitList) -> Iterator[Row]:
-        pictures = {path.name: path for path in tree.files if path.suffix.lower() in (".jpg", ".jpeg")}
         for split in ("train", "test"):
             table = tree.require(f"{split}_titles.csv", f"texts/{split}_titles.csv", why="the titles of its pages")
             seen = set()
@@ -39,7 +38,8 @@ class Food101(Benchmark):
                 if name in seen:
                     raise DataError(f"{table} names {name} twice")
                 seen.add(name)
-                picture = tree.keep_picture(pictures.get(name), f"images/{split}/{label}/{name}")
+                place = f"{split}/{label}/{name}"
+                picture = tree.keep_picture(tree.find(place, name), f"images/{place}")
                 yield Row(PurePosixPath(name).stem, split, label, {"image": picture, "text": title})
 
 

@@ -1,5 +1,6 @@
 """Prepares a benchmark: raw files to a manifest, with the official split or the user's list."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,9 @@ from robustmm.data.manifest import name_some
 from robustmm.data.preparing import sentences
 from robustmm.data.preparing.benchmark import Benchmark, Kept, Made, Row
 from robustmm.data.preparing.making import Fault, find_absent, find_jobs, make_files
-from robustmm.data.preparing.place import open_place, write_manifest
+from robustmm.data.preparing.place import check_place, open_place, write_manifest
 from robustmm.data.preparing.raw import RawTree
-from robustmm.data.preparing.sharing import share_rows
+from robustmm.data.preparing.sharing import check_shares, share_rows
 from robustmm.data.preparing.sound import find_ffmpeg
 from robustmm.data.preparing.splits import apply_lists, read_lists
 from robustmm.errors import DataError, InterruptedRun, UsageError
@@ -52,14 +53,17 @@ def prepare_benchmark(
     benchmark = BENCHMARKS[name]()
     _check_split(name, benchmark, options)
     chosen = read_lists(options.lists, benchmark)
-    open_place(out, raw, name)
+    check_place(out, raw, name)
     report.note(f"looking through {raw}")
     tree = RawTree(raw)
     rows, unlisted = apply_lists(list(benchmark.collect(tree, chosen)), chosen)
     _check_rows(rows, tree, benchmark)
+    if options.shares:
+        check_shares(Counter(row.split for row in rows), options.shares)
     absent = find_absent(rows)
     if absent and options.on_missing == "error":
         raise DataError(sentences.tell_faults(absent, len(rows)))
+    open_place(out, name)
     lacking = {fault.id for fault in absent} if options.on_missing == "drop" else set()
     faults = absent + _make([row for row in rows if row.id not in lacking], out, report)
     if faults and options.on_missing == "error":
@@ -74,7 +78,7 @@ def prepare_benchmark(
     if options.shares:
         samples, how = share_rows(samples, options.shares, options.seed, benchmark.group)
         notes.append(how)
-    write_if_changed(out / "left-out.csv", sentences.format_faults(faults).encode(errors="surrogateescape"))
+    write_if_changed(out / "left-out.csv", sentences.format_faults(faults).encode(errors="backslashreplace"))
     facts = {"benchmark": name, "lists": [path.name for path in chosen.files], "shares": dict(options.shares or {})}
     path = write_manifest(out, format_manifest(samples, out), {**facts, "seed": options.seed})
     return Prepared(path, [sentences.describe_rows(benchmark.title, samples), *notes])

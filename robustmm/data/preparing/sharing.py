@@ -20,25 +20,30 @@ def read_shares(text: str) -> dict[str, float]:
     return shares
 
 
+def check_shares(found: Counter[str], shares: Mapping[str, float]) -> None:
+    """Raises UsageError where the shares name a split that the benchmark has, or leave nothing to train. `found` are
+    its rows by split."""
+    if found[""]:
+        return
+    if not found["train"] or any(found[name] for name in shares if name != "train"):
+        raise UsageError(
+            "--shares should share out train among splits that the benchmark has not, such as train=0.9,valid=0.1; "
+            f"it has {describe_splits(found)}"
+        )
+    if "train" not in shares:
+        raise UsageError("--shares should leave a part to train, such as train=0.9,valid=0.1")
+
+
 def share_rows(
     samples: Sequence[Sample], shares: Mapping[str, float], seed: int, group: str
 ) -> tuple[list[Sample], str]:
     """The samples, those of train shared out, or all where none has a split; and a sentence that says how. Rows with
-    one value of the metadata column `group` stay together. Raises UsageError where the shares name a split that the
-    benchmark has."""
-    found = Counter(sample.split for sample in samples)
-    if not found[""] and (not found["train"] or any(found[name] for name in shares if name != "train")):
-        raise UsageError(
-            f"--shares should share out train among splits that the benchmark has not, such as train=0.9,valid=0.1; "
-            f"it has {describe_splits(found)}"
-        )
-    if not found[""] and "train" not in shares:
-        raise UsageError("--shares should leave a part to train, such as train=0.9,valid=0.1")
+    one value of the metadata column `group` stay together. The shares passed `check_shares`."""
     parts = [sample for sample in samples if sample.split in ("", "train")]
     place = _draw_groups(parts, shares, seed, group) if group else _draw_rows(parts, shares, seed)
     drawn = [replace(sample, split=place.get(sample.id, sample.split)) for sample in samples]
     told = ",".join(f"{name}={share:g}" for name, share in shares.items())
-    whose = "rows are" if found[""] else "train is"
+    whose = "train is" if all(sample.split for sample in samples) else "rows are"
     how = f"by {group}" if group else "within each class"
     sizes = describe_splits(Counter(sample.split for sample in drawn))
     return drawn, f"{whose} shared out at random {how}, --shares {told} --seed {seed}: {sizes}"

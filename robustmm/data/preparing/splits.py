@@ -84,6 +84,8 @@ def _read_lines(path: Path, split: str) -> Iterator[tuple[str, str, list[str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for number, line in enumerate(file.read().splitlines(), 1):
                 where = f"{path} line {number}"
+                if number == 1 and {"id", "split"} <= set(line.strip().lower().split(",")):
+                    raise UsageError(f"{path} is a table with id and split: give it as --split {path}")
                 if path.suffix.lower() == ".jsonl" and line.strip():
                     yield where, split, _read_object(line, where)
                 elif line.strip() and not re.match(r"\s*(id|filename|clip)\s*,", line, re.IGNORECASE):
