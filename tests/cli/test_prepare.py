@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from raw_trees import TREES, Tree, make_nyud2_table, put_ffmpeg
+from raw_trees import TREES, Tree, make_nyud2_table, put_ffmpeg, write_text
 
 from robustmm.data.benchmarks import BENCHMARKS
 
@@ -61,3 +61,25 @@ def test_a_benchmark_goes_from_raw_files_to_a_checked_manifest(robustmm: Cli, tm
 def test_the_original_table_of_nyud2(robustmm: Cli, tmp_path: Path) -> None:
     pytest.importorskip("h5py", reason="h5py writes and reads MATLAB 7.3")
     check_prepared(robustmm, "nyud2", make_nyud2_table(tmp_path / "raw"), tmp_path)
+
+
+def test_the_commands_of_the_page_run(robustmm: Cli, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    commands = [line.split()[1:] for line in page.splitlines() if line.startswith("    robustmm ")]
+    assert [words[2] for words in commands] == list(BENCHMARKS)
+    for words in commands:
+        here = tmp_path / words[2]
+        tree = TREES[words[2]](here / "raw")
+        assert robustmm(*words, cwd=here).code == 0
+        assert {key: (row["split"], row["label"]) for key, row in read_rows(here / "out").items()} == tree.rows
+
+
+def test_a_benchmark_of_ones_own_goes_by_its_module(robustmm: Cli, tmp_path: Path) -> None:
+    write_text(
+        tmp_path / "own_benchmark.py",
+        "from robustmm.data.benchmarks.iemocap import Iemocap\nclass Own(Iemocap):\n    title = 'Own'\n",
+    )
+    TREES["iemocap"](tmp_path / "raw")
+    done = robustmm("data", "prepare", "own_benchmark:Own", "raw", "out", cwd=tmp_path)
+    assert done.code == 0
+    assert "Own: 6 rows of 3 classes" in done.err
