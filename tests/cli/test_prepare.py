@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from raw_trees import TREES, Tree, make_nyud2_table, put_ffmpeg, write_text
 
@@ -61,6 +63,10 @@ def test_a_benchmark_goes_from_raw_files_to_a_checked_manifest(robustmm: Cli, tm
 def test_the_original_table_of_nyud2(robustmm: Cli, tmp_path: Path) -> None:
     pytest.importorskip("h5py", reason="h5py writes and reads MATLAB 7.3")
     check_prepared(robustmm, "nyud2", make_nyud2_table(tmp_path / "raw"), tmp_path)
+    depth = cv2.imread(str(tmp_path / "out/depth/0003.png"), cv2.IMREAD_UNCHANGED)
+    assert (depth.dtype, depth.shape, depth[7, 5], depth[8, 5]) == (np.uint16, (48, 64), 0, 3000), "3 m, and one hole"
+    stored = np.random.default_rng(0).integers(0, 255, (6, 3, 64, 48), dtype=np.uint8)
+    assert np.array_equal(cv2.imread(str(tmp_path / "out/rgb/0003.png"))[..., ::-1], stored[2].transpose(2, 1, 0))
 
 
 def test_the_commands_of_the_page_run(robustmm: Cli, tmp_path: Path) -> None:
