@@ -37,8 +37,10 @@ def save(folder: Path, model_type: str, settings: dict[str, Any], preprocessor: 
     return folder
 
 
-def save_waves(folder: Path, model_type: str, **preprocessor: Any) -> Path:
-    return save(folder, model_type, WAVES, {"sampling_rate": RATE, "do_normalize": True, **preprocessor})
+def save_waves(folder: Path, model_type: str, norm: str = "layer") -> Path:
+    """`norm` "group" takes no notice of a wave's offset and scale; "layer" does."""
+    settings = {**WAVES, "feat_extract_norm": norm, "conv_bias": True}
+    return save(folder, model_type, settings, {"sampling_rate": RATE, "do_normalize": True})
 
 
 def save_whisper(folder: Path) -> Path:

@@ -40,8 +40,8 @@ def load_backbone(
             else:
                 backbone = AutoModel.from_config(settings, trust_remote_code=False)
     except ImportError as error:
-        package = "timm" if settings.model_type.startswith("timm") else "a package that is not installed"
-        raise UsageError(f"a {settings.model_type} backbone needs {package}: pip install {package}") from error
+        needs = "timm, which is not installed: pip install timm" if "timm" in str(error) else reason(error)
+        raise UsageError(f"this backbone needs {needs}") from error
     except (OSError, ValueError, TypeError, RuntimeError, StrictDataclassError) as error:
         what = f'the weights of "{model}" cannot be loaded' if pretrained else "the backbone cannot be built"
         raise UsageError(f"{what}: {reason(error)}") from error
