@@ -54,20 +54,18 @@ def load_backbone(
 
 def load_preprocessor(model: str, sort: str) -> dict[str, Any]:
     """What the files beside a model's weights say of its inputs, empty where there are none. `sort` is
-    "image_processor" or "feature_extractor". Raises UsageError for a file that is no JSON."""
+    "image_processor" or "feature_extractor". Raises UsageError for a file that is no JSON, or cannot be fetched."""
     from transformers.utils.hub import cached_file
 
     for name in ("preprocessor_config.json", "processor_config.json"):
-        with hide_bars():
-            path = cached_file(
-                model, name, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
-            )
-        if path is not None:
-            try:
+        try:
+            with hide_bars():
+                path = cached_file(model, name, _raise_exceptions_for_missing_entries=False)
+            if path is not None:
                 content = json.loads(Path(path).read_text(encoding="utf-8"))
                 return dict(content.get(sort, content))
-            except (OSError, ValueError, TypeError, AttributeError) as error:
-                raise UsageError(f"{path} should be a table in JSON: {reason(error)}") from error
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f'{name} of "{model}" should be a table in JSON: {reason(error)}') from error
     return {}
 
 

@@ -60,14 +60,23 @@ def test_wave_backbones_hear_what_their_extractor_gives_them(model_type: str, tm
     from transformers import AutoModel
 
     made = built("transformers", SOUND, model=str(save_waves(tmp_path, model_type))).eval()
+
+    def heard(x: Tensor) -> Tensor:
+        found: Tensor = built("transformers", SOUND, model=str(tmp_path)).eval()(x)
+        return found
+
     x = 0.4 + 0.1 * drawn(SOUND, 3)
     theirs = AutoModel.from_pretrained(tmp_path).eval()
     normed = (x - x.mean(1, keepdim=True)) / torch.sqrt(x.var(1, keepdim=True, correction=0) + 1e-7)
     torch.testing.assert_close(made(x), theirs(normed).last_hidden_state.mean(1), atol=1e-4, rtol=1e-4)
     assert made.pretrained
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
-    plain = built("transformers", SOUND, model=str(tmp_path)).eval()
-    torch.testing.assert_close(plain(x), theirs(x).last_hidden_state.mean(1), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(heard(x), theirs(x).last_hidden_state.mean(1), atol=1e-5, rtol=1e-4)
+    (tmp_path / "preprocessor_config.json").unlink()
+    torch.testing.assert_close(heard(x), made(x), msg="these extractors normalise unless they say otherwise")
+    nested = {"feature_extractor": {"do_normalize": False}, "image_processor": {"do_normalize": True}}
+    (tmp_path / "processor_config.json").write_text(json.dumps(nested))
+    torch.testing.assert_close(heard(x), theirs(x).last_hidden_state.mean(1), atol=1e-5, rtol=1e-4)
     normalised = SOUND.model_copy(update={"normalise": "clip"})
     fed = built("transformers", normalised, config={"model_type": model_type, **WAVES})
     assert isinstance(fed.front, torch.nn.Identity), "what the modality normalises is not normalised again"
@@ -195,7 +204,7 @@ def test_a_pooler_without_weights_is_not_used(tmp_path: Path) -> None:
 def test_a_damaged_preprocessor_is_one_sentence(tmp_path: Path) -> None:
     save_waves(tmp_path, "wav2vec2")
     (tmp_path / "preprocessor_config.json").write_text("[1")
-    with pytest.raises(UsageError, match=r"preprocessor_config.json should be a table in JSON: Expecting"):
+    with pytest.raises(UsageError, match=r'preprocessor_config.json of ".*" should be a table in JSON: Expecting'):
         built("transformers", SOUND, model=str(tmp_path))
 
 
