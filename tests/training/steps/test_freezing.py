@@ -7,13 +7,12 @@ import pytest
 import torch
 from nets import fit_epochs, world_recipe
 from torch import Tensor, nn
-from toys import NAMES
 from worlds import Nobody, manifest
 
 from robustmm.config.recipe import Recipe, Train
 from robustmm.config.tuning import Tuning
 from robustmm.errors import InterruptedRun
-from robustmm.methods import Method
+from robustmm.methods import METHODS, Method
 from robustmm.runs import Run
 from robustmm.training import checkpoint
 from robustmm.training.build import effective_recipe
@@ -35,14 +34,14 @@ def part(state: dict[str, Tensor], prefix: str = VECTOR) -> dict[str, bytes]:
     return {name: x.numpy().tobytes() for name, x in state.items() if name.startswith(prefix)}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*METHODS, "cal+mce"])
 def test_no_method_moves_what_is_frozen_and_every_one_trains_what_is_unfrozen(name: str, folder: Path) -> None:
     """Weight decay and momentum move a weight whose gradient is zero, so it must have none."""
-    recipe = world_recipe(folder, {"freeze": True, "unfreeze": 2}, name, weight_decay=0.1, epochs=4)
+    recipe = world_recipe(folder, {"freeze": True, "unfreeze": 1}, name, weight_decay=0.1)
     states, _, _, _ = fit_epochs(recipe)
-    assert part(states[0]) == part(states[1]) == part(states[2])
+    assert part(states[0]) == part(states[1])
     assert part(states[0], "projections") != part(states[1], "projections")
-    learnt = [key for key in part(states[0]) if not torch.equal(states[2][key], states[4][key])]
+    learnt = [key for key in part(states[0]) if not torch.equal(states[1][key], states[3][key])]
     assert {key.removeprefix(VECTOR) for key in learnt} >= {"layers.3.weight", "layers.1.running_mean"}
     assert f"{VECTOR}fixed" not in learnt
 
