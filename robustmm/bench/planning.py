@@ -17,7 +17,8 @@ import torch
 
 from robustmm.bench.cell import environment, subset_names
 from robustmm.bench.worker import BenchSpec, Cell, Setting
-from robustmm.config.recipe import Recipe, Train
+from robustmm.config.recipe import Recipe
+from robustmm.config.tuning import shorten_freezing
 from robustmm.data.loading import targets
 from robustmm.data.manifest import Manifest, class_names, read_manifest
 from robustmm.errors import UsageError
@@ -108,7 +109,7 @@ def plan_trials(
             content = apply_setting(recipe, method, each)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # plan_cells has told
-                content = effective_recipe(content.with_train(**shorten_training(content.train, epochs)))
+                content = effective_recipe(shorten_training(content, epochs))
             cells.append(build_cell(content, method, TUNING_SEED, shared, each))
     return cells
 
@@ -137,9 +138,12 @@ def apply_setting(recipe: Recipe, method: str, setting: Setting) -> Recipe:
     return recipe.model_copy(update={"method": table, "train": recipe.train.model_copy(update=train)})
 
 
-def shorten_training(train: Train, epochs: int) -> dict[str, float]:
-    """What makes a whole training of fewer epochs: the warm-up keeps its share, the schedule comes to its end."""
-    return {"epochs": epochs, "warmup": train.warmup * epochs / train.epochs}
+def shorten_training(recipe: Recipe, epochs: int) -> Recipe:
+    """What makes a whole training of fewer epochs: the warm-up and frozen encoders keep their share, the schedule comes
+    to its end."""
+    share = epochs / recipe.train.epochs
+    shorter = recipe.with_train(epochs=epochs, warmup=recipe.train.warmup * epochs / recipe.train.epochs)
+    return shorter.model_copy(update={"modality": shorten_freezing(recipe.modality, share)})
 
 
 def list_rungs(epochs: int) -> list[int]:

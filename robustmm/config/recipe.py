@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from robustmm.config.settings import apply_setting
 from robustmm.config.toml import Section, describe_error, read_toml
+from robustmm.config.tuning import Tuning, find_tuning_errors, split_tuning
 from robustmm.errors import UsageError, suggest
 from robustmm.modalities import KINDS, AnyModality, Modality
 from robustmm.system import MOST_PROCESSES
@@ -68,10 +69,11 @@ class Train(Section):
     """The budget and the optimiser. `optimiser` is SGD for methods that scale gradients, AdamW otherwise. `select` is
     what the kept epoch is chosen by, on the valid split. `threads` are the CPU's: sums are rounded by how they are
     shared out, so that other threads are other weights. Where none are given, a few steps are measured, and what was
-    found stands in the run's recipe."""
+    found stands in the run's recipe. A step is of `accumulate` batches, which go through the model one by one."""
 
     epochs: Annotated[int, Field(ge=1)] = 30
     batch: Annotated[int, Field(ge=1)] = 64
+    accumulate: Annotated[int, Field(ge=1)] = 1
     optimiser: Literal["sgd", "adamw"] | None = None
     learning_rate: Annotated[float, Field(gt=0, le=1e30)] | None = None
     weight_decay: Annotated[float, Field(ge=0, le=1e30)] = 1e-4
@@ -127,7 +129,14 @@ class Recipe(Section):
 
     def encoder(self, modality: str) -> tuple[str | None, dict[str, Any]]:
         """The encoder's name (None: the kind's default) and its options."""
-        return split_name_options(self.modality[modality].get("encoder"))
+        name, options = split_name_options(self.modality[modality].get("encoder"))
+        return name, split_tuning(options)[0]
+
+    @property
+    def tuning(self) -> dict[str, Tuning]:
+        """How each modality's encoder is trained."""
+        given = {name: split_name_options(table.get("encoder"))[1] for name, table in self.modality.items()}
+        return {name: Tuning(**split_tuning(options)[1]) for name, options in given.items()}
 
     @property
     def method_name(self) -> str:
@@ -191,6 +200,7 @@ def build_recipe(content: Mapping[str, Any], where: str, name: str) -> Recipe:
         recipe = Recipe.model_validate({"name": name, **content})
     except ValidationError as error:
         errors += [describe_error(item, Recipe, "", 0) for item in error.errors() if item["loc"][0] != "modality"]
+    errors += find_tuning_errors(tables, recipe.train.epochs if recipe else None)
     data = content.get("data")
     rates = data.get("missing") if isinstance(data, Mapping) else None
     unknown = rates.keys() - tables.keys() if isinstance(rates, Mapping) else ()

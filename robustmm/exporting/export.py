@@ -183,15 +183,16 @@ def write_metadata(
 ) -> None:
     """Writes the metadata: inputs, classes, prior, the effective recipe, versions and hashes of the training data."""
     facts = run.read_finished()
-    data = facts["recipe"]["data"]
+    recipe, data = facts["recipe"], facts["recipe"]["data"]
     manifest = Path(data["manifest"]).name  # a file that is passed on does not show the user's folders
+    tables = {name: hide_folders(table) for name, table in recipe["modality"].items()}
     content = {
         "format": FORMAT,
-        "modalities": [m.model_dump() for m in modalities],
+        "modalities": [hide_folders(m.model_dump()) for m in modalities],
         "classes": facts["classes"],
         "prior": facts["prior"],
         "width": width,
-        "recipe": {**facts["recipe"], "data": {**data, "manifest": manifest}},
+        "recipe": {**recipe, "data": {**data, "manifest": manifest}, "modality": tables},
         "data": facts["data"],
         "manifest": manifest if manifest == data["manifest"] == EMBEDDED else "",
         "run": run.folder.name,
@@ -202,3 +203,14 @@ def write_metadata(
     entry = graph.metadata_props.add()
     entry.key, entry.value = KEY, json.dumps(content, ensure_ascii=False)
     graph.producer_name, graph.producer_version = "robustmm", runs.versions(())["robustmm"]
+
+
+def hide_folders(table: dict[str, Any]) -> dict[str, Any]:
+    """A modality's table with the last part only of paths to a tokenizer and a backbone; names of the hub stay."""
+    shown = {**table}
+    for key, value in table.items():
+        if key == "encoder" and isinstance(value, dict):
+            shown[key] = hide_folders(value)
+        elif key in ("tokenizer", "model") and isinstance(value, str) and Path(value).exists():
+            shown[key] = Path(value).name
+    return shown

@@ -145,6 +145,12 @@ def split_rows(order: Tensor, size: int) -> list[Tensor]:
     return parts
 
 
+def list_encoders(model: FusionModel) -> list[list[nn.Parameter]]:
+    """The learning parameters of each encoder with its projection."""
+    parts = [(model.encoders[name], model.projections[name]) for name in model.modalities]
+    return [[p for part in pair for p in part.parameters() if p.requires_grad] for pair in parts]
+
+
 def read_heads(heads: Iterable[nn.Module], z: Tensor) -> Tensor:
     """Logits (modality, batch, class) of z (batch, modality, width), each modality's by its own head."""
     return torch.stack([head(z[:, m]) for m, head in enumerate(heads)])

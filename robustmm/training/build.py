@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from robustmm.config.options import effective_options
 from robustmm.config.recipe import Recipe, list_integers, split_name_options
 from robustmm.errors import UsageError
 from robustmm.methods import build_method, hyperparameters
-from robustmm.modalities import Modality
+from robustmm.modalities import Modality, Text
 from robustmm.model.encoders import ENCODERS, build_encoder, default_encoder
 from robustmm.model.fusion import FUSIONS, build_fusion
 from robustmm.model.fusion_model import FusionModel
@@ -23,7 +24,13 @@ def build_model(recipe: Recipe, modalities: Sequence[Modality], classes: int) ->
     with refuse_too_large(recipe):
         for modality in modalities:
             name, options = recipe.encoder(modality.name)
-            encoders[modality.name] = build_encoder(modality, name or default_encoder(modality.kind), **options)
+            name = name or default_encoder(modality.kind)
+            encoder = encoders[modality.name] = build_encoder(modality, name, **options)
+            if recipe.tuning[modality.name].freeze and not getattr(encoder, "pretrained", ":" in name):
+                raise UsageError(
+                    f'modality "{modality.name}": freeze would keep the random weights that encoder "{name}" begins '
+                    "with; give it a pretrained model, or leave freeze out"
+                )
         name, options = split_name_options(recipe.model.fusion)
         width = recipe.model.width
         return FusionModel(encoders, build_fusion(name or "concat", len(encoders), width, classes, **options), width)
@@ -47,7 +54,15 @@ def refuse_too_large(recipe: Recipe) -> Iterator[None]:
 def effective_recipe(recipe: Recipe) -> Recipe:
     """The recipe with every default filled in, so that a number can be replayed."""
     chosen = build_method(recipe.method_name, recipe.method_options)
-    tables = {m.name: {**recipe.modality[m.name], "encoder": _effective_encoder(recipe, m)} for m in recipe.modalities}
+    if chosen.alone and recipe.train.accumulate > 1:
+        raise UsageError(
+            f"{recipe.method_name} decides itself what learns in a step, which cannot be made in parts: "
+            f"train.accumulate should be 1, found {recipe.train.accumulate}"
+        )
+    tables = {
+        m.name: {**recipe.modality[m.name], **find_tokenizer(recipe, m), "encoder": _effective_encoder(recipe, m)}
+        for m in recipe.modalities
+    }
     fused, options = split_name_options(recipe.model.fusion)
     head = {"name": fused or "concat", **effective_options(FUSIONS[fused or "concat"], options)}
     optimiser = optimiser_name(recipe.train, chosen)
@@ -63,9 +78,34 @@ def effective_recipe(recipe: Recipe) -> Recipe:
     )
 
 
+def find_tokenizer(recipe: Recipe, modality: Modality) -> dict[str, str]:
+    """The tokenizer that stands in the folder of a pretrained text backbone, for a modality that names none. Raises
+    UsageError where there is none: words that are learned from the training texts would be other tokens."""
+    name, options = recipe.encoder(modality.name)
+    model = options.get("model")
+    if not isinstance(modality, Text) or modality.tokenizer or modality.tokenizer_json:
+        return {}
+    if name != "transformers" or not isinstance(model, str) or not model or options.get("pretrained") is False:
+        return {}
+    if (Path(model) / "tokenizer.json").is_file():
+        return {"tokenizer": model}
+    raise UsageError(
+        f'modality "{modality.name}": the backbone "{model}" knows its own tokens only, and is no folder with a '
+        "tokenizer.json; give the modality that file, as tokenizer = PATH"
+    )
+
+
+def list_found_tokenizers(given: Recipe, effective: Recipe) -> Iterator[str]:
+    """A sentence for every tokenizer that was taken from a backbone's folder."""
+    for name, table in effective.modality.items():
+        if table.get("tokenizer") != given.modality[name].get("tokenizer"):
+            yield f"tokenizer of {name}: the backbone's own, in {table['tokenizer']}"
+
+
 def _effective_encoder(recipe: Recipe, modality: Modality) -> dict[str, Any]:
     given, options = recipe.encoder(modality.name)
     name = given or default_encoder(modality.kind)
     entry = ENCODERS[name]
     constructor = entry.get(modality.kind) if isinstance(entry, Mapping) else entry
-    return {"name": name, **(effective_options(constructor, options) if constructor else options)}
+    tuning = recipe.tuning[modality.name].model_dump(exclude_defaults=True)
+    return {"name": name, **(effective_options(constructor, options) if constructor else options), **tuning}

@@ -1,6 +1,6 @@
 """The training loop: every step in one function, which names no method."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from robustmm import distributed
 from robustmm.config.recipe import Train
+from robustmm.config.tuning import Tuning
 from robustmm.data.prior import prior
 from robustmm.errors import DivergedError
 from robustmm.methods import Method
@@ -16,6 +17,8 @@ from robustmm.progress import Watcher
 from robustmm.training import checkpoint
 from robustmm.training.data import TrainingSplit
 from robustmm.training.optimiser import build_optimiser, set_rate
+from robustmm.training.steps.accumulation import accumulate, split_turns
+from robustmm.training.steps.freezing import Freezing
 from robustmm.training.validation import is_better, validate
 
 Tensors = dict[str, Tensor]
@@ -38,6 +41,7 @@ def fit(
     settings: Train,
     watcher: Watcher,
     *,
+    tuning: Mapping[str, Tuning] = {},
     title: str = "training",
     resumed: tuple[Tensors, Progress] | None = None,
     keep: Callable[[Tensors, Progress, dict[str, float]], None] = lambda *_: None,
@@ -45,18 +49,21 @@ def fit(
     """Trains `model` with `method`; returns the weights of the best valid epoch by `settings.select`. It never sees the
     test split.
 
-    Every epoch draws from its own seed, so a fit resumed after epoch e is bit for bit the uninterrupted one.
+    Every epoch draws from its own seed, so a fit resumed after epoch e is bit for bit the uninterrupted one. `tuning`
+    says which encoders are frozen, and which have a learning rate of their own.
     `keep` is called after each epoch with the state to checkpoint; the best weights have the prefix "best.".
     """
     distributed.synchronise_batchnorm(model), distributed.synchronise_batchnorm(method)
-    optimiser = build_optimiser(settings, model, method)
+    freezing = Freezing(model, tuning)
+    optimiser = build_optimiser(settings, model, method, tuning)
     learning = [p for group in optimiser.param_groups for p in group["params"]]
     progress, best = Progress(), {}
     if resumed:
         checkpoint.restore_state(resumed[0], model, method, optimiser)
         progress, best = resumed[1], checkpoint.select_prefix(resumed[0], "best.")
     frequencies = prior(data.target.cpu().numpy(), data.classes)
-    steps = len(method.arrange(torch.arange(len(data)), settings.batch))
+    size = settings.batch * settings.accumulate
+    steps = len(method.arrange(torch.arange(len(data)), size))
     watcher.begin(title, settings.epochs, progress.epoch, steps)
     for epoch in range(progress.epoch, settings.epochs):
         if is_out_of_patience(settings, progress):
@@ -64,29 +71,33 @@ def fit(
         torch.manual_seed((settings.seed * 1_000_003 + epoch) % 2**63)
         model.train()
         method.train()
-        turns = method.arrange(data.draw_order(method.sample_weights(epoch)), settings.batch)
-        steps = len(turns)
+        freezing.begin_epoch(epoch)
+        turns = method.arrange(data.draw_order(method.sample_weights(epoch)), size)
+        parts, steps = split_turns(turns, settings), len(turns)
+        batches = data.batches([part.turn for part in parts], settings.modality_dropout, epoch)
         sums: dict[str, float] = {}
-        for step, batch in enumerate(data.batches(turns, settings.modality_dropout, epoch)):
-            rate = set_rate(optimiser, settings, epoch + step / steps)
+        held: dict[torch.nn.Parameter, Tensor] = {}
+        for part, batch in zip(parts, batches, strict=True):
+            rate = set_rate(optimiser, settings, epoch + part.step / steps)
             with torch.autocast(data.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                 embedding = model.embedding(batch.inputs, batch.present)
                 losses = method.losses(model, batch, embedding)
             optimiser.zero_grad(set_to_none=True)
             method.backward(model, losses)
+            for name, value in losses.items():
+                mean = float(distributed.sum_over_ranks(value.detach())) / distributed.world_size()
+                sums[name] = sums.get(name, 0.0) + mean * part.share / steps
+            accumulate(learning, held, part)
+            if not part.ends:
+                continue
             distributed.average_gradients(learning)
             norm = torch.nn.utils.clip_grad_norm_(learning, settings.clip)
             if not torch.isfinite(norm):
                 raise DivergedError(
-                    f"{title}: the gradient stopped being finite in epoch {epoch + 1}, step {step + 1}; "
+                    f"{title}: the gradient stopped being finite in epoch {epoch + 1}, step {part.step + 1}; "
                     "try a smaller train.learning_rate or look for NaN and huge values with: robustmm data check"
                 )
             optimiser.step()
-            for name, value in losses.items():
-                sums[name] = (
-                    sums.get(name, 0.0)
-                    + float(distributed.sum_over_ranks(value.detach())) / distributed.world_size() / steps
-                )
             watcher.step()
         method.end_epoch(model, data)
         scores = validate(model, valid, frequencies)

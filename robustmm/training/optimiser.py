@@ -2,12 +2,17 @@
 
 import math
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from robustmm.config.recipe import Train
+from robustmm.config.tuning import Tuning
 from robustmm.methods import Method
+from robustmm.model.fusion_model import FusionModel
+from robustmm.training.steps.freezing import list_tuned
 
 DEFAULT_RATE = {"sgd": 0.01, "adamw": 1e-3}
 RATES = {"adamw": (3e-4, 1e-3, 3e-3), "sgd": (0.01, 0.03, 0.1)}
@@ -26,10 +31,19 @@ def optimiser_name(settings: Train, method: Method) -> str:
     return settings.optimiser
 
 
-def build_optimiser(settings: Train, model: nn.Module, method: Method) -> torch.optim.Optimizer:
-    parameters = [p for p in (*model.parameters(), *method.parameters()) if p.requires_grad]
+def build_optimiser(
+    settings: Train, model: FusionModel, method: Method, tuning: Mapping[str, Tuning] = {}
+) -> torch.optim.Optimizer:
+    """The optimiser over all that learns now or later. Encoders with a learning rate of their own are groups behind the
+    first one, which always holds something: the projections."""
     name = optimiser_name(settings, method)
     rate = settings.learning_rate or DEFAULT_RATE[name]
+    factors = {p: keys.learning_rate_factor for part, keys in list_tuned(model, tuning) for p in part.parameters()}
+    groups: dict[float, list[nn.Parameter]] = {1.0: []}
+    for p in (*model.parameters(), *method.parameters()):
+        if p.requires_grad:
+            groups.setdefault(factors.get(p, 1.0), []).append(p)
+    parameters: list[dict[str, Any]] = [{"params": own, "lr": rate * factor} for factor, own in groups.items()]
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=settings.weight_decay)
     return torch.optim.AdamW(parameters, lr=rate, weight_decay=settings.weight_decay)

@@ -28,7 +28,7 @@ from robustmm.progress import Watcher
 from robustmm.runs import Run
 from robustmm.system import count_cores, reveal_interrupts
 from robustmm.training import checkpoint
-from robustmm.training.build import build_model, effective_recipe, refuse_too_large
+from robustmm.training.build import build_model, effective_recipe, list_found_tokenizers, refuse_too_large
 from robustmm.training.data import TrainingSplit
 from robustmm.training.loop import Progress, Tensors, fit
 from robustmm.training.noise import TrainingNoise
@@ -54,7 +54,9 @@ def train(
     recipe, the fitted modalities and the classes before anything is trained, and may refuse them. `inside`: the folder
     that no cell may lead out of.
     """
-    recipe = effective_recipe(recipe)  # refuses a wrong method or option before any data is read
+    given, recipe = recipe, effective_recipe(recipe)  # refuses a wrong method or option before any data is read
+    for sentence in list_found_tokenizers(given, recipe):
+        watcher.note(sentence)
     table = read_manifest(manifest, inside)
     with use_threads(recipe.train.threads or 1), distributed.join_group(), distributed.rank_folder(root) as place:
         prepared = prepare_data(recipe, table, watcher, on_bad)
@@ -210,8 +212,9 @@ def _train(
         checkpoint.save_tensors(run.checkpoint, tensors, keep_facts(run, recipe, prepared.digests, progress))
 
     best = fit(
-        model.to(device), chosen.to(device), data, valid, settings, watcher, resumed=resumed, keep=write_checkpoint
-    )
+        model.to(device), chosen.to(device), data, valid, settings, watcher,
+        tuning=recipe.tuning, resumed=resumed, keep=write_checkpoint,
+    )  # fmt: skip
     checkpoint.save_tensors(run.weights, best, {})
     _, kept = checkpoint.load_tensors(run.checkpoint)
     fitted = training_nll(model, data)  # of the last epoch: has the training come to an end?

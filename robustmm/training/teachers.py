@@ -107,7 +107,8 @@ class Teachers:
         plain = Method().to(data.device)
         plain.setup(model, data)
         title = f"teacher {modalities[0].name}" if len(modalities) < len(self.modalities) else "teacher"
-        model.load_state_dict(fit(model, plain, data, valid, self.recipe.train, self.watcher, title=title))
+        settings, tuning = self.recipe.train, self.recipe.tuning
+        model.load_state_dict(fit(model, plain, data, valid, settings, self.watcher, tuning=tuning, title=title))
         return model
 
 

@@ -6,7 +6,7 @@ on. It is settled before the first step and stands in the run's recipe: a resume
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -16,9 +16,11 @@ from torch import Tensor
 
 from robustmm import distributed
 from robustmm.config.recipe import Recipe
+from robustmm.config.tuning import Tuning
 from robustmm.methods import Batch, Method
 from robustmm.model.fusion_model import FusionModel
 from robustmm.training.build import refuse_too_large
+from robustmm.training.steps.freezing import Freezing
 
 GAIN = 1.5
 """How many times as fast several threads have to be before they are taken. Far from a tie, so that what else the
@@ -62,10 +64,10 @@ def choose_threads(recipe: Recipe, model: FusionModel, batch: Callable[[Tensor],
     if distributed.world_size() > 1 or torch.cuda.is_available():
         return Threads(1, {}, "one for each rank" if distributed.world_size() > 1 else "the work is the GPU's")
     with refuse_too_large(recipe):
-        return measure_threads(model, batch(torch.arange(max(2, recipe.train.batch))), most)
+        return measure_threads(model, batch(torch.arange(max(2, recipe.train.batch))), most, recipe.tuning)
 
 
-def measure_threads(model: FusionModel, batch: Batch, most: int) -> Threads:
+def measure_threads(model: FusionModel, batch: Batch, most: int, tuning: Mapping[str, Tuning] = {}) -> Threads:
     """One thread; or `most`, where they are GAIN times as fast by the median step of plain joint training on a batch.
 
     Steps are made on a copy and draw from a generator of their own: what is trained later is the same without them.
@@ -74,6 +76,7 @@ def measure_threads(model: FusionModel, batch: Batch, most: int) -> Threads:
         return Threads(1, {}, "there is one core for it")
     with torch.random.fork_rng(devices=[]):
         trial, method = copy.deepcopy(model).train(), Method()
+        Freezing(trial, tuning).begin_epoch(0)
         found: dict[int, list[float]] = {1: [], most: []}
         for count in (1, most, 1, most):
             with use_threads(count):

@@ -93,9 +93,9 @@ def test_every_error_is_told_at_once() -> None:
         "[train] epochs: should be greater than or equal to 1, found -1",
         "[train] learning_rate: should be a finite number, found inf",
         "[train] schedule: should be 'cosine', 'constant' or 'step', found 'cosin'",
-        '[train] "optimizer" is not a key here, did you mean "optimiser"? (known: batch, class_weights, clip, epochs, '
-        "learning_rate, modality_dropout, optimiser, patience, precision, schedule, seed, select, threads, "
-        "warmup, weight_decay)",
+        '[train] "optimizer" is not a key here, did you mean "optimiser"? (known: accumulate, batch, class_weights, '
+        "clip, epochs, learning_rate, modality_dropout, optimiser, patience, precision, schedule, seed, select, "
+        "threads, warmup, weight_decay)",
         '"dat" is not a key here, did you mean "data"? (known: corrupt, data, method, modality, model, train)',
         '[data] missing names "sond", did you mean "sound"? (known: 2, flat, image, sound)',
     ]

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from robustmm import distributed
 from robustmm.config.options import EpochShare
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, list_encoders
 from robustmm.methods.coalitions import unimodal_and_fused
 from robustmm.model.fusion_model import Embedding, FusionModel
 
@@ -107,12 +107,6 @@ class InfoReg(Method):
         super().end_epoch(model, data)
         found = [sum(float(self.squares[p].mean()) for p in w if p in self.squares) for w in list_encoders(model)]
         self.traces = torch.cat([self.traces[1:], self.traces.new_tensor([found])])
-
-
-def list_encoders(model: FusionModel) -> list[list[nn.Parameter]]:
-    """The learning parameters of each encoder with its projection."""
-    parts = [(model.encoders[name], model.projections[name]) for name in model.modalities]
-    return [[p for part in pair for p in part.parameters() if p.requires_grad] for pair in parts]
 
 
 def information_growth(traces: Tensor) -> Tensor:

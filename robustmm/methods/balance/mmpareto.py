@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from robustmm import distributed
-from robustmm.methods.base import METHODS, Batch, Method, TrainingData, read_heads
+from robustmm.methods.base import METHODS, Batch, Method, TrainingData, list_encoders, read_heads
 from robustmm.model.fusion import apply_mask
 from robustmm.model.fusion_model import Embedding, FusionModel
 
@@ -58,9 +58,7 @@ class MMPareto(Method):
         }
 
     def backward(self, model: FusionModel, losses: Mapping[str, Tensor]) -> None:
-        encoders = [
-            [*model.encoders[name].parameters(), *model.projections[name].parameters()] for name in model.modalities
-        ]
+        encoders = list_encoders(model)
         torch.stack([loss for term, loss in losses.items() if term != "unimodal"]).sum().backward(retain_graph=True)
         distributed.average_gradients(model.parameters())  # conflict is a property of the whole batch's gradients
         fused = [take_gradients(weights) for weights in encoders]

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from robustmm.errors import UsageError
 from robustmm.modalities import Modality
 from robustmm.model.encoders.base import BatchNorm, Encoder
-from robustmm.model.encoders.source import load_backbone
+from robustmm.model.encoders.source import load_backbone, load_preprocessor
 
 Config = dict[str, Any]
 Pool = Literal["auto", "mean"]
 Colours = tuple[float, float, float]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Backbone(Encoder):
@@ -31,8 +32,9 @@ class Backbone(Encoder):
         self, reads: tuple[str, ...], model: str, config: Config | None, pretrained: bool, pool: Pool, **fits: Any
     ) -> None:
         super().__init__()
-        self.pool = pool
-        self.backbone = load_backbone(model, config or {}, pretrained, fits)
+        self.model, self.pretrained = model, pretrained and bool(model)
+        self.backbone, lacks_pooler = load_backbone(model, config or {}, pretrained, fits, reads)
+        self.pool: Pool = "mean" if lacks_pooler else pool
         self.config = self.backbone.config
         found, wanted = self.backbone.main_input_name, " or ".join(reads)
         if found not in reads:
@@ -40,6 +42,10 @@ class Backbone(Encoder):
         for module in self.backbone.modules():
             if type(module) is nn.BatchNorm2d:
                 module.__class__ = BatchNorm  # the same layer, but one row of 1 x 1 maps does not stop training
+
+    def preprocessor(self, sort: str) -> dict[str, Any]:
+        """What the folder of a pretrained model says of its inputs; empty for any other."""
+        return load_preprocessor(self.model, sort) if self.pretrained else {}
 
     def pool_output(self, mask: Tensor | None = None, **inputs: Tensor) -> Tensor:
         """(batch, width): the backbone's pooled output, or the mean of its last map or of its (unmasked) tokens."""
@@ -101,3 +107,18 @@ class Pixels(nn.Module):
         # The exporter turns strided maps into indices and gathers, which a plain copy is spared.
         x = self.fit(x.movedim(-1, 1).contiguous().to(torch.float32) / 255)
         return (x - self.mean) / self.std
+
+
+def choose_colours(said: dict[str, Any], mean: Colours | None, std: Colours | None) -> tuple[Colours, Colours]:
+    """Mean and standard deviation per colour: those given, else those of a preprocessor, else ImageNet's."""
+    plain = said.get("do_normalize") is False
+    found = []
+    for given, key, usual, none in (
+        (mean, "image_mean", IMAGENET_MEAN, (0.0, 0.0, 0.0)),
+        (std, "image_std", IMAGENET_STD, (1.0, 1.0, 1.0)),
+    ):
+        values = given or (none if plain else said.get(key, usual))
+        if len(values) != 3:
+            raise UsageError(f"{key} of the model's preprocessor should be three numbers, found {values}")
+        found.append(tuple(values))
+    return found[0], found[1]

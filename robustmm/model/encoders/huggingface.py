@@ -5,18 +5,16 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor
 
-from robustmm.config.options import Positive
 from robustmm.errors import UsageError
-from robustmm.modalities import Audio, Image, Text, Video
-from robustmm.model.encoders.backbone import Backbone, Colours, Config, Pixels, Pool, ResizeInput
-from robustmm.model.encoders.base import BatchNorm
-from robustmm.model.encoders.spectrogram import LogMel
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from robustmm.modalities import Image, Text, Video
+from robustmm.modalities.text import load_tokenizer
+from robustmm.model.encoders.audio_backbone import AudioBackbone
+from robustmm.model.encoders.backbone import Backbone, Colours, Config, Pixels, Pool, choose_colours
 
 
 class ImageBackbone(Backbone):
-    """ResNet, ViT, ConvNeXt, Swin, ...: pixels normalised by `mean` and `std` (ImageNet's)."""
+    """ResNet, ViT, ConvNeXt, Swin, CLIP's vision tower, ...: pixels normalised by `mean` and `std`, by default those
+    that the model's folder names, else ImageNet's."""
 
     def __init__(
         self,
@@ -26,13 +24,13 @@ class ImageBackbone(Backbone):
         config: Config | None = None,
         pretrained: bool = True,
         pool: Pool = "auto",
-        mean: Colours = IMAGENET_MEAN,
-        std: Colours = IMAGENET_STD,
+        mean: Colours | None = None,
+        std: Colours | None = None,
     ) -> None:
         height, width, colours = modality.size
         size = height if height == width else (height, width)
         super().__init__(("pixel_values",), model, config, pretrained, pool, image_size=size, num_channels=colours)
-        self.pixels = Pixels(self.config, mean, std)
+        self.pixels = Pixels(self.config, *choose_colours(self.preprocessor("image_processor"), mean, std))
         self.width = self.measure_width(modality)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,8 +48,8 @@ class VideoBackbone(Backbone):
         config: Config | None = None,
         pretrained: bool = True,
         pool: Pool = "auto",
-        mean: Colours = IMAGENET_MEAN,
-        std: Colours = IMAGENET_STD,
+        mean: Colours | None = None,
+        std: Colours | None = None,
     ) -> None:
         height, width, colours = modality.size
         size = height if height == width else (height, width)
@@ -62,7 +60,7 @@ class VideoBackbone(Backbone):
         if self.sees_clips and self.config.num_frames != self.frames:
             wanted = self.config.num_frames
             raise UsageError(f"the backbone takes {wanted} frames, found {self.frames}")
-        self.pixels = Pixels(self.config, mean, std)
+        self.pixels = Pixels(self.config, *choose_colours(self.preprocessor("image_processor"), mean, std))
         self.width = self.measure_width(modality)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,41 +71,8 @@ class VideoBackbone(Backbone):
         return each.mean(1)
 
 
-class AudioBackbone(Backbone):
-    """The log-mel spectrogram, as AST reads it or as an image of one channel (ResNet, ViT, ...)."""
-
-    def __init__(
-        self,
-        modality: Audio,
-        *,
-        model: str = "",
-        config: Config | None = None,
-        pretrained: bool = True,
-        pool: Pool = "auto",
-        mels: Positive | None = None,
-    ) -> None:
-        frames = LogMel(modality.rate, 1).frame_count(modality.shape[0])
-        bands = mels or 64
-        fits = {"num_channels": 1, "image_size": (bands, frames), "num_mel_bins": bands, "max_length": frames}
-        super().__init__(("pixel_values", "input_values"), model, config, pretrained, pool, **fits)
-        self.fit = ResizeInput(self.config) if self.backbone.main_input_name == "pixel_values" else None
-        if self.fit is None and not hasattr(self.config, "num_mel_bins"):
-            raise UsageError(f"a {self.config.model_type} backbone reads waves, this encoder gives spectrograms")
-        self.spectrogram = LogMel(modality.rate, bands if self.fit else self.config.num_mel_bins)
-        self.norm = BatchNorm(1)
-        self.width = self.measure_width(modality)
-
-    def forward(self, x: Tensor) -> Tensor:
-        spectrogram = self.norm(self.spectrogram(x).unsqueeze(1))  # (batch, 1, mel, frame)
-        if self.fit is not None:
-            return self.pool_output(pixel_values=self.fit(spectrogram))
-        frames = self.config.max_length
-        tokens = F.pad(spectrogram[:, 0, :, :frames], (0, max(0, frames - spectrogram.shape[3])))
-        return self.pool_output(input_values=tokens.transpose(1, 2))
-
-
 class TextBackbone(Backbone):
-    """BERT and similar models over token ids; padding is not attended to."""
+    """BERT and similar models, and CLIP's text tower, over token ids; padding is not attended to."""
 
     def __init__(
         self,
@@ -119,19 +84,36 @@ class TextBackbone(Backbone):
         pool: Pool = "auto",
     ) -> None:
         words, length, padding = modality.vocabulary_size, modality.length, modality.padding_id
+        specials = load_tokenizer(modality.tokenizer_json, length).encode("").ids
+        closing = specials[-1] if specials else None
         fits = {"vocab_size": words, "pad_token_id": padding, "max_position_embeddings": max(512, length + 2)}
         super().__init__(("input_ids",), model, config, pretrained, pool, **fits)
-        self.padding = padding
+        self.padding, self.pads_with_closing = padding, padding == closing
         if self.config.vocab_size < words:
             raise UsageError(
                 f"the backbone knows {self.config.vocab_size} tokens and the tokenizer {words}; "
                 "give the modality the backbone's own tokenizer"
             )
+        if self.pool == "auto" and self.config.model_type == "clip_text_model":
+            check_closing_token(self.config.eos_token_id, closing, words)
         self.width = self.measure_width(modality)
 
     def forward(self, x: Tensor) -> Tensor:
-        mask = F.pad((x != self.padding)[:, 1:], (1, 0), value=True)  # the first token always: no NaN for an empty text
+        real = x != self.padding
+        # The first token always: no NaN for an empty text. CLIP pads with its closing token: the first one is none.
+        mask = F.pad(real[:, :-1] if self.pads_with_closing else real[:, 1:], (1, 0), value=True)
         return self.pool_output(mask, input_ids=x, attention_mask=mask.long())
+
+
+def check_closing_token(pooled: int, closing: int | None, words: int) -> None:
+    """CLIP reads a text off its closing token: the first one of the id `pooled`, in configurations of old (2) the
+    largest id. Raises UsageError where the tokenizer ends texts otherwise."""
+    if closing is None or closing != (words - 1 if pooled == 2 else pooled):
+        found = "none" if closing is None else closing
+        raise UsageError(
+            f"the backbone reads a text off its closing token {pooled}, the tokenizer writes {found}; "
+            'give the modality the backbone\'s own tokenizer, or the encoder pool = "mean"'
+        )
 
 
 BACKBONES: Mapping[str, type[Backbone]] = {

@@ -1,7 +1,9 @@
 """Loads Hugging Face backbones. `transformers` is imported here, when the first one is built."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -9,11 +11,14 @@ from torch import nn
 from robustmm.errors import UsageError, did_you_mean
 
 
-def load_backbone(model: str, config: Mapping[str, Any], pretrained: bool, fits: Mapping[str, Any]) -> nn.Module:
-    """The backbone of a name or folder (`model`), or of a configuration only.
+def load_backbone(
+    model: str, config: Mapping[str, Any], pretrained: bool, fits: Mapping[str, Any], reads: Sequence[str]
+) -> tuple[nn.Module, bool]:
+    """The backbone of a name or folder (`model`), or of a configuration only, and whether its pooling has no weights.
 
     `config` overrides the model's own settings. Without pretrained weights `fits` does too, for settings that the
-    configuration has and `config` does not name. Weights are read from safetensors only; code is never fetched.
+    configuration has and `config` does not name. Of a model of several towers it is the one for `reads`, of an encoder
+    with a decoder the encoder. Weights are read from safetensors only; code is never fetched.
     """
     try:
         from huggingface_hub.errors import StrictDataclassError
@@ -22,38 +27,72 @@ def load_backbone(model: str, config: Mapping[str, Any], pretrained: bool, fits:
         raise UsageError('encoder "transformers" needs: pip install "robustmm[train]"') from error
 
     backbone: nn.Module
+    missing: list[str] = []
     pretrained = pretrained and bool(model)
     try:
         with hide_bars():
-            settings = load_configuration(model, config, {} if pretrained else fits)
+            settings = load_configuration(model, config, {} if pretrained else fits, reads)
             if pretrained:
-                backbone = AutoModel.from_pretrained(
-                    model, config=settings, use_safetensors=True, trust_remote_code=False
+                backbone, told = AutoModel.from_pretrained(
+                    model, config=settings, use_safetensors=True, trust_remote_code=False, output_loading_info=True
                 )
+                missing = sorted(key for key in told["missing_keys"] if not key.endswith("masked_spec_embed"))
             else:
                 backbone = AutoModel.from_config(settings, trust_remote_code=False)
+    except ImportError as error:
+        needs = "timm, which is not installed: pip install timm" if "timm" in str(error) else reason(error)
+        raise UsageError(f"this backbone needs {needs}") from error
     except (OSError, ValueError, TypeError, RuntimeError, StrictDataclassError) as error:
         what = f'the weights of "{model}" cannot be loaded' if pretrained else "the backbone cannot be built"
         raise UsageError(f"{what}: {reason(error)}") from error
-    return backbone.float()  # checkpoints may be stored in half precision
+    if others := [key for key in missing if "pooler." not in key]:
+        raise UsageError(f'the weights of "{model}" lack {len(others)} of the backbone, such as {others[0]}')
+    if getattr(settings, "is_encoder_decoder", False):
+        backbone = backbone.get_encoder()  # type: ignore[operator]
+    return backbone.float(), bool(missing)  # checkpoints may be stored in half precision
+
+
+def load_preprocessor(model: str, sort: str) -> dict[str, Any]:
+    """What the files beside a model's weights say of its inputs, empty where there are none. `sort` is
+    "image_processor" or "feature_extractor". Raises UsageError for a file that is no JSON, or cannot be fetched."""
+    from transformers.utils.hub import cached_file
+
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        try:
+            with hide_bars():
+                path = cached_file(model, name, _raise_exceptions_for_missing_entries=False)
+            if path is not None:
+                content = json.loads(Path(path).read_text(encoding="utf-8"))
+                return dict(content.get(sort, content))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f'{name} of "{model}" should be a table in JSON: {reason(error)}') from error
+    return {}
 
 
 @contextmanager
 def hide_bars() -> Iterator[None]:
-    """No bars of transformers and its hub meanwhile: they would stand in a log, and across our own."""
+    """No bars of transformers and its hub meanwhile: they would stand in a log, and across our own. Nor its tables of
+    weights: those of another tower are no news, and what is missing is told by us."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
 
 
-def load_configuration(model: str, config: Mapping[str, Any], fits: Mapping[str, Any]) -> Any:
-    """The configuration of `model`, or of the type `config` names, with `fits` and then `config` over it."""
+TOWERS = {"pixel_values": "vision_config", "input_ids": "text_config"}
+"""Where the configuration of a model of several towers (CLIP) holds the one that reads this."""
+
+
+def load_configuration(model: str, config: Mapping[str, Any], fits: Mapping[str, Any], reads: Sequence[str]) -> Any:
+    """The configuration of `model`, or of the type `config` names, with `fits` and then `config` over it; of a model of
+    several towers that of the one for `reads`."""
     from transformers import CONFIG_MAPPING, AutoConfig
 
     given = dict(config)
@@ -79,12 +118,21 @@ def load_configuration(model: str, config: Mapping[str, Any], fits: Mapping[str,
             f'model "{model}" should be a folder with a config.json or a name that can be fetched from the '
             f"Hugging Face hub: {reason(error)}"
         ) from error
+    towers = [TOWERS[read] for read in reads if read in TOWERS and hasattr(plain, TOWERS[read])]
+    tower = getattr(plain, towers[0]) if towers else None
+    plain = plain if tower is None else tower
+    if given.get("apply_spec_augment"):
+        raise UsageError("apply_spec_augment draws from a generator that no seed of a recipe reaches; leave it out")
     for key in given:
         if not hasattr(plain, key):
             raise UsageError(
                 f'"{key}" is not a setting of a {plain.model_type} backbone{did_you_mean(key, plain.to_dict())}'
             )
-    return build_config(**{**{key: value for key, value in fits.items() if hasattr(plain, key)}, **given})
+    changed = {**{key: value for key, value in fits.items() if hasattr(plain, key)}, **given}
+    found = build_config(**changed) if tower is None else type(tower).from_dict(tower.to_dict() | changed)
+    if hasattr(found, "mask_time_prob"):
+        found.apply_spec_augment = False  # its masks are drawn by numpy's global generator
+    return found
 
 
 def reason(error: Exception) -> str:

@@ -22,7 +22,7 @@ def plan_columns(recipes: Mapping[str, Mapping[str, Any]], samples: int) -> list
         Column("warm-up, epochs", [Text(f"{t['warmup']:g}") for t in trains]),
         Column("warm-up of the method", [Text(describe_warmups(recipe["method"])) for recipe in recipes.values()]),
         Column("epochs", [Text(str(t["epochs"])) for t in trains]),
-        Column("steps", [Text(str(t["epochs"] * count_steps(samples, t["batch"]))) for t in trains]),
+        Column("steps", [Text(str(t["epochs"] * count_steps(samples, t["batch"] * t["accumulate"]))) for t in trains]),
     ]
 
 
