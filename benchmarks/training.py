@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustmm.config.recipe import Train
-from robustmm.data.loading import Split
+from robustmm.data.storage.split import Split
 from robustmm.methods import METHODS, Batch, Method, build_method
 from robustmm.modalities import Features, Image
 from robustmm.model.encoders import build_encoder

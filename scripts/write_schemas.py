@@ -10,6 +10,7 @@ from robustmm.auditing.results.schema import AuditResult
 from robustmm.catalogue.result import Details, DoctorResult, ListResult
 from robustmm.comparing.result import CompareResult
 from robustmm.data.check import ManifestFacts
+from robustmm.data.storage.cache import CacheResult
 from robustmm.evaluation.agreement.result import CheckResult
 from robustmm.evaluation.attack_result import AttackResult
 from robustmm.evaluation.predict import Prediction
@@ -23,6 +24,7 @@ SCHEMAS: dict[str, Any] = {
     "attack": AttackResult,
     "audit": AuditResult,
     "bench": BenchResult,
+    "cache": CacheResult,
     "check": CheckResult,
     "compare": CompareResult,
     "data-check": ManifestFacts,

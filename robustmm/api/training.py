@@ -27,6 +27,7 @@ from robustmm.runs import Run, find_newest_run
 
 if TYPE_CHECKING:
     from robustmm.config.recipe import Select
+    from robustmm.data.storage.choice import StorageOptions
     from robustmm.exporting.parity import Proof
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -45,6 +46,9 @@ def train(
     threads: int | None = None,
     set: Settings | None = None,
     on_bad_input: Literal["error", "missing"] = "error",
+    storage: Literal["auto", "memory", "cache", "decode"] = "auto",
+    cache_size: str | int | None = None,
+    readers: int | None = None,
     runs: AnyPath = "runs",
     progress: bool | Watcher = False,
 ) -> Run:
@@ -53,8 +57,10 @@ def train(
     `recipe` is a shipped name or a .toml file, `set` overrides any of its keys (`{"train.batch": 32}`), `missing` draws
     a fixed table of training samples that lack a modality, `inside` refuses cells that lead out of the manifest's
     folder. `select` is the accuracy that the epoch is chosen by: "clean", "mean-over-subsets" of the modalities, or
-    "worst-subset". `threads` of the CPU are measured unless they are given. Gives the run: its folder, `log()` as
-    arrays, `weights`.
+    "worst-subset". `threads` of the CPU are measured unless they are given. `storage` is where the data are held:
+    "memory", the "cache" of decoded data, which takes at most `cache_size` ("50GB", or bytes), or "decode", anew for
+    every batch, with `readers` threads; "auto" is memory for up to 1 GB. It moves no number. Gives the run: its
+    folder, `log()` as arrays, `weights`.
     Raises UsageError for a recipe or option that is wrong, DataError for data that cannot be used, InterruptedRun on
     Ctrl-C: `resume` continues.
     """
@@ -68,6 +74,7 @@ def train(
     from robustmm.training.overrides import apply_overrides
     from robustmm.training.run import train as work
 
+    options = storage_options(storage, cache_size, readers)
     over = setting_lines(set)
     over += [f"method.name={method}"] if method is not None else []
     over += [f"train.epochs={epochs}"] if epochs is not None else []
@@ -78,7 +85,19 @@ def train(
     title = f"training {loaded.name} ({path}) with {loaded.method_name} on {manifest}"
     with watch(progress, title) as watcher:
         folder = inside_folder(inside, data, manifest)
-        return work(loaded, manifest, Path(runs), watcher, on_bad_input, check=check_exportable, inside=folder)
+        return work(
+            loaded, manifest, Path(runs), watcher, on_bad_input, check=check_exportable, inside=folder, storage=options
+        )
+
+
+def storage_options(mode: str, cache_size: str | int | None, readers: int | None) -> "StorageOptions":
+    """What was asked for, checked."""
+    from robustmm.data.storage.choice import ASKED, DEFAULT, parse_bytes
+
+    check_choice("storage", mode, ASKED)
+    given = {} if cache_size is None else {"limit": parse_bytes("cache_size", cache_size)}
+    given |= {} if readers is None else {"workers": as_processes("readers", readers)}
+    return DEFAULT.model_copy(update={"mode": mode, **given})
 
 
 def resume(run: Run | AnyPath | None = None, *, runs: AnyPath = "runs", progress: bool | Watcher = False) -> Run:

@@ -76,6 +76,7 @@ def register() -> None:
         "foreign.check",
         "predict",
         "data",
+        "cache",
         "catalogue",
     ):
         import_module(f"robustmm.cli.{name}")

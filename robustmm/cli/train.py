@@ -38,6 +38,19 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     on_bad_input: OnBadInput = "error",
+    storage: Annotated[
+        Literal["auto", "memory", "cache", "decode"],
+        typer.Option(
+            "--storage",
+            help="Where data are held: memory, the cache of decoded data, or decoded anew (auto: memory up to 1 GB).",
+        ),
+    ] = "auto",
+    cache_size: Annotated[
+        str | None, typer.Option("--cache-size", help="What the cache may take on disk: 50GB (default: 100GB).")
+    ] = None,
+    readers: Annotated[
+        int | None, typer.Option("--readers", min=1, max=MOST_PROCESSES, help="Threads that read data (default: 4).")
+    ] = None,
     json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -52,7 +65,9 @@ def train(
     if resume:
         given = {"--data": data, "--inside": inside or None, "--method": method, "--missing": missing,
                  "--epochs": epochs, "--seed": seed, "--select": select, "--threads": threads, "--set": settings,
-                 "--on-bad-input": None if on_bad_input == "error" else on_bad_input}  # fmt: skip
+                 "--on-bad-input": None if on_bad_input == "error" else on_bad_input,
+                 "--storage": None if storage == "auto" else storage, "--cache-size": cache_size,
+                 "--readers": readers}  # fmt: skip
         for option, value in given.items():
             if value is not None:
                 raise UsageError(f"--resume continues a run as it was started, without {option}")
@@ -61,7 +76,7 @@ def train(
         run = run_train(
             recipe or "digits", data=data, inside=inside, method=method, missing=missing, epochs=epochs,
             seed=seed, select=select, threads=threads, set=settings, on_bad_input=on_bad_input, runs=runs,
-            progress=True,
+            storage=storage, cache_size=cache_size, readers=readers, progress=True,
         )  # fmt: skip
     if IS_SECONDARY_RANK:  # its copy of the run is gone, the first rank shows the result
         return

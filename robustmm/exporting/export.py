@@ -16,9 +16,10 @@ from torch import Tensor
 
 from robustmm import files, runs
 from robustmm.config.recipe import Recipe, build_recipe, split_name_options
-from robustmm.data.loading import Split, read_split
 from robustmm.data.manifest import read_manifest
 from robustmm.data.sample import hash_order
+from robustmm.data.storage.choice import StorageOptions, choose_storage
+from robustmm.data.storage.split import Split, read_split
 from robustmm.errors import DataError, UsageError, explain_write
 from robustmm.evaluation.source import EMBEDDED
 from robustmm.exporting.graph import trace_graph
@@ -125,12 +126,10 @@ def export(run: Run, path: Path, precision: str = "fp32", calibrated: bool = Fal
     """
     facts = run.read_finished()
     model, modalities = rebuild_model(run)
-    valid, _ = read_split(
-        read_manifest(Path(facts["manifest"]), Path(facts["inside"]) if facts.get("inside") else None).split("valid"),
-        modalities,
-        facts["classes"],
-        facts["on_bad"],
-    )
+    inside = Path(facts["inside"]) if facts.get("inside") else None
+    rows = read_manifest(Path(facts["manifest"]), inside).split("valid")
+    storage = choose_storage(StorageOptions.model_validate(facts.get("storage", {})), [rows], modalities)
+    valid, _ = read_split(rows, modalities, facts["classes"], facts["on_bad"], storage=storage)
     try:
         graph = trace_graph(model, modalities)
     except UsageError as error:

@@ -9,7 +9,8 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from robustmm.data.loading import Split
+from robustmm.data.storage.rows import Rows
+from robustmm.data.storage.split import Split
 from robustmm.errors import ParityError
 from robustmm.guard.temperature import Calibration, Temperature
 from robustmm.model.fusion_model import FusionModel
@@ -154,11 +155,11 @@ def compare_answers(name: str, batch: int, expected: Array, found: Array) -> Pat
 
 def run_batches(
     answer: Callable[[dict[str, NDArray[Any]], NDArray[np.bool_]], Array],
-    inputs: Mapping[str, NDArray[Any]],
+    inputs: Mapping[str, Rows],
     present: NDArray[np.bool_],
     size: int,
 ) -> Array:
-    parts = [slice(i, i + size) for i in range(0, len(present), size)]
+    parts = np.split(np.arange(len(present)), range(size, len(present), size))
     return np.concatenate([answer({m: x[part] for m, x in inputs.items()}, present[part]) for part in parts])
 
 

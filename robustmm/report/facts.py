@@ -10,6 +10,8 @@ from rich.text import Text
 from robustmm.catalogue.result import DoctorResult
 from robustmm.data.check import ManifestFacts
 from robustmm.data.faults.findings import Finding, Row, Severity
+from robustmm.data.storage.cache import CacheResult
+from robustmm.data.storage.choice import format_bytes
 from robustmm.errors import printable
 from robustmm.report.bars import bar, safe_text
 from robustmm.report.formats import grid, percent
@@ -102,6 +104,18 @@ def titled_list(title: str, lines: list[str], colour: str) -> list[RenderableTyp
         Text(f"{title} ({len(lines)})", style=f"bold {colour}"),
         *(Text(f"  {x}") for x in [*lines[:MAX_ROWS], *more]),
     ]
+
+
+def render_cache(result: CacheResult) -> RenderableType:
+    if not result.sets:
+        return safe_text(f"nothing is cached in {result.folder}")
+    table = grid("Decoded data", "manifest", "modality", "samples", "size", "used (UTC)", left=(0, 1))
+    for each in result.sets:
+        named = each.manifest or "(files that are no shards)"
+        size, used = format_bytes(each.bytes), each.used
+        table.add_row(safe_text(named), safe_text(each.modality), f"{each.samples:,}", size, used)
+    whole = format_bytes(sum(each.bytes for each in result.sets))
+    return Group(table, safe_text(f"{whole} in {result.folder}"))
 
 
 def render_machine(result: DoctorResult) -> Group:

@@ -2,13 +2,17 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from robustmm import distributed
-from robustmm.data.loading import Split
+from robustmm.data.storage.rows import take_rows
+from robustmm.data.storage.split import Split
 from robustmm.methods import Batch, Turn
 from robustmm.methods.combinations import drop_modalities
 from robustmm.training.noise import TrainingNoise, look_ahead
@@ -22,8 +26,8 @@ class TeacherAnswers(Protocol):
 
 
 class TrainingSplit:
-    """A split as tensors. `teachers` trains the frozen models a method asks for, only when it asks. `noise` corrupts
-    the batches of an epoch, and nothing else that is read here."""
+    """A split as batches of tensors. `teachers` trains the frozen models a method asks for, only when it asks. `noise`
+    corrupts the batches of an epoch, and nothing else that is read here."""
 
     def __init__(
         self,
@@ -38,7 +42,7 @@ class TrainingSplit:
         self.modalities = tuple(split.inputs)
         self.classes = classes
         self.device = device
-        self.inputs = {name: torch.from_numpy(values) for name, values in split.inputs.items()}
+        self.inputs, self.workers = split.inputs, split.workers
         self.present = torch.from_numpy(split.present).to(device)
         self.target = torch.from_numpy(split.target).to(device)
         self.class_weight = balanced_weights(self.target, classes) if class_weights == "balanced" else None
@@ -63,14 +67,31 @@ class TrainingSplit:
 
     def samples(self) -> Iterator[Batch]:
         """See TrainingData."""
-        yield from map(self.batch, torch.arange(len(self)).split(256))
+        parts = torch.arange(len(self)).split(256)
+        return self._read_ahead(parts, None)
 
     def batch(self, rows: Tensor) -> Batch:
-        return self._to_batch(rows, {name: values[rows] for name, values in self.inputs.items()})
+        """These rows, nothing corrupted."""
+        return self._to_batch(rows, self._read(rows.numpy(), None))
 
-    def _to_batch(self, rows: Tensor, inputs: dict[str, Tensor]) -> Batch:
+    def _read(self, rows: NDArray[np.int64], epoch: int | None) -> dict[str, NDArray[Any]]:
+        """Arrays of their own for some rows; corrupted where an epoch is given."""
+        inputs = {name: values[rows] for name, values in self.inputs.items()}
+        if self.noise is not None and epoch is not None:
+            self.noise.apply(inputs, rows.tolist(), epoch)
+        return inputs
+
+    def _to_batch(self, rows: Tensor, inputs: dict[str, NDArray[Any]]) -> Batch:
         at = rows.to(self.device)
-        return Batch({n: x.to(self.device) for n, x in inputs.items()}, self.present[at], self.target[at], at)
+        fed = {name: torch.from_numpy(values).to(self.device) for name, values in inputs.items()}
+        return Batch(fed, self.present[at], self.target[at], at)
+
+    def _read_ahead(self, parts: Sequence[Tensor], epoch: int | None) -> Iterator[Batch]:
+        """The batches of these rows. What is not in memory, or is corrupted, is made ahead, in threads."""
+        threads = self.workers or int(self.noise is not None and epoch is not None)
+        read = partial(self._read, epoch=epoch)
+        for rows, inputs in zip(parts, look_ahead(read, [rows.numpy() for rows in parts], threads), strict=True):
+            yield self._to_batch(rows, inputs)
 
     def draw_order(self, weights: Tensor | None) -> Tensor:
         """The rows of an epoch in random order (with replacement under sample weights), from torch's generator."""
@@ -84,27 +105,12 @@ class TrainingSplit:
         `dropout` drops each modality that is there with that probability, but never the last one of a sample.
         """
         parts = [distributed.rank_rows(turn.rows) for turn in turns]
-        for turn, batch in zip(turns, self._corrupt(parts, epoch), strict=True):
+        for turn, batch in zip(turns, self._read_ahead(parts, epoch), strict=True):
             if turn.kept is not None:
                 batch.present = batch.present & distributed.rank_rows(turn.kept).to(self.device)
             if dropout:
                 batch.present = drop_modalities(batch.present, dropout)
             yield batch
-
-    def _corrupt(self, parts: list[Tensor], epoch: int) -> Iterator[Batch]:
-        """The batches of these rows; corrupted ones are made a batch ahead, in a thread."""
-        noise = self.noise
-        if noise is None:
-            yield from map(self.batch, parts)
-            return
-
-        def corrupt(rows: Tensor) -> dict[str, Tensor]:
-            inputs = {name: values[rows] for name, values in self.inputs.items()}
-            noise.apply({name: values.numpy() for name, values in inputs.items()}, rows.tolist(), epoch)
-            return inputs
-
-        for rows, inputs in zip(parts, look_ahead(corrupt, parts), strict=True):
-            yield self._to_batch(rows, inputs)
 
     def without_noise(self) -> "TrainingSplit":
         """The same split with nothing corrupted."""
@@ -116,7 +122,7 @@ class TrainingSplit:
         """Some rows with one modality, nothing corrupted: what a teacher is trained on."""
         part = self.without_noise()
         name = self.modalities[modality]
-        part.modalities, part.inputs = (name,), {name: self.inputs[name][rows.cpu()]}
+        part.modalities, part.inputs = (name,), {name: take_rows(self.inputs[name], rows.cpu().numpy())}
         part.present, part.target = self.present[rows, modality : modality + 1], self.target[rows]
         return part
 

@@ -1,7 +1,8 @@
 """Training with noise: what happens to a training sample in an epoch, drawn by (seed, epoch, id, modality)."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from robustmm.conditions.condition import build_corruption, corrupt_signal
 from robustmm.config.recipe import Corrupt, Recipe
 from robustmm.corruptions import Corruption, canonical_name, generator, kinds, names, pairs
-from robustmm.data.loading import Split
+from robustmm.data.storage.split import Split
 from robustmm.errors import UsageError
 from robustmm.methods import Method
 from robustmm.modalities import Modality
@@ -91,14 +92,18 @@ class TrainingNoise:
                     fed[place] = modality.feed(corrupt_signal(signal, chosen, level, seed, self.ids[row], modality))
 
 
-def look_ahead(make: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
-    """make(item) of every item in order; the next one is made in a thread while its forerunner is used."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = None
+def look_ahead(make: Callable[[T], U], items: Iterable[T], threads: int = 1) -> Iterator[U]:
+    """make(item) of every item in order; the next ones are made in threads while their forerunner is used."""
+    if not threads:
+        yield from map(make, items)
+        return
+    pool, waiting = ThreadPoolExecutor(threads), deque[Future[U]]()
+    try:
         for item in items:
-            following = pool.submit(make, item)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = following
-        if waiting is not None:
-            yield waiting.result()
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

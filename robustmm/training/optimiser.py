@@ -15,7 +15,7 @@ from robustmm.model.fusion_model import FusionModel
 from robustmm.training.steps.freezing import list_tuned
 
 DEFAULT_RATE = {"sgd": 0.01, "adamw": 1e-3}
-RATES = {"adamw": (3e-4, 1e-3, 3e-3), "sgd": (0.01, 0.03, 0.1)}
+RATES = {"adamw": (3e-4, 1e-3, 3e-3), "sgd": (0.01, 0.03, 0.1, 0.3)}
 """What a search tries."""
 
 

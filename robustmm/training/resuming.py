@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from robustmm.config.recipe import SELECTED, Recipe, build_recipe
 from robustmm.data.loading import OnBad
+from robustmm.data.storage.choice import DEFAULT, StorageOptions
 from robustmm.errors import DataError, UsageError
 from robustmm.files import write_file
 from robustmm.runs import Run
@@ -26,6 +27,7 @@ class Started(NamedTuple):
     manifest: Path
     on_bad: OnBad
     inside: Path | None = None
+    storage: StorageOptions = DEFAULT
 
 
 class Kept(BaseModel):
@@ -64,7 +66,10 @@ def read_start(run: Run) -> Started:
     if not isinstance(recipe, dict) or not isinstance(manifest, str) or on_bad not in ("error", "missing"):
         raise Damage(f"{path} should hold recipe, manifest and on_bad")
     try:
-        return Started(build_recipe(recipe, str(path), run.folder.name), Path(manifest), on_bad, inside)
+        storage = StorageOptions.model_validate(facts.get("storage", {}))
+        return Started(build_recipe(recipe, str(path), run.folder.name), Path(manifest), on_bad, inside, storage)
+    except ValidationError as error:
+        raise Damage(f"{path}: storage: {error.errors()[0]['msg'].lower()}") from error
     except UsageError as error:
         raise Damage(str(error).replace("\n", "; ")) from error
 

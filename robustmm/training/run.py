@@ -16,9 +16,11 @@ from robustmm import distributed, files, runs
 from robustmm.conditions import missing
 from robustmm.config.recipe import Recipe
 from robustmm.config.toml import to_toml
-from robustmm.data.loading import OnBad, Split, read_split
+from robustmm.data.loading import OnBad
 from robustmm.data.manifest import Manifest, class_names, read_manifest
 from robustmm.data.prior import prior
+from robustmm.data.storage.choice import DEFAULT, StorageOptions, choose_storage
+from robustmm.data.storage.split import Split, read_split
 from robustmm.errors import DataError, InterruptedRun, UnwritableError, UsageError, check_regular
 from robustmm.evaluation.source import EMBEDDED
 from robustmm.methods import build_method
@@ -47,19 +49,20 @@ def train(
     answers: Path | None = None,
     check: Callable[[Recipe, list[Modality], list[str], Watcher], None] = lambda *_: None,
     inside: Path | None = None,
+    storage: StorageOptions = DEFAULT,
 ) -> Run:
     """Trains a recipe on a manifest's train split, selecting on its valid split, in a new run folder.
 
     `answers`: a folder where runs on the same data share the answers of frozen teachers. `check` is called with the
     recipe, the fitted modalities and the classes before anything is trained, and may refuse them. `inside`: the folder
-    that no cell may lead out of.
+    that no cell may lead out of. `storage` moves no number of the result.
     """
     given, recipe = recipe, effective_recipe(recipe)  # refuses a wrong method or option before any data is read
     for sentence in list_found_tokenizers(given, recipe):
         watcher.note(sentence)
     table = read_manifest(manifest, inside)
     with use_threads(recipe.train.threads or 1), distributed.join_group(), distributed.rank_folder(root) as place:
-        prepared = prepare_data(recipe, table, watcher, on_bad)
+        prepared = prepare_data(recipe, table, watcher, on_bad, storage)
         check(recipe, prepared.modalities, prepared.classes, watcher)
         model = draw_model(recipe, prepared)
         data = TrainingSplit(prepared.training, len(prepared.classes), torch.device("cpu"))
@@ -69,7 +72,7 @@ def train(
         run = runs.create_run(place, recipe.name)
         folder = None if inside is None else str(inside.resolve())
         facts = runs.initial_facts(recipe.model_dump(), table.path.resolve())
-        run.update_facts(**facts, on_bad=on_bad, inside=folder, threads=vars(threads))
+        run.update_facts(**facts, on_bad=on_bad, inside=folder, storage=storage.model_dump(), threads=vars(threads))
         with convert_interrupts(run), use_threads(threads.count):
             return _train(run, recipe, prepared, model, watcher, None, answers)
 
@@ -98,7 +101,8 @@ def _resume(run: Run, started: Started, watcher: Watcher, answers: Path | None) 
             run = Run(Path(shutil.copytree(run.folder, place / run.folder.name)))
         distributed.wait()
         files.remove_partial_files(run.folder.glob(".*.part"))
-        prepared = prepare_data(recipe, read_manifest(started.manifest, started.inside), watcher, started.on_bad)
+        table = read_manifest(started.manifest, started.inside)
+        prepared = prepare_data(recipe, table, watcher, started.on_bad, started.storage)
         resumed = read_kept(run, started, prepared.digests) if run.checkpoint.exists() else None
         return _train(run, recipe, prepared, draw_model(recipe, prepared), watcher, resumed, answers)
 
@@ -142,8 +146,10 @@ class PreparedData:
         return {"train": self.training.digest(), "valid": self.valid.digest()}
 
 
-def prepare_data(recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBad) -> PreparedData:
-    """Reads the train and valid splits. A modality that `data.missing` removes from a row is never read."""
+def prepare_data(
+    recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBad, options: StorageOptions = DEFAULT
+) -> PreparedData:
+    """Opens the train and valid splits. A modality that `data.missing` removes from a row is never used."""
     modalities = recipe.modalities
     training, valid = table.split("train"), table.split("valid")
     classes = class_names(training.labels)
@@ -152,13 +158,14 @@ def prepare_data(recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBa
     present = missing.draw_presence_table(
         training.ids, [m.name for m in modalities], recipe.data.missing, recipe.train.seed
     )
-    for column, modality in enumerate(modalities):
-        training = training.keep_cells(modality, present[:, column])
+    storage = choose_storage(options, [training, valid], modalities, watcher.note)
     watcher.begin("reading", 1, 0, len(training) + len(valid))
     table_of_noise = recipe.corrupt if recipe.corrupt and recipe.corrupt.probability else None
     corrupted = table_of_noise.on if table_of_noise else ()
-    split, fitted = read_split(training, modalities, classes, on_bad, watcher.step, fit=True, keep=corrupted)
-    valid_split, _ = read_split(valid, fitted, classes, on_bad, watcher.step)
+    split, fitted = read_split(
+        training, modalities, classes, on_bad, watcher.step, fit=True, keep=corrupted, storage=storage, kept=present
+    )
+    valid_split, _ = read_split(valid, fitted, classes, on_bad, watcher.step, storage=storage)
     for modality, seen in zip(fitted, split.present.T, strict=True):
         if not seen.any():
             raise DataError(f'{table.path}: no row of the train split has the modality "{modality.name}"')

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from robustmm.data.loading import Split, collate_signals, read_batches, read_split, targets
+from robustmm.data.loading import collate_signals, read_batches, targets
 from robustmm.data.loading import read_samples as signals
 from robustmm.data.manifest import Manifest, is_regression_target, read_manifest
+from robustmm.data.storage.split import Split, read_split
 from robustmm.errors import DataError
 from robustmm.modalities import Features, Modality, Series, Text
 

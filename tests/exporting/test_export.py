@@ -8,8 +8,8 @@ import pytest
 import torch
 from worlds import Nobody, manifest, recipe
 
-from robustmm.data.loading import read_split
 from robustmm.data.manifest import read_manifest
+from robustmm.data.storage.split import read_split
 from robustmm.errors import DataError
 from robustmm.exporting import export, parity
 from robustmm.exporting.graph import OPSET

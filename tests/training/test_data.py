@@ -30,7 +30,7 @@ def test_a_plain_epoch_has_every_row_once_with_all_it_has(tmp_path: Path) -> Non
     for batch in found:
         assert torch.equal(batch.present, data.present[batch.index])
         assert torch.equal(batch.target, data.target[batch.index])
-        assert torch.equal(batch.inputs["vector"], data.inputs["vector"][batch.index])
+        assert torch.equal(batch.inputs["vector"], torch.from_numpy(data.inputs["vector"][batch.index.numpy()]))
 
 
 def test_what_a_turn_does_not_keep_is_missing_in_it(tmp_path: Path) -> None:

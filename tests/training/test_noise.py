@@ -12,8 +12,9 @@ from worlds import SIX, Nobody, everything, manifest, tables
 from robustmm.conditions.condition import Condition, Noise, corrupt_signal
 from robustmm.config.recipe import Corrupt, Recipe, build_recipe, load_recipe
 from robustmm.corruptions import kinds, names
-from robustmm.data.loading import Split, collate_signals, read_samples, share_memory
+from robustmm.data.loading import collate_signals, read_samples
 from robustmm.data.manifest import read_manifest
+from robustmm.data.storage.split import Split, share_memory
 from robustmm.errors import InterruptedRun, UsageError
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.exporting import export

@@ -55,6 +55,7 @@ class MLA(Method):
     """
 
     terms = ("unimodal",)
+    grid = {"projection": ("previous", "off")}
     scales_gradients = True
     alone = True
     have: Tensor

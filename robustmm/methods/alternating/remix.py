@@ -42,6 +42,7 @@ class Remix(Method):
     """
 
     terms = ("fused", "unimodal")
+    grid = {"alpha": (0.5, 1.0)}
     assigned: Tensor
 
     def __init__(

@@ -38,6 +38,7 @@ FLOOR = 1e-8
 class AGM(Method):
     """The gradient through each modality's share of the prediction is scaled by how dominant it is against its past."""
 
+    grid = {"alpha": (0.3, 1.0)}
     owns_fused = True
     scales_gradients = True
     usual: Tensor

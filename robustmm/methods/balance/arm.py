@@ -72,6 +72,7 @@ class ARM(Method):
     """
 
     terms = ("fused", "minmax")
+    grid = {"weight": (0.1, 0.5)}
     contribution: Tensor
     worth: Tensor
 

@@ -51,6 +51,7 @@ class BALM(Method):
     """Encoders learn at rates set by how fast each modality approaches the fused answer."""
 
     terms = ("fused", "heads", "align")
+    grid = {"rho": (1.0, 1.4)}
     scales_gradients = True
     last: Tensor
     coefficient: Tensor

@@ -40,6 +40,7 @@ class CGGM(Method):
     """Encoders of modalities whose side classifiers improve slowly get larger gradients."""
 
     terms = ("fused", "side", "direction")
+    grid = {"weight": (0.2, 1.0)}
     scales_gradients = True
     accuracy: Tensor
 

@@ -32,6 +32,7 @@ class DGL(Method):
     """Encoders learn from unimodal losses only, the fusion from the fused loss only."""
 
     terms = ("fused", "unimodal")
+    grid = {"alpha": (1.0, 4.0)}
     owns_fused = True
     scales_gradients = True  # alpha multiplies all that an encoder gets
 

@@ -42,6 +42,7 @@ class InfoReg(Method):
     """Encoders that lead early are held near where they stood when the epoch began."""
 
     terms = ("fused", "unimodal")
+    grid = {"gamma": (1.0, 4.0)}
     scales_gradients = True
     traces: Tensor
 

@@ -38,6 +38,7 @@ class MMPareto(Method):
     """Fused and unimodal gradients are combined encoder by encoder, so that neither undoes the other."""
 
     terms = ("fused", "unimodal")
+    grid = {"gamma": (1.0, 4.0)}
     scales_gradients = True
 
     def __init__(

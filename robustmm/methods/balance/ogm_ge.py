@@ -37,6 +37,7 @@ from robustmm.model.fusion_model import Embedding, FusionModel
 class OGMGE(Method):
     """Encoders of modalities that outperform the others are slowed, and every encoder's gradient gets noise (`ge`)."""
 
+    grid = {"alpha": (0.3, 0.8)}
     scales_gradients = True
     factor: Tensor
 

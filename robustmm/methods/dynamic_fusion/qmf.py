@@ -53,6 +53,7 @@ class QMF(Method):
     """Late fusion weighted by energy, with confidences ranked as the samples' difficulty."""
 
     terms = ("fused", "unimodal", "rank")
+    grid = {"rank": (0.1, 1.0)}
     history: Tensor
     have: Tensor
 

@@ -67,6 +67,7 @@ class DMRNet(Method):
     """Modality dropout over distributions, with a second loss on the combinations that stay uncertain."""
 
     terms = ("fused", "divergence", "hard")
+    grid = {"hard": (0.2, 1.0)}
     owns_fused = True
     spread: Tensor
     met: Tensor

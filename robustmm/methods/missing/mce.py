@@ -52,6 +52,7 @@ class MCE(Method):
     """Completion and subset prediction, weighted by each modality's unused capability."""
 
     terms = ("fused", "completion", "separate", "subset")
+    grid = {"valuation": ("paper", "shapley")}
     correct: Tensor
     scarcity: Tensor
 

@@ -45,6 +45,7 @@ class MMANet(Method):
     """Modality dropout, a teacher trained on all modalities, and a branch for the weakest combinations."""
 
     terms = ("fused", "distillation", "regularisation")
+    grid = {"mad": (3.0, 30.0)}
     owns_fused = True
     features: Tensor
     entropy: Tensor

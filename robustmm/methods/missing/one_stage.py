@@ -42,6 +42,7 @@ class OneStage(Method):
     """Reconstruction: the paper has no code. A dropped modality is hallucinated, and compared with the real one."""
 
     terms = ("fused", "auxiliary", "distillation", "teacher")
+    grid = {"kl": (0.1, 1.0)}
     owns_fused = True
 
     def __init__(

@@ -95,6 +95,7 @@ class RedCore(Method):
     """Missing modalities are imputed; the one that is imputed worst is supervised most."""
 
     terms = ("fused", "unimodal", "bottleneck", "imputation")
+    grid = {"rec": (0.15, 1.0)}
     average: Tensor
     beta: Tensor
     step: Tensor

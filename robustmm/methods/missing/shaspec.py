@@ -70,6 +70,7 @@ class ShaSpec(Method):
     """Features that modalities share stand in for those that are missing."""
 
     terms = ("fused", "alignment", "domain")
+    grid = {"alpha": (0.1, 1.0)}
     owns_fused = True
 
     def __init__(self, *, alpha: Amount = 0.1, beta: Amount = 0.02, full: EpochShare = 0.45) -> None:

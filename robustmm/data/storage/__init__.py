@@ -1,0 +1,1 @@
+"""A split of any size: in memory, decoded once into shards on disk, or decoded anew for every batch."""

@@ -1,0 +1,85 @@
+"""Signals of a split that are not held in memory, and the arrays that they are fed as: read where they are indexed."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm.data.loading import collate_signals, read_cell
+from robustmm.data.manifest import Manifest
+from robustmm.data.storage.shards import Shard
+from robustmm.errors import DataError
+from robustmm.modalities import Modality, Signal
+
+
+class ShardedSignals(Sequence[Signal | None]):
+    """The signals of all rows, from shards of `size` rows; None where `present` (samples,) says missing."""
+
+    def __init__(self, shards: Sequence[Shard], size: int, present: NDArray[np.bool_]) -> None:
+        self.shards, self.size, self.present = shards, size, present
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.shards[row // self.size].read(row % self.size) if self.present[row] else None
+
+
+class DecodedSignals(Sequence[Signal | None]):
+    """The signals of all rows, decoded anew whenever one is asked for; None where `present` says missing."""
+
+    def __init__(self, manifest: Manifest, modality: Modality, present: NDArray[np.bool_]) -> None:
+        self.manifest, self.modality, self.present = manifest, modality, present
+        self.cells = manifest.cells(modality)
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def __getitem__(self, row: Any) -> Any:
+        if not self.present[row]:
+            return None
+        found = read_cell(self.modality, self.cells[row], self.manifest.folder)
+        if isinstance(found, DataError):
+            raise DataError(self.manifest.describe_fault(row, self.modality, found)) from found
+        return found
+
+
+class FedRows:
+    """(samples, *shape) as the graph takes them, blank where missing; indexed by an array of rows, as arrays are."""
+
+    def __init__(self, modality: Modality, signals: Sequence[Signal | None], rows: NDArray[Any] | None = None) -> None:
+        self.modality, self.signals = modality, signals
+        self.rows = np.arange(len(signals)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.rows), *self.modality.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.modality.dtype
+
+    def __getitem__(self, rows: NDArray[Any]) -> NDArray[Any]:
+        return collate_signals(self.modality, [self.signals[int(row)] for row in self.rows[rows]])
+
+    def take(self, rows: NDArray[Any]) -> "FedRows":
+        """These rows alone, still unread."""
+        return FedRows(self.modality, self.signals, self.rows[rows])
+
+
+Rows = NDArray[Any] | FedRows
+
+
+def take_rows(values: Rows, rows: NDArray[Any]) -> Rows:
+    """Some rows, read only where all of them are in memory."""
+    return values.take(rows) if isinstance(values, FedRows) else values[rows]
+
+
+def blocks(values: Rows, size: int = 256) -> Iterator[NDArray[Any]]:
+    """All rows in order, a few at a time."""
+    for start in range(0, len(values), size):
+        yield values[np.arange(start, min(start + size, len(values)))]

@@ -1,0 +1,193 @@
+"""A split, as training reads it: in memory, from the cache, or decoded anew. What is read is the same."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustmm.data.loading import OnBad, Samples, collate_signals, read_batches, read_cells, targets
+from robustmm.data.manifest import Manifest
+from robustmm.data.storage import cache
+from robustmm.data.storage.rows import DecodedSignals, FedRows, Rows, ShardedSignals, blocks
+from robustmm.data.storage.shards import Shard
+from robustmm.errors import DataError
+from robustmm.modalities import Modality, Signal
+
+Mode = Literal["memory", "cache", "decode"]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where a training keeps its data, and how many threads read them."""
+
+    mode: Mode = "memory"
+    workers: int = 4
+
+
+IN_MEMORY = Storage()
+
+
+@dataclass
+class Split:
+    """What training reads. `inputs` are arrays, or read where they are indexed; `signals`, the canonical ones, are of
+    the modalities that were asked for, and of all where none is in memory."""
+
+    ids: list[str]
+    inputs: dict[str, Rows]  # by modality, (samples, *shape)
+    present: NDArray[np.bool_]  # (samples, modality)
+    target: NDArray[np.int64]
+    bad: list[str]
+    signals: dict[str, Sequence[Signal | None]] = field(default_factory=dict)
+    workers: int = 0
+    """Threads that read ahead; 0 where everything is in memory."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def digest(self) -> str:
+        """SHA-256 of what training reads: ids, targets, presence and every array, with its name and shape."""
+        total = hashlib.sha256("\n".join(map(repr, self.ids)).encode())
+        for name, part in (("", self.target), ("", self.present), *self.inputs.items()):
+            total.update(f"\n{name} {part.dtype} {part.shape}\n".encode())
+            for block in blocks(part):
+                total.update(np.ascontiguousarray(block).data)
+        return total.hexdigest()
+
+
+def read_split(
+    manifest: Manifest,
+    modalities: Sequence[Modality],
+    classes: Sequence[str],
+    on_bad: OnBad = "error",
+    advance: Callable[[int], None] = lambda rows: None,
+    fit: bool = False,
+    keep: Sequence[str] = (),
+    storage: Storage = IN_MEMORY,
+    kept: NDArray[np.bool_] | None = None,
+) -> tuple[Split, list[Modality]]:
+    """A split, and the modalities; with `fit`, fitted to it (scales, vocabularies). In memory, the canonical signals
+    stay of the modalities in `keep`. What is not `kept` (samples, modality) is missing; only the cache reads it, for
+    trainings that keep it."""
+    labels = targets(manifest, classes)
+    if kept is None:
+        kept = np.ones((len(manifest), len(modalities)), dtype=bool)
+    if storage.mode == "cache":
+        held = hold_shards(manifest, modalities, kept, on_bad, storage, advance)
+    else:
+        for m, modality in enumerate(modalities):
+            manifest = manifest.keep_cells(modality, kept[:, m])
+        if storage.mode == "memory":
+            return read_whole(manifest, modalities, labels, on_bad, advance, fit, keep)
+        held = hold_cells(manifest, modalities, on_bad, storage, advance)
+    signals, present, bad = held
+    if fit:
+        modalities = [m.fit_to(s for s in signals[m.name] if s is not None) for m in modalities]
+    inputs: dict[str, Rows] = {m.name: FedRows(m, signals[m.name]) for m in modalities}
+    return Split(manifest.ids, inputs, present, labels, bad, signals, storage.workers), list(modalities)
+
+
+Held = tuple[dict[str, Sequence[Signal | None]], NDArray[np.bool_], list[str]]
+"""Signals by modality, presence (samples, modality), and what could not be read."""
+
+
+def hold_shards(
+    manifest: Manifest,
+    modalities: Sequence[Modality],
+    kept: NDArray[np.bool_],
+    on_bad: OnBad,
+    storage: Storage,
+    advance: Callable[[int], None],
+) -> Held:
+    """The split in shards of the cache; those that are not there are made."""
+    parts, present, bad = cache.split_shards(manifest), kept.copy(), list[str]()
+    shards: dict[str, list[Shard]] = {m.name: [] for m in modalities}
+    start = 0
+    for part in parts:
+        rows = slice(start, start + len(part))
+        for m, modality in enumerate(modalities):
+            shard = cache.open_shard(part, modality, storage.workers)
+            shards[modality.name].append(shard)
+            present[rows, m] &= shard.present()
+            for row, told in shard.bad.items():
+                if kept[start + row, m]:
+                    bad.append(refuse_or_tell(part, row, modality, DataError(told), on_bad))
+        start = rows.stop
+        advance(len(part))
+    signals: dict[str, Sequence[Signal | None]] = {
+        m.name: ShardedSignals(shards[m.name], cache.SHARD_ROWS, present[:, column])
+        for column, m in enumerate(modalities)
+    }
+    return signals, present, bad
+
+
+def hold_cells(
+    manifest: Manifest,
+    modalities: Sequence[Modality],
+    on_bad: OnBad,
+    storage: Storage,
+    advance: Callable[[int], None],
+) -> Held:
+    """The split as its files; each is read once to see that it can be."""
+    bad: list[str] = []
+    present = np.zeros((len(manifest), len(modalities)), dtype=bool)
+    start = 0
+    for part in cache.split_shards(manifest):
+        for m, modality in enumerate(modalities):
+            for row, found in enumerate(read_cells(part, modality, storage.workers)):
+                if isinstance(found, DataError):
+                    bad.append(refuse_or_tell(part, row, modality, found, on_bad))
+                else:
+                    present[start + row, m] = found is not None
+        start += len(part)
+        advance(len(part))
+    signals: dict[str, Sequence[Signal | None]] = {
+        m.name: DecodedSignals(manifest, m, present[:, column]) for column, m in enumerate(modalities)
+    }
+    return signals, present, bad
+
+
+def refuse_or_tell(manifest: Manifest, row: int, modality: Modality, error: DataError, on_bad: OnBad) -> str:
+    sentence = manifest.describe_fault(row, modality, error)
+    if on_bad == "error":
+        raise DataError(sentence) from error
+    return sentence
+
+
+def read_whole(
+    manifest: Manifest,
+    modalities: Sequence[Modality],
+    labels: NDArray[np.int64],
+    on_bad: OnBad,
+    advance: Callable[[int], None],
+    fit: bool,
+    keep: Sequence[str],
+) -> tuple[Split, list[Modality]]:
+    """The split in memory."""
+    parts: list[Samples] = []
+    for rows, samples in read_batches(manifest, modalities, 256, on_bad):
+        parts.append(samples)
+        advance(rows.stop - rows.start)
+    columns = {m.name: [s for part in parts for s in part.signals[m.name]] for m in modalities}
+    if fit:
+        modalities = [m.fit_to([s for s in columns[m.name] if s is not None]) for m in modalities]
+    present = np.concatenate([part.present() for part in parts])
+    bad = [sentence for part in parts for sentence in part.bad]
+    parts.clear()  # what is not kept is let go of, a modality at a time
+    inputs: dict[str, Rows] = {}
+    stay: dict[str, Sequence[Signal | None]] = {}
+    for m in modalities:
+        signals = columns.pop(m.name)
+        fed = collate_signals(m, signals)
+        inputs[m.name] = fed
+        if m.name in keep:
+            stay[m.name] = share_memory(m, signals, fed)
+    return Split(manifest.ids, inputs, present, labels, bad, stay), list(modalities)
+
+
+def share_memory(modality: Modality, signals: Sequence[Signal | None], fed: NDArray[Any]) -> list[Signal | None]:
+    """The signals, as views of what was fed where feeding changes nothing: they are not held twice."""
+    pairs = zip(signals, fed, strict=True)
+    return [row if isinstance(s, np.ndarray) and modality.feed(s) is s else s for s, row in pairs]
