@@ -5,6 +5,7 @@ import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
@@ -126,19 +127,15 @@ def describe_kept(run: Run) -> str:
     return f"every whole epoch is kept, continue with: robustmm train --resume {quote(str(run.folder))}"
 
 
+@dataclass
 class PreparedData:
-    """The train and valid splits as arrays, with their presence masks, and what corrupts the one in training."""
+    """The train and valid splits with their presence masks, and what corrupts the one in training."""
 
-    def __init__(
-        self,
-        classes: list[str],
-        modalities: list[Modality],
-        training: Split,
-        valid: Split,
-        noise: TrainingNoise | None = None,
-    ) -> None:
-        self.classes, self.modalities, self.training, self.valid = classes, modalities, training, valid
-        self.noise = noise
+    classes: list[str]
+    modalities: list[Modality]
+    training: Split
+    valid: Split
+    noise: TrainingNoise | None = None
 
     @cached_property
     def digests(self) -> dict[str, str]:

@@ -84,8 +84,8 @@ def test_the_unimodal_weight_is_searched_wherever_it_stands() -> None:
     recipe = build_recipe(worlds.tables(Path("m.csv")), "w", "w")
     for method, key in (("joint+unimodal", "unimodal.gamma"), ("arl", "arl.gamma"), ("cal+mce", "cal.gamma")):
         assert {setting[key] for setting in list_settings(recipe, method)} == {1.0, 4.0}
-    assert len(list_settings(recipe, "joint")) == 6
-    assert len(list_settings(recipe, "joint+unimodal")) == 12
+    assert len(list_settings(recipe, "joint")) == 7
+    assert len(list_settings(recipe, "joint+unimodal")) == 14
 
 
 def test_what_the_recipe_states_is_not_searched(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_the_recipe_states_is_not_searched(tmp_path: Path) -> None:
     assert grid("joint", train={"learning_rate": 0.2}) == [{"optimiser": "adamw", "learning_rate": 0.2}]
     assert grid("cal", train={"learning_rate": 0.2})[0]["optimiser"] == "sgd"
     own = grid("joint+unimodal", method={"name": "joint", "unimodal": {"gamma": 2.0}})
-    assert len(own) == 6
+    assert len(own) == 7
     assert "unimodal.gamma" not in own[0]
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import distributions
@@ -28,6 +29,8 @@ from robustmm.version import __version__
 
 SHARD_ROWS = 256
 SUFFIX = ".signals"
+LEARNED = {"mean", "std", "tokenizer_json"}
+"""What a modality learns from training signals: it changes what is fed, not what is read."""
 DECODERS = ("opencv", "soundfile", "simplejpeg", "numpy")
 DEFAULT_LIMIT = 100 * 10**9
 """Bytes that the cache may take where nobody says otherwise."""
@@ -40,7 +43,8 @@ def cache_folder() -> Path:
 def find_shard(manifest: Manifest, modality: Modality) -> Path:
     """Where the shard of these rows stands, whether it is there or not."""
     cells = manifest.cells(modality)
-    facts = [__version__, decoder_versions(), modality.model_dump(mode="json"), str(manifest.folder.resolve()), cells]
+    read_as = modality.model_dump(mode="json", exclude=LEARNED)
+    facts = [__version__, decoder_versions(), read_as, str(manifest.folder.resolve()), cells]
     stamps = [] if modality.kind == "text" else [stamp_file(manifest.folder, cell) for cell in cells]
     digest = hashlib.sha256(json.dumps([facts, stamps]).encode("utf-8", "surrogatepass")).hexdigest()
     return cache_folder() / digest[:2] / f"{digest[:32]}{SUFFIX}"
@@ -58,7 +62,7 @@ def stamp_file(folder: Path, cell: str) -> tuple[int, int] | None:
         found = os.stat(folder / cell.partition("#")[0])
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None  # no cell names the folder
 
 
 def open_shard(manifest: Manifest, modality: Modality, workers: int) -> Shard:

@@ -54,7 +54,8 @@ def choose_storage(
     room = free_bytes(options.limit)
     folder = cache_folder()
     if needed <= room:
-        note(f"data: {format_bytes(whole)} decoded, from the cache in {folder}, {format_bytes(needed)} of it new")
+        new = f"{format_bytes(needed)} of it new" if needed else "all of it there"
+        note(f"data: {format_bytes(whole)} decoded, from the cache in {folder}, {new}")
         return Storage("cache", workers)
     full = f"the cache in {folder} has room for {format_bytes(room)}, the decoded data need {format_bytes(needed)} more"
     if asked == "cache":
