@@ -55,7 +55,7 @@ class ReconBoost(Method):
     """Modalities are boosted one after the other on what the rest leaves unexplained, through one shared head."""
 
     terms = ("fused", "boosting", "consolidation")
-    grid = {"own": (1.0, 5.0)}
+    grid = {"own": (2.5, 5.0)}
     owns_fused = True
     alone = True
 
