@@ -122,6 +122,15 @@ def hash_file(path: Path) -> str | None:
         return None
 
 
+def stamp_file(path: Path) -> tuple[int, int] | None:
+    """Size and time of change, which tell that a file is another one; None where nothing is, or no path at all."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
 def is_file(path: Path) -> bool:
     try:
         return path.is_file()

@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.tables import SearchTable
 from robustmm.data.loading import OnBad
@@ -20,6 +18,7 @@ from robustmm.data.sample import hash_order
 from robustmm.evaluation.evaluate import Evaluation
 from robustmm.evaluation.fit import PriorSource, description_text, fit_session
 from robustmm.evaluation.subsets import Baseline
+from robustmm.files import stamp_file
 from robustmm.modalities import Modality
 from robustmm.runtime.foreign.session import open_session
 from robustmm.runtime.session import Session
@@ -141,14 +140,14 @@ def split_chunks(ids: Sequence[str], modalities: Sequence[Modality]) -> list[lis
     """Rows in chunks, in the order of their ids' hashes, so that every chunk is a random sample whatever the order of
     the manifest. Their size depends on the data alone: never on the machine, the batch or the number of workers."""
     order = hash_order(ids)
-    sample = sum(int(np.prod(m.shape)) * np.dtype(m.dtype).itemsize for m in modalities)
+    sample = sum(m.input_bytes for m in modalities)
     size = min(max(MIN_CHUNK, -(-len(ids) // 16)), MAX_CHUNK, max(2, CHUNK_BYTES // max(1, sample)))
     return [order[start : start + size] for start in range(0, len(ids), size)]
 
 
 def _manifest_stamps(rows: Manifest, modalities: Sequence[Modality]) -> list[Any]:
     """Size and time of change of every file that the rows name: a changed file makes new cells."""
-    return [_file_stamp(rows.folder / cell, cell) or (cell, None) for cell in named_files(rows, modalities)]
+    return [(cell, *(stamp_file(rows.folder / cell) or (None,))) for cell in named_files(rows, modalities)]
 
 
 def named_files(rows: Manifest, modalities: Sequence[Modality]) -> list[str]:
@@ -156,16 +155,8 @@ def named_files(rows: Manifest, modalities: Sequence[Modality]) -> list[str]:
     return sorted({c.partition("#")[0] for m in modalities if m.kind != "text" for c in rows.cells(m) if c})
 
 
-def _file_stamp(path: Path, name: str) -> Stamp | None:
-    try:
-        found = path.stat()
-    except (OSError, ValueError):  # no such file, or no path at all: reading it raises
-        return None
-    return name, found.st_size, found.st_mtime_ns
-
-
 def _condition_stamps(condition: Condition) -> list[Stamp]:
-    return [stamp for file in condition_files(condition) if (stamp := _file_stamp(file, str(file)))]
+    return [(str(file), *stamp) for file in condition_files(condition) if (stamp := stamp_file(file))]
 
 
 def _named_by(condition: Condition) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.data.manifest import Manifest, is_regression_target
-from robustmm.errors import DataError, suggest
+from robustmm.errors import DataError, shorten, suggest
 from robustmm.modalities import Modality, Signal
 from robustmm.modalities.features import is_number
 
@@ -40,14 +40,19 @@ def read_samples(manifest: Manifest, modalities: Sequence[Modality], on_bad: OnB
         column: list[Signal | None] = []
         for row, found in enumerate(read_cells(manifest, modality)):
             if isinstance(found, DataError):
-                sentence = manifest.describe_fault(row, modality, found)
-                if on_bad == "error":
-                    raise DataError(sentence) from found
-                bad.append(sentence)
+                bad.append(refuse_or_tell(manifest, row, modality, found, on_bad))
                 found = None
             column.append(found)
         signals[modality.name] = column
     return Samples(manifest.ids, signals, bad)
+
+
+def refuse_or_tell(manifest: Manifest, row: int, modality: Modality, error: DataError, on_bad: OnBad) -> str:
+    """What is wrong with a cell, and where it stands: raised, or with `on_bad="missing"` returned."""
+    sentence = f"{manifest.cell_location(row, modality.column_name)}: {shorten(str(error))}"
+    if on_bad == "error":
+        raise DataError(sentence) from error
+    return sentence
 
 
 def read_cells(manifest: Manifest, modality: Modality, workers: int = 4) -> Iterator[Signal | DataError | None]:

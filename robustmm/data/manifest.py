@@ -13,7 +13,7 @@ from pathlib import Path
 from robustmm.data.inside import check_inside
 from robustmm.data.readers import READERS, read_rows
 from robustmm.data.sample import describe_vanished, sample_rows
-from robustmm.errors import DataError, check_regular, shorten, suggest
+from robustmm.errors import DataError, check_regular, suggest
 from robustmm.modalities import Modality
 from robustmm.modalities.base import TABLE_COLUMNS
 from robustmm.modalities.features import is_number
@@ -64,10 +64,6 @@ class Manifest:
         if len(columns) == 1:
             return columns[0]
         return [",".join(row) if any(row) else "" for row in zip(*columns, strict=True)]
-
-    def describe_fault(self, row: int, modality: Modality, error: DataError) -> str:
-        """What is wrong with a cell, and where it stands."""
-        return f"{self.cell_location(row, modality.column_name)}: {shorten(str(error))}"
 
     def keep_cells(self, modality: Modality, kept: Iterable[bool]) -> "Manifest":
         """This table with the modality's cells empty in the rows that are not `kept`."""

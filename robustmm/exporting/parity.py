@@ -159,7 +159,7 @@ def run_batches(
     present: NDArray[np.bool_],
     size: int,
 ) -> Array:
-    parts = np.split(np.arange(len(present)), range(size, len(present), size))
+    parts = [slice(i, i + size) for i in range(0, len(present), size)]
     return np.concatenate([answer({m: x[part] for m, x in inputs.items()}, present[part]) for part in parts])
 
 

@@ -92,6 +92,11 @@ class Modality(BaseModel):
         """The dtype of one sample as it enters the graph."""
         raise NotImplementedError
 
+    @property
+    def input_bytes(self) -> int:
+        """What one sample takes as it enters the graph."""
+        return prod(self.shape) * self.dtype.itemsize
+
     def read(self, cell: str, folder: Path) -> Signal:
         """The canonical signal a manifest cell names. Raises DataError when it cannot be read."""
         raise NotImplementedError

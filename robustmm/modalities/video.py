@@ -1,5 +1,6 @@
 """Video: uint8 (frames, height, width, channels), frames taken evenly over the file, decoded with OpenCV."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -89,27 +90,19 @@ class Video(Modality):
             raise DataError(f"{path} is cut off or damaged: {damage}")
         capture = open_video(path)
         try:
-            declared = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             every: list[NDArray[np.uint8]] = []
             # Frame counts in headers are unreliable; a short clip is read whole, a long one is thinned as it is read.
-            stride, index = 1, 0
-            while True:
-                if not capture.grab():
-                    break
-                if index % stride == 0:
-                    ok, frame = capture.retrieve()
-                    if not ok:
-                        break
-                    every.append(self._resize_frame(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), cell))
-                    if len(every) >= MOST_KEPT * self.frames:
-                        every, stride = every[::2], stride * 2
-                index += 1
+            stride = 1
+
+            def is_read(number: int) -> bool:
+                return number % stride == 0
+
+            for frame in decode_frames(capture, path, is_read):
+                every.append(self._resize_frame(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), cell))
+                if len(every) >= MOST_KEPT * self.frames:
+                    every, stride = every[::2], stride * 2
         finally:
             capture.release()
-        if not every:
-            raise DataError(f"{path} is not video OpenCV can decode")
-        if index < LEAST_DECODED * declared - 2 and counts_every_frame(path):
-            raise DataError(f"{path} is damaged: its header says {declared} frames, {index} can be decoded")
         return np.stack([every[i] for i in frame_indices(len(every), self.frames)])
 
     def _resize_frame(self, frame: NDArray[Any], cell: str) -> NDArray[np.uint8]:
@@ -125,6 +118,27 @@ def open_video(path: Path) -> "cv2.VideoCapture":
     width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
     check_claim(3 * width * height, path, f"frames of {width:,} x {height:,} pixels")
     return capture
+
+
+def decode_frames(capture: "cv2.VideoCapture", path: Path, wants: Callable[[int], bool]) -> Iterator[NDArray[np.uint8]]:
+    """The frames (h, w, 3), blue first, of the numbers that are wanted. Raises DataError, after the last one, where
+    there was none, or clearly fewer can be decoded than the header says."""
+    import cv2
+
+    declared = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    number, found = 0, False
+    while capture.grab():
+        if wants(number):
+            decoded, frame = capture.retrieve()
+            if not decoded:
+                break
+            found = True
+            yield np.asarray(frame, np.uint8)
+        number += 1
+    if not found:
+        raise DataError(f"{path} is not video OpenCV can decode")
+    if number < LEAST_DECODED * declared - 2 and counts_every_frame(path):
+        raise DataError(f"{path} is damaged: its header says {declared} frames, {number} can be decoded")
 
 
 def frame_indices(length: int, count: int) -> list[int]:

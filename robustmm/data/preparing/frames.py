@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 
 from robustmm.data.preparing.avi import write_avi
 from robustmm.errors import DataError
-from robustmm.modalities.files.videos import counts_every_frame, find_video_damage
+from robustmm.modalities.files.videos import find_video_damage
 from robustmm.modalities.image import read_pixels
-from robustmm.modalities.video import LEAST_DECODED, open_video
+from robustmm.modalities.video import decode_frames, open_video
 
 QUALITY = 95
 """JPEG quality of extracted frames, OpenCV's default."""
@@ -29,31 +30,24 @@ def extract_frames(path: Path, per_second: int) -> bytes:
     capture = open_video(path)
     try:
         stored = capture.get(cv2.CAP_PROP_FPS)
-        declared = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        if not capture.isOpened() or not capture.grab():
-            raise DataError(f"{path} is not video OpenCV can decode")
         if not (math.isfinite(stored) and stored > 0):
-            raise DataError(f"{path} does not say how many frames it has a second")
+            if capture.isOpened() and capture.grab():
+                raise DataError(f"{path} does not say how many frames it has a second")
+            raise DataError(f"{path} is not video OpenCV can decode")
         rate = max(1, int(stored))
-        pictures: list[NDArray[Any]] = []
-        count = 0
-        while True:
-            if count == 0 or count * per_second // rate > (count - 1) * per_second // rate:
-                decoded, picture = capture.retrieve()
-                if not decoded:
-                    break
-                pictures.append(encode_jpeg(picture))
-                size = picture.shape[:2]
-            count += 1
-            if not capture.grab():
-                break
+        pictures = []
+        wanted = partial(begins_period, per_second=per_second, rate=rate)
+        for picture in decode_frames(capture, path, wanted):
+            pictures.append(encode_jpeg(picture).tobytes())
+            size = picture.shape[:2]
     finally:
         capture.release()
-    if not pictures:
-        raise DataError(f"{path} is not video OpenCV can decode")
-    if count < LEAST_DECODED * declared - 2 and counts_every_frame(path):
-        raise DataError(f"{path} is damaged: its header says {declared} frames, {count} can be decoded")
-    return write_avi([picture.tobytes() for picture in pictures], (size[0], size[1]), per_second)
+    return write_avi(pictures, (size[0], size[1]), per_second)
+
+
+def begins_period(number: int, per_second: int, rate: int) -> bool:
+    """Whether a frame is the first one, or one at which floor(number * per_second / rate) grows."""
+    return number == 0 or number * per_second // rate > (number - 1) * per_second // rate
 
 
 def pack_frames(paths: Sequence[Path], per_second: int) -> bytes:

@@ -74,7 +74,7 @@ def prepare_benchmark(
     notes = [*benchmark.remarks, *sentences.compare_sizes(samples, benchmark)]
     notes += sentences.describe_faults(rows, samples, faults) + sentences.describe_empty_texts(rows)
     if unlisted:
-        notes.append(f"{unlisted:,} samples of the raw tree are in no list of {chosen.told} and left out")
+        notes.append(f"{unlisted:,} samples of the raw tree are in no list of {chosen.name_files()} and left out")
     if options.shares:
         samples, how = share_rows(samples, options.shares, options.seed, benchmark.group)
         notes.append(how)

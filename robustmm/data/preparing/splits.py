@@ -25,8 +25,7 @@ class SplitList:
     def __bool__(self) -> bool:
         return bool(self.splits)
 
-    @property
-    def told(self) -> str:
+    def name_files(self) -> str:
         return name_some(self.files)
 
     def add(self, key: str, split: str, label: str, where: str) -> None:
@@ -117,13 +116,13 @@ def apply_lists(rows: Sequence[Row], chosen: SplitList) -> tuple[list[Row], int]
         verb = "is" if most == "none" else "are not"
         example = f", which has such as {rows[0].listed}" if rows else ""
         raise DataError(
-            f"{most} of the samples that {chosen.told} names {verb} in the raw tree: "
+            f"{most} of the samples that {chosen.name_files()} names {verb} in the raw tree: "
             f"{name_some(unknown, 3)}{example}; is it a list of this benchmark?"
         )
     for row in rows:
         label = chosen.labels.get(row.listed, row.label)
         if label != row.label:
-            raise DataError(f'{chosen.told}: {row.listed} is "{label}", the raw tree says "{row.label}"')
+            raise DataError(f'{chosen.name_files()}: {row.listed} is "{label}", the raw tree says "{row.label}"')
     named = set(chosen.splits.values())
     kept = [
         replace(row, split=chosen.splits.get(row.listed, row.split))

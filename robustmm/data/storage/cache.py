@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import distributions
@@ -22,7 +21,7 @@ from robustmm.data.loading import read_cells
 from robustmm.data.manifest import Manifest
 from robustmm.data.storage.shards import Shard, read_header, write_shard
 from robustmm.errors import DataError, UsageError, explain_write
-from robustmm.files import make_folder, remove_partial_files
+from robustmm.files import make_folder, remove_partial_files, stamp_file
 from robustmm.modalities import Modality
 from robustmm.results import Result
 from robustmm.version import __version__
@@ -45,7 +44,11 @@ def find_shard(manifest: Manifest, modality: Modality) -> Path:
     cells = manifest.cells(modality)
     read_as = modality.model_dump(mode="json", exclude=LEARNED)
     facts = [__version__, decoder_versions(), read_as, str(manifest.folder.resolve()), cells]
-    stamps = [] if modality.kind == "text" else [stamp_file(manifest.folder, cell) for cell in cells]
+    stamps = (
+        []
+        if modality.kind == "text"
+        else [stamp_file(manifest.folder / cell.partition("#")[0]) if cell else None for cell in cells]
+    )
     digest = hashlib.sha256(json.dumps([facts, stamps]).encode("utf-8", "surrogatepass")).hexdigest()
     return cache_folder() / digest[:2] / f"{digest[:32]}{SUFFIX}"
 
@@ -54,15 +57,6 @@ def find_shard(manifest: Manifest, modality: Modality) -> Path:
 def decoder_versions() -> list[str]:
     installed = {each.metadata["Name"]: each.version for each in distributions()}
     return [f"{name} {installed[name]}" for name in sorted(installed) if name and name.startswith(DECODERS)]
-
-
-def stamp_file(folder: Path, cell: str) -> tuple[int, int] | None:
-    """Size and time of change of the file that a cell names; None where it names none."""
-    try:
-        found = os.stat(folder / cell.partition("#")[0])
-    except (OSError, ValueError):
-        return None
-    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None  # no cell names the folder
 
 
 def open_shard(manifest: Manifest, modality: Modality, workers: int) -> Shard:

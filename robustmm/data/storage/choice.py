@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -66,7 +65,7 @@ def choose_storage(
 
 def estimate_bytes(modalities: Sequence[Modality], rows: int) -> int:
     """What so many rows take when they are decoded."""
-    return rows * sum(prod(m.shape) * m.dtype.itemsize for m in modalities)
+    return rows * sum(m.input_bytes for m in modalities)
 
 
 def format_bytes(count: float) -> str:

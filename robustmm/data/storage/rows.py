@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.data.loading import collate_signals, read_cell
+from robustmm.data.loading import collate_signals, read_cell, refuse_or_tell
 from robustmm.data.manifest import Manifest
 from robustmm.data.storage.shards import Shard
 from robustmm.errors import DataError
@@ -41,12 +41,12 @@ class DecodedSignals(Sequence[Signal | None]):
             return None
         found = read_cell(self.modality, self.cells[row], self.manifest.folder)
         if isinstance(found, DataError):
-            raise DataError(self.manifest.describe_fault(row, self.modality, found)) from found
+            refuse_or_tell(self.manifest, row, self.modality, found, "error")
         return found
 
 
 class FedRows:
-    """(samples, *shape) as the graph takes them, blank where missing; indexed by an array of rows, as arrays are."""
+    """(samples, *shape) as the graph takes them, blank where missing; indexed by rows or a slice, as arrays are."""
 
     def __init__(self, modality: Modality, signals: Sequence[Signal | None], rows: NDArray[Any] | None = None) -> None:
         self.modality, self.signals = modality, signals
@@ -63,7 +63,7 @@ class FedRows:
     def dtype(self) -> np.dtype[Any]:
         return self.modality.dtype
 
-    def __getitem__(self, rows: NDArray[Any]) -> NDArray[Any]:
+    def __getitem__(self, rows: NDArray[Any] | slice) -> NDArray[Any]:
         return collate_signals(self.modality, [self.signals[int(row)] for row in self.rows[rows]])
 
     def take(self, rows: NDArray[Any]) -> "FedRows":
@@ -82,4 +82,4 @@ def take_rows(values: Rows, rows: NDArray[Any]) -> Rows:
 def blocks(values: Rows, size: int = 256) -> Iterator[NDArray[Any]]:
     """All rows in order, a few at a time."""
     for start in range(0, len(values), size):
-        yield values[np.arange(start, min(start + size, len(values)))]
+        yield values[start : start + size]

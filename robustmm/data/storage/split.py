@@ -1,14 +1,14 @@
 """A split, as training reads it: in memory, from the cache, or decoded anew. What is read is the same."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robustmm.data.loading import OnBad, Samples, collate_signals, read_batches, read_cells, targets
+from robustmm.data.loading import OnBad, Samples, collate_signals, read_batches, read_cells, refuse_or_tell, targets
 from robustmm.data.manifest import Manifest
 from robustmm.data.storage import cache
 from robustmm.data.storage.rows import DecodedSignals, FedRows, Rows, ShardedSignals, blocks
@@ -75,14 +75,13 @@ def read_split(
     if kept is None:
         kept = np.ones((len(manifest), len(modalities)), dtype=bool)
     if storage.mode == "cache":
-        held = hold_shards(manifest, modalities, kept, on_bad, storage, advance)
+        signals, present, bad = hold_shards(manifest, modalities, kept, on_bad, storage, advance)
     else:
         for m, modality in enumerate(modalities):
             manifest = manifest.keep_cells(modality, kept[:, m])
         if storage.mode == "memory":
             return read_whole(manifest, modalities, labels, on_bad, advance, fit, keep)
-        held = hold_cells(manifest, modalities, on_bad, storage, advance)
-    signals, present, bad = held
+        signals, present, bad = hold_cells(manifest, modalities, on_bad, storage, advance)
     if fit:
         modalities = [m.fit_to(s for s in signals[m.name] if s is not None) for m in modalities]
     inputs: dict[str, Rows] = {m.name: FedRows(m, signals[m.name]) for m in modalities}
@@ -102,20 +101,14 @@ def hold_shards(
     advance: Callable[[int], None],
 ) -> Held:
     """The split in shards of the cache; those that are not there are made."""
-    parts, present, bad = cache.split_shards(manifest), kept.copy(), list[str]()
     shards: dict[str, list[Shard]] = {m.name: [] for m in modalities}
-    start = 0
-    for part in parts:
-        rows = slice(start, start + len(part))
-        for m, modality in enumerate(modalities):
-            shard = cache.open_shard(part, modality, storage.workers)
-            shards[modality.name].append(shard)
-            present[rows, m] &= shard.present()
-            for row, told in shard.bad.items():
-                if kept[start + row, m]:
-                    bad.append(refuse_or_tell(part, row, modality, DataError(told), on_bad))
-        start = rows.stop
-        advance(len(part))
+
+    def open_part(part: Manifest, modality: Modality) -> tuple[list[bool], Mapping[int, str]]:
+        shard = cache.open_shard(part, modality, storage.workers)
+        shards[modality.name].append(shard)
+        return shard.present(), shard.bad
+
+    present, bad = look_through(manifest, modalities, kept, on_bad, advance, open_part)
     signals: dict[str, Sequence[Signal | None]] = {
         m.name: ShardedSignals(shards[m.name], cache.SHARD_ROWS, present[:, column])
         for column, m in enumerate(modalities)
@@ -131,29 +124,45 @@ def hold_cells(
     advance: Callable[[int], None],
 ) -> Held:
     """The split as its files; each is read once to see that it can be."""
-    bad: list[str] = []
-    present = np.zeros((len(manifest), len(modalities)), dtype=bool)
-    start = 0
-    for part in cache.split_shards(manifest):
-        for m, modality in enumerate(modalities):
-            for row, found in enumerate(read_cells(part, modality, storage.workers)):
-                if isinstance(found, DataError):
-                    bad.append(refuse_or_tell(part, row, modality, found, on_bad))
-                else:
-                    present[start + row, m] = found is not None
-        start += len(part)
-        advance(len(part))
+
+    def read_part(part: Manifest, modality: Modality) -> tuple[list[bool], Mapping[int, str]]:
+        there, bad = [], {}
+        for row, found in enumerate(read_cells(part, modality, storage.workers)):
+            if isinstance(found, DataError):
+                bad[row] = str(found)
+            there.append(found is not None and row not in bad)
+        return there, bad
+
+    everything = np.ones((len(manifest), len(modalities)), dtype=bool)
+    present, bad = look_through(manifest, modalities, everything, on_bad, advance, read_part)
     signals: dict[str, Sequence[Signal | None]] = {
         m.name: DecodedSignals(manifest, m, present[:, column]) for column, m in enumerate(modalities)
     }
     return signals, present, bad
 
 
-def refuse_or_tell(manifest: Manifest, row: int, modality: Modality, error: DataError, on_bad: OnBad) -> str:
-    sentence = manifest.describe_fault(row, modality, error)
-    if on_bad == "error":
-        raise DataError(sentence) from error
-    return sentence
+def look_through(
+    manifest: Manifest,
+    modalities: Sequence[Modality],
+    kept: NDArray[np.bool_],
+    on_bad: OnBad,
+    advance: Callable[[int], None],
+    look: Callable[[Manifest, Modality], tuple[list[bool], Mapping[int, str]]],
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Presence (samples, modality), and what cannot be read of what is kept. `look` says of the rows of a shard which
+    are there, and which are bad."""
+    present, told, start = kept.copy(), list[str](), 0
+    for part in cache.split_shards(manifest):
+        rows = slice(start, start + len(part))
+        for m, modality in enumerate(modalities):
+            there, bad = look(part, modality)
+            present[rows, m] &= there
+            for row, reason in bad.items():
+                if kept[start + row, m]:
+                    told.append(refuse_or_tell(part, row, modality, DataError(reason), on_bad))
+        start = rows.stop
+        advance(len(part))
+    return present, told
 
 
 def read_whole(
