@@ -20,6 +20,7 @@ from robustmm.evaluation.fit import PriorSource, description_text, fit_session
 from robustmm.evaluation.subsets import Baseline
 from robustmm.files import stamp_file
 from robustmm.modalities import Modality
+from robustmm.modalities.base import named_file
 from robustmm.runtime.foreign.session import open_session
 from robustmm.runtime.session import Session
 
@@ -152,7 +153,7 @@ def _manifest_stamps(rows: Manifest, modalities: Sequence[Modality]) -> list[Any
 
 def named_files(rows: Manifest, modalities: Sequence[Modality]) -> list[str]:
     """What the rows' cells name, relative to the manifest's folder; a cell of numbers is among them, and no file."""
-    return sorted({c.partition("#")[0] for m in modalities if m.kind != "text" for c in rows.cells(m) if c})
+    return sorted({named_file(c) for m in modalities if m.kind != "text" for c in rows.cells(m) if c})
 
 
 def _condition_stamps(condition: Condition) -> list[Stamp]:

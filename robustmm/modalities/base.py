@@ -128,6 +128,12 @@ def is_array(cell: str) -> bool:
     return cell.endswith(".npy") or (bool(hash_) and "/" not in row)
 
 
+def named_file(cell: str) -> str:
+    """The path that a cell names: `a.npy` of a row `a.npy#17`."""
+    path, hash_, row = cell.rpartition(".npy#")
+    return f"{path}.npy" if hash_ and "/" not in row else cell
+
+
 _ONE_AT_A_TIME = Lock()
 """numpy parses headers with `ast`, which Python 3.11 cannot do in two threads at once (cpython#106905)."""
 

@@ -23,6 +23,7 @@ from robustmm.data.storage.shards import Shard, read_header, write_shard
 from robustmm.errors import DataError, UsageError, explain_write
 from robustmm.files import make_folder, remove_partial_files, stamp_file
 from robustmm.modalities import Modality
+from robustmm.modalities.base import named_file
 from robustmm.results import Result
 from robustmm.version import __version__
 
@@ -44,11 +45,8 @@ def find_shard(manifest: Manifest, modality: Modality) -> Path:
     cells = manifest.cells(modality)
     read_as = modality.model_dump(mode="json", exclude=LEARNED)
     facts = [__version__, decoder_versions(), read_as, str(manifest.folder.resolve()), cells]
-    stamps = (
-        []
-        if modality.kind == "text"
-        else [stamp_file(manifest.folder / cell.partition("#")[0]) if cell else None for cell in cells]
-    )
+    named = [] if modality.kind == "text" else [manifest.folder / named_file(cell) for cell in cells if cell]
+    stamps = [stamp_file(path) for path in named]
     digest = hashlib.sha256(json.dumps([facts, stamps]).encode("utf-8", "surrogatepass")).hexdigest()
     return cache_folder() / digest[:2] / f"{digest[:32]}{SUFFIX}"
 

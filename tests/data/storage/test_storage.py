@@ -105,10 +105,13 @@ def test_a_damaged_shard_is_made_again(table: Manifest, how: str) -> None:
     assert path.read_bytes() == whole
 
 
-def test_a_file_that_changed_is_decoded_again(table: Manifest) -> None:
+@pytest.mark.parametrize("name", ["3.png", "a#3.png"])
+def test_a_file_that_changed_is_decoded_again(table: Manifest, name: str) -> None:
+    (table.folder / "3.png").rename(table.folder / name)
+    table.columns["image"][3] = name
     before = read(table, "cache")
-    cv2.imwrite(str(table.folder / "3.png"), np.full((6, 5, 3), 9, np.uint8))
-    os.utime(table.folder / "3.png", ns=(1, 1))
+    cv2.imwrite(str(table.folder / name), np.full((6, 5, 3), 9, np.uint8))
+    os.utime(table.folder / name, ns=(1, 1))
     after = read(table, "cache")
     assert after.digest() != before.digest()
     assert after.digest() == read(table, "memory").digest()
