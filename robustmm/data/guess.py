@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from robustmm.errors import RobustmmError
 from robustmm.modalities import KINDS, Audio, Features, Image, Modality, Series, Text, Video
 from robustmm.modalities.audio import read_header
-from robustmm.modalities.base import find_file, read_array
+from robustmm.modalities.base import find_file, named_file, read_array
 from robustmm.modalities.image import read_pixels
 from robustmm.modalities.series import read_csv
 
@@ -62,7 +62,7 @@ def read_cells(read: Callable[[str, Path], T], cells: list[str], folder: Path) -
 
 def common_suffix(cells: list[str]) -> str:
     """The commonest suffix."""
-    every = Counter(PurePath(cell.partition(".npy#")[0] + ".npy" if ".npy#" in cell else cell).suffix for cell in cells)
+    every = Counter(PurePath(named_file(cell)).suffix for cell in cells)
     return every.most_common(1)[0][0].lower() if every else ""
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from robustmm.errors import DataError
 from robustmm.modalities import KINDS
-from robustmm.modalities.base import TABLE_COLUMNS, is_array
+from robustmm.modalities.base import TABLE_COLUMNS, named_file
 
 if TYPE_CHECKING:
     from robustmm.data.manifest import Manifest
@@ -30,17 +30,11 @@ def check_inside(manifest: "Manifest", folder: Path) -> None:
         if column in TABLE_COLUMNS:
             continue
         for row, cell in enumerate(cells):
-            if cell and _leads_out(manifest.folder / _strip_row(cell), root):
+            if cell and _leads_out(manifest.folder / named_file(cell), root):
                 raise DataError(
                     f"{manifest.cell_location(row, column)}: {cell} should lie in {folder}, found a file outside of it "
                     "(--inside)"
                 )
-
-
-def _strip_row(cell: str) -> str:
-    """`a.npy` of `a.npy#17`, told apart as reading tells them: another cell names a file whole, whatever folders it
-    leads through."""
-    return cell.rpartition("#")[0] if is_array(cell) and not cell.endswith(".npy") else cell
 
 
 def _leads_out(path: Path, root: Path) -> bool:

@@ -124,12 +124,12 @@ class Modality(BaseModel):
 
 def is_array(cell: str) -> bool:
     """Whether a cell names an array file (`a.npy`) or a row of one (`a.npy#17`)."""
-    _, hash_, row = cell.rpartition(".npy#")
-    return cell.endswith(".npy") or (bool(hash_) and "/" not in row)
+    return named_file(cell).endswith(".npy")
 
 
 def named_file(cell: str) -> str:
-    """The path that a cell names: `a.npy` of a row `a.npy#17`."""
+    """The path that a cell names: `a.npy` of a row `a.npy#17`; another cell names a file whole, whatever folders it
+    leads through."""
     path, hash_, row = cell.rpartition(".npy#")
     return f"{path}.npy" if hash_ and "/" not in row else cell
 
