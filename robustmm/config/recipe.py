@@ -27,6 +27,7 @@ RESERVED = {
     "id": "is a column of every table of missing inputs",
 }
 """Names that no modality can have, and why."""
+DEFAULT_METHOD = "joint+unimodal"  # docs/methods.md says on what evidence
 LARGEST = 2**31 - 1
 """The largest whole number of a recipe (but for its seed): sizes beyond are none that a library counts with."""
 SELECTED = {
@@ -112,7 +113,7 @@ class Recipe(Section):
     data: Data
     modality: dict[str, dict[str, Any]]
     model: Model = Model()
-    method: dict[str, Any] = {"name": "cal+mce"}
+    method: dict[str, Any] = {"name": DEFAULT_METHOD}
     train: Train = Train()
     corrupt: Corrupt | None = None
 
@@ -186,7 +187,7 @@ def build_recipe(content: Mapping[str, Any], where: str, name: str) -> Recipe:
         errors.append(f"[modality] should describe 1 to 10 modalities, found {len(tables)}")
     method = content.get("method", {})
     if isinstance(method, Mapping) and "name" not in method:
-        content = {**content, "method": {"name": "cal+mce", **method}}
+        content = {**content, "method": {"name": DEFAULT_METHOD, **method}}
     if isinstance(method, Mapping):
         for key, table in method.items():
             wanted = str if key == "name" else Mapping

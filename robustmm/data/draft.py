@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from robustmm.config.recipe import RESERVED
+from robustmm.config.recipe import DEFAULT_METHOD, RESERVED
 from robustmm.data.guess import MEDIA, common_suffix, guess_modality, names_files, read_cells
 from robustmm.data.manifest import Manifest, name_some
 from robustmm.errors import DataError, UsageError
@@ -127,4 +127,4 @@ def draft_recipe(modalities: list[Modality], manifest: str) -> dict[str, object]
     for m in modalities:
         fields = m.model_dump(exclude_defaults=True, exclude={"name"})
         tables[m.name] = {"kind": m.kind, **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}}
-    return {"data": {"manifest": manifest}, "modality": tables, "method": {"name": "cal+mce"}}
+    return {"data": {"manifest": manifest}, "modality": tables, "method": {"name": DEFAULT_METHOD}}

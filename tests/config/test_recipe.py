@@ -42,7 +42,7 @@ def test_a_recipe_says_what_it_leaves_out() -> None:
         Image(name="image", size=(8, 8, 1)),
         Audio(name="audio", rate=8000, seconds=1.0),
     ]
-    assert (recipe.method_name, recipe.method_options) == ("cal+mce", {})
+    assert (recipe.method_name, recipe.method_options) == ("joint+unimodal", {})
     assert (recipe.train.epochs, recipe.train.seed, recipe.model.fusion) == (30, 0, "concat")
     assert recipe.encoder("image") == (None, {})
 
@@ -55,7 +55,7 @@ def test_encoders_and_method_options_come_by_name() -> None:
     }
     recipe = build_recipe(content, "my.toml", "my")
     assert [recipe.encoder(m) for m in "ab"] == [("conv", {}), ("conv", {"depth": 2})]
-    assert recipe.method_name == "cal+mce", "options alone keep the default method"
+    assert recipe.method_name == "joint+unimodal", "options alone keep the default method"
     assert recipe.method_options == {"cal": {"weight": 2}}
     assert split_name_options(None) == (None, {})
 

@@ -281,7 +281,7 @@ def test_every_kind_is_guessed_with_its_size(tmp_path: Path) -> None:
     recipe = build_recipe(tomllib.loads(text), "draft.toml", "draft")
     assert recipe.modalities == found[:10], "the draft is a recipe"
     assert recipe.data.manifest == str(manifest.path)
-    assert recipe.method_name == "cal+mce"
+    assert recipe.method_name == "joint+unimodal"
 
 
 @pytest.mark.parametrize("column", ["photo", "clip", "sheet", "vector", "movie", "wave"])
