@@ -1,5 +1,7 @@
 """One small exported model, trained once for every test that needs a file."""
 
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,17 @@ from robustmm.runtime.session import Session
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 settings.load_profile("shared")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def operators() -> Iterator[None]:
+    """torch parses its table of ONNX operators, always the same, once for every part that is exported: a third of the
+    time of an export. Here once for all tests."""
+    from onnxscript._framework_apis import torch_2_11
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch_2_11, "get_torchlib_ops", cache(torch_2_11.get_torchlib_ops))
+        yield
 
 
 @pytest.fixture(scope="session")
