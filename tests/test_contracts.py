@@ -32,8 +32,8 @@ def trained(folder: Path, content: dict[str, object], path: Path) -> tuple[Run, 
     return train(build_recipe(content, "contract", "contract"), path, folder / "runs", watcher), watcher.rows
 
 
-OWN_PARTS = {"arm", "balm", "cal", "dmrnet", "guarded", "mce", "mla", "one-stage", "pdf", "qmf", "reconboost", "redcore"}
-OWN_PARTS |= {"shaspec", "cal+mce", "mce+cal"}
+OWN_PARTS = {"arm", "balm", "cal", "dmrnet", "guarded", "mce", "mla", "one-stage", "pdf", "qmf", "redcore"}
+OWN_PARTS |= {"reconboost", "shaspec", "cal+mce", "mce+cal"}
 """Methods that put a part of their own into the model. The models of the others are exported as `joint`'s is."""
 
 
