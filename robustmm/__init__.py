@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from robustmm.api.comparing import compare
     from robustmm.api.evaluation import attack, load, predict
     from robustmm.api.hardening import harden
+    from robustmm.api.parts import merge_parts, plan_audit, run_part
     from robustmm.api.reporting import write_report
     from robustmm.api.signals import corrupt
     from robustmm.api.training import export, resume, train
@@ -41,14 +42,15 @@ if _limit.isascii() and _limit.isdecimal() and len(_limit) < 12:  # OpenCV holds
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(int(_limit) * 2**20 // 6)
 
 __all__ = [
-    "__version__", "attack", "audit", "check", "compare", "corrupt", "export", "harden", "load", "predict", "resume",
-    "train", "verify", "write_report",
+    "__version__", "attack", "audit", "check", "compare", "corrupt", "export", "harden", "load", "merge_parts",
+    "plan_audit", "predict", "resume", "run_part", "train", "verify", "write_report",
 ]  # fmt: skip
 
 _HOMES = {
-    "attack": "evaluation", "audit": "auditing", "check": "checking", "compare": "comparing",
-    "corrupt": "signals", "export": "training", "harden": "hardening", "load": "evaluation", "predict": "evaluation",
-    "resume": "training", "train": "training", "verify": "verifying", "write_report": "reporting",
+    "attack": "evaluation", "audit": "auditing", "check": "checking", "compare": "comparing", "corrupt": "signals",
+    "export": "training", "harden": "hardening", "load": "evaluation", "merge_parts": "parts", "plan_audit": "parts",
+    "predict": "evaluation", "resume": "training", "run_part": "parts", "train": "training", "verify": "verifying",
+    "write_report": "reporting",
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from robustmm.progress import Reporter
 from robustmm.system import reveal_interrupts
 
 if TYPE_CHECKING:
+    from robustmm.auditing.parts.build import Asked
     from robustmm.auditing.plan import AuditPlan
     from robustmm.auditing.results.schema import AuditResult
     from robustmm.auditing.spec import OpenedSpec
@@ -68,17 +69,56 @@ def audit(
     `results.json`, `records.parquet` and `report.html` stand in `out` (by default in audits/).
     """
     from robustmm.auditing import prepare
+
+    workers, tell = as_processes("workers", workers), reporter(progress)
+    asked = open_question(
+        tell, model, suite=suite, data=data, inside=inside, describe=describe, split=split, limit=limit, seed=seed,
+        by=by, cluster=cluster, gates=gates, baseline=baseline, share=share, reference=reference, provider=provider,
+        threads=threads, batch=batch, on_bad_input=on_bad_input, expect=expect, expect_accuracy=expect_accuracy,
+        runs=runs,
+    )  # fmt: skip
+    folder = Path(out) if out else prepare.audit_folder(asked.spec, asked.plan)
+    prepare.create_folder(folder, fresh)
+    return finish_audit(asked, folder, workers, tell)
+
+
+def open_question(
+    tell: Reporter,
+    model: Model = None,
+    *,
+    suite: AnyPath = "deployment",
+    data: Data = None,
+    inside: bool = False,
+    describe: AnyPath | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    seed: int = 0,
+    by: str | Sequence[str] = (),
+    cluster: str = "",
+    gates: AnyPath | None = None,
+    baseline: Baseline = "masked",
+    share: float = 0.9,
+    reference: AnyPath | None = None,
+    provider: str = "cpu",
+    threads: int = 1,
+    batch: int | None = None,
+    on_bad_input: OnBad = "error",
+    expect: AnyPath | None = None,
+    expect_accuracy: float | None = None,
+    runs: AnyPath = "runs",
+) -> "Asked":
+    """Checks everything that `audit` can be asked, before anything is measured."""
+    from robustmm.auditing import prepare
+    from robustmm.auditing.parts.build import Asked
     from robustmm.auditing.spec import Spec, open_spec
     from robustmm.config.shelf import find_file
-    from robustmm.evidence.record import write_record
 
     check_choice("baseline", baseline, get_args(Baseline))
     check_choice("on_bad_input", on_bad_input, get_args(OnBad))
-    limit, seed, workers = as_count("limit", limit, 1), as_count("seed", seed, 0), as_processes("workers", workers)
+    limit, seed = as_count("limit", limit, 1), as_count("seed", seed, 0)
     threads, batch, share = as_processes("threads", threads), as_count("batch", batch, 1), as_number("share", share)
     if not 0 <= share <= 1:
         raise UsageError(f"share should be in [0, 1], found {share:g}")
-    tell = reporter(progress)
     session = open_model(model, describe, provider, threads, batch or prepare.BATCH, runs, tell)
     manifest = find_manifest(session, data, split, runs, tell)
     setting = Spec(
@@ -86,18 +126,22 @@ def audit(
         describe=session.description, seed=seed, on_bad=on_bad_input, baseline=baseline, provider=session.provider,
         threads=threads, batch=batch or prepare.BATCH,
     )  # fmt: skip
-    against = Path(reference) if reference else None
-    plans = prepare.build_plan(
-        str(suite), setting, tuple(as_list(by)), share, against, cluster, Path(gates) if gates else None
-    )
+    against, judged = Path(reference) if reference else None, Path(gates) if gates else None
+    plan = prepare.build_plan(str(suite), setting, tuple(as_list(by)), share, against, cluster, judged)
     opened, expected = open_spec(setting), Expectation(expect, expect_accuracy, limit is not None, on_bad_input)
     require_expected(opened.session, opened.rows, split, expected, tell)
-    folder = Path(out) if out else prepare.audit_folder(setting, plans)
-    prepare.create_folder(folder, fresh)
-    asked = prepare.build_audit(setting, plans, folder, workers, tell, measure=batch is None)
-    result = asked.run()
-    write_record(asked, find_file("attacks", str(suite)), Path(gates) if gates else None)
-    page = write_page(result, opened, plans, folder, str(suite), tell)
+    return Asked(setting, plan, find_file("attacks", str(suite)), judged, str(suite), batch)
+
+
+def finish_audit(asked: "Asked", folder: Path, workers: int | None, tell: Reporter) -> "AuditResult":
+    """Measures what is left of an audit in its folder, and writes all that it ends in."""
+    from robustmm.auditing import prepare
+    from robustmm.evidence.record import write_record
+
+    run = prepare.build_audit(asked.spec, asked.plan, folder, workers, tell, measure=asked.batch is None)
+    result = run.run()
+    write_record(run, asked.suite, asked.gates)
+    page = write_page(result, run.work, asked.plan, folder, asked.named, tell)
     tell.note(f"results: {folder / 'results.json'}, records: {folder / 'records.parquet'}, report: {page}")
     return result
 

@@ -15,6 +15,8 @@ from robustmm.evaluation.evaluate import Evaluation
 from robustmm.evaluation.records import Records, join_records
 
 BAD = ".bad.json"
+Piece = tuple[int, Sequence[int]]
+"""A chunk, and the conditions of its cells: a job of one process."""
 Sentences = TypeAdapter(list[str])
 
 
@@ -27,13 +29,14 @@ class EvaluationPass:
         self.keys = opened.cell_keys(self.evaluation)
         self._clean: Records | None = None
 
-    def missing_cells(self, chunk: int) -> list[int]:
-        """The conditions without a cell of a chunk."""
-        return [k for k, keys in enumerate(self.keys) if not self.store.has(keys[chunk])]
+    def missing_cells(self, chunk: int, numbers: Sequence[int] | None = None) -> list[int]:
+        """Those of these conditions, or of all, that have no cell of a chunk."""
+        asked = range(len(self.keys)) if numbers is None else numbers
+        return [k for k in asked if not self.store.has(self.keys[k][chunk])]
 
-    def complete_chunk(self, chunk: int) -> None:
-        """Makes the missing cells of a chunk."""
-        missing = self.missing_cells(chunk)
+    def complete_chunk(self, chunk: int, numbers: Sequence[int] | None = None) -> None:
+        """Makes the missing cells of a chunk, of these conditions or of all."""
+        missing = self.missing_cells(chunk, numbers)
         if not missing:
             return
         rows = self.work.chunks[chunk]
@@ -66,15 +69,17 @@ class EvaluationPass:
             self._clean = self.read_records(0)
         return self._clean
 
+    def read_bad_inputs(self, chunk: int) -> list[str]:
+        """The errors of unreadable inputs of a chunk."""
+        sentences = read_cell(self.store.path(self.keys[0][chunk], BAD), Sentences.validate_json)
+        if sentences is None:  # damaged or taken away since
+            sentences = self.evaluation.read(self.work.chunks[chunk]).bad
+            self._write_bad_inputs(chunk, sentences)
+        return sentences
+
     def bad_inputs(self) -> list[str]:
         """The errors of unreadable inputs, a sentence each, in the manifest's order."""
-        found: list[str] = []
-        for chunk, key in enumerate(self.keys[0]):
-            sentences = read_cell(self.store.path(key, BAD), Sentences.validate_json)
-            if sentences is None:  # damaged or taken away since
-                sentences = self.evaluation.read(self.work.chunks[chunk]).bad
-                self._write_bad_inputs(chunk, sentences)
-            found += sentences
+        found = [sentence for chunk in range(len(self.work.chunks)) for sentence in self.read_bad_inputs(chunk)]
         before = f"{self.work.rows.path} line "
         return sorted(found, key=lambda sentence: int(sentence.removeprefix(before).partition(" ")[0]))
 
@@ -98,8 +103,8 @@ def count_cells(spec: Spec, conditions: Sequence[Condition], folder: Path) -> tu
     return sum(map(here.store.has, keys)), len(keys)
 
 
-def make_cells(spec: Spec, conditions: Sequence[Condition], folder: Path, chunk: int) -> None:
-    current_pass(spec, conditions, folder).complete_chunk(chunk)
+def make_cells(spec: Spec, conditions: Sequence[Condition], folder: Path, chunk: int, numbers: Sequence[int]) -> None:
+    current_pass(spec, conditions, folder).complete_chunk(chunk, numbers)
 
 
 def run_pass(
@@ -108,19 +113,21 @@ def run_pass(
     conditions: Sequence[Condition],
     folder: Path,
     advance: Callable[[int], None],
+    pieces: Sequence[Piece] | None = None,
 ) -> EvaluationPass:
-    """The pass with all its cells; `advance` gets the number of new cells."""
+    """The pass with all its cells, or with those of some pieces; `advance` gets the number of new cells."""
     here = current_pass(spec, conditions, folder)
-    left = {(k, chunk) for chunk in range(len(here.work.chunks)) for k in here.missing_cells(chunk)}
-    advance(len(conditions) * len(here.work.chunks) - len(left))
+    asked = pieces or [(chunk, range(len(conditions))) for chunk in range(len(here.work.chunks))]
+    left = {(k, chunk) for chunk, numbers in asked for k in here.missing_cells(chunk, numbers)}
+    advance(sum(len(numbers) for _, numbers in asked) - len(left))
 
     def tick() -> None:
         come = {(k, chunk) for k, chunk in left if here.store.has(here.keys[k][chunk])}
         left.difference_update(come)
         advance(len(come))
 
-    wanted = sorted({chunk for _, chunk in left})
-    for _ in pool.map(make_cells, [(spec, conditions, folder, chunk) for chunk in wanted], tick):
+    wanted = [piece for piece in asked if any((k, piece[0]) in left for k in piece[1])]
+    for _ in pool.map(make_cells, [(spec, conditions, folder, *piece) for piece in wanted], tick):
         pass
     tick()
     return here

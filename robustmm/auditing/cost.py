@@ -18,6 +18,7 @@ from robustmm.auditing.spec import OpenedSpec
 from robustmm.conditions.condition import Condition
 from robustmm.conditions.plan import Plan
 from robustmm.data.loading import Samples, collate_signals, targets
+from robustmm.evaluation.evaluate import EmbeddingKey
 from robustmm.evaluation.records import Records, load_records
 from robustmm.evaluation.subsets import EMAP_SAMPLES, ORDERS, evaluate_subsets
 from robustmm.metrics import contribution
@@ -48,48 +49,98 @@ class Cost:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Timings:
+    """Seconds of one process. Where it is not said otherwise they are per sample."""
+
+    reading: float
+    deciding: float
+    """All that is decided from the embeddings of one condition."""
+    decoding: float
+    """The decoder, of one row."""
+    keeping: float
+    """Per condition: its cells written, and read for the numbers and for the table."""
+    summing: float
+    """Per condition: its numbers and its rows of the table."""
+    projecting: float
+    """The clean condition's additive projection, of all chunks that it is measured on."""
+    embeddings: dict[EmbeddingKey, float]
+    """Every way in which an input is corrupted, with its encoding; the clean ones first."""
+    wanted: list[list[EmbeddingKey]]
+    """The embeddings that a condition is decided from, the clean condition's first."""
+    failing: float
+    """The share of the corruptions whose levels will be bisected."""
+    sweeps: list[list[int]]
+    """The conditions of each corruption, by rising level."""
+
+    def sum_new(self) -> list[float]:
+        """Seconds per sample of every condition beside reading: embeddings are made where they are first wanted."""
+        made: set[EmbeddingKey] = set()
+        found = []
+        for parts in self.wanted:
+            found.append(self.deciding + sum(self.embeddings[part] for part in parts if part not in made))
+            made.update(parts)
+        return found
+
+    def sum_finish(self, samples: int) -> float:
+        """Seconds of what follows the suite's cells: statistics, and the levels that bisection tries."""
+        new = self.sum_new()
+        halving = sum(float(np.mean([samples * new[k] + self.keeping for k in each])) for each in self.sweeps)
+        halving += samples * self.reading * bool(self.sweeps)
+        return self.summing * len(self.wanted) + self.failing * BISECTIONS * halving
+
+
 def estimate_cost(opened: OpenedSpec, conditions: Sequence[Condition], share: float = 0.9) -> Cost:
-    """The cost of `conditions` and the clean pass on the samples of a spec, all stages but the searches. Whether a
-    corruption's levels will be bisected is judged by its highest level on the timed samples."""
+    """The cost of `conditions` and the clean pass on the samples of a spec, all stages but the searches."""
+    timed = time_stages(opened, conditions, share)
+    names, N, clean = opened.session.names, len(opened.rows), timed.sum_new()[0]
+    seconds = REPEATS * len(opened.chunks[0]) * (timed.reading + clean) + N * timed.reading + timed.projecting
+    seconds += sum(N * each + timed.keeping for each in timed.sum_new()) + timed.sum_finish(N)
+    encodings = {name: sum(part[0] == name for part in timed.embeddings) for name in names}
+    return Cost(len(conditions), encodings, count_coalitions(len(names)) * len(timed.wanted), N, seconds)
+
+
+def count_coalitions(modalities: int) -> int:
+    """Rows that the decoder takes per sample and condition."""
+    return 2**modalities if modalities <= contribution.EXACT_LIMIT else 2 * modalities + 2 + ORDERS * modalities
+
+
+def time_stages(opened: OpenedSpec, conditions: Sequence[Condition], share: float) -> Timings:
+    """Times every stage on a few samples. Whether a corruption's levels will be bisected is judged by its highest level
+    on them."""
     session, rows, chunk = opened.session, opened.rows, opened.chunks[0]
-    M, N = len(session.names), len(rows)
-    coalitions = 2**M if contribution.EXACT_LIMIT >= M else 2 * M + 2 + ORDERS * M
+    names, N = session.names, len(rows)
     timed = chunk[:TIMED_SAMPLES]
     evaluation = opened.build_evaluation([Condition("clean"), *conditions])
     samples, reading = _time_call(lambda: evaluation.read(timed))
-    reading /= len(timed)
     encoding = _time_encoders(opened, samples)
-    records, deciding, decoding = _time_decoder(opened, samples, coalitions)
-    whole = sum(encoding.values()) + deciding  # of a condition that shares no embedding, without its corruptions
-    parts = {(name, "") for name in session.names}
-    struck, spent = {}, {}
-    for number, plan in enumerate(evaluation.plans[1:], start=1):
-        spent[number] = deciding
-        for name in session.names:
-            if (part := (name, plan.key(name))) not in parts:
-                parts.add(part)
-                struck[part] = _time_corruption(plan, name, timed, samples)
-                spent[number] += struck[part] + encoding[name]
-    alone = {
-        number: whole + sum(struck.get((name, plan.key(name)), 0.0) for name in session.names)
-        for number, plan in enumerate(evaluation.plans)
-    }
+    records, deciding, decoding = _time_decoder(opened, samples, count_coalitions(len(names)))
+    embeddings: dict[EmbeddingKey, float] = {(name, ""): encoding[name] for name in names}
+    wanted = [[(name, plan.key(name)) for name in names] for plan in evaluation.plans]
+    for plan, parts in zip(evaluation.plans, wanted, strict=True):
+        for part in parts:
+            if part not in embeddings:
+                embeddings[part] = encoding[part[0]] + _time_corruption(plan, part[0], timed, samples)
     numbers = {condition.name: number for number, condition in enumerate(conditions, start=1)}
     sweeps = [[numbers[sweep.grid[level]] for level in sorted(sweep.grid)] for sweep in build_sweeps(conditions)]
     piloted = sweeps[:: max(1, len(sweeps) // TIMED_CONDITIONS)] or [[number] for number in list(numbers.values())[:1]]
     tried = [0, *(levels[-1] for levels in piloted)]
     found, true = _time_call(lambda: [next(evaluation.records(timed, samples, [number]))[1] for number in tried])
-    factor = true / (len(timed) * sum(alone[number] for number in tried))  # threads, their quarrels and what overlaps
-    failing = np.mean([_will_fail(each, found[0], share, N) for each in found[1:]]) if sweeps else 0.0
-    keeping, summing = _time_cells(records, len(opened.chunks)), _time_statistics(opened, records, share)
-    cells = {number: factor * N * each + keeping for number, each in spent.items()}
-    pairs = min(EMAP_SAMPLES, len(chunk)) ** 2 * M * sum(map(opened.measures_emap, range(len(opened.chunks))))
-    base = (REPEATS * len(chunk) + N) * (reading + factor * whole) + keeping + sum(cells.values())
-    base += (pairs * decoding if M > 1 else 0.0) + summing * len(evaluation.plans)
-    halving = sum(float(np.mean([cells[number] for number in levels])) for levels in sweeps)
-    base += float(failing) * BISECTIONS * (halving + N * reading * bool(sweeps))
-    encodings = {name: sum(part[0] == name for part in parts) for name in session.names}
-    return Cost(len(conditions), encodings, coalitions * len(evaluation.plans), N, base)
+    told = len(timed) * sum(deciding + sum(embeddings[part] for part in wanted[number]) for number in tried)
+    factor = true / told  # threads, their quarrels and what overlaps
+    pairs = min(EMAP_SAMPLES, len(chunk)) ** 2 * len(names) * sum(map(opened.measures_emap, range(len(opened.chunks))))
+    return Timings(
+        reading=reading / len(timed),
+        deciding=factor * deciding,
+        decoding=decoding,
+        keeping=_time_cells(records, len(opened.chunks)),
+        summing=_time_statistics(opened, records, share),
+        projecting=pairs * decoding if len(names) > 1 else 0.0,
+        embeddings={part: factor * each for part, each in embeddings.items()},
+        wanted=wanted,
+        failing=float(np.mean([_will_fail(each, found[0], share, N) for each in found[1:]])) if sweeps else 0.0,
+        sweeps=sweeps,
+    )
 
 
 def _will_fail(records: Records, clean: Records, share: float, samples: int) -> bool:

@@ -95,10 +95,9 @@ def build_audit(
         tell.note(f"audit: {len(conditions)} conditions, all measured already, in {out}")
         return Audit(spec, plan, out, workers or 1, tell.stage)
     if measure:
-        spec = replace(spec, batch=tune_batch_size(opened.session, len(opened.chunks[0])))
+        spec = tune_batch(spec)
     price, part = estimate_cost(opened, plan.conditions, plan.share), missing / cells
-    if workers is None:
-        workers = min(count_cores(), len(opened.chunks)) if price.seconds * part > MIN_PARALLEL_SECONDS else 1
+    workers = workers or count_workers(price.seconds * part, len(opened.chunks))
     left = price.seconds * part / workers
     left += START_SECONDS + opened.seconds if workers > 1 else 0.0
     tell.note(
@@ -107,6 +106,17 @@ def build_audit(
         + ("; searches aside" if plan.searches else "")
     )
     return Audit(spec, plan, out, workers, tell.stage)
+
+
+def tune_batch(spec: Spec) -> Spec:
+    """The spec with the batch size that is fastest on this machine."""
+    opened = open_spec(spec)
+    return replace(spec, batch=tune_batch_size(opened.session, len(opened.chunks[0])))
+
+
+def count_workers(seconds: float, jobs: int) -> int:
+    """The processes that some seconds of work are divided among, where the user does not say it."""
+    return max(1, min(count_cores(), jobs)) if seconds > MIN_PARALLEL_SECONDS else 1
 
 
 def describe_cost(price: Cost, seconds: float, workers: int) -> str:

@@ -1,7 +1,8 @@
 """An audit from beginning to end. Every stage keeps what it makes: the same call again goes on where it stopped."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from robustmm.auditing.results.schema import (
     BreakingLevel,
     Reference,
     Runtime,
-    SearchResult,
 )
 from robustmm.auditing.results.subsets import subset_accuracies
 from robustmm.auditing.results.summary import summarise_condition
@@ -63,13 +63,8 @@ class Audit:
     def run(self) -> AuditResult:
         """Raises InterruptedRun on Ctrl-C: what was measured is kept."""
         self.store.remove_partial_files()
-        try:
-            with reveal_interrupts(), WorkerPool(self.workers) as pool:
-                return self._run(pool)
-        except KeyboardInterrupt as error:
-            raise InterruptedRun(f"PARTIAL: interrupted; {self._describe_kept()}") from error
-        except UnwritableError as error:
-            raise UnwritableError(f"{self.folder} cannot be written", error.reason, self._describe_kept()) from error
+        with explain_stop(self.folder, self._describe_kept), WorkerPool(self.workers) as pool:
+            return self._run(pool)
 
     def _describe_kept(self) -> str:
         conditions = [CLEAN, *self.plan.conditions]
@@ -127,7 +122,7 @@ class Audit:
             worst_condition=min(found, key=lambda c: c.accuracy.value).name if found else "",
             worst_group=worst[0],
             worst_group_condition=worst[1],
-            searches=self._run_searches(pool),
+            searches=searches.keep_searches(pool, self.spec, self.plan.searches, self.store, self.stage),
             reference=self._compare_with_reference(clean, found),
             bad_inputs=measured.bad_inputs(),
         )
@@ -190,17 +185,6 @@ class Audit:
             asked.reference, clean, found, asked.conditions, work.data_sha256, work.description
         )
 
-    def _run_searches(self, pool: WorkerPool) -> list[SearchResult]:
-        tables = self.plan.searches
-        paths = [self.store.path(self.work.search_key(table), ".json") for table in tables]
-        found = [read_cell(path, searches.parse_search) for path in paths]
-        jobs = [(self.spec, t, p) for t, p, f in zip(tables, paths, found, strict=True) if f is None]
-        if jobs:
-            with self.stage("searches", len(jobs)) as advance:
-                for _ in pool.map(searches.run_search, jobs):
-                    advance(1)
-        return [f or read_made(path, searches.parse_search) for f, path in zip(found, paths, strict=True)]
-
     def _write_records(self, measured: cells.EvaluationPass, conditions: Sequence[Condition]) -> None:
         """Leaves a table that is as it was written, which a cell of its own says."""
         names, classes, path = self.work.session.names, self.work.session.classes, self.folder / RECORDS
@@ -219,6 +203,18 @@ class Audit:
             parts = map(read_condition, range(len(conditions)))
             records_table.write_table(path, parts, names, classes, drawn)
             write_cell(written, json.dumps(hash_file(path)).encode())
+
+
+@contextmanager
+def explain_stop(folder: Path, describe_kept: Callable[[], str]) -> Iterator[None]:
+    """What stops the work in a folder becomes a sentence, with what of it is kept."""
+    try:
+        with reveal_interrupts():
+            yield
+    except KeyboardInterrupt as error:
+        raise InterruptedRun(f"PARTIAL: interrupted; {describe_kept()}") from error
+    except UnwritableError as error:
+        raise UnwritableError(f"{folder} cannot be written", error.reason, describe_kept()) from error
 
 
 def write_summary(

@@ -1,14 +1,17 @@
 """A suite's searches on the samples of an audit; each outcome is written when its search is done."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from robustmm.auditing.results.schema import Searches, SearchResult
 from robustmm.auditing.spec import Spec, open_spec
-from robustmm.auditing.store import write_cell
+from robustmm.auditing.store import Store, read_cell, read_made, write_cell
+from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.tables import MixTable, SearchTable
 from robustmm.corruptions import pairs
 from robustmm.data.sample import sample_rows
+from robustmm.progress import Stage
 from robustmm.runtime.session import Session
 from robustmm.search.choices import select_corruptions
 from robustmm.search.mix import find_worst_mix
@@ -28,6 +31,20 @@ def serving_corruptions(session: Session, table: MixTable) -> list[str]:
     """The corruptions of a mix that serve a modality of the model."""
     kinds = {m.kind for m in session.modalities}
     return [name for name in table.noise if kinds.intersection(pairs.supported_kinds(name))]
+
+
+def keep_searches(
+    pool: WorkerPool, spec: Spec, tables: Sequence[SearchTable], store: Store, stage: Stage
+) -> list[SearchResult]:
+    """The outcomes of some searches, which run where the store has none."""
+    paths = [store.path(open_spec(spec).search_key(table), ".json") for table in tables]
+    found = [read_cell(path, parse_search) for path in paths]
+    jobs = [(spec, t, p) for t, p, f in zip(tables, paths, found, strict=True) if f is None]
+    if jobs:
+        with stage("searches", len(jobs)) as advance:
+            for _ in pool.map(run_search, jobs):
+                advance(1)
+    return [f or read_made(path, parse_search) for f, path in zip(found, paths, strict=True)]
 
 
 def run_search(spec: Spec, table: SearchTable, path: Path) -> None:

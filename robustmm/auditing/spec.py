@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from robustmm.data.sample import hash_order
 from robustmm.evaluation.evaluate import Evaluation
 from robustmm.evaluation.fit import PriorSource, description_text, fit_session
 from robustmm.evaluation.subsets import Baseline
-from robustmm.files import stamp_file
+from robustmm.files import hash_file, is_file, stamp_file
 from robustmm.modalities import Modality
 from robustmm.modalities.base import named_file
 from robustmm.runtime.foreign.session import open_session
@@ -60,7 +60,7 @@ class Spec:
 @dataclass(frozen=True)
 class OpenedSpec:
     """An opened spec: a session and what it was completed with, the rows, their chunks, and the hashes that identify
-    its cells. `description` is the text of a foreign model's."""
+    its cells. `description` is the text of a foreign model's; `own_digest` is what the files of this machine give."""
 
     spec: Spec
     session: Session
@@ -72,6 +72,8 @@ class OpenedSpec:
     description: str
     data_sha256: str
     digest: str
+    own_digest: str
+    fitted_sha256: str  # of the class prior, means and standard deviations, which may be fitted to the train split
     seconds: float  # that opening took
 
     def build_evaluation(self, conditions: Sequence[Condition]) -> Evaluation:
@@ -90,7 +92,7 @@ class OpenedSpec:
     def condition_stamps(self, condition: Condition) -> list[Stamp]:
         """Of the files that a condition's options name: a folder of noise, a table of missing inputs."""
         if self.spec.stamps is None:
-            return _condition_stamps(condition)
+            return stamp_condition(condition)
         named = [Path(name) for name in _named_by(condition) if name]
         return [stamp for path in named for stamp in self.spec.stamps if Path(stamp[0]).is_relative_to(path)]
 
@@ -129,11 +131,11 @@ def open_files(spec: Spec) -> OpenedSpec:
     ran |= {"provider": spec.provider, "threads": spec.threads}
     fitted = [session.prior.tolist(), [[getattr(m, key, ()) for key in ("mean", "std")] for m in session.modalities]]
     stamps = _manifest_stamps(rows, session.modalities)
-    digest = spec.digest or hash_content([FORMAT, __version__, model, description, fitted, data, stamps, ran])
+    own = hash_content([FORMAT, __version__, model, description, fitted, data, stamps, ran])
     chunks = split_chunks(rows.ids, session.modalities)
     return OpenedSpec(
-        spec, session, rows, chunks, prior, [*rows.notes, *notes], model, description, data, digest,
-        time.perf_counter() - began,
+        spec, session, rows, chunks, prior, [*rows.notes, *notes], model, description, data, spec.digest or own, own,
+        hash_content(fitted), time.perf_counter() - began,
     )  # fmt: skip
 
 
@@ -156,7 +158,8 @@ def named_files(rows: Manifest, modalities: Sequence[Modality]) -> list[str]:
     return sorted({named_file(c) for m in modalities if m.kind != "text" for c in rows.cells(m) if c})
 
 
-def _condition_stamps(condition: Condition) -> list[Stamp]:
+def stamp_condition(condition: Condition) -> list[Stamp]:
+    """The stamps of the files that a condition's options name, on this machine."""
     return [(str(file), *stamp) for file in condition_files(condition) if (stamp := stamp_file(file))]
 
 
@@ -169,6 +172,19 @@ def condition_files(condition: Condition) -> list[Path]:
     """The files that a condition's options name, with those in its folders."""
     paths = [Path(value) for value in _named_by(condition) if value and os.path.exists(value)]
     return [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+
+
+def list_media(work: OpenedSpec, conditions: Iterable[Condition]) -> dict[str, Path]:
+    """The files that the audited rows name, and those that the conditions do, each by the name it is called."""
+    found = {name: work.rows.folder / name for name in named_files(work.rows, work.session.modalities)}
+    own = {os.fspath(path): path for condition in conditions for path in condition_files(condition)}
+    return found | {name: path for name, path in own.items() if is_file(path)}
+
+
+def hash_media(media: dict[str, Path]) -> tuple[str, int]:
+    """One SHA-256 over the names and the content of files, and how many of them are there."""
+    found = {name: hash_file(path) for name, path in media.items()}
+    return hash_content(found), sum(digest is not None for digest in found.values())
 
 
 def hash_content(content: Any) -> str:

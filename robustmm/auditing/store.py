@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from robustmm.errors import DataError, explain_write, printable
 from robustmm.evaluation.records import Records, load_records
-from robustmm.files import make_folder, remove_partial_files, write_whole
+from robustmm.files import is_file, make_folder, remove_partial_files, write_whole
 
 T = TypeVar("T")
 
@@ -97,6 +97,17 @@ def read_cell(path: Path, parse: Callable[[bytes], T]) -> T | None:
     told = "audit: %s is not as it was written, or is the cell of something else; it is made again"
     logging.getLogger(__name__).warning(told, printable(str(path)))
     return None
+
+
+def read_sealed(path: Path) -> bytes | None:
+    """The content of a cell, which is left as it is; None where there is none, or one that is not as it was written."""
+    if not is_file(path):
+        return None
+    try:
+        head, _, content = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return content if head + b"\n" == seal(path.name, content) else None
 
 
 def read_made(path: Path, parse: Callable[[bytes], T]) -> T:

@@ -3,21 +3,10 @@
 import re
 from pathlib import Path
 
-from robustmm.auditing.store import seal
-from robustmm.files import hash_file, is_file
+from robustmm.auditing.store import read_sealed
+from robustmm.files import hash_file
 
 CELL = re.compile(r"[0-9a-f]{64}(\.npz|\.json|\.bad\.json)")
-
-
-def read_sealed(path: Path) -> bytes | None:
-    """The content of a cell; None where there is none, or one that is not as it was written."""
-    if not is_file(path):
-        return None
-    try:
-        head, _, content = path.read_bytes().partition(b"\n")
-    except OSError:
-        return None
-    return content if head + b"\n" == seal(path.name, content) else None
 
 
 def find_wrong_cells(folder: Path, listed: dict[str, str]) -> list[str]:

@@ -10,10 +10,9 @@ from pydantic import Field, ValidationError
 
 from robustmm.auditing.cells import BAD
 from robustmm.auditing.run import Audit
-from robustmm.auditing.spec import Stamp
+from robustmm.auditing.spec import Stamp, hash_media, list_media
 from robustmm.auditing.store import RECORDS, RESULTS
 from robustmm.errors import DataError, InterruptedRun, check_regular
-from robustmm.evidence.hashing import hash_media, list_media
 from robustmm.files import hash_file, write_if_changed
 from robustmm.results import Count, Result
 from robustmm.system import reveal_interrupts

@@ -7,9 +7,8 @@ import numpy as np
 
 from robustmm.auditing.cells import EvaluationPass
 from robustmm.auditing.run import Audit
-from robustmm.auditing.store import DAMAGE_ERRORS
+from robustmm.auditing.store import DAMAGE_ERRORS, read_sealed
 from robustmm.evaluation.records import ARRAYS, Records, load_records
-from robustmm.evidence.cells import read_sealed
 
 ROUNDING = 1e-4
 """Largest difference of a probability that another processor's or onnxruntime's order of sums is taken to make."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from robustmm.auditing.results.schema import AuditResult
-from robustmm.auditing.spec import OpenedSpec, Spec
+from robustmm.auditing.spec import OpenedSpec, Spec, hash_media, list_media
 from robustmm.conditions.condition import Condition
 from robustmm.data.inside import manifest_folder
 from robustmm.data.manifest import find_table
@@ -14,7 +14,6 @@ from robustmm.errors import DataError
 from robustmm.evaluation.attack import hash_bytes
 from robustmm.evaluation.subsets import Baseline
 from robustmm.evidence.contents import differing_hashes, ok, unchecked, wrong
-from robustmm.evidence.hashing import hash_media, list_media
 from robustmm.evidence.record import AuditRecord
 from robustmm.evidence.result import Check
 from robustmm.files import hash_file

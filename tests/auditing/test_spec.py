@@ -214,18 +214,18 @@ def test_a_changed_folder_of_noise_makes_new_cells(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "a.wav").write_bytes(b"1")
     condition = Condition("b", (Noise("background", 0.5, options={"folder": str(tmp_path / "noise"), "x": 3}),))
-    found = [spec._condition_stamps(condition)]
+    found = [spec.stamp_condition(condition)]
     (folder / "b.wav").write_bytes(b"2")
-    found.append(spec._condition_stamps(condition))
+    found.append(spec.stamp_condition(condition))
     touched(folder / "b.wav")
-    found.append(spec._condition_stamps(condition))
+    found.append(spec.stamp_condition(condition))
     assert all(a != b for a, b in pairwise(found))
     assert [Path(name).name for name, *_ in found[-1]] == ["inner", "a.wav", "b.wav"]
 
 
 def test_an_option_that_is_no_path_names_no_file() -> None:
     options = {"long": "x" * 5000, "nul": "a\0b", "none": "", "number": 3}
-    assert spec._condition_stamps(Condition("c", (Noise("gaussian", 0.5, options=options),))) == []
+    assert spec.stamp_condition(Condition("c", (Noise("gaussian", 0.5, options=options),))) == []
 
 
 def test_a_cell_that_is_no_path_has_no_stamp(asked: Spec) -> None:

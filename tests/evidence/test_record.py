@@ -11,9 +11,9 @@ from evidence_world import run_audit
 from jsonschema import validate
 
 from robustmm.api.auditing import audit
+from robustmm.auditing.spec import hash_media
 from robustmm.errors import DataError, InterruptedRun
 from robustmm.evidence import record
-from robustmm.evidence.hashing import hash_media
 from robustmm.evidence.record import AuditRecord, read_record, require_text
 from robustmm.files import hash_file
 

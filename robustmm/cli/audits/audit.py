@@ -1,11 +1,12 @@
 """`robustmm audit`: a suite on an exported file, kept as it goes."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from robustmm.cli import app
+from robustmm.cli.audits.parts import check_mode, find_gate_files, split_models
 from robustmm.cli.options import (
     CLUSTER,
     Data,
@@ -17,7 +18,6 @@ from robustmm.cli.options import (
     JunitFile,
     Limit,
     MarkdownFile,
-    ModelFile,
     OnBadInput,
     Provider,
     Runs,
@@ -30,12 +30,20 @@ from robustmm.cli.options import (
     end_by_verdict,
     show_json,
 )
-from robustmm.report.live.console import out
+from robustmm.report.live.console import out, show_path
 
 
 @app.command()
 def audit(
-    model: ModelFile = None,
+    context: typer.Context,
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="An exported .onnx file (default: the newest); with --merge, folders of parts, too.",
+            show_default=False,
+        ),
+    ] = None,
     data: Data = None,
     inside: Inside = False,
     suite: Suite = "deployment",
@@ -86,28 +94,53 @@ def audit(
     sarif: SarifFile = None,
     json: Json = False,
     runs: Runs = Path("runs"),
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="Measure nothing: write what there is to do, for other machines.")
+    ] = None,
+    only: Annotated[Path | None, typer.Option("--only", help="Make one part of a plan. See: docs/scale.md.")] = None,
+    part: Annotated[str, typer.Option("--part", help="Which part: 3/40 is the third of forty.")] = "",
+    merge: Annotated[bool, typer.Option("--merge", help="Finish the audit whose parts are in folders.")] = False,
 ) -> None:
     """Audit a model: every condition of a suite, breaking levels, and modality contributions."""
     from robustmm.api.auditing import audit as run_audit
+    from robustmm.api.parts import merge_parts, plan_audit, run_part
     from robustmm.config.shelf import find_file
     from robustmm.errors import InterruptedRun
     from robustmm.report.audit import render_audit
     from robustmm.report.ci.reports import Reports
     from robustmm.report.summary.screen import Summary
 
+    check_mode(context, plan, only, part, merge)
+    model, folders = split_models(models or (), merge)
+    if only:
+        show_path(
+            run_part(only, part, model=model, data=data, describe=describe, out=to, workers=workers, progress=True)
+        )
+        return
+    asked: dict[str, Any] = {
+        "suite": suite, "data": data, "inside": inside, "describe": describe, "split": split, "limit": limit,
+        "seed": seed, "by": by or (), "cluster": cluster, "gates": gates, "baseline": baseline, "share": share,
+        "reference": reference, "provider": provider, "threads": threads, "batch": batch, "on_bad_input": on_bad_input,
+        "expect": expect, "expect_accuracy": expect_accuracy, "runs": runs,
+    }  # fmt: skip
+    if plan:
+        show_path(plan_audit(plan, model, progress=True, **asked))
+        return
     reports = Reports(markdown, junit, sarif)
     reports.check_places()
     try:
-        result = run_audit(
-            model, suite=suite, data=data, inside=inside, describe=describe, split=split, out=to, workers=workers,
-            limit=limit, seed=seed, fresh=fresh, by=by or (), cluster=cluster, gates=gates, baseline=baseline,
-            share=share, reference=reference, provider=provider, threads=threads, batch=batch,
-            on_bad_input=on_bad_input, expect=expect, expect_accuracy=expect_accuracy, runs=runs, progress=True,
-        )  # fmt: skip
+        if merge:
+            result = merge_parts(
+                *folders, model=model, data=data, describe=describe, reference=reference, out=to, workers=workers,
+                progress=True,
+            )  # fmt: skip
+        else:
+            result = run_audit(model, out=to, workers=workers, fresh=fresh, progress=True, **asked)
     except (InterruptedRun, KeyboardInterrupt) as stopped:
         reports.write_partial(str(stopped) or "PARTIAL: interrupted before anything was measured")
         raise
-    reports.write(result, find_file("attacks", suite), *([gates] if gates else []))
+    gate_files = find_gate_files(folders) if merge else [find_file("attacks", suite), *([gates] if gates else [])]
+    reports.write(result, *gate_files)
     if json:
         show_json(result)
     else:
