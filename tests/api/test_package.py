@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 import robustmm
-from robustmm.api import auditing, checking, comparing, evaluation, hardening, reporting, signals, training, verifying
+from robustmm.api import (
+    auditing,
+    checking,
+    comparing,
+    evaluation,
+    hardening,
+    parts,
+    reporting,
+    signals,
+    training,
+    verifying,
+)
 
 NAMES = {
     "train",
@@ -16,6 +27,9 @@ NAMES = {
     "harden",
     "load",
     "attack",
+    "plan_audit",
+    "run_part",
+    "merge_parts",
     "audit",
     "check",
     "compare",
@@ -49,7 +63,7 @@ def test_evaluating_loads_no_torch_and_no_command_line(tmp_path: Path, world_mod
 
 def test_the_names_are_listed_and_are_the_functions() -> None:
     assert set(dir(robustmm)) == set(robustmm.__all__) == NAMES | {"__version__"}
-    homes = (auditing, checking, comparing, evaluation, hardening, reporting, signals, training, verifying)
+    homes = (auditing, checking, comparing, evaluation, hardening, parts, reporting, signals, training, verifying)
     for name in NAMES:
         found = getattr(robustmm, name)
         assert found is next(getattr(home, name) for home in homes if name in vars(home))
