@@ -199,7 +199,7 @@ def test_the_commands_of_the_page_run(robustmm: Cli, tmp_path: Path, world: Run,
     """Those of the console, then the part that a node of Slurm makes, and the one that a pod does."""
     shutil.copytree(world.folder, tmp_path / "runs" / "digits-001")
     lines = re.findall(r"^\$ robustmm (.*)$", PAGE, re.MULTILINE)
-    assert len(lines) == 4
+    assert len(lines) == 5
     for line in lines:
         forget()
         assert robustmm(*line.split(), cwd=tmp_path).code == 0, line
