@@ -276,7 +276,7 @@ def test_a_list_has_a_row_an_entry_with_its_sort() -> None:
 
 def test_the_whole_catalogue_is_a_frame() -> None:
     frame = list_names().to_frame()
-    assert set(frame["sort"]) == {"recipes", "suites", "corruptions", "methods", "fusions", "encoders"}
+    assert set(frame["sort"]) == {"recipes", "suites", "corruptions", "augmentations", "methods", "fusions", "encoders"}
     gaussian = frame[(frame["name"] == "gaussian") & (frame["kinds"] == "audio")]
     assert gaussian[["strength_0.2", "strength_1"]].to_numpy().tolist() == [[30, 0]]
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import PathDistribution, distribution
 from pathlib import Path
 from statistics import median
@@ -18,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "robustmm"
 ROOMS = [
     "cli", "api", "report", "catalogue", "bench", "comparing", "evidence", "auditing", "search", "exporting",
-    "training", "guard", "evaluation", "conditions", "methods", "data", "runtime", "model", "corruptions", "config",
+    "training", "guard", "evaluation", "conditions", "methods", "data", "runtime", "model", "augmentations",
+    "corruptions", "config",
     "metrics", "modalities", "runs", "distributed", "results", "progress", "files", "system", "errors", "version",
 ]  # fmt: skip
 """The map, from the street to the ground: what a room imports stands in it or below it. A file of the package's own
@@ -35,6 +37,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
 def imported(path: Path, *, top: bool = False) -> set[str]:
     """Modules a file imports, anywhere in it, or at its top level only; type-checking imports do not count."""
 
@@ -170,6 +173,15 @@ def test_corruptions_see_signals_only() -> None:
         allowed = (*leaves, "robustmm.modalities.audio") if path.parent.name == "audio" else leaves
         found = {i for i in imported(path) if i.startswith("robustmm.")} - {"robustmm.modalities"}
         assert all(i.startswith(allowed) for i in found), path
+
+
+def test_only_training_augments() -> None:
+    """Augmentations see one signal, as corruptions do; what validates, exports and audits does not know of them."""
+    leaves = ("augmentations", "corruptions", "errors", "config", "modalities")
+    for path in (PACKAGE / "augmentations").rglob("*.py"):
+        assert {room(i) for i in imported(path)} - {""} <= set(leaves), path
+    users = {room(name) for name, path in modules().items() if "augmentations" in {room(i) for i in imported(path)}}
+    assert users == {"augmentations", "training", "catalogue"}
 
 
 def test_nothing_loads_a_pickle() -> None:

@@ -48,18 +48,17 @@ def describe_name(name: str) -> Details:
         name = corruptions.canonical_name(name)
         return CorruptionDetails(name=name, kinds=[describe_kind(name, kind) for kind in corruptions.kinds(name)])
     every = {*corruptions.names(), *pairs.names(), *(n for kind in shelf.KINDS for n in shelf.list_names(kind))}
-    if find_spec("torch") is not None:
-        for sort in TORCH_SORTS:
-            entries = registry_entries(sort)
-            every |= set(entries)
-            if name in entries:
-                kinds = [
-                    RegisteredKind(
-                        kind=kind, description=inspect.getdoc(constructor) or "", options=keyword_defaults(constructor)
-                    )
-                    for kind, constructor in by_kind(entries[name]).items()
-                ]
-                return RegisteredDetails(sort=sort.removesuffix("s"), name=name, kinds=kinds)  # type: ignore[arg-type]
+    for sort in ("augmentations", *(TORCH_SORTS if find_spec("torch") is not None else ())):
+        entries = registry_entries(sort)
+        every |= set(entries)
+        if name in entries:
+            kinds = [
+                RegisteredKind(
+                    kind=kind, description=inspect.getdoc(constructor) or "", options=keyword_defaults(constructor)
+                )
+                for kind, constructor in by_kind(entries[name]).items()
+            ]
+            return RegisteredDetails(sort=sort.removesuffix("s"), name=name, kinds=kinds)
     raise UsageError(f'nothing is called "{name}"{suggest(name, every)}')
 
 

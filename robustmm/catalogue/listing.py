@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import Any
 
 from robustmm import corruptions
+from robustmm.augmentations import AUGMENTATIONS
 from robustmm.catalogue.result import SORTS, CorruptionEntry, Entry, ListResult
 from robustmm.config import shelf
 from robustmm.config.registry import Registry
@@ -18,8 +19,8 @@ TORCH_SORTS = ("methods", "fusions", "encoders")
 
 
 def list_names(sort: str | None = None, kind: str = "") -> ListResult:
-    """Everything of one sort, or of all; corruptions of one kind only, when given. Raises UsageError for a sort that
-    needs torch where there is none, and for a kind that is none."""
+    """Everything of one sort, or of all; corruptions or augmentations of one kind only, when given. Raises UsageError
+    for a sort that needs torch where there is none, and for a kind that is none."""
     if kind and kind not in corruptions.KINDS:
         raise UsageError(f'"{kind}" is not a kind{suggest(kind, corruptions.KINDS)}')
     wanted = [sort] if sort else list(SORTS)
@@ -33,7 +34,7 @@ def list_names(sort: str | None = None, kind: str = "") -> ListResult:
         elif name in ("recipes", "suites"):
             found[name] = list_shelf("models" if name == "recipes" else "attacks")
         elif name not in lacking:
-            found[name] = list_registered(name)
+            found[name] = list_registered(name, kind)
     return ListResult(**found, needs_torch=lacking)
 
 
@@ -49,17 +50,20 @@ def first_comment(toml: str) -> str:
     return " ".join(line.lstrip("# ").rstrip() for line in lines)
 
 
-def list_registered(sort: str) -> list[Entry]:
-    """The objects of a sort that needs torch, an encoder once for each kind."""
+def list_registered(sort: str, only: str = "") -> list[Entry]:
+    """The objects of a sort (of one kind only, when given), an encoder or an augmentation once for each kind."""
     return [
         Entry(name=name, kinds=[kind] if kind else [], summary=(inspect.getdoc(constructor) or "").partition("\n")[0])
         for name, entry in registry_entries(sort).items()
         for kind, constructor in by_kind(entry).items()
+        if only in ("", kind)
     ]
 
 
 def registry_entries(sort: str) -> dict[str, Any]:
-    """The objects registered under a sort that needs torch, by name."""
+    """The objects registered under a sort, by name."""
+    if sort == "augmentations":
+        return {name: {kind: a.function for kind, a in AUGMENTATIONS[name].items()} for name in AUGMENTATIONS}
     from robustmm.methods import METHODS
     from robustmm.model.encoders import ENCODERS
     from robustmm.model.fusion import FUSIONS
@@ -69,7 +73,7 @@ def registry_entries(sort: str) -> dict[str, Any]:
 
 
 def by_kind(entry: Any) -> dict[str, Any]:
-    """An encoder is one constructor per kind; anything else is itself, on no kind in particular."""
+    """An encoder or an augmentation is one constructor per kind; anything else is itself, on no kind in particular."""
     return dict(entry) if isinstance(entry, Mapping) else {"": entry}
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from robustmm.corruptions import LEVELS
 from robustmm.results import Number, Result
 
-SORTS = ("recipes", "suites", "corruptions", "methods", "fusions", "encoders")
+SORTS = ("recipes", "suites", "corruptions", "augmentations", "methods", "fusions", "encoders")
 
 
 class Entry(Result):
@@ -35,6 +35,7 @@ class ListResult(Result):
     recipes: list[Entry] | None = None
     suites: list[Entry] | None = None
     corruptions: list[CorruptionEntry] | None = None
+    augmentations: list[Entry] | None = None
     methods: list[Entry] | None = None
     fusions: list[Entry] | None = None
     encoders: list[Entry] | None = None
@@ -75,7 +76,7 @@ class CorruptionKind(Result):
 
 
 class RegisteredKind(Result):
-    """A method, fusion or encoder; an encoder has one form per kind."""
+    """A method, fusion, encoder or augmentation; the last two have one form per kind."""
 
     kind: str = Field(description="empty where it is of no kind in particular")
     description: str
@@ -127,10 +128,10 @@ class CorruptionDetails(Result):
 
 
 class RegisteredDetails(Result):
-    """A method, fusion or encoder. Format 1."""
+    """A method, fusion, encoder or augmentation. Format 1."""
 
     format: int = 1
-    sort: Literal["method", "fusion", "encoder"]
+    sort: Literal["method", "fusion", "encoder", "augmentation"]
     name: str
     kinds: list[RegisteredKind]
 

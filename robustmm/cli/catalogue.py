@@ -10,22 +10,23 @@ from robustmm.cli import app
 from robustmm.cli.options import Data, Json, show_json
 from robustmm.report.live.console import out, show_path
 
-What = Literal["recipes", "suites", "methods", "fusions", "encoders", "corruptions"]
+What = Literal["recipes", "suites", "methods", "fusions", "encoders", "corruptions", "augmentations"]
 
 
 @app.command("list")
 def list_(
     what: Annotated[What | None, typer.Argument(help="One sort only (default: all).")] = None,
-    on: Annotated[str, typer.Option("--on", help="Corruptions of this kind only: image, audio, ...")] = "",
+    on: Annotated[str, typer.Option("--on", help="Corruptions or augmentations of one kind only: image, ...")] = "",
     json: Json = False,
 ) -> None:
-    """List what can be named: recipes, suites, corruptions with their physical levels; methods, fusions, encoders."""
+    """List what can be named: recipes, suites, corruptions with their physical levels; augmentations, methods,
+    fusions, encoders."""
     from robustmm.catalogue.listing import list_names
     from robustmm.errors import UsageError
     from robustmm.report.catalogue import render_list
 
-    if on and what != "corruptions":
-        raise UsageError(f"--on goes with corruptions: robustmm list corruptions --on {on}")
+    if on and what not in ("corruptions", "augmentations"):
+        raise UsageError(f"--on goes with corruptions or augmentations: robustmm list corruptions --on {on}")
     result = list_names(what, on)
     if json:
         show_json(result)
@@ -35,7 +36,7 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A recipe, suite, corruption or method, or a .toml file.")],
+    name: Annotated[str, typer.Argument(help="A recipe, suite, corruption, augmentation or method, or a .toml file.")],
     model: Annotated[
         Path | None, typer.Option("--model", help="Tell what a suite costs on this exported file.")
     ] = None,
@@ -43,7 +44,7 @@ def show(
     split: Annotated[str, typer.Option("--split", help="The manifest's split.")] = "test",
     json: Json = False,
 ) -> None:
-    """Print a recipe or suite, a corruption's levels and source, or a method's equations and options."""
+    """Print a recipe or suite, a corruption's levels and source, or the options of a method or an augmentation."""
     from robustmm.catalogue import details
     from robustmm.report.catalogue import render_details
 

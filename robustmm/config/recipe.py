@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
@@ -15,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from robustmm.config.inputs import Augment, Corrupt, find_unknown_modalities
 from robustmm.config.settings import apply_setting
 from robustmm.config.toml import Section, describe_error, read_toml
 from robustmm.config.tuning import Tuning, find_tuning_errors, split_tuning
@@ -40,7 +40,6 @@ Select = Literal["clean", "mean-over-subsets", "worst-subset"]
 ANSWERS = ("label", "split")
 """Columns of a manifest that no modality can read: the model would be told what it is asked for."""
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def check_name(entry: Any) -> Any:
@@ -90,22 +89,6 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
-def check_order(levels: tuple[float, float]) -> tuple[float, float]:
-    if levels[0] > levels[1]:
-        raise PydanticCustomError("order", "should be two levels, the lower one first")
-    return levels
-
-
-class Corrupt(Section):
-    """Training with noise: in every epoch each modality of each training sample is corrupted anew, with `probability`,
-    by one of the corruptions `noise` (of all that serve it where none is named), its level between those of `level`."""
-
-    noise: tuple[str, ...] = ()
-    probability: Share = 0.5
-    level: Annotated[tuple[Share, Share], AfterValidator(check_order)] = (0.0, 1.0)
-    on: tuple[str, ...] = ()
-
-
 class Recipe(Section):
     """The whole recipe. `modality` tables hold a kind's fields and `encoder`; `method` holds options by method."""
 
@@ -115,13 +98,13 @@ class Recipe(Section):
     model: Model = Model()
     method: dict[str, Any] = {"name": DEFAULT_METHOD}
     train: Train = Train()
+    augment: Augment = {}
     corrupt: Corrupt | None = None
 
     @model_serializer(mode="wrap")
-    def _leave_out_no_noise(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A recipe without noise reads, and is hashed, as it did before recipes knew of noise."""
-        content: dict[str, Any] = write(self)
-        return content if content.get("corrupt") else {k: v for k, v in content.items() if k != "corrupt"}
+    def _leave_out_no_change(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A recipe that leaves its samples as they are reads, and is hashed, as before it could say more."""
+        return {k: v for k, v in write(self).items() if v or k not in ("augment", "corrupt")}
 
     @property
     def modalities(self) -> list[Modality]:
@@ -206,8 +189,7 @@ def build_recipe(content: Mapping[str, Any], where: str, name: str) -> Recipe:
     rates = data.get("missing") if isinstance(data, Mapping) else None
     unknown = rates.keys() - tables.keys() if isinstance(rates, Mapping) else ()
     errors += [f'[data] missing names "{name}"{suggest(name, tables)}' for name in sorted(unknown)]
-    corrupted = recipe.corrupt.on if recipe and recipe.corrupt else ()
-    errors += [f'[corrupt] on names "{name}"{suggest(name, tables)}' for name in corrupted if name not in tables]
+    errors += find_unknown_modalities(recipe.augment, recipe.corrupt, tables) if recipe else ()
     if errors or recipe is None:
         raise UsageError("\n".join(f"{where}: {error}" for error in errors))
     return recipe

@@ -20,6 +20,8 @@ def apply_setting(content: dict[str, Any], setting: str) -> None:
         entry = content.get(part, {})
         if isinstance(entry, str) and part in ("encoder", "fusion"):  # a bare name becomes its table
             entry = {"name": entry}
+        if isinstance(entry, (int, float)) and parts[0] == "augment":  # and a bare probability its own
+            entry = {"probability": entry}
         if not isinstance(entry, dict):
             raise UsageError(f'--set {setting}: "{part}" is not a table')
         content[part] = dict(entry)

@@ -16,8 +16,10 @@ from robustmm.corruptions.base import (
     canonical_name,
     corrupt,
     corruption,
+    family,
     find_corruption,
     kinds,
+    list_families,
     names,
 )
 from robustmm.corruptions.draws import LEVELS, generator, strength
@@ -31,9 +33,11 @@ __all__ = [
     "canonical_name",
     "corrupt",
     "corruption",
+    "family",
     "find_corruption",
     "generator",
     "kinds",
+    "list_families",
     "names",
     "strength",
 ]

@@ -166,6 +166,20 @@ def kinds(name: str) -> list[str]:
     return sorted(_find_family(name))
 
 
+def family(name: str, kind: str) -> str:
+    """The family of a corruption on a kind: blur, weather, device, ... It is the module that it stands in."""
+    return find_corruption(name, kind).function.__module__.rpartition(".")[2]
+
+
+def list_families(kind: str) -> dict[str, list[str]]:
+    """The registered corruptions of a kind by family."""
+    found: dict[str, list[str]] = {}
+    for name in names():
+        if kind in kinds(name):
+            found.setdefault(family(name, kind), []).append(name)
+    return found
+
+
 def find_corruption(name: str, kind: str) -> Corruption:
     """The corruption of this name (or `package.module:Name`) on this kind. Raises UsageError where there is none."""
     family = _find_family(name)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.conditions.condition import build_corruption, corrupt_signal
-from robustmm.corruptions import LEVELS, find_corruption, kinds, names
+from robustmm.corruptions import LEVELS, family, kinds, names
 from robustmm.data.loading import OnBad, Samples, collate_signals, read_batches
 from robustmm.data.manifest import Manifest
 from robustmm.errors import UsageError
@@ -66,8 +66,8 @@ def list_corruptions(modality: Modality) -> list[str]:
 
 def name_family(name: str, modality: Modality) -> str:
     """The family of a corruption: blur, weather, device, ... Where a kind has one family, each corruption is one."""
-    modules = {n: find_corruption(n, modality.kind).function.__module__ for n in list_corruptions(modality)}
-    return modules[name].rpartition(".")[2] if len(set(modules.values())) > 1 else name
+    families = {n: family(n, modality.kind) for n in list_corruptions(modality)}
+    return families[name] if len(set(families.values())) > 1 else name
 
 
 def count_signals(samples: int, corruptions: int) -> int:
@@ -90,7 +90,7 @@ def corrupt_modality(
     for name in chosen:
         corruption = build_corruption(name, modality, {})
         rows = np.sort(rng.permutation(here)[: count_signals(len(here), len(chosen))])
-        family = name_family(name, modality)
+        group = name_family(name, modality)
         for level, part in zip(LEVELS, np.array_split(rng.permutation(rows), len(LEVELS)), strict=True):
 
             def one(row: int, level: float = level, corruption: Any = corruption) -> Signal:
@@ -102,7 +102,7 @@ def corrupt_modality(
                 made = list(pool.map(one, part.tolist()))
             if made:
                 z = encode_signals(modality, made, encode)
-                found.append(Encoded(Fault(modality.name, family, name, level), part, z))
+                found.append(Encoded(Fault(modality.name, group, name, level), part, z))
             advance(len(made))
     return found
 

@@ -54,7 +54,7 @@ class TrainingData(Protocol):
         ...
 
     def samples(self) -> Iterator[Batch]:
-        """Every training sample once, in order and uncorrupted, in batches of a fixed size."""
+        """Every training sample once, in order and unchanged, in batches of a fixed size."""
         ...
 
 

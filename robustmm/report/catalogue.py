@@ -35,8 +35,8 @@ def render_list(result: ListResult) -> Group:
             parts.append(shelf_table(title, shelf))
     if result.corruptions is not None:
         parts.append(corruption_table(result.corruptions))
-    registered = {"methods": result.methods, "fusions": result.fusions, "encoders": result.encoders}
-    for sort, entries in registered.items():
+    for sort in ("augmentations", "methods", "fusions", "encoders"):
+        entries = getattr(result, sort)
         if entries is not None:
             parts.append(registered_table(sort, entries))
         elif sort in result.needs_torch:
@@ -53,7 +53,7 @@ def shelf_table(title: str, entries: list[Entry]) -> Table:
 
 def registered_table(sort: str, entries: list[Entry]) -> Table:
     table = grid(sort.capitalize(), "name", "on", "what", left=(0, 1, 2))
-    table.columns[1].header = "on" if sort == "encoders" else ""
+    table.columns[1].header = "on" if sort in ("encoders", "augmentations") else ""
     before = ""
     for entry in entries:
         table.add_row("" if entry.name == before else entry.name, ", ".join(entry.kinds), Text(entry.summary))

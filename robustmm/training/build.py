@@ -14,7 +14,8 @@ from robustmm.modalities import Modality, Text
 from robustmm.model.encoders import ENCODERS, build_encoder, default_encoder
 from robustmm.model.fusion import FUSIONS, build_fusion
 from robustmm.model.fusion_model import FusionModel
-from robustmm.training.noise import effective_noise
+from robustmm.training.changes.augmentation import effective_augmentation
+from robustmm.training.changes.noise import effective_noise
 from robustmm.training.optimiser import DEFAULT_RATE, optimiser_name
 
 
@@ -73,6 +74,7 @@ def effective_recipe(recipe: Recipe) -> Recipe:
             "model": recipe.model.model_copy(update={"fusion": head}),
             "method": {"name": recipe.method_name, **hyperparameters(recipe.method_name, recipe.method_options)},
             "train": recipe.train.model_copy(update={"optimiser": optimiser, "learning_rate": rate}),
+            "augment": effective_augmentation(recipe),
             "corrupt": effective_noise(recipe, chosen),
         }
     )

@@ -1,9 +1,11 @@
 """The training split on its device: batches for the loop, and the data that methods may read."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +17,10 @@ from robustmm.data.storage.rows import take_rows
 from robustmm.data.storage.split import Split
 from robustmm.methods import Batch, Turn
 from robustmm.methods.combinations import drop_modalities
-from robustmm.training.noise import TrainingNoise, look_ahead
+from robustmm.training.changes.epoch import Changes
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class TeacherAnswers(Protocol):
@@ -26,8 +31,8 @@ class TeacherAnswers(Protocol):
 
 
 class TrainingSplit:
-    """A split as batches of tensors. `teachers` trains the frozen models a method asks for, only when it asks. `noise`
-    corrupts the batches of an epoch, and nothing else that is read here."""
+    """A split as batches of tensors. `teachers` trains the frozen models a method asks for, only when it asks. The
+    `changes` are made in the batches of an epoch, and in nothing else that is read here."""
 
     def __init__(
         self,
@@ -36,7 +41,7 @@ class TrainingSplit:
         device: torch.device,
         class_weights: str = "none",
         teachers: TeacherAnswers | None = None,
-        noise: TrainingNoise | None = None,
+        changes: Changes | None = None,
         epochs: int = 1,
     ) -> None:
         self.modalities = tuple(split.inputs)
@@ -47,7 +52,7 @@ class TrainingSplit:
         self.target = torch.from_numpy(split.target).to(device)
         self.class_weight = balanced_weights(self.target, classes) if class_weights == "balanced" else None
         self._teachers = teachers
-        self.noise, self.epochs = noise, epochs
+        self.changes, self.epochs = changes, epochs
 
     def __len__(self) -> int:
         return len(self.target)
@@ -71,14 +76,14 @@ class TrainingSplit:
         return self._read_ahead(parts, None)
 
     def batch(self, rows: Tensor) -> Batch:
-        """These rows, nothing corrupted."""
+        """These rows, nothing changed."""
         return self._to_batch(rows, self._read(rows.numpy(), None))
 
     def _read(self, rows: NDArray[np.int64], epoch: int | None) -> dict[str, NDArray[Any]]:
-        """Arrays of their own for some rows; corrupted where an epoch is given."""
+        """Arrays of their own for some rows; changed where an epoch is given."""
         inputs = {name: values[rows] for name, values in self.inputs.items()}
-        if self.noise is not None and epoch is not None:
-            self.noise.apply(inputs, rows.tolist(), epoch)
+        if self.changes is not None and epoch is not None:
+            self.changes.apply(inputs, rows.tolist(), epoch)
         return inputs
 
     def _to_batch(self, rows: Tensor, inputs: dict[str, NDArray[Any]]) -> Batch:
@@ -87,8 +92,8 @@ class TrainingSplit:
         return Batch(fed, self.present[at], self.target[at], at)
 
     def _read_ahead(self, parts: Sequence[Tensor], epoch: int | None) -> Iterator[Batch]:
-        """The batches of these rows. What is not in memory, or is corrupted, is made ahead, in threads."""
-        threads = self.workers or int(self.noise is not None and epoch is not None)
+        """The batches of these rows. What is not in memory, or is changed, is made ahead, in threads."""
+        threads = self.workers or int(self.changes is not None and epoch is not None)
         read = partial(self._read, epoch=epoch)
         for rows, inputs in zip(parts, look_ahead(read, [rows.numpy() for rows in parts], threads), strict=True):
             yield self._to_batch(rows, inputs)
@@ -112,15 +117,15 @@ class TrainingSplit:
                 batch.present = drop_modalities(batch.present, dropout)
             yield batch
 
-    def without_noise(self) -> "TrainingSplit":
-        """The same split with nothing corrupted."""
+    def without_changes(self) -> "TrainingSplit":
+        """The same split with nothing changed."""
         clean = copy.copy(self)
-        clean.noise = None
+        clean.changes = None
         return clean
 
     def select_modality(self, modality: int, rows: Tensor) -> "TrainingSplit":
-        """Some rows with one modality, nothing corrupted: what a teacher is trained on."""
-        part = self.without_noise()
+        """Some rows with one modality, nothing changed: what a teacher is trained on."""
+        part = self.without_changes()
         name = self.modalities[modality]
         part.modalities, part.inputs = (name,), {name: take_rows(self.inputs[name], rows.cpu().numpy())}
         part.present, part.target = self.present[rows, modality : modality + 1], self.target[rows]
@@ -131,3 +136,20 @@ def balanced_weights(target: Tensor, classes: int) -> Tensor:
     """(class,) weights N / (C n_c), so that every class weighs the same; 0 for a class without samples."""
     counts = torch.bincount(target, minlength=classes).float()
     return torch.where(counts > 0, len(target) / (classes * counts.clamp(min=1)), 0.0)
+
+
+def look_ahead(make: Callable[[T], U], items: Iterable[T], threads: int = 1) -> Iterator[U]:
+    """make(item) of every item in order; the next ones are made in threads while their forerunner is used."""
+    if not threads:
+        yield from map(make, items)
+        return
+    pool, waiting = ThreadPoolExecutor(threads), deque[Future[U]]()
+    try:
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -32,9 +32,9 @@ from robustmm.runs import Run
 from robustmm.system import count_cores, reveal_interrupts
 from robustmm.training import checkpoint
 from robustmm.training.build import build_model, effective_recipe, list_found_tokenizers, refuse_too_large
+from robustmm.training.changes.epoch import Changes, build_changes, find_changed
 from robustmm.training.data import TrainingSplit
 from robustmm.training.loop import Progress, Tensors, fit
-from robustmm.training.noise import TrainingNoise
 from robustmm.training.resuming import Started, explain_damage, keep_facts, read_kept, read_start
 from robustmm.training.teachers import Teachers
 from robustmm.training.threads import choose_threads, use_threads
@@ -129,13 +129,13 @@ def describe_kept(run: Run) -> str:
 
 @dataclass
 class PreparedData:
-    """The train and valid splits with their presence masks, and what corrupts the one in training."""
+    """The train and valid splits with their presence masks, and what training changes in the one."""
 
     classes: list[str]
     modalities: list[Modality]
     training: Split
     valid: Split
-    noise: TrainingNoise | None = None
+    changes: Changes | None = None
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -157,17 +157,15 @@ def prepare_data(
     )
     storage = choose_storage(options, [training, valid], modalities, watcher.note)
     watcher.begin("reading", 1, 0, len(training) + len(valid))
-    table_of_noise = recipe.corrupt if recipe.corrupt and recipe.corrupt.probability else None
-    corrupted = table_of_noise.on if table_of_noise else ()
     split, fitted = read_split(
-        training, modalities, classes, on_bad, watcher.step, fit=True, keep=corrupted, storage=storage, kept=present
-    )
+        training, modalities, classes, on_bad, watcher.step, fit=True, keep=find_changed(recipe), storage=storage,
+        kept=present,
+    )  # fmt: skip
     valid_split, _ = read_split(valid, fitted, classes, on_bad, watcher.step, storage=storage)
     for modality, seen in zip(fitted, split.present.T, strict=True):
         if not seen.any():
             raise DataError(f'{table.path}: no row of the train split has the modality "{modality.name}"')
-    noise = TrainingNoise(table_of_noise, fitted, split, recipe.train.seed) if table_of_noise else None
-    return PreparedData(classes, fitted, split, valid_split, noise)
+    return PreparedData(classes, fitted, split, valid_split, build_changes(recipe, fitted, split))
 
 
 def draw_model(recipe: Recipe, prepared: PreparedData) -> FusionModel:
@@ -192,7 +190,7 @@ def _train(
     teachers = Teachers(recipe, prepared.modalities, valid, watcher, prepared.digests, answers)
     weights = settings.class_weights
     taught_by = None if resumed else teachers
-    data = TrainingSplit(prepared.training, classes, device, weights, taught_by, prepared.noise, settings.epochs)
+    data = TrainingSplit(prepared.training, classes, device, weights, taught_by, prepared.changes, settings.epochs)
     with refuse_too_large(recipe):
         chosen.setup(model.to(device), data)
     run.update_facts(

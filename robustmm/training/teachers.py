@@ -62,7 +62,7 @@ class Teachers:
             answers, facts = kept
         else:
             random, began = torch.get_rng_state(), time.perf_counter()
-            answers = teach(data.without_noise())
+            answers = teach(data.without_changes())
             facts = {"seconds": time.perf_counter() - began}
             torch.set_rng_state(random)
             if path is not None:
@@ -73,7 +73,7 @@ class Teachers:
 
     def _key(self) -> str:
         """Everything the answers depend on."""
-        facts = self.recipe.model_dump(exclude={"name", "method", "corrupt"}), dict(self.digests)
+        facts = self.recipe.model_dump(exclude={"name", "method", "augment", "corrupt"}), dict(self.digests)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _train_unimodal(self, data: TrainingSplit) -> Tensors:

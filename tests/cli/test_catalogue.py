@@ -22,7 +22,7 @@ from robustmm.runtime.session import Session
 Cli = Callable[..., Any]
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-SORTS = ["recipes", "suites", "corruptions", "methods", "fusions", "encoders"]
+SORTS = ["recipes", "suites", "corruptions", "augmentations", "methods", "fusions", "encoders"]
 
 
 def flat(shown: str) -> str:
@@ -149,7 +149,9 @@ def test_show_a_corruption_of_whole_samples_and_one_with_two_tables(robustmm: Cl
     assert "option scale, default 'by size'" in flat(result.out)
 
 
-@pytest.mark.parametrize(("name", "sort"), [("cal", "methods"), ("concat", "fusions"), ("conv", "encoders")])
+@pytest.mark.parametrize(
+    ("name", "sort"), [("cal", "methods"), ("concat", "fusions"), ("conv", "encoders"), ("shift", "augmentations")]
+)
 def test_show_what_is_registered(robustmm: Cli, name: str, sort: str) -> None:
     result = robustmm("show", name)
     assert result.code == 0
@@ -166,7 +168,7 @@ def test_show_what_is_registered(robustmm: Cli, name: str, sort: str) -> None:
         (["list", "recipe"], "'recipe' is not one of 'recipes', 'suites'"),
         (["list", "recipes", "suites"], "Got unexpected extra argument"),
         (["list", "--all"], "No such option"),
-        (["list", "suites", "--on", "image"], "--on goes with corruptions: robustmm list corruptions --on image"),
+        (["list", "suites", "--on", "image"], "--on goes with corruptions or augmentations: robustmm list corr"),
         (["list", "corruptions", "--on", "imag"], '"imag" is not a kind, did you mean "image"?'),
         (["show"], "Missing argument"),
         (["show", "gausian"], 'nothing is called "gausian", did you mean "gaussian"?'),
@@ -197,11 +199,13 @@ def test_list_for_machines(robustmm: Cli) -> None:
     found = read_json(robustmm("list", "--json"), "list")
     assert [e["name"] for e in found["recipes"]] == shelf.list_names("models")
     assert [e["name"] for e in found["suites"]] == shelf.list_names("attacks")
-    for sort in ("methods", "fusions", "encoders"):
+    for sort in ("augmentations", "methods", "fusions", "encoders"):
         assert {e["name"] for e in found[sort]} == set(listing.registry_entries(sort))
     assert {e["name"] for e in found["corruptions"]} == {*corruptions.names(), *corruptions.pairs.names()}
     blur = next(e for e in found["corruptions"] if e["name"] == "gaussian" and "audio" in e["kinds"])
     assert blur["strengths"] == [30, 20, 10, 5, 0]
+    audio = read_json(robustmm("list", "augmentations", "--on", "audio", "--json"), "list")
+    assert {e["name"] for e in audio["augmentations"]} == {"frequency-mask", "shift", "time-mask", "volume"}
     audio = read_json(robustmm("list", "corruptions", "--on", "audio", "--json"), "list")
     assert {tuple(e["kinds"]) for e in audio["corruptions"]} == {("audio",)}
     assert audio["recipes"] is audio["methods"] is None, "what was not asked for is null, not empty"

@@ -19,6 +19,8 @@ from robustmm.modalities import Audio, Image
 
 IMAGE: dict[str, Any] = {"kind": "image", "size": [8, 8, 1]}
 AUDIO: dict[str, Any] = {"kind": "audio", "rate": 8000, "seconds": 1.0}
+A_LIST = "should be a list of names, or a table of one for each modality"
+A_CHANCE = "should be a probability from 0 to 1, or a table with a probability"
 SMALL: dict[str, Any] = {"data": {"manifest": "m.csv"}, "modality": {"image": IMAGE, "audio": AUDIO}}
 
 
@@ -96,7 +98,7 @@ def test_every_error_is_told_at_once() -> None:
         '[train] "optimizer" is not a key here, did you mean "optimiser"? (known: accumulate, batch, class_weights, '
         "clip, epochs, learning_rate, modality_dropout, optimiser, patience, precision, schedule, seed, select, "
         "threads, warmup, weight_decay)",
-        '"dat" is not a key here, did you mean "data"? (known: corrupt, data, method, modality, model, train)',
+        '"dat" is not a key here, did you mean "data"? (known: augment, corrupt, data, method, modality, model, train)',
         '[data] missing names "sond", did you mean "sound"? (known: 2, flat, image, sound)',
     ]
 
@@ -138,6 +140,16 @@ def test_every_error_is_told_at_once() -> None:
             "[corrupt] level: should be two levels, the lower one first, found [1, 0.5]",
         ),
         ({"corrupt": {"level": 0.5}}, "[corrupt] level: should be a valid tuple, found 0.5"),
+        ({"corrupt": {"noise": "fog"}}, f"[corrupt] noise: {A_LIST}, found 'fog'"),
+        ({"corrupt": {"noise": {"image": "fog"}}}, f"[corrupt] noise: {A_LIST}, found {{'image': 'fog'}}"),
+        ({"corrupt": {"noise": {"imag": []}}}, '[corrupt] noise names "imag", did you mean "image"?'),
+        ({"augment": 3}, "[augment] should be a table, found 3"),
+        ({"augment": {"image": 0.5}}, "[augment.image] should be a table, found 0.5"),
+        ({"augment": {"imag": {"crop": 1}}}, '[augment] names "imag", did you mean "image"? (known: audio, image)'),
+        ({"augment": {"image": {"crop": 1.5}}}, f"[augment.image] crop: {A_CHANCE}, found 1.5"),
+        ({"augment": {"image": {"crop": True}}}, f"[augment.image] crop: {A_CHANCE}, found True"),
+        ({"augment": {"image": {"crop": {"scale": 1}}}}, f"[augment.image] crop: {A_CHANCE}, found {{'scale': 1}}"),
+        ({"augment": {"image": {"crop": math.nan}}}, f"[augment.image] crop: {A_CHANCE}, found nan"),
         ({"corrupt": {"levels": 1}}, '[corrupt] "levels" is not a key here, did you mean "level"?'),
         ({"corrupt": {"on": ["audoi"]}}, '[corrupt] on names "audoi", did you mean "audio"? (known: audio, image)'),
         ({"train": {"seed": 2**63}}, "[train] seed: should be less than 9223372036854775808"),

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -89,6 +89,16 @@ def split_words(x: str) -> list[str]:
 def nonspace_indices(parts: Sequence[str]) -> list[int]:
     """The places of the parts that are not white space."""
     return [i for i, part in enumerate(parts) if not part.isspace()]
+
+
+def leave_out(parts: Sequence[str], places: Iterable[int]) -> str:
+    """The text without some words, each with the white space after it; the last one with that before it."""
+    kept = list(parts)
+    for i in places:
+        kept[i] = ""
+        beside = i + 1 if i + 1 < len(kept) else i - 1
+        kept[beside] = "" if kept[beside].isspace() else kept[beside]
+    return "".join(kept)
 
 
 def separator(word: str) -> str:

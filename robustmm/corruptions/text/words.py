@@ -15,6 +15,7 @@ from robustmm.corruptions.text.pieces import (
     SOURCE,
     WORD,
     draw_places,
+    leave_out,
     nonspace_indices,
     pick,
     separator,
@@ -46,11 +47,7 @@ def blank(x: str, fraction: float, rng: np.random.Generator) -> str:
 def drop_words(x: str, fraction: float, rng: np.random.Generator) -> str:
     """Words lost, each with the white space after it; the last one with that before it."""
     parts = split_words(x)
-    for i, _ in draw_places(nonspace_indices(parts), fraction, rng):
-        parts[i] = ""
-        beside = i + 1 if i + 1 < len(parts) else i - 1
-        parts[beside] = "" if parts[beside].isspace() else parts[beside]
-    return "".join(parts)
+    return leave_out(parts, [i for i, _ in draw_places(nonspace_indices(parts), fraction, rng)])
 
 
 @corruption("repeat-words", kind="text", unit="fraction of the words", table=RATES, source="ours")

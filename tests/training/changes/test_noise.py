@@ -1,5 +1,6 @@
 """Training with noise: what is drawn, what it does to a batch, and that runs stay what they were, bit for bit."""
 
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from worlds import SIX, Nobody, everything, manifest, tables
+from changed import full_table, recipe, small_split, weights
+from worlds import SIX, Nobody, everything, manifest
 
 from robustmm.conditions.condition import Condition, Noise, corrupt_signal
-from robustmm.config.recipe import Corrupt, Recipe, build_recipe, load_recipe
-from robustmm.corruptions import kinds, names
+from robustmm.config.inputs import Corrupt
+from robustmm.config.recipe import Recipe, build_recipe, load_recipe
+from robustmm.config.toml import to_toml
+from robustmm.corruptions import KINDS, kinds, list_families, names
 from robustmm.data.loading import collate_signals, read_samples
 from robustmm.data.manifest import read_manifest
-from robustmm.data.storage.split import Split, share_memory
+from robustmm.data.storage.split import Split
 from robustmm.errors import InterruptedRun, UsageError
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.exporting import export
@@ -23,37 +27,18 @@ from robustmm.metrics.classification import accuracy
 from robustmm.modalities import Features, Image, Modality
 from robustmm.runs import Run
 from robustmm.runtime.session import Session
-from robustmm.training import checkpoint
 from robustmm.training.build import effective_recipe
-from robustmm.training.data import TrainingSplit
-from robustmm.training.noise import TrainingNoise, effective_noise, look_ahead
+from robustmm.training.changes.augmentation import TrainingAugmentation
+from robustmm.training.changes.epoch import Changes
+from robustmm.training.changes.noise import TrainingNoise, effective_noise
+from robustmm.training.data import TrainingSplit, look_ahead
 from robustmm.training.run import prepare_data, resume, train
 
 CPU = torch.device("cpu")
 
 
-def recipe(path: Path, corrupt: dict[str, Any] | None, method: str = "joint", **train: object) -> Recipe:
-    content: dict[str, Any] = tables(path) | {"method": {"name": method}, "train": {"epochs": 3, "batch": 16, **train}}
-    return build_recipe(content | ({} if corrupt is None else {"corrupt": corrupt}), "world", "world")
-
-
-def weights(run: Run) -> dict[str, bytes]:
-    return {name: tensor.numpy().tobytes() for name, tensor in checkpoint.load_tensors(run.weights)[0].items()}
-
-
-def small_split(modalities: Sequence[Modality], folder: Path, samples: int = 6) -> Split:
-    """A split of a sample of each kind, every signal kept."""
-    table = everything(folder, samples)
-    found = read_samples(table, modalities)
-    inputs = {m.name: collate_signals(m, found.signals[m.name]) for m in modalities}
-    kept = {m.name: share_memory(m, found.signals[m.name], inputs[m.name]) for m in modalities}
-    return Split(table.ids, inputs, found.present(), np.arange(samples) % 2, [], kept)
-
-
-def full_table(**keys: Any) -> Corrupt:
-    """Every corruption of the catalogue, on every kind."""
-    keys = {"probability": 1.0, "level": (0.5, 1.0), "noise": tuple(names()), "on": tuple(m.name for m in SIX)} | keys
-    return Corrupt(**keys)
+def only_noise(split: Split, modalities: Sequence[Modality], noise: TrainingNoise) -> Changes:
+    return Changes(split, modalities, TrainingAugmentation({}, modalities, 0), noise)
 
 
 # What the recipe asks for
@@ -64,7 +49,7 @@ def test_without_a_table_nothing_is_corrupted_and_recipes_read_as_before(tmp_pat
     assert effective_recipe(plain).corrupt is None
     assert "corrupt" not in plain.model_dump()
     assert (
-        prepare_data(effective_recipe(recipe(manifest(tmp_path / "d"), None)), *reading(tmp_path / "d")).noise is None
+        prepare_data(effective_recipe(recipe(manifest(tmp_path / "d"), None)), *reading(tmp_path / "d")).changes is None
     )
 
 
@@ -90,6 +75,75 @@ def test_the_recipes_keys_lie_over_those_of_the_method(tmp_path: Path) -> None:
     assert laid == Corrupt(noise=("gaussian",), probability=0.5, level=(0, 0.5), on=("vector", "series"))
     assert effective_noise(recipe(tmp_path, None), build_method("cal+guarded", {})) == own
     assert effective_noise(recipe(tmp_path, None), build_method("cal", {})) is None
+
+
+def several(tmp_path: Path, corrupt: dict[str, Any]) -> Recipe:
+    """A recipe with a picture, a sound and a series."""
+    kinds_of = {
+        "picture": {"kind": "image", "size": [8, 8, 3]},
+        "sound": {"kind": "audio", "rate": 8000, "seconds": 0.2},
+        "series": {"kind": "series", "steps": 12, "channels": 2},
+    }
+    content = {"modality": kinds_of, "data": {}, "method": {"name": "joint"}, "corrupt": corrupt}
+    return build_recipe(content, "world", "world")
+
+
+def test_a_family_is_its_corruptions_on_each_kind(tmp_path: Path) -> None:
+    """`noise` holds gaussian on pictures and sound; on series gaussian stands in another family, and is not meant."""
+    own = several(tmp_path, {"noise": ["noise", "blur", "drift"], "level": [0.2, 0.6]})
+    found = effective_recipe(own).corrupt
+    assert found is not None
+    assert isinstance(found.noise, dict)
+    assert found.on == ("picture", "sound", "series")
+    assert set(found.noise["picture"]) == {
+        "gaussian", "impulse-noise", "salt-pepper", "shot-noise", "speckle-noise", "defocus-blur", "gaussian-blur",
+        "glass-blur", "motion-blur", "zoom-blur",
+    }  # fmt: skip
+    assert {"gaussian", "babble", "wind"} < set(found.noise["sound"])
+    assert found.noise["series"] == ("drift",)
+    drawn = TrainingNoise(found, own.modalities[:2], 0)
+    assert {c.name for c in drawn.choices["picture"]} == set(found.noise["picture"])
+    assert {c.kind for c in drawn.choices["sound"]} == {"audio"}
+    replayed = effective_recipe(own.model_copy(update={"corrupt": found}))
+    assert replayed.corrupt == found
+    assert build_recipe(tomllib.loads(to_toml(replayed.model_dump())), "again", "world").corrupt == found
+
+
+def test_each_modality_may_have_a_list_of_its_own(tmp_path: Path) -> None:
+    noise = {"picture": ["weather", "Gaussian_Noise".lower()], "sound": ["reverberation"], "series": []}
+    found = effective_recipe(several(tmp_path, {"noise": noise})).corrupt
+    assert found is not None
+    assert isinstance(found.noise, dict)
+    assert found.noise["picture"] == ("fog", "frost", "snow", "spatter", "gaussian")
+    assert found.noise["sound"] == ("reverberation",)
+    assert set(found.noise["series"]) == {name for name in names() if "series" in kinds(name)}, "none named: all"
+    some = effective_recipe(several(tmp_path, {"noise": {"sound": ["device"]}, "on": ["sound"]})).corrupt
+    assert some is not None
+    assert some.on == ("sound",)
+
+
+def test_every_corruption_is_in_one_family_of_its_kind() -> None:
+    for kind in KINDS:
+        members = [name for found in list_families(kind).values() for name in found]
+        assert sorted(members) == sorted(name for name in names() if kind in kinds(name))
+    assert set(list_families("image")) == {"blur", "camera", "digital", "noise", "qmf", "scene", "weather"}
+    every = {family for kind in KINDS for family in list_families(kind)}
+    assert every & set(names()) == {"delay"}, "a name means one thing; the family of delay is delay"
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "sentence"),
+    [
+        ({"noise": ["blurr"]}, r'noise: "blurr" is not a corruption, did you mean "blur"\?'),
+        ({"noise": ["characters"]}, r'noise: "characters" serves text; there is picture \(image\), sound'),
+        ({"noise": {"sound": ["blur"]}}, r'noise: "blur" serves image, video; there is sound \(audio\)$'),
+        ({"noise": {"sound": ["hum"]}, "on": ["series"]}, r'\[corrupt\] noise names "sound", which on leaves out'),
+        ({"noise": ["blur"], "on": ["picture", "sound"]}, r'on: none of blur serves the modality "sound"'),
+    ],
+)
+def test_a_family_that_cannot_be_meant_is_a_sentence(tmp_path: Path, corrupt: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        effective_recipe(several(tmp_path, corrupt))
 
 
 def test_the_effective_table_is_replayed_from_the_runs_recipe(tmp_path: Path) -> None:
@@ -122,28 +176,27 @@ def test_what_cannot_be_corrupted_is_a_sentence_before_anything_is_read(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_modality_without_a_unit_of_noise_is_a_sentence(tmp_path: Path) -> None:
-    split = small_split(SIX, tmp_path)
+def test_a_modality_without_a_unit_of_noise_is_a_sentence() -> None:
     with pytest.raises(UsageError, match=r"noise on plain is in units of the training data, which are not known"):
-        TrainingNoise(Corrupt(noise=("gaussian",), on=("plain",)), [Features(name="plain", length=20)], split, 0)
+        TrainingNoise(Corrupt(noise=("gaussian",), on=("plain",)), [Features(name="plain", length=20)], 0)
 
 
 # What is drawn
 
 
-def test_every_draw_is_of_seed_epoch_id_and_modality(tmp_path: Path) -> None:
-    noise = TrainingNoise(full_table(), SIX, small_split(SIX, tmp_path), 3)
+def test_every_draw_is_of_seed_epoch_id_and_modality() -> None:
+    noise = TrainingNoise(full_table(), SIX, 3)
     first = noise.draw(0, "s0", "image")
     assert first == noise.draw(0, "s0", "image")
     others = [noise.draw(1, "s0", "image"), noise.draw(0, "s1", "image"), noise.draw(0, "s0", "video")]
-    others.append(TrainingNoise(full_table(), SIX, small_split(SIX, tmp_path), 4).draw(0, "s0", "image"))
+    others.append(TrainingNoise(full_table(), SIX, 4).draw(0, "s0", "image"))
     assert first not in others
     assert len({draw.seed for draw in others if draw}) == 4
 
 
-def test_the_share_the_levels_and_the_choice_are_those_of_the_table(tmp_path: Path) -> None:
+def test_the_share_the_levels_and_the_choice_are_those_of_the_table() -> None:
     table = full_table(probability=0.3, level=(0.2, 0.6), noise=("gaussian", "blank", "fog"), on=("image", "audio"))
-    noise = TrainingNoise(table, SIX, small_split(SIX, tmp_path), 0)
+    noise = TrainingNoise(table, SIX, 0)
     found = [noise.draw(epoch, f"s{i}", "image") for epoch in range(20) for i in range(100)]
     drawn = [draw for draw in found if draw]
     assert abs(len(drawn) / len(found) - 0.3) < 0.03
@@ -158,9 +211,8 @@ def test_the_share_the_levels_and_the_choice_are_those_of_the_table(tmp_path: Pa
     }
 
 
-def test_a_higher_probability_corrupts_more_and_the_same_in_the_same_way(tmp_path: Path) -> None:
-    split = small_split(SIX, tmp_path)
-    rare, often = (TrainingNoise(full_table(probability=p), SIX, split, 0) for p in (0.2, 0.7))
+def test_a_higher_probability_corrupts_more_and_the_same_in_the_same_way() -> None:
+    rare, often = (TrainingNoise(full_table(probability=p), SIX, 0) for p in (0.2, 0.7))
     ids = [f"s{i}" for i in range(200)]
     some = {sample: draw for sample in ids if (draw := rare.draw(0, sample, "series"))}
     assert 10 < len(some) < 80
@@ -173,9 +225,9 @@ def test_a_higher_probability_corrupts_more_and_the_same_in_the_same_way(tmp_pat
 @pytest.mark.parametrize("modality", SIX, ids=lambda m: m.kind)
 def test_a_batch_holds_what_the_corruption_makes_of_the_canonical_signal(modality: Modality, tmp_path: Path) -> None:
     split = small_split(SIX, tmp_path)
-    noise = TrainingNoise(full_table(), SIX, split, 0)
+    noise = TrainingNoise(full_table(), SIX, 0)
     inputs = {name: values.copy() for name, values in split.inputs.items()}
-    noise.apply(inputs, range(6), epoch=2)
+    only_noise(split, SIX, noise).apply(inputs, range(6), epoch=2)
     clean = read_samples(everything(tmp_path, 6), [modality]).signals[modality.name]
     for row, signal in enumerate(clean):
         assert signal is not None
@@ -192,9 +244,9 @@ def test_it_is_the_signal_before_feed_that_is_corrupted(tmp_path: Path) -> None:
     modality = Image(name="image", size=(24, 24, 3), colours="bgr")
     split = small_split([modality], tmp_path)
     assert not np.shares_memory(split.signals["image"][0], split.inputs["image"]), "feeding turns the colours"
-    noise = TrainingNoise(full_table(noise=("white-balance",), on=("image",)), [modality], split, 0)
+    noise = TrainingNoise(full_table(noise=("white-balance",), on=("image",)), [modality], 0)
     inputs = {"image": split.inputs["image"].copy()}
-    noise.apply(inputs, [0], epoch=0)
+    only_noise(split, [modality], noise).apply(inputs, [0], epoch=0)
     draw = noise.draw(0, "s0", "image")
     assert draw is not None
     signal = read_samples(everything(tmp_path, 1), [modality]).signals["image"][0]
@@ -214,7 +266,7 @@ def batches(path: Path, size: int, epoch: int, corrupt: dict[str, Any]) -> dict[
     """What each row of an epoch was fed, whatever its batch."""
     own = effective_recipe(recipe(path, corrupt))
     prepared = prepare_data(own, read_manifest(path), Nobody(), "error")
-    data = TrainingSplit(prepared.training, 3, CPU, noise=prepared.noise)
+    data = TrainingSplit(prepared.training, 3, CPU, changes=prepared.changes)
     torch.manual_seed(size)
     found: dict[int, list[bytes]] = {}
     for batch in data.batches(Method().arrange(data.draw_order(None), size), 0.0, epoch):
@@ -239,14 +291,14 @@ def test_valid_test_and_what_teachers_read_stay_clean(tmp_path: Path) -> None:
         for corrupt in (None, {"probability": 1, "level": [1, 1]})
     )
     assert plain.digests == noisy.digests
-    data = TrainingSplit(noisy.training, 3, CPU, noise=noisy.noise)
+    data = TrainingSplit(noisy.training, 3, CPU, changes=noisy.changes)
     rows = torch.arange(len(data))
     for name, values in plain.training.inputs.items():
         assert torch.equal(data.batch(rows).inputs[name], torch.from_numpy(values))
     part = data.select_modality(1, rows)
-    assert part.noise is None
-    assert data.noise is not None
-    assert data.without_noise().noise is None
+    assert part.changes is None
+    assert data.changes is not None
+    assert data.without_changes().changes is None
 
 
 def test_the_next_batch_is_made_meanwhile_and_its_error_is_raised() -> None:
