@@ -19,6 +19,7 @@ from robustmm.corruptions import (  # noqa: E402
     corrupt,
     find_corruption,
     kinds,
+    list_families,
     names,
     pairs,
     strength,
@@ -104,6 +105,8 @@ def text() -> str:
                 "Every corruption of images serves video, frame by frame; "
                 "what sits on the lens or in the scene is the same in all frames, noise is drawn anew in each.\n\n"
             )
+        families = (f"{family}: {', '.join(found)}" for family, found in list_families(kind).items())
+        parts.append(f"Families, which `[corrupt]` of a recipe takes as names: {'; '.join(families)}.\n\n")
         parts += [described(find_corruption(name, kind)) + "\n" for name in own]
         parts.append("\n")
         if kind == "text":

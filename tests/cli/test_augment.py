@@ -1,5 +1,8 @@
 """`robustmm train` with [augment]: overrides, mistakes, the page's recipe, and the same bytes wherever and however."""
 
+import csv
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,8 +10,10 @@ from typing import Any
 import pytest
 import worlds
 
+from robustmm.augmentations import AUGMENTATIONS
 from robustmm.config.recipe import load_recipe
 from robustmm.config.toml import to_toml
+from robustmm.data import digits
 from robustmm.data.storage import cache
 from robustmm.report.live.training import Live
 from robustmm.runs import Run
@@ -90,3 +95,35 @@ def test_mistakes_are_sentences(robustmm: Cli, here: Path, setting: str, sentenc
     assert (result.code, result.out) == (2, "")
     assert sentence in " ".join(result.err.split()), result.err
     assert not (here / "runs").exists()
+
+
+def test_every_command_of_the_page_runs(robustmm: Cli, tmp_path: Path) -> None:
+    """The training on an eighth of its digits, the rest as it stands there."""
+    text, whole = PAGE.read_text(encoding="utf-8"), digits.unpack_to_cache()
+    for name, body in re.findall(r"`([\w.]+)`:\n\n```\w+\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(body, encoding="utf-8")
+    with whole.open(newline="") as file:
+        head, *rows = csv.reader(file)
+    rows = [[*row[:4], *(str(whole.parent / cell) for cell in row[4:])] for row in rows[::8]]
+    (tmp_path / "part.csv").write_text("\n".join(",".join(row) for row in [head, *rows]) + "\n")
+    commands = re.findall(r"^\$ robustmm (.*)$", text, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        more = ["--data", "part.csv"] if command.startswith("train") else []
+        done = robustmm(*shlex.split(command), *more, cwd=tmp_path)
+        assert done.code == 0, done.err
+    kept = load_recipe(tmp_path / "runs/augmented-001/recipe.toml")
+    assert kept.augment["audio"]["shift"] == {"probability": 0.5, "most": 0.2}
+    assert kept.augment["image"]["crop"] == {"probability": 0.5, "scale": [0.7, 1.0], "ratio": [0.75, 4 / 3]}
+    assert kept.corrupt is not None
+    assert isinstance(kept.corrupt.noise, dict)
+    assert {"fog", "gaussian", "zoom-blur"} < set(kept.corrupt.noise["image"])
+    own = 'augment.image={ "mine:reversed" = 0.5 }'
+    refused = robustmm("train", "augmented.toml", "--set", own, cwd=tmp_path)
+    assert (refused.code, "does not serve image, only series, video" in " ".join(refused.err.split())) == (2, True)
+
+
+def test_the_page_names_every_augmentation() -> None:
+    rows = re.findall(r"^\| ([a-z, ]+) \| (`[^=]*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    named = {(kind, name) for kinds, told in rows for kind in kinds.split(", ") for name in re.findall("`(.*?)`", told)}
+    assert named == {(kind, name) for name in AUGMENTATIONS for kind in AUGMENTATIONS[name]}
