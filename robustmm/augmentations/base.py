@@ -7,7 +7,7 @@ is a change that leaves the label true, made in training alone.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
@@ -53,9 +53,13 @@ class Augmentation:
         check_signal(x, kind, who)
         if 0 in (len(x), np.size(x)):  # nothing to change
             return x
-        facts = {"rate": rate} if "rate" in inspect.signature(self.function).parameters else {}
+        facts = {"rate": rate} if self._asks_rate else {}
         changed: Signal = apply_physics(lambda given: self.function(given, rng, **facts), x, kind, who, mean, std)
         return changed
+
+    @cached_property
+    def _asks_rate(self) -> bool:
+        return "rate" in inspect.signature(self.function).parameters
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Every option with the value it will have. Raises UsageError for one that the function does not take."""

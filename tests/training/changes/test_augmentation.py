@@ -36,8 +36,9 @@ def augmented(path: Path, augment: Any, corrupt: dict[str, Any] | None = None, *
 
 
 def everything_augmented(probability: float = 1.0) -> dict[str, Any]:
-    """Every augmentation of each of the six kinds."""
-    return {m.name: {n: probability for n in AUGMENTATIONS if m.kind in AUGMENTATIONS[n]} for m in SIX}
+    """Every augmentation of each of the six kinds, written in the opposite order."""
+    backwards = sorted(AUGMENTATIONS, reverse=True)
+    return {m.name: {n: probability for n in backwards if m.kind in AUGMENTATIONS[n]} for m in SIX}
 
 
 def changes(split: Any, modalities: Sequence[Modality], augment: Any, noise: Corrupt | None = None) -> Changes:
