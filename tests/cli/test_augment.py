@@ -118,12 +118,12 @@ def test_every_command_of_the_page_runs(robustmm: Cli, tmp_path: Path) -> None:
     assert kept.corrupt is not None
     assert isinstance(kept.corrupt.noise, dict)
     assert {"fog", "gaussian", "zoom-blur"} < set(kept.corrupt.noise["image"])
-    own = 'augment.image={ "mine:reversed" = 0.5 }'
+    own = 'augment.image={ "mine:reverse" = 0.5 }'
     refused = robustmm("train", "augmented.toml", "--set", own, cwd=tmp_path)
     assert (refused.code, "does not serve image, only series, video" in " ".join(refused.err.split())) == (2, True)
 
 
 def test_the_page_names_every_augmentation() -> None:
-    rows = re.findall(r"^\| ([a-z, ]+) \| (`[^=]*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| ([a-z, ]+) \| (`[^=\n]*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     named = {(kind, name) for kinds, told in rows for kind in kinds.split(", ") for name in re.findall("`(.*?)`", told)}
     assert named == {(kind, name) for name in AUGMENTATIONS for kind in AUGMENTATIONS[name]}
