@@ -21,10 +21,11 @@ Mode = Literal["memory", "cache", "decode"]
 
 @dataclass(frozen=True)
 class Storage:
-    """Where a training keeps its data, and how many threads read them."""
+    """Where a training keeps its data, how many threads read them, and how many bytes the cache may take."""
 
     mode: Mode = "memory"
     workers: int = 4
+    limit: int = cache.DEFAULT_LIMIT
 
 
 IN_MEMORY = Storage()
@@ -43,6 +44,8 @@ class Split:
     signals: dict[str, Sequence[Signal | None]] = field(default_factory=dict)
     workers: int = 0
     """Threads that read ahead; 0 where everything is in memory."""
+    limit: int = 0
+    """Bytes that the cache may take, for what is made of the signals."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,7 +88,7 @@ def read_split(
     if fit:
         modalities = [m.fit_to(s for s in signals[m.name] if s is not None) for m in modalities]
     inputs: dict[str, Rows] = {m.name: FedRows(m, signals[m.name]) for m in modalities}
-    return Split(manifest.ids, inputs, present, labels, bad, signals, storage.workers), list(modalities)
+    return Split(manifest.ids, inputs, present, labels, bad, signals, storage.workers, storage.limit), list(modalities)
 
 
 Held = tuple[dict[str, Sequence[Signal | None]], NDArray[np.bool_], list[str]]
