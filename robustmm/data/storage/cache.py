@@ -22,7 +22,7 @@ from pydantic import Field
 from robustmm.data.loading import read_cells
 from robustmm.data.manifest import Manifest
 from robustmm.data.storage.shards import Shard, read_header, write_shard
-from robustmm.errors import DataError, UsageError, explain_write
+from robustmm.errors import DataError, UnwritableError, UsageError, explain_write
 from robustmm.files import make_folder, remove_partial_files, stamp_file
 from robustmm.modalities import Modality, Signal
 from robustmm.modalities.base import named_file
@@ -47,8 +47,12 @@ def find_shard(manifest: Manifest, modality: Modality) -> Path:
     cells = manifest.cells(modality)
     read_as = modality.model_dump(mode="json", exclude=LEARNED)
     facts = [__version__, decoder_versions(), read_as, str(manifest.folder.resolve()), cells]
-    named = [] if modality.kind == "text" else [manifest.folder / named_file(cell) for cell in cells if cell]
-    return name_shard([facts, [stamp_file(path) for path in named]])
+    return name_shard([facts, [stamp_cell(modality, cell, manifest.folder) for cell in cells if cell]])
+
+
+def stamp_cell(modality: Modality, cell: str, folder: Path) -> tuple[int, int] | None:
+    """Size and time of change of the file that a cell names; None where it names none."""
+    return None if modality.kind == "text" else stamp_file(folder / named_file(cell))
 
 
 def find_derived(shard: Shard, key: str) -> Path:
@@ -96,8 +100,12 @@ def hold_shard(path: Path, about: Mapping[str, str], make: Callable[[], Content]
     except (OSError, ValueError):  # none, or what a full disk or a crash has left of one
         pass
     signals, bad = make()
-    make_folder(path.parent)
-    write_shard(path, signals, bad, about)
+    try:
+        make_folder(path.parent)
+        write_shard(path, signals, bad, about)
+    except UnwritableError as error:
+        todo = "what is there is used again; make room with: robustmm cache --clear, or do without: --storage decode"
+        raise UnwritableError(f"the cache in {cache_folder()} cannot be written", error.reason, todo) from error
     return Shard(path)
 
 

@@ -127,6 +127,7 @@ def hold_cells(
     advance: Callable[[int], None],
 ) -> Held:
     """The split as its files; each is read once to see that it can be."""
+    decoded = [DecodedSignals(manifest, m) for m in modalities]
 
     def read_part(part: Manifest, modality: Modality) -> tuple[list[bool], Mapping[int, str]]:
         there, bad = [], {}
@@ -138,10 +139,9 @@ def hold_cells(
 
     everything = np.ones((len(manifest), len(modalities)), dtype=bool)
     present, bad = look_through(manifest, modalities, everything, on_bad, advance, read_part)
-    signals: dict[str, Sequence[Signal | None]] = {
-        m.name: DecodedSignals(manifest, m, present[:, column]) for column, m in enumerate(modalities)
-    }
-    return signals, present, bad
+    for each, there in zip(decoded, present.T, strict=True):
+        each.present = there
+    return {each.modality.name: each for each in decoded}, present, bad
 
 
 def look_through(
