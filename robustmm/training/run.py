@@ -72,6 +72,7 @@ def train(
         run = runs.create_run(place, recipe.name)
         folder = None if inside is None else str(inside.resolve())
         facts = runs.initial_facts(recipe.model_dump(), table.path.resolve())
+        del table  # of 100,000 rows it takes 30 MB
         run.update_facts(**facts, on_bad=on_bad, inside=folder, storage=storage.model_dump(), threads=vars(threads))
         with convert_interrupts(run), use_threads(threads.count):
             return _train(run, recipe, prepared, model, watcher, None, answers)
