@@ -17,6 +17,7 @@ from robustmm.bench.worker import BenchSpec, Cell
 from robustmm.config.recipe import SELECTED, Recipe
 from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
 from robustmm.data.manifest import Manifest, read_manifest
+from robustmm.data.storage.choice import StorageOptions
 from robustmm.errors import DivergedError, RobustmmError, UnwritableError
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.evaluation.finite import check_finite
@@ -88,7 +89,8 @@ def train_cell(cell: Cell, setting: BenchSpec, root: Path, answers: Path, costs:
         if run.checkpoint.is_file():
             return resume(run, costs, answers)
     recipe = Recipe.model_validate({**cell.recipe, "name": f"{cell.method.replace(':', '.')}-s{cell.seed}"})
-    return train(recipe, setting.manifest, root, costs, setting.on_bad, answers, inside=setting.inside)
+    held = StorageOptions.model_validate(setting.storage)
+    return train(recipe, setting.manifest, root, costs, setting.on_bad, answers, inside=setting.inside, storage=held)
 
 
 def score_cell(run: Run, cell: Cell, test: Manifest, setting: BenchSpec, costs: CostWatcher) -> CellResult:

@@ -1,7 +1,7 @@
 """What the process of a cell is told, and its first lines: it ends with its parent also while it imports torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,8 @@ class BenchSpec:
     conditions: "tuple[Condition, ...]" = ()
     on_bad: "OnBad" = "error"
     inside: Path | None = None
+    storage: Mapping[str, Any] = field(default_factory=dict)
+    """Where trainings hold their data, see data.storage.choice.StorageOptions; it moves no number."""
 
 
 def run_worker(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: Connection) -> None:

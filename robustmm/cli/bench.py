@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Inside, Json, OnBadInput, show_json
+from robustmm.cli.options import CacheSize, Inside, Json, OnBadInput, Readers, Storage, show_json
 from robustmm.report.live.console import note, out
 from robustmm.system import MOST_PROCESSES, count_cores
 from robustmm.training.overrides import apply_overrides
@@ -70,6 +70,9 @@ def bench(
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write the table here.")] = None,
     latex: Annotated[Path | None, typer.Option("--latex", help="Also write the table here.")] = None,
     on_bad_input: OnBadInput = "error",
+    storage: Storage = "auto",
+    cache_size: CacheSize = None,
+    readers: Readers = None,
     json: Json = False,
 ) -> None:
     """Compare methods over seeds: test accuracy clean, under a suite and from every subset of modalities.
@@ -77,7 +80,7 @@ def bench(
     What is done is kept in --out: the same command continues, and more methods or seeds add to it. With --tune methods
     are compared at settings chosen on valid, the same way for each, and never with a seed that is reported.
     """
-    from robustmm.api.training import check_torch
+    from robustmm.api.training import check_torch, storage_options
 
     check_torch()
     import warnings
@@ -124,7 +127,8 @@ def bench(
     conditions = [c for c in conditions if not c.is_clean]  # clean is always there
     workers = workers or (1 if torch.cuda.is_available() else min(2, count_cores()))
     place = folder or Path("bench") / loaded.name
-    shared = BenchSpec(manifest, tuple(conditions), on_bad_input, manifest_folder(manifest) if inside else None)
+    held = storage_options(storage, cache_size, readers).model_dump()
+    shared = BenchSpec(manifest, tuple(conditions), on_bad_input, manifest_folder(manifest) if inside else None, held)
     settled = settle_threads(loaded, shared, place, workers)
     given, loaded = loaded, loaded.with_train(threads=settled.count)
     with warnings.catch_warnings(record=True) as caught:

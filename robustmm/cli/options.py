@@ -51,6 +51,19 @@ OnBadInput = Annotated[
     Literal["error", "missing"],
     typer.Option("--on-bad-input", help="What a file that cannot be read is: an error, or a missing modality."),
 ]
+Storage = Annotated[
+    Literal["auto", "memory", "cache", "decode"],
+    typer.Option(
+        "--storage",
+        help="Where data are held: memory, the cache of decoded data, or decoded anew (auto: memory up to 1 GB).",
+    ),
+]
+CacheSize = Annotated[
+    str | None, typer.Option("--cache-size", help="What the cache may take on disk: 50GB (default: 100GB).")
+]
+Readers = Annotated[
+    int | None, typer.Option("--readers", min=1, max=MOST_PROCESSES, help="Threads that read data (default: 4).")
+]
 Expect = Annotated[
     Path | None,
     typer.Option("--expect", help="Your own pipeline's predictions: id and class, or id and a probability a class."),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import Inside, Json, OnBadInput, Runs, show_json
+from robustmm.cli.options import CacheSize, Inside, Json, OnBadInput, Readers, Runs, Storage, show_json
 from robustmm.report.live.console import IS_SECONDARY_RANK, out
 from robustmm.system import MOST_PROCESSES
 
@@ -38,19 +38,9 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     on_bad_input: OnBadInput = "error",
-    storage: Annotated[
-        Literal["auto", "memory", "cache", "decode"],
-        typer.Option(
-            "--storage",
-            help="Where data are held: memory, the cache of decoded data, or decoded anew (auto: memory up to 1 GB).",
-        ),
-    ] = "auto",
-    cache_size: Annotated[
-        str | None, typer.Option("--cache-size", help="What the cache may take on disk: 50GB (default: 100GB).")
-    ] = None,
-    readers: Annotated[
-        int | None, typer.Option("--readers", min=1, max=MOST_PROCESSES, help="Threads that read data (default: 4).")
-    ] = None,
+    storage: Storage = "auto",
+    cache_size: CacheSize = None,
+    readers: Readers = None,
     json: Json = False,
     runs: Runs = Path("runs"),
 ) -> None:

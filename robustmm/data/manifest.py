@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from sys import intern
 
 from robustmm.data.inside import check_inside
 from robustmm.data.readers import READERS, read_rows
@@ -21,6 +22,8 @@ from robustmm.modalities.features import is_number
 LONGEST_NAME = 10_000
 """Characters of an id, a split, a label or a column's name: they are compared, sorted and shown again and again."""
 AT_MOST = f"expected at most {LONGEST_NAME:,}"
+REPEATED = ("split", "label")
+"""Columns of few different cells, each of which is held once."""
 FOLDER_KEY = b"robustmm.folder"
 """Metadata of a Parquet table that was in memory: the folder that its cells are relative to."""
 
@@ -155,7 +158,8 @@ def read_manifest(path: Path, inside: Path | None = None) -> Manifest:
             if name not in columns:
                 columns[name] = [""] * len(lines)
         for name, values in columns.items():
-            values.append(row.get(name, ""))
+            cell = row.get(name, "")
+            values.append(intern(cell) if name in REPEATED else cell)
         lines.append(line)
     manifest = Manifest(path, columns, lines, _base(path))
     _check_table(manifest)

@@ -76,7 +76,8 @@ class ModulesByName(nn.Module):
 class FusionModel(nn.Module):
     """Encoders, projections to one width, a bottleneck and a fusion.
 
-    `encoders` map a modality's name to a module (batch, *shape) -> (batch, encoder.width).
+    `encoders` map a modality's name to a module (batch, *shape) -> (batch, encoder.width). The inputs of modalities
+    that are `precomputed` are what their encoders gave: training runs a frozen encoder once.
     """
 
     bottleneck: Bottleneck
@@ -90,6 +91,7 @@ class FusionModel(nn.Module):
         self.projections = ModulesByName({m: nn.Linear(e.width, width) for m, e in encoders.items()})
         self.bottleneck = Bottleneck()
         self.fusion = fusion
+        self.precomputed: frozenset[str] = frozenset()
         self._placed: dict[str, str] = {}
         self._wrapped: set[str] = set()
 
@@ -139,7 +141,8 @@ class FusionModel(nn.Module):
         )
 
     def _encode_one(self, modality: str, x: Tensor, rows: Tensor | None) -> Tensor:
-        encoder, projection = self.encoders[modality], self.projections[modality]
+        projection = self.projections[modality]
+        encoder = nn.Identity() if modality in self.precomputed else self.encoders[modality]
         if rows is None:
             encoded: Tensor = projection(encoder(x))
             return encoded

@@ -1,5 +1,7 @@
 """What an interrupted run left, held against what it should have left before anything is trained on it."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from robustmm.config.recipe import SELECTED, Recipe, build_recipe
 from robustmm.data.loading import OnBad
 from robustmm.data.storage.choice import DEFAULT, StorageOptions
-from robustmm.errors import DataError, UsageError
+from robustmm.errors import DataError, UsageError, check_regular
 from robustmm.files import write_file
 from robustmm.runs import Run
 from robustmm.training.checkpoint import Damage, load_tensors
@@ -44,6 +46,20 @@ def keep_facts(run: Run, recipe: Recipe, data: Mapping[str, str], progress: Prog
     """The facts of a checkpoint, see `Kept`; the epoch's row is in the log already."""
     log = run.log_file.read_bytes()
     return {"data": data, "recipe": hash_recipe(recipe), "log": [len(log), hash_bytes(log)], "progress": vars(progress)}
+
+
+def append_log(run: Run, row: Mapping[str, float]) -> None:
+    """Appends an epoch to log.csv, whole or not at all; the first one begins it anew."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(row))
+    before = b""
+    check_regular(run.log_file)
+    if row["epoch"] > 1:
+        before = run.log_file.read_bytes()
+    else:
+        writer.writeheader()
+    writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+    write_file(run.log_file, before + out.getvalue().encode())
 
 
 def hash_recipe(recipe: Recipe) -> str:

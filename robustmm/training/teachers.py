@@ -29,7 +29,8 @@ from robustmm.training.validation import subset_probabilities
 class Teachers:
     """Trained when a method first asks. Where `folder` is given, answers are kept there and found again by the next
     run on the same data with the same recipe, whatever its method. `seconds` is the training time of all teachers that
-    were asked for, whichever run trained them: a method's cost does not depend on the order of runs."""
+    were asked for, whichever run trained them: a method's cost does not depend on the order of runs. `precomputed` are
+    the modalities whose inputs are features of a frozen encoder."""
 
     def __init__(
         self,
@@ -39,9 +40,10 @@ class Teachers:
         watcher: Watcher,
         digests: Mapping[str, str],
         folder: Path | None = None,
+        precomputed: frozenset[str] = frozenset(),
     ) -> None:
         self.recipe, self.modalities, self.valid, self.watcher = recipe, modalities, valid, watcher
-        self.digests, self.folder = digests, folder
+        self.digests, self.folder, self.precomputed = digests, folder, precomputed
         self.seconds = 0.0
 
     def teach_unimodal(self, data: TrainingSplit) -> Tensor:
@@ -104,6 +106,7 @@ class Teachers:
         """Plain joint training of these modalities, at its best valid epoch."""
         torch.manual_seed(self.recipe.train.seed + 1 + number)
         model = build_model(self.recipe, modalities, data.classes).to(data.device)
+        model.precomputed = self.precomputed
         plain = Method().to(data.device)
         plain.setup(model, data)
         title = f"teacher {modalities[0].name}" if len(modalities) < len(self.modalities) else "teacher"

@@ -15,6 +15,7 @@ from robustmm.report.live.training import Live
 from robustmm.runs import Run
 
 Cli = Callable[..., Any]
+FOLDER = cache.cache_folder
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "cache.schema.json"
 
 
@@ -77,6 +78,20 @@ def test_the_cache_is_listed_and_cleared(robustmm: Cli, here: Path, world_manife
     assert (refused.code, "nothing of" in refused.err) == (2, True)
     assert "removed" in robustmm("cache", "--clear", cwd=here).err
     assert "nothing is cached" in robustmm("cache", cwd=here).out
+
+
+def test_a_bench_holds_its_data_where_it_is_told(
+    robustmm: Cli, here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache home"))  # of the workers
+    monkeypatch.setattr(cache, "cache_folder", FOLDER)
+    bench = ["bench", "tiny.toml", "--methods", "joint", "--seeds", "1", "--workers", "1", "--out", "my-bench"]
+    assert "cache_size should be a size" in robustmm(*bench, "--cache-size", "lots", cwd=here).err
+    assert robustmm(*bench, "--storage", "cache", "--readers", "1", cwd=here).code == 0
+    assert {each.modality for each in cache.list_cache().sets} == {"vector", "series"}
+    assert robustmm("train", "tiny.toml", "--method", "joint", cwd=here).code == 0
+    benched = Run(next(here.glob("my-bench/runs/*/*")))
+    assert benched.weights.read_bytes() == Run(here / "runs/tiny-001").weights.read_bytes()
 
 
 @pytest.mark.parametrize(

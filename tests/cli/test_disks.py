@@ -13,6 +13,7 @@ import pytest
 import worlds
 
 from robustmm.config.toml import to_toml
+from robustmm.data.storage import cache
 from robustmm.runs import Run
 
 Cli = Callable[..., Any]
@@ -102,3 +103,23 @@ def test_a_bench_says_what_is_kept_and_how_to_go_on(robustmm: Cli, here: Path, s
     )
     assert files(here) == before
     assert robustmm(*BENCH, "--csv", "a.csv", cwd=here).code == 0
+
+
+def test_a_cache_on_a_full_disk_goes_on_where_it_stopped(
+    robustmm: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shard of the vectors is written, that of the series is not; both trainings then give the same bytes."""
+    monkeypatch.setattr(cache, "cache_folder", lambda: here / "cache")
+    words = ["train", "tiny.toml", "--threads", "1"]
+    with small_disk(6000):
+        found = robustmm(*words, "--storage", "cache", cwd=here)
+    shards = files(here / "cache")
+    assert (found.code, found.out) == (3, "")
+    told = f"the cache in {here / 'cache'} cannot be written: File too large; what is there is used again"
+    assert told in found.err.splitlines()[-1]
+    assert [path.suffix for path in shards] == [".signals"]
+    times = {path: path.stat().st_ino for path in shards}
+    for mode in ("cache", "memory"):
+        assert robustmm(*words, "--storage", mode, cwd=here).code == 0
+    assert {path: path.stat().st_ino for path in shards} == times
+    assert len({Run(here / "runs" / f"tiny-00{n}").weights.read_bytes() for n in (1, 2)}) == 1

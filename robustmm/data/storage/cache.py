@@ -9,10 +9,12 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 from pydantic import Field
@@ -20,9 +22,9 @@ from pydantic import Field
 from robustmm.data.loading import read_cells
 from robustmm.data.manifest import Manifest
 from robustmm.data.storage.shards import Shard, read_header, write_shard
-from robustmm.errors import DataError, UsageError, explain_write
+from robustmm.errors import DataError, UnwritableError, UsageError, explain_write
 from robustmm.files import make_folder, remove_partial_files, stamp_file
-from robustmm.modalities import Modality
+from robustmm.modalities import Modality, Signal
 from robustmm.modalities.base import named_file
 from robustmm.results import Result
 from robustmm.version import __version__
@@ -45,9 +47,21 @@ def find_shard(manifest: Manifest, modality: Modality) -> Path:
     cells = manifest.cells(modality)
     read_as = modality.model_dump(mode="json", exclude=LEARNED)
     facts = [__version__, decoder_versions(), read_as, str(manifest.folder.resolve()), cells]
-    named = [] if modality.kind == "text" else [manifest.folder / named_file(cell) for cell in cells if cell]
-    stamps = [stamp_file(path) for path in named]
-    digest = hashlib.sha256(json.dumps([facts, stamps]).encode("utf-8", "surrogatepass")).hexdigest()
+    return name_shard([facts, [stamp_cell(modality, cell, manifest.folder) for cell in cells if cell]])
+
+
+def stamp_cell(modality: Modality, cell: str, folder: Path) -> tuple[int, int] | None:
+    """Size and time of change of the file that a cell names; None where it names none."""
+    return None if modality.kind == "text" else stamp_file(folder / named_file(cell))
+
+
+def find_derived(shard: Shard, key: str) -> Path:
+    """Where the shard stands that is made of this one by what the key says."""
+    return name_shard([shard.path.name, key])
+
+
+def name_shard(facts: Sequence[Any]) -> Path:
+    digest = hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogatepass")).hexdigest()
     return cache_folder() / digest[:2] / f"{digest[:32]}{SUFFIX}"
 
 
@@ -59,7 +73,25 @@ def decoder_versions() -> list[str]:
 
 def open_shard(manifest: Manifest, modality: Modality, workers: int) -> Shard:
     """The shard of these rows: found whole, or made. Rows that cannot be read are missing in it, and told in `bad`."""
-    path = find_shard(manifest, modality)
+
+    def make() -> Content:
+        signals, bad = list[Signal | None](), {}
+        for row, signal in enumerate(read_cells(manifest, modality, workers)):
+            if isinstance(signal, DataError):
+                bad[row] = str(signal)
+            signals.append(None if isinstance(signal, DataError) else signal)
+        return signals, bad
+
+    about = {"manifest": str(manifest.path.resolve()), "modality": modality.name, "kind": modality.kind}
+    return hold_shard(find_shard(manifest, modality), about, make)
+
+
+Content = tuple[Sequence[Signal | None], Mapping[int, str]]
+"""The signals of a shard's rows, and what was wrong with those that could not be read."""
+
+
+def hold_shard(path: Path, about: Mapping[str, str], make: Callable[[], Content]) -> Shard:
+    """The shard at this place: found whole, or made."""
     try:
         found = Shard(path)
         found.check()
@@ -67,14 +99,13 @@ def open_shard(manifest: Manifest, modality: Modality, workers: int) -> Shard:
         return found
     except (OSError, ValueError):  # none, or what a full disk or a crash has left of one
         pass
-    signals, bad = [], {}
-    for row, signal in enumerate(read_cells(manifest, modality, workers)):
-        if isinstance(signal, DataError):
-            bad[row] = str(signal)
-        signals.append(None if isinstance(signal, DataError) else signal)
-    make_folder(path.parent)
-    about = {"manifest": str(manifest.path.resolve()), "modality": modality.name, "kind": modality.kind}
-    write_shard(path, signals, bad, about)
+    signals, bad = make()
+    try:
+        make_folder(path.parent)
+        write_shard(path, signals, bad, about)
+    except UnwritableError as error:
+        todo = "what is there is used again; make room with: robustmm cache --clear, or do without: --storage decode"
+        raise UnwritableError(f"the cache in {cache_folder()} cannot be written", error.reason, todo) from error
     return Shard(path)
 
 

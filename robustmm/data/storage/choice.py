@@ -55,7 +55,7 @@ def choose_storage(
     if needed <= room:
         new = f"{format_bytes(needed)} of it new" if needed else "all of it there"
         note(f"data: {format_bytes(whole)} decoded, from the cache in {folder}, {new}")
-        return Storage("cache", workers)
+        return Storage("cache", workers, options.limit)
     full = f"the cache in {folder} has room for {format_bytes(room)}, the decoded data need {format_bytes(needed)} more"
     if asked == "cache":
         raise UsageError(f"{full}; give it more with --cache-size, or make room with: robustmm cache --clear")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from robustmm.data.loading import collate_signals, read_cell, refuse_or_tell
 from robustmm.data.manifest import Manifest
+from robustmm.data.storage.cache import stamp_cell
 from robustmm.data.storage.shards import Shard
 from robustmm.errors import DataError
 from robustmm.modalities import Modality, Signal
@@ -27,11 +28,17 @@ class ShardedSignals(Sequence[Signal | None]):
 
 
 class DecodedSignals(Sequence[Signal | None]):
-    """The signals of all rows, decoded anew whenever one is asked for; None where `present` says missing."""
+    """The signals of all rows, decoded anew whenever one is asked for; None where `present` says missing, which may be
+    set later. A file that changes from now on is refused: an epoch would train on other data than the one before."""
 
-    def __init__(self, manifest: Manifest, modality: Modality, present: NDArray[np.bool_]) -> None:
-        self.manifest, self.modality, self.present = manifest, modality, present
+    def __init__(self, manifest: Manifest, modality: Modality) -> None:
+        self.manifest, self.modality = manifest, modality
         self.cells = manifest.cells(modality)
+        self.stamps = np.array([self.stamp(cell) for cell in self.cells], dtype=np.int64)  # (samples, 2)
+        self.present = np.array([bool(cell) for cell in self.cells])
+
+    def stamp(self, cell: str) -> tuple[int, int]:
+        return stamp_cell(self.modality, cell, self.manifest.folder) or (-1, -1)
 
     def __len__(self) -> int:
         return len(self.present)
@@ -39,6 +46,9 @@ class DecodedSignals(Sequence[Signal | None]):
     def __getitem__(self, row: Any) -> Any:
         if not self.present[row]:
             return None
+        if self.stamp(self.cells[row]) != tuple(self.stamps[row]):
+            where = self.manifest.cell_location(row, self.modality.column_name)
+            raise DataError(f"{where}: the file has changed since the training began; train a new run")
         found = read_cell(self.modality, self.cells[row], self.manifest.folder)
         if isinstance(found, DataError):
             refuse_or_tell(self.manifest, row, self.modality, found, "error")

@@ -61,11 +61,13 @@ class Shard:
             self.about: dict[str, str] = header["about"]
             self.bad = {int(row): str(told) for row, told in header["bad"].items()}
             self.digest: str = header["sha256"]
-            self._rows = [None if row is None else (str(row[0]), tuple(map(int, row[1]))) for row in header["rows"]]
+            forms = [None if row is None else (str(row[0]), tuple(map(int, row[1]))) for row in header["rows"]]
+            known = {form: form for form in forms}
+            self._rows = [known[form] for form in forms]  # most rows have one form: it is held once
             sizes = [0 if row is None else count_bytes(*row) for row in self._rows]
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} has a header of another form ({error})") from error
-        self._starts = np.cumsum([start, *sizes]).tolist()
+        self._starts = np.cumsum([start, *sizes])
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -77,7 +79,7 @@ class Shard:
         """Raises ValueError where the signals are not those that were written."""
         total = hashlib.sha256()
         with self.path.open("rb") as file:
-            file.seek(self._starts[0])
+            file.seek(int(self._starts[0]))
             while block := file.read(BLOCK):
                 total.update(block)
             if file.tell() != self._starts[-1] or total.hexdigest() != self.digest:
@@ -88,14 +90,14 @@ class Shard:
         entry = self._rows[row]
         if entry is None:
             return None
-        size = self._starts[row + 1] - self._starts[row]
+        begin, end = map(int, self._starts[row : row + 2])
         try:
             with self.path.open("rb") as file:
-                file.seek(self._starts[row])
-                content = file.read(size)
+                file.seek(begin)
+                content = file.read(end - begin)
         except OSError as error:
             raise DataError(f"{self.path} of the cache cannot be read any more ({error.strerror})") from error
-        if len(content) < size:
+        if len(content) < end - begin:
             raise DataError(f"{self.path} of the cache has become shorter while it was used")
         kind, shape = entry
         if kind == TEXT:

@@ -21,10 +21,11 @@ Mode = Literal["memory", "cache", "decode"]
 
 @dataclass(frozen=True)
 class Storage:
-    """Where a training keeps its data, and how many threads read them."""
+    """Where a training keeps its data, how many threads read them, and how many bytes the cache may take."""
 
     mode: Mode = "memory"
     workers: int = 4
+    limit: int = cache.DEFAULT_LIMIT
 
 
 IN_MEMORY = Storage()
@@ -43,6 +44,8 @@ class Split:
     signals: dict[str, Sequence[Signal | None]] = field(default_factory=dict)
     workers: int = 0
     """Threads that read ahead; 0 where everything is in memory."""
+    limit: int = 0
+    """Bytes that the cache may take, for what is made of the signals."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,7 +88,7 @@ def read_split(
     if fit:
         modalities = [m.fit_to(s for s in signals[m.name] if s is not None) for m in modalities]
     inputs: dict[str, Rows] = {m.name: FedRows(m, signals[m.name]) for m in modalities}
-    return Split(manifest.ids, inputs, present, labels, bad, signals, storage.workers), list(modalities)
+    return Split(manifest.ids, inputs, present, labels, bad, signals, storage.workers, storage.limit), list(modalities)
 
 
 Held = tuple[dict[str, Sequence[Signal | None]], NDArray[np.bool_], list[str]]
@@ -124,6 +127,7 @@ def hold_cells(
     advance: Callable[[int], None],
 ) -> Held:
     """The split as its files; each is read once to see that it can be."""
+    decoded = [DecodedSignals(manifest, m) for m in modalities]
 
     def read_part(part: Manifest, modality: Modality) -> tuple[list[bool], Mapping[int, str]]:
         there, bad = [], {}
@@ -135,10 +139,9 @@ def hold_cells(
 
     everything = np.ones((len(manifest), len(modalities)), dtype=bool)
     present, bad = look_through(manifest, modalities, everything, on_bad, advance, read_part)
-    signals: dict[str, Sequence[Signal | None]] = {
-        m.name: DecodedSignals(manifest, m, present[:, column]) for column, m in enumerate(modalities)
-    }
-    return signals, present, bad
+    for each, there in zip(decoded, present.T, strict=True):
+        each.present = there
+    return {each.modality.name: each for each in decoded}, present, bad
 
 
 def look_through(

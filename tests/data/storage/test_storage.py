@@ -148,6 +148,14 @@ def test_a_shard_that_goes_while_it_is_used_is_a_sentence(table: Manifest, chang
         found.inputs["image"][np.array([3])]
 
 
+def test_a_file_that_changes_while_it_is_decoded_anew_is_a_sentence(table: Manifest) -> None:
+    found = read(table, "decode")
+    np.testing.assert_array_equal(found.inputs["image"][np.array([3])], read(table, "memory").inputs["image"][[3]])
+    os.utime(table.folder / "3.png", ns=(1, 1))
+    with pytest.raises(DataError, match=r"line 5 \(id 's3', image\): the file has changed since the training began"):
+        found.inputs["image"][np.array([0, 3])]
+
+
 def test_a_shard_holds_what_was_written(tmp_path: Path) -> None:
     signals = ["tëxt\ud800", None, np.arange(6, dtype=np.int16).reshape(2, 3), "", np.zeros((0, 2), np.float32)]
     write_shard(tmp_path / "x", signals, {1: "bad"}, {"manifest": "m"})
