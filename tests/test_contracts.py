@@ -40,7 +40,7 @@ OWN_PARTS |= {"reconboost", "shaspec", "cal+mce", "mce+cal"}
 def of_method(folder: Path, name: str, epochs: int) -> tuple[dict[str, object], Path]:
     """A recipe that trains it, and its data."""
     path = manifest(folder / "data", samples=192)
-    content = tables(path) | {"train": {"epochs": epochs, "batch": 16, "learning_rate": 0.01}}
+    content = tables(path) | {"train": {"epochs": epochs, "batch": 16, "threads": 1, "learning_rate": 0.01}}
     content["method"] = {**content["method"], "name": name}  # type: ignore[dict-item]
     return content, path
 

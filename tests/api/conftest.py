@@ -27,7 +27,7 @@ def here(tmp_path: Path, world: Run, world_manifest: Path, monkeypatch: pytest.M
     cells._CURRENT.clear()
     shutil.copytree(world.folder, tmp_path / "runs" / "world-001")
     (tmp_path / "short.toml").write_text(SUITE)
-    content = worlds.tables(world_manifest) | {"train": {"epochs": 2, "batch": 16}}
+    content = worlds.tables(world_manifest) | {"train": {"epochs": 2, "batch": 16, "threads": 1}}
     (tmp_path / "tiny.toml").write_text(to_toml(content), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path

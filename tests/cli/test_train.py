@@ -31,7 +31,7 @@ Cli = Callable[..., Any]
 def recipe(folder: Path, manifest: object, **method: Any) -> Path:
     """A recipe file over the world's manifest that trains in a moment."""
     content = worlds.tables(Path(str(manifest)))
-    content["train"] = {"epochs": 2, "batch": 16}
+    content["train"] = {"epochs": 2, "batch": 16, "threads": 1}
     content["method"] = method or {"name": "joint"}
     (folder / "tiny.toml").write_text(to_toml(content), encoding="utf-8")
     return folder / "tiny.toml"

@@ -18,7 +18,8 @@ from robustmm.training import checkpoint
 
 
 def recipe(path: Path, corrupt: dict[str, Any] | None, method: str = "joint", **train: object) -> Recipe:
-    content: dict[str, Any] = tables(path) | {"method": {"name": method}, "train": {"epochs": 3, "batch": 16, **train}}
+    content: dict[str, Any] = tables(path) | {"method": {"name": method}}
+    content["train"] = {"epochs": 3, "batch": 16, "threads": 1, **train}
     return build_recipe(content | ({} if corrupt is None else {"corrupt": corrupt}), "world", "world")
 
 

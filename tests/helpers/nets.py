@@ -44,7 +44,7 @@ def world_recipe(folder: Path, encoder: dict[str, Any], method: str = "joint", *
     content["modality"]["series"]["encoder"] = net
     content["modality"]["vector"]["encoder"] = net | encoder
     content["method"] = {"name": method, **{name: {"hidden": 8} for name in method.split("+") if name == "mce"}}
-    content["train"] = {"epochs": 3, "batch": 16, **train}
+    content["train"] = {"epochs": 3, "batch": 16, "threads": 1, **train}
     return build_recipe(content, "nets", "nets")
 
 

@@ -41,7 +41,7 @@ def manifest(folder: Path, *, samples: int = 96, seed: int = 0, missing: float =
 def recipe(path: Path, **train: object) -> Recipe:
     """A recipe for `manifest`, small enough to train in a second."""
     content = tables(path)
-    content["train"] = {"epochs": 3, "batch": 16, **train}
+    content["train"] = {"epochs": 3, "batch": 16, "threads": 1, **train}
     return build_recipe(content, "world", "world")
 
 
