@@ -45,7 +45,7 @@ def test_several_threads_only_where_they_are_much_faster(
 
 def test_nothing_is_measured_where_nothing_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     turns = measured(monkeypatch, {})
-    asked, free = recipe(tmp_path / "m.csv", threads=5), recipe(tmp_path / "m.csv")
+    asked, free = recipe(tmp_path / "m.csv", threads=5), recipe(tmp_path / "m.csv", threads=None)
     model = fresh(DATA)
     assert choose_threads(asked, model, lambda rows: DATA.batch(), 8).count == 5
     assert choose_threads(free, model, lambda rows: DATA.batch(), 1).count == 1
@@ -99,7 +99,7 @@ def test_what_was_measured_is_told_kept_and_taken_again(tmp_path: Path, monkeypa
     measured(monkeypatch, {1: 0.3, 3: 0.1})
     monkeypatch.setattr("robustmm.training.run.count_cores", lambda: 3)
     with pytest.raises(InterruptedRun):
-        train(recipe(path), path, tmp_path / "runs", (told := Told(stop=True)))
+        train(recipe(path, threads=None), path, tmp_path / "runs", (told := Told(stop=True)))
     assert told.notes == [str(Threads(3, {1: 0.3, 3: 0.1}))]
     assert 3 in told.threads
     run = Run(tmp_path / "runs" / "world-001")
@@ -114,7 +114,7 @@ def test_what_was_measured_is_told_kept_and_taken_again(tmp_path: Path, monkeypa
 
 def test_a_measured_one_gives_the_bytes_of_one_that_was_asked_for(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
-    free, asked = (train(recipe(path, epochs=1, **t), path, tmp_path / "runs", Nobody()) for t in ({}, {"threads": 1}))
+    free, asked = (train(recipe(path, epochs=1, **t), path, tmp_path / "runs", Nobody()) for t in ({"threads": None}, {"threads": 1}))
     assert free.read_facts()["recipe"]["train"]["threads"] == 1, "a model this small only loses by sharing"
     tensors = [checkpoint.load_tensors(run.weights)[0] for run in (free, asked)]
     assert all((tensors[0][name] == tensors[1][name]).all() for name in tensors[1])
