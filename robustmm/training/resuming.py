@@ -1,5 +1,8 @@
-"""What an interrupted run left, held against what it should have left before anything is trained on it."""
+"""What a run keeps for those who replay or resume it; what an interrupted one left is held against what it should have
+left before anything is trained on it."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +16,8 @@ from pydantic import BaseModel, ValidationError
 from robustmm.config.recipe import SELECTED, Recipe, build_recipe
 from robustmm.data.loading import OnBad
 from robustmm.data.storage.choice import DEFAULT, StorageOptions
-from robustmm.errors import DataError, UsageError
+from robustmm.errors import DataError, UsageError, check_regular
+from robustmm.evaluation.source import EMBEDDED
 from robustmm.files import write_file
 from robustmm.runs import Run
 from robustmm.training.checkpoint import Damage, load_tensors
@@ -120,3 +124,25 @@ def explain_damage(run: Run) -> Iterator[None]:
     except Damage as error:
         todo = f"robustmm train {quote(str(run.folder / 'recipe.toml'))}"
         raise DataError(f"the checkpoint is damaged: {error}; start again with: {todo}") from error
+
+
+def replayable_recipe(run: Run) -> dict[str, Any]:
+    """The run's recipe with its manifest named so that it is found from the run's folder."""
+    facts = run.read_facts()
+    data = facts["recipe"]["data"]
+    named = data["manifest"] if data["manifest"] == EMBEDDED else facts["manifest"]
+    return {**facts["recipe"], "data": {**data, "manifest": named}}
+
+
+def append_log(run: Run, row: Mapping[str, float]) -> None:
+    """Appends an epoch to log.csv, whole or not at all; the first one begins it anew."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(row))
+    before = b""
+    check_regular(run.log_file)
+    if row["epoch"] > 1:
+        before = run.log_file.read_bytes()
+    else:
+        writer.writeheader()
+    writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+    write_file(run.log_file, before + out.getvalue().encode())
