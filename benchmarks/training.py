@@ -156,7 +156,7 @@ def compare_loops(sizes: Sequence[int]) -> tuple[float, float]:
     inputs = {f"v{k}": random.normal(size=(ROWS, size)).astype(np.float32) for k, size in enumerate(sizes)}
     split = Split([str(row) for row in range(ROWS)], inputs, np.ones((ROWS, len(sizes)), dtype=bool), target, [], {})
     data = TrainingSplit(split, CLASSES, torch.device("cpu"))
-    valid = data.without_noise()
+    valid = data.without_changes()
     valid.inputs = {name: x[:2] for name, x in data.inputs.items()}
     valid.present, valid.target = data.present[:2], data.target[:2]
     features = {n: Features(name=n, length=x.shape[1], mean=(0.0,) * x.shape[1], std=(1.0,) * x.shape[1])

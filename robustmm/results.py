@@ -117,6 +117,7 @@ class FinishedFacts(Facts):
     progress: ProgressFacts
     teacher_seconds: FiniteFloat = 0.0
     train_nll: FiniteFloat | None = None
+    line: dict[str, float] | None = None
 
 
 class CellFacts(Table):

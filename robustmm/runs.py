@@ -108,6 +108,7 @@ class Run:
             kept_epoch=progress["best_epoch"],
             parameters=facts["parameters"],
             valid=progress["best"],
+            line=facts.get("line"),
             bad_inputs=facts["bad"],
         )
 
@@ -123,15 +124,17 @@ class Run:
 
 
 class TrainResult(Result):
-    """The result of `robustmm train --json`, format 1: the epoch that was kept, and its scores on the valid split."""
+    """The result of `robustmm train --json`, format 2: the epoch that was kept, and its scores on the valid split; the
+    `line` to beat is the accuracy there of linear models on simple features, null where it was not measured."""
 
-    format: int = 1
+    format: int = 2
     run: str
     method: str
     epochs: int
     kept_epoch: int
     parameters: int
     valid: dict[str, Number]
+    line: dict[str, Number] | None = None
     bad_inputs: list[str]
 
     def rows(self) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ def test_every_method_learns(name: str, tmp_path: Path) -> None:
     run, rows = trained(tmp_path, content, path)
     own = rows[-16:]
     first = METHODS[name].terms[0] if name in METHODS else "fused"
-    assert own[-1][first] < 0.8 * own[0][first]
+    assert name == "linear" or own[-1][first] < 0.8 * own[0][first]  # which is solved for, in no steps
     assert run.read_facts()["progress"]["best"]["valid_accuracy"] > 0.5  # of three classes
 
 

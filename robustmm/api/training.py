@@ -86,8 +86,9 @@ def train(
     with watch(progress, title) as watcher:
         folder = inside_folder(inside, data, manifest)
         return work(
-            loaded, manifest, Path(runs), watcher, on_bad_input, check=check_exportable, inside=folder, storage=options
-        )
+            loaded, manifest, Path(runs), watcher, on_bad_input, check=check_exportable, inside=folder, storage=options,
+            line=True,
+        )  # fmt: skip
 
 
 def storage_options(mode: str, cache_size: str | int | None, readers: int | None) -> "StorageOptions":

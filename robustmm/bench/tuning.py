@@ -20,16 +20,19 @@ from robustmm.config.recipe import Recipe
 from robustmm.errors import UsageError, check_regular
 from robustmm.methods import METHODS, build_method
 from robustmm.results import Search, Trial, TrialScore
-from robustmm.training.optimiser import RATES, optimiser_name
+from robustmm.training.optimiser import DEFAULT_RATE, RATES, optimiser_name
 
 SEARCH = "search.json"
 
 
 def list_settings(recipe: Recipe, method: str) -> list[Setting]:
     """The grid of a method: optimisers, their rates, and the options that the method lists. What the recipe states is
-    not searched; a method that scales gradients has no AdamW, which cancels that."""
+    not searched; a method that scales gradients has no AdamW, which cancels that, and of a linear one, which is solved
+    for, there is one setting."""
     train = recipe.train
     built = build_method(method, {name: table for name, table in recipe.method.items() if name != "name"})
+    if built.linear:
+        return [{"optimiser": "adamw", "learning_rate": DEFAULT_RATE["adamw"]}]
     if train.optimiser or train.learning_rate:
         names = [optimiser_name(train, built)]
     else:

@@ -78,6 +78,9 @@ class Method(nn.Module):
 
     alone: bool = False
     """True where the method itself decides which parts learn in a step: nothing can be chained to it."""
+    linear: bool = False
+    """True for linear models on handcrafted features: they replace the recipe's encoders and fusion, and are solved for
+    (see training.linear)."""
     grid: Mapping[str, tuple[Any, ...]] = {}
     """Options that a search tries, by name: two or three values each, the default among them."""
     chained: bool = False

@@ -16,6 +16,7 @@ from robustmm.model.fusion import FUSIONS, build_fusion
 from robustmm.model.fusion_model import FusionModel
 from robustmm.training.changes.augmentation import effective_augmentation
 from robustmm.training.changes.noise import effective_noise
+from robustmm.training.linear.recipe import linear_recipe
 from robustmm.training.optimiser import DEFAULT_RATE, optimiser_name
 
 
@@ -55,6 +56,8 @@ def refuse_too_large(recipe: Recipe) -> Iterator[None]:
 def effective_recipe(recipe: Recipe) -> Recipe:
     """The recipe with every default filled in, so that a number can be replayed."""
     chosen = build_method(recipe.method_name, recipe.method_options)
+    if chosen.linear:
+        recipe = linear_recipe(recipe)
     if chosen.alone and recipe.train.accumulate > 1:
         raise UsageError(
             f"{recipe.method_name} decides itself what learns in a step, which cannot be made in parts: "

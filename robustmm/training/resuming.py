@@ -1,4 +1,5 @@
-"""What an interrupted run left, held against what it should have left before anything is trained on it."""
+"""What a run keeps for those who replay or resume it; what an interrupted one left is held against what it should have
+left before anything is trained on it."""
 
 import csv
 import io
@@ -16,6 +17,7 @@ from robustmm.config.recipe import SELECTED, Recipe, build_recipe
 from robustmm.data.loading import OnBad
 from robustmm.data.storage.choice import DEFAULT, StorageOptions
 from robustmm.errors import DataError, UsageError, check_regular
+from robustmm.evaluation.source import EMBEDDED
 from robustmm.files import write_file
 from robustmm.runs import Run
 from robustmm.training.checkpoint import Damage, load_tensors
@@ -136,3 +138,11 @@ def explain_damage(run: Run) -> Iterator[None]:
     except Damage as error:
         todo = f"robustmm train {quote(str(run.folder / 'recipe.toml'))}"
         raise DataError(f"the checkpoint is damaged: {error}; start again with: {todo}") from error
+
+
+def replayable_recipe(run: Run) -> dict[str, Any]:
+    """The run's recipe with its manifest named so that it is found from the run's folder."""
+    facts = run.read_facts()
+    data = facts["recipe"]["data"]
+    named = data["manifest"] if data["manifest"] == EMBEDDED else facts["manifest"]
+    return {**facts["recipe"], "data": {**data, "manifest": named}}

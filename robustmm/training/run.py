@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 import torch
 
@@ -21,7 +20,6 @@ from robustmm.data.prior import prior
 from robustmm.data.storage.choice import DEFAULT, StorageOptions, choose_storage
 from robustmm.data.storage.split import Split, read_split
 from robustmm.errors import DataError, InterruptedRun, UnwritableError, UsageError
-from robustmm.evaluation.source import EMBEDDED
 from robustmm.methods import build_method
 from robustmm.modalities import Modality
 from robustmm.model.fusion_model import FusionModel
@@ -32,8 +30,19 @@ from robustmm.training import checkpoint
 from robustmm.training.build import build_model, effective_recipe, list_found_tokenizers, refuse_too_large
 from robustmm.training.changes.epoch import Changes, build_changes, find_changed
 from robustmm.training.data import TrainingSplit
+from robustmm.training.linear.line import describe_line, measure_line
+from robustmm.training.linear.recipe import widen_model
+from robustmm.training.linear.solving import solve
 from robustmm.training.loop import Progress, Tensors, fit
-from robustmm.training.resuming import Started, append_log, explain_damage, keep_facts, read_kept, read_start
+from robustmm.training.resuming import (
+    Started,
+    append_log,
+    explain_damage,
+    keep_facts,
+    read_kept,
+    read_start,
+    replayable_recipe,
+)
 from robustmm.training.steps.features import replace_inputs
 from robustmm.training.teachers import Teachers
 from robustmm.training.threads import choose_threads, use_threads
@@ -50,12 +59,14 @@ def train(
     check: Callable[[Recipe, list[Modality], list[str], Watcher], None] = lambda *_: None,
     inside: Path | None = None,
     storage: StorageOptions = DEFAULT,
+    line: bool = False,
 ) -> Run:
     """Trains a recipe on a manifest's train split, selecting on its valid split, in a new run folder.
 
     `answers`: a folder where runs on the same data share the answers of frozen teachers. `check` is called with the
     recipe, the fitted modalities and the classes before anything is trained, and may refuse them. `inside`: the folder
-    that no cell may lead out of. `storage` moves no number of the result.
+    that no cell may lead out of. `storage` moves no number of the result. With `line`, what linear models on simple
+    features reach is measured, told and kept.
     """
     given, recipe = recipe, effective_recipe(recipe)  # refuses a wrong method or option before any data is read
     for sentence in list_found_tokenizers(given, recipe):
@@ -64,16 +75,19 @@ def train(
     with use_threads(recipe.train.threads or 1), distributed.join_group(), distributed.rank_folder(root) as place:
         prepared = prepare_data(recipe, table, watcher, on_bad, storage)
         check(recipe, prepared.modalities, prepared.classes, watcher)
+        linear = build_method(recipe.method_name, recipe.method_options).linear
+        recipe = widen_model(recipe, len(prepared.classes)) if linear else recipe
+        found = prepared.measure_line(watcher) if line and not linear else None
         model = draw_model(recipe, prepared)
         data = TrainingSplit(prepared.training, len(prepared.classes), torch.device("cpu"))
         threads = choose_threads(recipe, model, lambda rows: data.batch(rows % len(data)), count_cores())
         watcher.note(str(threads))
         recipe = recipe.with_train(threads=threads.count)
         run = runs.create_run(place, recipe.name)
-        folder = None if inside is None else str(inside.resolve())
         facts = runs.initial_facts(recipe.model_dump(), table.path.resolve())
         del table  # of 100,000 rows it takes 30 MB
-        run.update_facts(**facts, on_bad=on_bad, inside=folder, storage=storage.model_dump(), threads=vars(threads))
+        facts |= {"on_bad": on_bad, "inside": None if inside is None else str(inside.resolve()), "line": found}
+        run.update_facts(**facts, storage=storage.model_dump(), threads=vars(threads))
         with convert_interrupts(run), use_threads(threads.count):
             return _train(run, recipe, prepared, model, watcher, None, answers)
 
@@ -142,6 +156,16 @@ class PreparedData:
         """Hashes of both splits: computed once, since the splits may be large."""
         return {"train": self.training.digest(), "valid": self.valid.digest()}
 
+    def measure_line(self, watcher: Watcher) -> dict[str, float] | None:
+        """See `training.linear.line`. None, with a word, where the data are not in memory."""
+        if self.training.workers:
+            watcher.note("linear models on simple features: not measured, since the data are not held in memory")
+            return None
+        data, valid = (TrainingSplit(s, len(self.classes), torch.device("cpu")) for s in (self.training, self.valid))
+        found = measure_line(self.modalities, data, valid)
+        watcher.note(describe_line(found))
+        return found
+
 
 def prepare_data(
     recipe: Recipe, table: Manifest, watcher: Watcher, on_bad: OnBad, options: StorageOptions = DEFAULT
@@ -190,9 +214,8 @@ def _train(
     training, validation = replace_inputs(model.to(device), recipe, prepared.modalities, splits, watcher)
     valid = TrainingSplit(validation, classes, device)
     teachers = Teachers(recipe, prepared.modalities, valid, watcher, prepared.digests, answers, model.precomputed)
-    weights = settings.class_weights
-    taught_by = None if resumed else teachers
-    data = TrainingSplit(training, classes, device, weights, taught_by, prepared.changes, settings.epochs)
+    taught, weights = None if resumed else teachers, settings.class_weights
+    data = TrainingSplit(training, classes, device, weights, taught, prepared.changes, settings.epochs)
     with refuse_too_large(recipe):
         chosen.setup(model, data)
     run.update_facts(
@@ -215,7 +238,7 @@ def _train(
         append_log(run, row)
         checkpoint.save_tensors(run.checkpoint, tensors, keep_facts(run, recipe, prepared.digests, progress))
 
-    best = fit(
+    best = (solve if chosen.linear else fit)(
         model.to(device), chosen.to(device), data, valid, settings, watcher,
         tuning=recipe.tuning, resumed=resumed, keep=write_checkpoint,
     )  # fmt: skip
@@ -225,11 +248,3 @@ def _train(
     run.update_facts(finished=True, progress=kept["progress"], train_nll=fitted)
     run.checkpoint.unlink()
     return run
-
-
-def replayable_recipe(run: Run) -> dict[str, Any]:
-    """The run's recipe with its manifest named so that it is found from the run's folder."""
-    facts = run.read_facts()
-    data = facts["recipe"]["data"]
-    named = data["manifest"] if data["manifest"] == EMBEDDED else facts["manifest"]
-    return {**facts["recipe"], "data": {**data, "manifest": named}}

@@ -79,6 +79,12 @@ def test_train_export_attack_and_predict_with_nothing_named(robustmm: Cli, here:
     assert trained.code == 0
     assert trained.err.startswith(f"training tiny (tiny.toml) with joint on {world_manifest}\n")
     assert "runs/tiny-001: kept epoch" in trained.out
+    line = Run(here / "runs/tiny-001").read_facts()["line"]
+    each = ", ".join(f"{m} {line[f'valid_accuracy_{m}']:.1%}" for m in ("vector", "series"))
+    told = f"linear models on simple features reach {line['valid_accuracy']:.1%} on valid ({each}): the line to beat"
+    assert trained.err.splitlines()[1] == told
+    said = f"to beat: linear models {line['valid_accuracy']:.1%} ({each})"
+    assert trained.out.splitlines()[1] == said
     assert trained.out.endswith("next: robustmm export\n")
     exported = robustmm("export", cwd=here)
     assert exported.code == 0

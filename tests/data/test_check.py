@@ -282,6 +282,7 @@ def test_every_kind_is_guessed_with_its_size(tmp_path: Path) -> None:
     assert recipe.modalities == found[:10], "the draft is a recipe"
     assert recipe.data.manifest == str(manifest.path)
     assert recipe.method_name == "joint+unimodal"
+    assert draft.draft_recipe(found[:1], "m.csv")["method"] == {"name": "joint"}, "none that needs two"
 
 
 @pytest.mark.parametrize("column", ["photo", "clip", "sheet", "vector", "movie", "wave"])

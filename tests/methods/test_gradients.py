@@ -65,6 +65,7 @@ EXPECTED: dict[str, dict[str, str]] = {
         "bottleneck": DRAWN,
         "imputation": f"{DRAWN} fusion.imputers",
     },
+    "linear": {"unimodal": PLAIN},
     "unimodal": {"unimodal": PLAIN},
     "valuation": {"fused": PLAIN},
     "joint+unimodal": BALANCED,

@@ -114,7 +114,8 @@ def test_what_was_measured_is_told_kept_and_taken_again(tmp_path: Path, monkeypa
 
 def test_a_measured_one_gives_the_bytes_of_one_that_was_asked_for(tmp_path: Path) -> None:
     path = manifest(tmp_path / "data")
-    free, asked = (train(recipe(path, epochs=1, **t), path, tmp_path / "runs", Nobody()) for t in ({"threads": None}, {"threads": 1}))
+    told = ({"threads": None}, {"threads": 1})
+    free, asked = (train(recipe(path, epochs=1, **t), path, tmp_path / "runs", Nobody()) for t in told)
     assert free.read_facts()["recipe"]["train"]["threads"] == 1, "a model this small only loses by sharing"
     tensors = [checkpoint.load_tensors(run.weights)[0] for run in (free, asked)]
     assert all((tensors[0][name] == tensors[1][name]).all() for name in tensors[1])

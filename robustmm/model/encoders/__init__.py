@@ -9,9 +9,11 @@ from robustmm.errors import UsageError
 from robustmm.modalities import Modality
 from robustmm.model.encoders.base import Encoder
 from robustmm.model.encoders.conv import CONV
+from robustmm.model.encoders.handcrafted import HANDCRAFTED
 from robustmm.model.encoders.huggingface import BACKBONES
 from robustmm.model.encoders.mlp import MLPS
 from robustmm.model.encoders.spectrogram import LogMel
+from robustmm.model.encoders.wide_deep import WIDE_DEEP
 
 Constructor = Callable[..., Encoder]
 
@@ -19,8 +21,10 @@ ENCODERS: Registry[Mapping[str, Constructor] | Constructor] = Registry("encoder"
 """A constructor per kind; or one constructor for any kind, as a user's own `package.module:Name` is."""
 
 ENCODERS.register("conv")(CONV)
+ENCODERS.register("handcrafted")(HANDCRAFTED)
 ENCODERS.register("mlp")(MLPS)
 ENCODERS.register("transformers")(BACKBONES)
+ENCODERS.register("wide-deep")(WIDE_DEEP)
 
 
 def default_encoder(kind: str) -> str:

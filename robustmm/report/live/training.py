@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
+from math import nan
 from pathlib import Path
 from shlex import quote
 from types import TracebackType
@@ -93,6 +94,10 @@ def render_run(run: Run) -> Group:
     if isinstance(select, str) and select != "clean" and select in SELECTED:
         score = percent(progress["best"].get(SELECTED[select], float("nan")))
         parts.append(Text(f"the epoch was chosen on valid by {select.replace('-', ' ')}: {score}"))
+    if line := facts.get("line"):
+        each = [f"{m['name']} {percent(line.get('valid_accuracy_' + m['name'], nan))}" for m in facts["modalities"]]
+        reached = percent(line.get("valid_accuracy", nan))
+        parts.append(Text(f"to beat: linear models {reached} ({', '.join(each)})"))
     if bad := facts["bad"]:
         some = f"{len(bad)} unreadable inputs" if len(bad) > 1 else "1 unreadable input"
         parts.append(Text(f"{some} counted as missing; the first: {bad[0]}"))

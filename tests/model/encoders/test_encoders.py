@@ -18,9 +18,10 @@ from robustmm.model.encoders.base import BatchNorm, Standardise, normalise_pixel
 from robustmm.model.encoders.conv import CONV
 from robustmm.model.encoders.mlp import MLPS
 from robustmm.model.encoders.spectrogram import LogMel, hertz_to_mel, mel_to_hertz
+from robustmm.model.encoders.wide_deep import WIDE_DEEP
 from robustmm.model.fusion import FUSIONS
 
-OWN = [("conv", kind) for kind in CONV] + [("mlp", kind) for kind in MLPS]
+OWN = [("conv", kind) for kind in CONV] + [("mlp", kind) for kind in MLPS] + [("wide-deep", kind) for kind in WIDE_DEEP]
 every_encoder = pytest.mark.parametrize(("name", "kind"), OWN)
 
 
@@ -113,6 +114,10 @@ def test_sixteen_samples_are_learned_by_heart(name: str, kind: str) -> None:
         ("conv", Series(name="x", steps=301, channels=60)),
         ("conv", Text(name="x", length=1, tokenizer_json=WORDS)),
         ("conv", Text(name="x", length=130, tokenizer_json=WORDS)),
+        ("wide-deep", Audio(name="x", rate=1000, seconds=0.001)),
+        ("wide-deep", Video(name="x", frames=1, size=(2, 40, 3))),
+        ("wide-deep", Series(name="x", steps=1, channels=1)),
+        ("wide-deep", Text(name="x", length=1, tokenizer_json=WORDS)),
         ("mlp", Features(name="x", length=1)),
         ("mlp", Series(name="x", steps=1, channels=1)),
         ("mlp", Image(name="x", size=(1, 1, 1))),
@@ -163,9 +168,9 @@ def test_every_kind_has_a_default_that_serves_it() -> None:
     ("name", "kind", "options", "sentence"),
     [
         ("conv", "features", {}, 'encoder "conv" serves image, audio, video, series, text, not features '),
-        ("conv", "features", {}, "(encoders for features: mlp)"),
-        ("mlp", "audio", {}, "(encoders for audio: conv, transformers)"),
-        ("cnov", "audio", {}, '"cnov" is not an encoder, did you mean "conv"? (known: conv, mlp, transformers)'),
+        ("conv", "features", {}, "(encoders for features: handcrafted, mlp, wide-deep)"),
+        ("mlp", "audio", {}, "(encoders for audio: conv, handcrafted, transformers, wide-deep)"),
+        ("cnov", "audio", {}, '"cnov" is not an encoder, did you mean "conv"? (known: conv, handcrafted, mlp, '),
         ("conv", "image", {"chanels": [8]}, '"chanels" is not an option of encoder "conv", did you mean "channels"?'),
         ("conv", "image", {"chanels": [8]}, "(known: channels, dropout)"),
         ("conv", "image", {"channels": [8, 0]}, "option channels.1: input should be greater than 0, found 0"),
