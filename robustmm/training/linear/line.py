@@ -1,5 +1,6 @@
 """The line to beat: what linear models on simple features reach on valid."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -17,14 +18,14 @@ from robustmm.training.validation import validate
 
 def measure_line(modalities: Sequence[Modality], data: TrainingSplit, valid: TrainingSplit) -> dict[str, float]:
     """Accuracy on valid of linear models on simple features of `data`: `valid_accuracy` of their late fusion, and
-    `valid_accuracy_<m>` of each. Draws nothing from torch's generator."""
+    `valid_accuracy_<m>` of each that any valid sample has. Draws nothing from torch's generator."""
     with torch.random.fork_rng(devices=[]):
         encoders = {m.name: build_encoder(m, ENCODER) for m in modalities}
         fusion = build_fusion(FUSION, len(encoders), data.classes, data.classes)
         model = FusionModel(encoders, fusion, data.classes)
     solve_weights(model.to(data.device), data, valid)
     scores = validate(model, valid, prior(data.target.cpu().numpy(), data.classes))
-    return {name: score for name, score in scores.items() if name.startswith("valid_accuracy")}
+    return {k: score for k, score in scores.items() if k.startswith("valid_accuracy") and not math.isnan(score)}
 
 
 def describe_line(line: Mapping[str, float]) -> str:
