@@ -6,7 +6,7 @@ ENCODER, FUSION = "handcrafted", "sum"
 
 
 def linear_recipe(recipe: Recipe) -> Recipe:
-    """The recipe as method `linear` trains it: other encoders and another fusion, one epoch, nothing corrupted."""
+    """The recipe as method `linear` trains it: other encoders and another fusion, one epoch, nothing changed."""
     tables = {}
     for name, table in recipe.modality.items():
         given, options = split_name_options(table.get("encoder"))
@@ -17,6 +17,7 @@ def linear_recipe(recipe: Recipe) -> Recipe:
             "modality": tables,
             "model": recipe.model.model_copy(update={"fusion": FUSION}),
             "train": Train(epochs=1, **kept),
+            "augment": {},
             "corrupt": None,
         }
     )

@@ -108,12 +108,14 @@ def test_it_takes_the_place_of_any_encoder_and_fusion() -> None:
     tables = {"wave": {**TABLES["wave"], "encoder": encoder}, "text": {**TABLES["text"]}}
     tables["text"]["encoder"] = {"name": "handcrafted", "buckets": 32}
     content = {"modality": tables, "method": {"name": "linear"}, "data": {}, "model": {"fusion": "attention"}}
+    content |= {"augment": {"wave": {"jitter": 1.0}}, "corrupt": {"noise": ["gaussian"]}}
     train = {"accumulate": 4, "epochs": 9, "class_weights": "balanced", "seed": 3}
     found = effective_recipe(build_recipe({**content, "train": train}, "r", "r"))
     assert found.modality["wave"]["encoder"] == {"name": "handcrafted"}
     assert found.modality["text"]["encoder"] == {"name": "handcrafted", "buckets": 32}
     assert (found.train.epochs, found.train.accumulate, found.train.seed) == (1, 1, 3)
     assert found.train.class_weights == "none"
+    assert (found.augment, found.corrupt) == ({}, None), "its features are measured once"
 
 
 def test_more_classes_than_the_model_is_wide(tmp_path: Path) -> None:
