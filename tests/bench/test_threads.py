@@ -20,7 +20,7 @@ from robustmm.training.threads import Threads
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recipe, BenchSpec]:
     monkeypatch.setattr(threads, "count_cores", lambda: 8)
     path = worlds.manifest(tmp_path / "data")
-    return worlds.recipe(path), BenchSpec(path)
+    return worlds.recipe(path, threads=None), BenchSpec(path)
 
 
 def measured(monkeypatch: pytest.MonkeyPatch, count: int) -> list[int]:
