@@ -15,6 +15,7 @@ from robustmm.config.recipe import Recipe, Train, build_recipe, load_recipe
 from robustmm.config.toml import read_toml
 from robustmm.data.benchmarks import BENCHMARKS
 from robustmm.data.manifest import read_manifest
+from robustmm.methods import build_method
 from robustmm.modalities import Audio, Image, Modality, Text, Video
 from robustmm.modalities.text import train_tokenizer
 from robustmm.training.build import build_model
@@ -23,7 +24,8 @@ Cli = Callable[..., Any]
 KINDS = {"audio": Audio, "text": Text, "video": Video}
 """The kind of a column that is no picture."""
 SMALL = {"depths": [1, 1], "hidden_sizes": [8, 16], "embedding_size": 8, "layer_type": "basic"}
-PAGE = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
 DATA = ("--data", "out/manifest.csv")
 every_benchmark = pytest.mark.parametrize("name", list(BENCHMARKS))
 
@@ -102,6 +104,17 @@ def describe_training(train: Train) -> list[str]:
 def test_the_page_says_what_the_recipe_says(name: str) -> None:
     (row,) = (line.split(" | ") for line in PAGE.splitlines() if line.startswith(f"| `{name}` "))
     assert row[3:6] == describe_training(load_recipe(shelf.find_file("models", name)).train)
+
+
+def test_the_commands_of_the_page_of_published_figures_lack_data_alone(robustmm: Cli, tmp_path: Path) -> None:
+    page = (DOCS / "reproduce.md").read_text(encoding="utf-8")
+    commands = [line.split()[1:] for line in page.splitlines() if line.startswith("    robustmm ")]
+    assert {words[1] for words in commands} == set(BENCHMARKS)
+    for words in commands:
+        done = robustmm(*words, cwd=tmp_path)
+        assert (done.code, "out/manifest.csv" in done.err) == (3, True), done.err
+        for method in words[words.index("--methods") + 1].split(","):
+            build_method(method, {})
 
 
 def train_once(robustmm: Cli, words: list[str], here: Path, *settings: str) -> dict[str, Any]:
