@@ -12,6 +12,7 @@ from robustmm.errors import UsageError
 from robustmm.methods import build_method, hyperparameters
 from robustmm.modalities import Modality, Text
 from robustmm.model.encoders import ENCODERS, build_encoder, default_encoder
+from robustmm.model.encoders.source import find_tokenizer_folder
 from robustmm.model.fusion import FUSIONS, build_fusion
 from robustmm.model.fusion_model import FusionModel
 from robustmm.training.changes.augmentation import effective_augmentation
@@ -84,8 +85,9 @@ def effective_recipe(recipe: Recipe) -> Recipe:
 
 
 def find_tokenizer(recipe: Recipe, modality: Modality) -> dict[str, str]:
-    """The tokenizer that stands in the folder of a pretrained text backbone, for a modality that names none. Raises
-    UsageError where there is none: words that are learned from the training texts would be other tokens."""
+    """The tokenizer that stands in the folder of a pretrained text backbone, or on the hub under its name, for a
+    modality that names none. Raises UsageError where there is none: words that are learned from the training texts
+    would be other tokens."""
     name, options = recipe.encoder(modality.name)
     model = options.get("model")
     if not isinstance(modality, Text) or modality.tokenizer or modality.tokenizer_json:
@@ -94,10 +96,14 @@ def find_tokenizer(recipe: Recipe, modality: Modality) -> dict[str, str]:
         return {}
     if (Path(model) / "tokenizer.json").is_file():
         return {"tokenizer": model}
-    raise UsageError(
-        f'modality "{modality.name}": the backbone "{model}" knows its own tokens only, and is no folder with a '
-        "tokenizer.json; give the modality that file, as tokenizer = PATH"
-    )
+    folder = None if Path(model).is_dir() else find_tokenizer_folder(model)
+    if folder is None:
+        raise UsageError(
+            f'modality "{modality.name}": the backbone "{model}" knows its own tokens only, and is no folder with a '
+            "tokenizer.json, nor a name under which one can be fetched from the Hugging Face hub; give the modality "
+            "that file, as tokenizer = PATH"
+        )
+    return {"tokenizer": str(folder)}
 
 
 def list_found_tokenizers(given: Recipe, effective: Recipe) -> Iterator[str]:

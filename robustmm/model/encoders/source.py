@@ -55,18 +55,37 @@ def load_backbone(
 def load_preprocessor(model: str, sort: str) -> dict[str, Any]:
     """What the files beside a model's weights say of its inputs, empty where there are none. `sort` is
     "image_processor" or "feature_extractor". Raises UsageError for a file that is no JSON, or cannot be fetched."""
-    from transformers.utils.hub import cached_file
-
     for name in ("preprocessor_config.json", "processor_config.json"):
         try:
-            with hide_bars():
-                path = cached_file(model, name, _raise_exceptions_for_missing_entries=False)
+            path = find_file(model, name)
             if path is not None:
-                content = json.loads(Path(path).read_text(encoding="utf-8"))
+                content = json.loads(path.read_text(encoding="utf-8"))
                 return dict(content.get(sort, content))
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UsageError(f'{name} of "{model}" should be a table in JSON: {reason(error)}') from error
     return {}
+
+
+def find_tokenizer_folder(model: str) -> Path | None:
+    """The folder of a model's tokenizer.json, on this machine or fetched; None where there is none, or no network."""
+    try:
+        found = find_file(model, "tokenizer.json")
+        if found is not None:
+            for name in ("special_tokens_map.json", "tokenizer_config.json"):  # which may say with what it pads
+                find_file(model, name)
+    except OSError:
+        return None
+    return None if found is None else found.parent
+
+
+def find_file(model: str, name: str) -> Path | None:
+    """A file of a model, which is a folder or a name on the Hugging Face hub; None where it has no such file. Raises
+    OSError where it cannot be fetched."""
+    from transformers.utils.hub import cached_file
+
+    with hide_bars():
+        path = cached_file(model, name, _raise_exceptions_for_missing_entries=False)
+    return None if path is None else Path(path)
 
 
 @contextmanager

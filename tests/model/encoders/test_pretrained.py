@@ -282,8 +282,31 @@ def test_a_text_backbone_needs_its_tokenizer(tmp_path: Path, clip: Path) -> None
     assert effective_recipe(effective) == effective
     for options in ({"model": str(clip), "pretrained": False}, {"config": {"model_type": "bert"}}):
         assert "tokenizer" not in effective_recipe(recipe_of(tmp_path, {"text": options})).modality["text"]
-    with pytest.raises(UsageError, match=r'modality "text": the backbone "org/name" knows its own tokens only, and is'):
-        effective_recipe(recipe_of(tmp_path, {"text": {"model": "org/name"}}))
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(UsageError, match=r'modality "text": the backbone ".*bare" knows its own tokens only'):
+        effective_recipe(recipe_of(tmp_path, {"text": {"model": str(tmp_path / "bare")}}))
+
+
+def test_the_tokenizer_of_a_name_is_fetched(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = []
+
+    def fetch(model: str, name: str, **_: object) -> str:
+        fetched.append((model, name))
+        return str(clip / name)
+
+    recipe = recipe_of(tmp_path, {"text": {"model": "org/name"}})
+    monkeypatch.setattr("transformers.utils.hub.cached_file", fetch)
+    assert effective_recipe(recipe).modality["text"]["tokenizer"] == str(clip)
+    assert fetched[0] == ("org/name", "tokenizer.json")
+    assert ("org/name", "tokenizer_config.json") in fetched, "which says with what it pads"
+    for nothing in (lambda *_, **__: None, raise_no_network):
+        monkeypatch.setattr("transformers.utils.hub.cached_file", nothing)
+        with pytest.raises(UsageError, match=r'backbone "org/name" knows .* nor a name under which one can be fetched'):
+            effective_recipe(recipe)
+
+
+def raise_no_network(*_: object, **__: object) -> None:
+    raise OSError("no network")
 
 
 def test_random_weights_are_not_frozen(tmp_path: Path) -> None:
