@@ -15,13 +15,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from scipy import stats
 
 from robustmm.conditions.suite import load_suite
 from robustmm.config import shelf
 from robustmm.config.recipe import Recipe, load_recipe
 from robustmm.config.toml import format_value
 from robustmm.corruptions import kinds, names, pairs
+from robustmm.metrics.statistics import paired_t
 
 SUITE = "deployment"
 AUGMENT: dict[str, dict[str, Any]] = {
@@ -92,9 +92,8 @@ def describe(scores: NDArray[np.float64], plain: NDArray[np.float64], is_first: 
     said = f"{scores.mean():.1f} ± {scores.std(ddof=1):.1f}"
     if is_first:
         return said
-    apart = scores - plain
-    half = stats.t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / len(apart) ** 0.5
-    return f"{said}, {apart.mean():+.1f} [{apart.mean() - half:+.1f}, {apart.mean() + half:+.1f}]"
+    apart = paired_t(scores, plain)
+    return f"{said}, {apart.value:+.1f} [{apart.low:+.1f}, {apart.high:+.1f}]"
 
 
 if __name__ == "__main__":

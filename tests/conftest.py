@@ -56,6 +56,15 @@ def session(world_model: Path) -> Session:
 
 
 @pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every call of an encoder."""
+    calls: list[str] = []
+    plain = Session.embed
+    monkeypatch.setattr(Session, "embed", lambda self, name, x: calls.append(name) or plain(self, name, x))
+    return calls
+
+
+@pytest.fixture
 def rows(world_manifest: Path) -> Manifest:
     """The test split."""
     return read_manifest(world_manifest).split("test")

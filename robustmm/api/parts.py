@@ -20,6 +20,7 @@ def plan_audit(path: AnyPath, model: Model = None, *, progress: bool | Reporter 
 
     Raises UsageError for a file that is there already; else what `audit` raises before it measures.
     """
+    from robustmm.auditing.cost import describe_seconds
     from robustmm.auditing.parts.build import build_plan_file
     from robustmm.files import check_place, refuse_existing, write_new_file
     from robustmm.system import reveal_interrupts
@@ -33,7 +34,7 @@ def plan_audit(path: AnyPath, model: Model = None, *, progress: bool | Reporter 
     (whole,) = plan.divide(1)
     tell.note(
         f"plan: {len(plan.conditions)} conditions and clean on {sum(plan.chunks)} samples, {len(whole.tasks)} tasks; "
-        f"about {_tell_time(whole.seconds)} of one process, and {_tell_time(plan.costs.finish)} to merge"
+        f"about {describe_seconds(whole.seconds)} of one process, and {describe_seconds(plan.costs.finish)} to merge"
     )
     return path
 
@@ -55,6 +56,7 @@ def run_part(
     `data` and `describe` say where the plan's files are on this machine. Raises DataError where one of them, or a
     library, is not that of the plan, and InterruptedRun on Ctrl-C: what was measured is kept.
     """
+    from robustmm.auditing.cost import describe_seconds
     from robustmm.auditing.parts.build import name_folder, open_plan
     from robustmm.auditing.parts.part import begin_part, complete_part, write_note
     from robustmm.auditing.parts.plan_file import parse_part, read_plan
@@ -69,7 +71,7 @@ def run_part(
     if not work.tasks:
         tell.note(f"part {part} has nothing to do: the plan has fewer tasks than parts")
     workers = workers or count_workers(work.seconds, len(work.tasks))
-    took = f"about {_tell_time(work.seconds)} of one process"
+    took = f"about {describe_seconds(work.seconds)} of one process"
     tell.note(f"part {part}: {len(work.tasks)} tasks, {took}; workers: {workers}")
     began = time.monotonic()
     if work.cells and asked.batch is None:
@@ -120,7 +122,3 @@ def _find_places(
     from robustmm.auditing.parts.build import Places
 
     return Places(*(Path(place) if place else None for place in (model, data, describe, reference)))
-
-
-def _tell_time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

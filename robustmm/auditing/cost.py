@@ -100,6 +100,10 @@ def estimate_cost(opened: OpenedSpec, conditions: Sequence[Condition], share: fl
     return Cost(len(conditions), encodings, count_coalitions(len(names)) * len(timed.wanted), N, seconds)
 
 
+def describe_seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
 def count_coalitions(modalities: int) -> int:
     """Rows that the decoder takes per sample and condition."""
     return 2**modalities if modalities <= contribution.EXACT_LIMIT else 2 * modalities + 2 + ORDERS * modalities

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from robustmm.auditing.batch import tune_batch_size
 from robustmm.auditing.cells import current_pass
-from robustmm.auditing.cost import Cost, estimate_cost
+from robustmm.auditing.cost import Cost, describe_seconds, estimate_cost
 from robustmm.auditing.gates.prepare import check_selection, read_gates
 from robustmm.auditing.plan import CLEAN, AuditPlan, group_columns
 from robustmm.auditing.results.clusters import read_clusters
@@ -121,7 +121,7 @@ def count_workers(seconds: float, jobs: int) -> int:
 
 def describe_cost(price: Cost, seconds: float, workers: int) -> str:
     encodings = ", ".join(f"{name} {count}" for name, count in price.encodings.items())
-    took = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    took = describe_seconds(seconds)
     return (
         f"audit: {price.conditions} conditions and clean on {price.samples} samples; per sample {price.decodings} "
         f"decodings and encodings {encodings}; about {took} with {workers} worker{'s' if workers > 1 else ''}"

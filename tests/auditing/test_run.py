@@ -56,15 +56,6 @@ def copy(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "copy"))
 
 
-@pytest.fixture
-def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every call of an encoder."""
-    calls: list[str] = []
-    plain = Session.embed
-    monkeypatch.setattr(Session, "embed", lambda self, name, x: calls.append(name) or plain(self, name, x))
-    return calls
-
-
 def result(folder: Path) -> bytes:
     return (folder / "results.json").read_bytes()
 

@@ -22,7 +22,6 @@ from audits import SUITE, forget
 from robustmm.auditing.results import effects
 from robustmm.auditing.store import Store
 from robustmm.runs import Run
-from robustmm.runtime.session import Session
 
 Cli = Callable[..., Any]
 
@@ -44,15 +43,6 @@ def here(tmp_path: Path, world: Run) -> Path:
 @pytest.fixture
 def model(here: Path) -> Path:
     return here / "runs" / "world-001" / "model.onnx"
-
-
-@pytest.fixture
-def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every call of an encoder."""
-    calls: list[str] = []
-    plain = Session.embed
-    monkeypatch.setattr(Session, "embed", lambda self, name, x: calls.append(name) or plain(self, name, x))
-    return calls
 
 
 def again(robustmm: Cli, *words: object, cwd: Path) -> Any:

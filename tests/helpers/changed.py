@@ -5,16 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from worlds import SIX, everything, tables
+import torch
+from worlds import SIX, Nobody, everything, tables
 
 from robustmm.config.inputs import Corrupt
 from robustmm.config.recipe import Recipe, build_recipe
 from robustmm.corruptions import names
 from robustmm.data.loading import collate_signals, read_samples
+from robustmm.data.manifest import read_manifest
 from robustmm.data.storage.split import Split, share_memory
+from robustmm.methods import Method
 from robustmm.modalities import Modality
 from robustmm.runs import Run
 from robustmm.training import checkpoint
+from robustmm.training.build import effective_recipe
+from robustmm.training.data import TrainingSplit
+from robustmm.training.run import prepare_data
 
 
 def recipe(path: Path, corrupt: dict[str, Any] | None, method: str = "joint", **train: object) -> Recipe:
@@ -40,3 +46,15 @@ def full_table(**keys: Any) -> Corrupt:
     """Every corruption of the catalogue, on every kind."""
     keys = {"probability": 1.0, "level": (0.5, 1.0), "noise": tuple(names()), "on": tuple(m.name for m in SIX)} | keys
     return Corrupt(**keys)
+
+
+def fed_rows(given: Recipe, path: Path, size: int, epoch: int) -> dict[int, list[bytes]]:
+    """What each training row of an epoch was fed, in batches of a size, whatever its batch."""
+    prepared = prepare_data(effective_recipe(given), read_manifest(path), Nobody(), "error")
+    data = TrainingSplit(prepared.training, 3, torch.device("cpu"), changes=prepared.changes)
+    torch.manual_seed(size)
+    found: dict[int, list[bytes]] = {}
+    for batch in data.batches(Method().arrange(data.draw_order(None), size), 0.0, epoch):
+        for place, row in enumerate(batch.index.tolist()):
+            found[row] = [values[place].numpy().tobytes() for values in batch.inputs.values()]
+    return found

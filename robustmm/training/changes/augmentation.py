@@ -62,10 +62,12 @@ class TrainingAugmentation:
     def augment(self, signal: Signal, sample: str, modality: Modality, epoch: int) -> Signal:
         """A sample's signal of a modality as this epoch has it; itself where nothing happens to it. Each augmentation
         draws from a generator of its own, so that one more changes nothing about the others."""
+        if modality.name not in self.choices:
+            return signal
         facts: dict[str, Any] = {key: getattr(modality, key, None) or None for key in ("mean", "std")}
         if isinstance(modality, Audio):
             facts["rate"] = modality.rate
-        for name, probability, augmentation in self.choices.get(modality.name, ()):
+        for name, probability, augmentation in self.choices[modality.name]:
             rng = generator(self.seed, sample, modality.name, f"augmentation {name} epoch {epoch}")
             if rng.random() < probability:
                 signal = augmentation(signal, rng, modality.kind, **facts)

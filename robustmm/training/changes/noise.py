@@ -108,9 +108,11 @@ class TrainingNoise:
 
     def draw(self, epoch: int, sample: str, modality: str) -> Draw | None:
         """None where this sample keeps this modality as it is. The same draws whatever the batches and their order."""
+        if modality not in self.choices:
+            return None
         rng = generator(self.seed, sample, modality, f"training epoch {epoch}")
         happens, which, height = rng.random(3)
-        if modality not in self.choices or happens >= self.table.probability:
+        if happens >= self.table.probability:
             return None
         choices, (low, high) = self.choices[modality], self.table.level
         chosen = choices[int(which * len(choices))]

@@ -16,7 +16,6 @@ from robustmm.auditing.store import Store
 from robustmm.auditing.workers import WorkerPool
 from robustmm.errors import DataError, InterruptedRun, UsageError
 from robustmm.evaluation.records import Records
-from robustmm.runtime.session import Session
 
 SEARCH = '[[search]]\nattack = "mix"\nnoise = ["gaussian"]\nlevel = [0.0, 1.0]\nsamples = 12\n'
 ASKED: dict[str, Any] = {"share": 0.6, "by": "site", "seed": 1, "batch": 64}
@@ -46,15 +45,6 @@ def place(tmp_path_factory: pytest.TempPathFactory, world_model: Path, world_man
 def copies(place: Path, tmp_path: Path) -> list[Path]:
     """The four parts, to be changed."""
     return [shutil.copytree(place / str(k), tmp_path / str(k)) for k in range(1, 5)]
-
-
-@pytest.fixture
-def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every call of an encoder."""
-    calls: list[str] = []
-    plain = Session.embed
-    monkeypatch.setattr(Session, "embed", lambda self, name, x: calls.append(name) or plain(self, name, x))
-    return calls
 
 
 def made(place: Path, part: str, out: Path, **options: Any) -> Path:

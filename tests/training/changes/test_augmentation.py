@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from changed import full_table, recipe, small_split
+from changed import fed_rows, full_table, recipe, small_split
 from worlds import SIX, Nobody, manifest
 
 from robustmm.augmentations import AUGMENTATIONS, find_augmentation
@@ -17,7 +17,6 @@ from robustmm.config.recipe import Recipe, load_recipe
 from robustmm.corruptions import generator
 from robustmm.data.manifest import read_manifest
 from robustmm.errors import UsageError
-from robustmm.methods import Method
 from robustmm.modalities import Image, Modality, Signal
 from robustmm.training.build import effective_recipe
 from robustmm.training.changes.augmentation import TrainingAugmentation, effective_augmentation
@@ -181,15 +180,7 @@ def test_what_does_not_happen_leaves_the_very_signal(tmp_path: Path) -> None:
 
 
 def batches(path: Path, size: int, epoch: int) -> dict[int, list[bytes]]:
-    """What each row of an epoch was fed, whatever its batch."""
-    prepared = prepare_data(effective_recipe(augmented(path, TWO)), read_manifest(path), Nobody(), "error")
-    data = TrainingSplit(prepared.training, 3, CPU, changes=prepared.changes)
-    torch.manual_seed(size)
-    found: dict[int, list[bytes]] = {}
-    for batch in data.batches(Method().arrange(data.draw_order(None), size), 0.0, epoch):
-        for place, row in enumerate(batch.index.tolist()):
-            found[row] = [values[place].numpy().tobytes() for values in batch.inputs.values()]
-    return found
+    return fed_rows(augmented(path, TWO), path, size, epoch)
 
 
 def test_nothing_depends_on_the_batch_or_the_order_and_every_epoch_is_new(tmp_path: Path) -> None:

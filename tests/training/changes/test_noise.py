@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from changed import full_table, recipe, small_split, weights
+from changed import fed_rows, full_table, recipe, small_split, weights
 from worlds import SIX, Nobody, everything, manifest
 
 from robustmm.conditions.condition import Condition, Noise, corrupt_signal
@@ -22,7 +22,7 @@ from robustmm.data.storage.split import Split
 from robustmm.errors import InterruptedRun, UsageError
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.exporting import export
-from robustmm.methods import Method, build_method
+from robustmm.methods import build_method
 from robustmm.metrics.classification import accuracy
 from robustmm.modalities import Features, Image, Modality
 from robustmm.runs import Run
@@ -263,16 +263,7 @@ def test_signals_that_feeding_leaves_alone_are_not_held_twice(tmp_path: Path) ->
 
 
 def batches(path: Path, size: int, epoch: int, corrupt: dict[str, Any]) -> dict[int, list[bytes]]:
-    """What each row of an epoch was fed, whatever its batch."""
-    own = effective_recipe(recipe(path, corrupt))
-    prepared = prepare_data(own, read_manifest(path), Nobody(), "error")
-    data = TrainingSplit(prepared.training, 3, CPU, changes=prepared.changes)
-    torch.manual_seed(size)
-    found: dict[int, list[bytes]] = {}
-    for batch in data.batches(Method().arrange(data.draw_order(None), size), 0.0, epoch):
-        for place, row in enumerate(batch.index.tolist()):
-            found[row] = [values[place].numpy().tobytes() for values in batch.inputs.values()]
-    return found
+    return fed_rows(recipe(path, corrupt), path, size, epoch)
 
 
 def test_what_is_corrupted_depends_on_no_batch_and_on_no_order(tmp_path: Path) -> None:
