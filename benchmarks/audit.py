@@ -36,6 +36,7 @@ from robustmm.exporting import export
 from robustmm.metrics.contribution import log_probability_game, shapley, subset_masks
 from robustmm.runtime.session import Session
 from robustmm.training.run import train
+from robustmm.workers.processes import WorkerPool
 
 SIZE = 64
 RESNET18 = {"model_type": "resnet", "depths": [2] * 4, "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"}
@@ -156,7 +157,7 @@ def overhead(folder: Path) -> None:
     path, manifest = next(folder.glob("model2/runs/*/model.onnx")), folder / "model2" / "manifest.csv"
     setting = Spec(path, manifest, limit=16)
     asked = prepare.build_plan("common", setting, (), 0.0, None)  # at a share of 0 nothing breaks: no halving to time
-    wall, _ = timed(Audit(setting, asked, folder / "audit", 1, silent).run)
+    wall, _ = timed(Audit(setting, asked, folder / "audit", WorkerPool(1), silent).run)
     made = open_spec(setting)
     evaluation = made.build_evaluation([CLEAN, *asked.conditions])
     parts = {(m.name, plan.key(m.name)): (m, plan) for plan in evaluation.plans for m in made.session.modalities}
@@ -205,7 +206,7 @@ def alone(path: Path, manifest: Path, limit: int, folder: Path) -> float:
     watcher.start()
     setting = Spec(path, manifest, limit=limit)
     asked = AuditPlan("quick", (Condition("gone", missing={"camera0": 0.5}),))
-    Audit(setting, asked, folder / f"memory{limit}", 1, silent).run()
+    Audit(setting, asked, folder / f"memory{limit}", WorkerPool(1), silent).run()
     done.set()
     watcher.join()
     return most

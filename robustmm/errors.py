@@ -63,7 +63,11 @@ class UnwritableError(DataError):
 
     def __init__(self, told: str, reason: str, kept: str = "") -> None:
         super().__init__(f"{told}: {reason}; {kept}" if kept else f"{told}: {reason}")
-        self.told, self.reason = told, reason
+        self.told, self.reason, self.kept = told, reason, kept
+
+    def __reduce__(self) -> tuple[type["UnwritableError"], tuple[str, str, str]]:
+        """For a worker's way home: by default an exception is made again of its sentence alone."""
+        return type(self), (self.told, self.reason, self.kept)
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""A stranger's text: what is only drawn stays, what would be obeyed does not."""
+"""Errors, and a stranger's text in them: what is only drawn stays, what would be obeyed does not."""
 
 import json
+import pickle
 import sys
 import unicodedata
 
 import pytest
 
-from robustmm.errors import escape_unprintable, printable
+from robustmm.errors import RobustmmError, UnwritableError, escape_unprintable, printable
 
 DRAWN = {
     "a full-width space": "音声\u3000画像",
@@ -54,3 +55,16 @@ def test_what_is_escaped_reads_back() -> None:
     escaped = escape_unprintable(json.dumps(text, ensure_ascii=False))
     assert json.loads(escaped) == text
     assert printable(escaped) == escaped
+
+
+def test_every_error_comes_home_from_another_process() -> None:
+    """An exception whose arguments are not its sentence cannot be made again there, and the work ends in another one's
+    name."""
+    kinds: list[type[RobustmmError]] = [RobustmmError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        given = ("out cannot be written", "No space left on device", "2 of 3 cells are kept")
+        error = kind(*given) if kind is UnwritableError else kind("a sentence")
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))
+    assert len(kinds) >= 7

@@ -20,8 +20,8 @@ PACKAGE = ROOT / "robustmm"
 ROOMS = [
     "cli", "api", "report", "catalogue", "bench", "comparing", "evidence", "auditing", "search", "exporting",
     "training", "guard", "evaluation", "conditions", "methods", "data", "runtime", "model", "augmentations",
-    "corruptions", "config",
-    "metrics", "modalities", "runs", "distributed", "results", "progress", "files", "system", "errors", "version",
+    "corruptions", "config", "metrics", "modalities", "workers", "runs", "distributed", "results", "progress", "files",
+    "system", "errors", "version",
 ]  # fmt: skip
 """The map, from the street to the ground: what a room imports stands in it or below it. A file of the package's own
 folder is a room of its own."""

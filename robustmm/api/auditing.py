@@ -42,6 +42,7 @@ def audit(
     split: str = "test",
     out: AnyPath | None = None,
     workers: int | None = None,
+    on: str | None = None,
     limit: int | None = None,
     seed: int = 0,
     fresh: bool = False,
@@ -64,13 +65,17 @@ def audit(
 
     `by` groups samples by columns of the manifest, `cluster` names the column of what was drawn (intervals are over its
     values), `share` of clean accuracy is what a breaking level falls below, `baseline` replaces a modality outside a
-    subset; `gates` is a file of gates beside those of the suite, and `verdict` of the result says whether all pass;
-    `expect` and `inside` as in `attack`. Raises InterruptedRun on Ctrl-C: what was measured is kept.
+    subset; `on` is a Ray cluster that makes the cells, "ray" or "ray://HOST:PORT"; `gates` is a file of gates beside
+    those of the suite, and `verdict` of the result says whether all pass; `expect` and `inside` as in `attack`.
+    Raises InterruptedRun on Ctrl-C: what was measured is kept.
     `results.json`, `records.parquet` and `report.html` stand in `out` (by default in audits/).
     """
     from robustmm.auditing import prepare
+    from robustmm.workers.ray_cluster import check_address
 
     workers, tell = as_processes("workers", workers), reporter(progress)
+    if on is not None:
+        check_address(on)
     asked = open_question(
         tell, model, suite=suite, data=data, inside=inside, describe=describe, split=split, limit=limit, seed=seed,
         by=by, cluster=cluster, gates=gates, baseline=baseline, share=share, reference=reference, provider=provider,
@@ -79,7 +84,7 @@ def audit(
     )  # fmt: skip
     folder = Path(out) if out else prepare.audit_folder(asked.spec, asked.plan)
     prepare.create_folder(folder, fresh)
-    return finish_audit(asked, folder, workers, tell)
+    return finish_audit(asked, folder, workers, tell, on)
 
 
 def open_question(
@@ -133,12 +138,18 @@ def open_question(
     return Asked(setting, plan, find_file("attacks", str(suite)), judged, str(suite), batch)
 
 
-def finish_audit(asked: "Asked", folder: Path, workers: int | None, tell: Reporter) -> "AuditResult":
-    """Measures what is left of an audit in its folder, and writes all that it ends in."""
+def finish_audit(
+    asked: "Asked", folder: Path, workers: int | None, tell: Reporter, on: str | None = None
+) -> "AuditResult":
+    """Measures what is left of an audit in its folder, here or on a Ray cluster, and writes all that it ends in."""
     from robustmm.auditing import prepare
+    from robustmm.auditing.parts.on_ray import build_spread_audit
     from robustmm.evidence.record import write_record
 
-    run = prepare.build_audit(asked.spec, asked.plan, folder, workers, tell, measure=asked.batch is None)
+    if on:
+        run = build_spread_audit(asked, folder, on, workers, tell)
+    else:
+        run = prepare.build_audit(asked.spec, asked.plan, folder, workers, tell, measure=asked.batch is None)
     result = run.run()
     write_record(run, asked.suite, asked.gates)
     page = write_page(result, run.work, asked.plan, folder, asked.named, tell)

@@ -9,10 +9,10 @@ from pydantic import TypeAdapter
 
 from robustmm.auditing.spec import OpenedSpec, Spec, open_spec
 from robustmm.auditing.store import Store, read_cell, write_cell
-from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.evaluation.evaluate import Evaluation
 from robustmm.evaluation.records import Records, join_records
+from robustmm.workers.processes import WorkerPool
 
 BAD = ".bad.json"
 Piece = tuple[int, Sequence[int]]
@@ -107,17 +107,22 @@ def make_cells(spec: Spec, conditions: Sequence[Condition], folder: Path, chunk:
     current_pass(spec, conditions, folder).complete_chunk(chunk, numbers)
 
 
+def divide_pass(conditions: int, chunks: int, most: int | None = None) -> list[Piece]:
+    """All cells of a pass: a piece for every chunk, or for every `most` conditions of one."""
+    step = most or max(1, conditions)
+    return [(c, range(k, min(k + step, conditions))) for c in range(chunks) for k in range(0, conditions, step)]
+
+
 def run_pass(
     pool: WorkerPool,
     spec: Spec,
     conditions: Sequence[Condition],
     folder: Path,
     advance: Callable[[int], None],
-    pieces: Sequence[Piece] | None = None,
+    asked: Sequence[Piece],
 ) -> EvaluationPass:
-    """The pass with all its cells, or with those of some pieces; `advance` gets the number of new cells."""
+    """The pass with the cells of some pieces; `advance` gets the number of new cells."""
     here = current_pass(spec, conditions, folder)
-    asked = pieces or [(chunk, range(len(conditions))) for chunk in range(len(here.work.chunks))]
     left = {(k, chunk) for chunk, numbers in asked for k in here.missing_cells(chunk, numbers)}
     advance(sum(len(numbers) for _, numbers in asked) - len(left))
 
@@ -127,7 +132,6 @@ def run_pass(
         advance(len(come))
 
     wanted = [piece for piece in asked if any((k, piece[0]) in left for k in piece[1])]
-    for _ in pool.map(make_cells, [(spec, conditions, folder, *piece) for piece in wanted], tick):
-        pass
+    pool.make(make_cells, [(spec, conditions, folder, *piece) for piece in wanted], tick)
     tick()
     return here

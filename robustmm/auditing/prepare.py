@@ -21,6 +21,7 @@ from robustmm.config import shelf
 from robustmm.errors import explain_write
 from robustmm.progress import Reporter
 from robustmm.system import count_cores
+from robustmm.workers.processes import WorkerPool
 
 BATCH = 64
 MIN_PARALLEL_SECONDS = 20.0
@@ -93,7 +94,7 @@ def build_audit(
     cells = len(conditions) * len(opened.chunks)
     if not missing:
         tell.note(f"audit: {len(conditions)} conditions, all measured already, in {out}")
-        return Audit(spec, plan, out, workers or 1, tell.stage)
+        return Audit(spec, plan, out, WorkerPool(workers or 1), tell.stage)
     if measure:
         spec = tune_batch(spec)
     price, part = estimate_cost(opened, plan.conditions, plan.share), missing / cells
@@ -105,7 +106,7 @@ def build_audit(
         + ("" if missing == cells else f"; {1 - part:.0%} is measured already")
         + ("; searches aside" if plan.searches else "")
     )
-    return Audit(spec, plan, out, workers, tell.stage)
+    return Audit(spec, plan, out, WorkerPool(workers), tell.stage)
 
 
 def tune_batch(spec: Spec) -> Spec:

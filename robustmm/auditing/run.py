@@ -28,7 +28,6 @@ from robustmm.auditing.results.subsets import subset_accuracies
 from robustmm.auditing.results.summary import summarise_condition
 from robustmm.auditing.spec import OpenedSpec, Spec, hash_content, open_spec
 from robustmm.auditing.store import RECORDS, RESULTS, Store, read_cell, read_made, write_cell
-from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.errors import InterruptedRun, UnwritableError
 from robustmm.evaluation.attack import hash_bytes
@@ -38,6 +37,7 @@ from robustmm.files import hash_file, write_if_changed
 from robustmm.progress import Stage
 from robustmm.system import reveal_interrupts
 from robustmm.version import __version__
+from robustmm.workers.processes import WorkerPool
 
 
 @dataclass
@@ -47,8 +47,10 @@ class Audit:
     spec: Spec
     plan: AuditPlan
     folder: Path
-    workers: int
+    pool: WorkerPool
     stage: Stage
+    most: int | None = None
+    """Conditions that a job measures on a chunk; None: all of them."""
     work: OpenedSpec = field(init=False)
     reading: Reading = field(init=False)
     keys: list[str] = field(init=False, default_factory=list)
@@ -63,7 +65,7 @@ class Audit:
     def run(self) -> AuditResult:
         """Raises InterruptedRun on Ctrl-C: what was measured is kept."""
         self.store.remove_partial_files()
-        with explain_stop(self.folder, self._describe_kept), WorkerPool(self.workers) as pool:
+        with explain_stop(self.folder, self._describe_kept), self.pool as pool:
             return self._run(pool)
 
     def _describe_kept(self) -> str:
@@ -133,7 +135,8 @@ class Audit:
 
     def _run_pass(self, pool: WorkerPool, title: str, conditions: Sequence[Condition]) -> cells.EvaluationPass:
         with self.stage(title, len(conditions) * len(self.work.chunks)) as advance:
-            measured = cells.run_pass(pool, self.spec, conditions, self.store.folder, advance)
+            pieces = cells.divide_pass(len(conditions), len(self.work.chunks), self.most)
+            measured = cells.run_pass(pool, self.spec, conditions, self.store.folder, advance, pieces)
         self.keys += [key for keys in measured.keys for key in keys]
         return measured
 

@@ -1,13 +1,12 @@
 """A suite's searches on the samples of an audit; each outcome is written when its search is done."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from robustmm.auditing.results.schema import Searches, SearchResult
 from robustmm.auditing.spec import Spec, open_spec
 from robustmm.auditing.store import Store, read_cell, read_made, write_cell
-from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.tables import MixTable, SearchTable
 from robustmm.corruptions import pairs
 from robustmm.data.sample import sample_rows
@@ -17,6 +16,7 @@ from robustmm.search.choices import select_corruptions
 from robustmm.search.mix import find_worst_mix
 from robustmm.search.square import run_square_attack
 from robustmm.search.targets import build_targets
+from robustmm.workers.processes import WorkerPool
 
 
 def check_search(session: Session, table: SearchTable) -> None:
@@ -42,9 +42,20 @@ def keep_searches(
     jobs = [(spec, t, p) for t, p, f in zip(tables, paths, found, strict=True) if f is None]
     if jobs:
         with stage("searches", len(jobs)) as advance:
-            for _ in pool.map(run_search, jobs):
-                advance(1)
+            pool.make(run_search, jobs, count_files([path for _, _, path in jobs], advance))
     return [f or read_made(path, parse_search) for f, path in zip(found, paths, strict=True)]
+
+
+def count_files(paths: Sequence[Path], advance: Callable[[int], None]) -> Callable[[], None]:
+    """A function that tells `advance` how many of the files have come since its last call."""
+    left = set(paths)
+
+    def count() -> None:
+        come = {path for path in left if path.is_file()}
+        left.difference_update(come)
+        advance(len(come))
+
+    return count
 
 
 def run_search(spec: Spec, table: SearchTable, path: Path) -> None:

@@ -20,6 +20,7 @@ from robustmm.errors import InterruptedRun, RobustmmError, UnwritableError, Usag
 from robustmm.metrics.paired import CellResult
 from robustmm.results import BenchFacts, CellFacts
 from robustmm.system import defer_signals, lock_file, start_resource_tracker
+from robustmm.workers.ray_cluster import RayCluster
 
 R = TypeVar("R")
 
@@ -49,16 +50,18 @@ def run_bench(
     baseline: str | None = None,
     margin: float = 0.01,
     tuned: bool = False,
+    cluster: RayCluster | None = None,
 ) -> list[CellResult]:
     """Results of all cells; those already in `out` are not trained again. The `baseline`, by default the first method,
-    is noted for the report, as are the `margin` of equivalence and whether settings were `tuned`. Errors: `run_cells`.
+    is noted for the report, as are the `margin` of equivalence and whether settings were `tuned`. Cells are trained in
+    processes here, or on a `cluster`. Errors: `run_cells`.
     """
     files.remove_partial_files(out.rglob(".*.part"))
     whole = all(read_result(out, cell) for cell in cells)
     with nullcontext() if whole else lock_folder(out):  # reading needs none
         with suppress(UnwritableError) if whole else nullcontext():
             note_question(out, cells, setting, baseline, margin, tuned)
-        return run_cells(cells, setting, out, workers=workers, watcher=watcher, read=read_result)
+        return run_cells(cells, setting, out, workers=workers, watcher=watcher, read=read_result, cluster=cluster)
 
 
 def run_cells(
@@ -69,16 +72,71 @@ def run_cells(
     workers: int,
     watcher: Watcher,
     read: Callable[[Path, Cell], R | None],
+    cluster: RayCluster | None = None,
 ) -> list[R]:
     """What `read` finds of every cell when it is done; those already in `out` are not trained again.
 
     A cell that fails does not stop the others: afterwards its error is raised, with the first one's exit code. Ctrl-C
-    raises InterruptedRun. After both, and after a kill, the same call goes on from every cell's last whole epoch.
+    raises InterruptedRun. After both, and after a kill, the same call goes on from every cell's last whole epoch, and
+    on a cluster with those that are not whole.
     """
     waiting = [cell for cell in cells if read(out, cell) is None]
     for cell in cells:
         if cell not in waiting:
             watcher.event(cell, "kept", None)
+    try:
+        errors = (
+            _run_away(waiting, setting, out, cluster, watcher, read)
+            if cluster
+            else _run_here(waiting, setting, out, workers, watcher, read)
+        )
+    except KeyboardInterrupt:
+        done = sum(read(out, cell) is not None for cell in cells)
+        raise InterruptedRun(f"stopped with {describe_kept(done, len(cells), out, cluster)}") from None
+    results = [result for cell in cells if (result := read(out, cell)) is not None]
+    if errors:
+        said = [*map(str, errors.values()), describe_kept(len(results), len(cells), out, cluster)]
+        raise build_error("\n".join(said), next(iter(errors.values())).exit_code)
+    return results
+
+
+def _run_away(
+    waiting: Sequence[Cell],
+    setting: BenchSpec,
+    out: Path,
+    cluster: RayCluster,
+    watcher: Watcher,
+    read: Callable[[Path, Cell], object],
+) -> dict[str, RobustmmError]:
+    """Trains cells on a cluster: the errors of those that failed, by their keys."""
+    from robustmm.bench.on_ray import run_on_ray
+
+    left = list(waiting)
+
+    def tick() -> None:
+        for cell in [cell for cell in left if read(out, cell) is not None]:
+            left.remove(cell)
+            watcher.event(cell, "started", None)
+            watcher.event(cell, "ended", True)
+
+    errors = {}
+    for cell, messages in zip(waiting, run_on_ray(waiting, setting, out, cluster, tick), strict=True):
+        for what, value in messages:
+            if what == "broken":
+                raise RuntimeError(f"{cell}:\n{value}")
+            errors[cell.key] = cell_error(cell, *value)
+    return errors
+
+
+def _run_here(
+    waiting: list[Cell],
+    setting: BenchSpec,
+    out: Path,
+    workers: int,
+    watcher: Watcher,
+    read: Callable[[Path, Cell], object],
+) -> dict[str, RobustmmError]:
+    """Trains cells in processes of this machine: the errors of those that failed, by their keys."""
     running: dict[Connection, tuple[Cell, SpawnProcess]] = {}
     errors: dict[str, RobustmmError] = {}
     what: str
@@ -106,22 +164,15 @@ def run_cells(
                     errors[cell.key] = cell_error(cell, *value)
                 else:
                     watcher.event(cell, what, value)
-    except KeyboardInterrupt:
-        done = sum(read(out, cell) is not None for cell in cells)
-        raise InterruptedRun(f"stopped with {describe_kept(done, len(cells), out)}") from None
     finally:
         for _, process in running.values():
             process.terminate()
             process.join()
-    results = [result for cell in cells if (result := read(out, cell)) is not None]
-    if errors:
-        said = [*map(str, errors.values()), describe_kept(len(results), len(cells), out)]
-        raise build_error("\n".join(said), next(iter(errors.values())).exit_code)
-    return results
+    return errors
 
 
-def describe_kept(done: int, cells: int, out: Path) -> str:
-    kept = f"every whole epoch is kept in {out}"
+def describe_kept(done: int, cells: int, out: Path, cluster: RayCluster | None = None) -> str:
+    kept = f"{'those are' if cluster else 'every whole epoch is'} kept in {out}"
     return f"{done} of {cells} trainings done; {kept}, the same command continues with the rest"
 
 

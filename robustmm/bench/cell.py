@@ -3,7 +3,6 @@
 import traceback
 import warnings
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from robustmm import files, runs
 from robustmm.bench.costs import CostWatcher
 from robustmm.bench.torch_session import TorchSession
-from robustmm.bench.worker import BenchSpec, Cell
+from robustmm.bench.worker import BenchSpec, Cell, Parent
 from robustmm.config.recipe import SELECTED, Recipe
 from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
 from robustmm.data.manifest import Manifest, read_manifest
@@ -39,7 +38,7 @@ def environment() -> list[str]:
     return [__version__, torch.__version__, "cuda" if torch.cuda.is_available() else "cpu"]
 
 
-def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: Connection) -> None:
+def run_cell(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: Parent) -> None:
     """Trains and scores one cell in a worker, and reports to `parent`."""
     torch.set_num_threads(cell.threads)
     warnings.filterwarnings("ignore", message="this method scales gradients")  # plan_cells has warned

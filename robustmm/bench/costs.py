@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel
 
 from robustmm import files
+from robustmm.bench.worker import Parent
 
 
 class KnownCosts(BaseModel):
@@ -24,7 +24,7 @@ class KnownCosts(BaseModel):
 class CostWatcher:
     """Training's watcher in a worker: reports to the parent, and keeps the training's cost so far in a file."""
 
-    def __init__(self, path: Path, parent: Connection) -> None:
+    def __init__(self, path: Path, parent: Parent) -> None:
         self.path, self.parent, self.title, self.since = path, parent, "", time.perf_counter()
         self.imports = resident_memory("VmRSS")
         self.epochs: dict[str, float] = {}

@@ -21,6 +21,7 @@ from robustmm.errors import UsageError, check_regular
 from robustmm.methods import METHODS, build_method
 from robustmm.results import Search, Trial, TrialScore
 from robustmm.training.optimiser import DEFAULT_RATE, RATES, optimiser_name
+from robustmm.workers.ray_cluster import RayCluster
 
 SEARCH = "search.json"
 
@@ -67,6 +68,7 @@ def tune_methods(
     *,
     workers: int,
     watcher: Watcher,
+    cluster: RayCluster | None = None,
 ) -> Search:
     """The search, method by method, rung by rung; `out` keeps its trials, and the same call continues. The test split
     is not read. Raises UsageError for a method whose every setting diverges."""
@@ -78,7 +80,7 @@ def tune_methods(
     with lock_folder(out):
         for epochs in rungs:
             cells = plan_trials(recipe, left, epochs, setting)
-            scores = run_cells(cells, setting, out, workers=workers, watcher=watcher, read=read_trial)
+            scores = run_cells(cells, setting, out, workers=workers, watcher=watcher, read=read_trial, cluster=cluster)
             for method in left:
                 found = [(c.setting or {}, s) for c, s in zip(cells, scores, strict=True) if c.method == method]
                 order = sorted(range(len(found)), key=lambda place: rank_score(found[place][1]))

@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from robustmm.system import end_with_parent
 
 if TYPE_CHECKING:
     from robustmm.conditions.condition import Condition
     from robustmm.data.loading import OnBad
+
+
+class Parent(Protocol):
+    """The one who is told how far a cell is: the end of a pipe, or a list on a machine of a cluster."""
+
+    def send(self, obj: Any, /) -> None: ...
 
 
 Setting = Mapping[str, Any]
@@ -61,7 +66,7 @@ class BenchSpec:
     """Where trainings hold their data, see data.storage.choice.StorageOptions; it moves no number."""
 
 
-def run_worker(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: Connection) -> None:
+def run_worker(cell: Cell, setting: BenchSpec, out: Path, answers: Path, parent: Parent) -> None:
     """A cell in this process. Imports take seconds: they begin when it is sure that they end."""
     end_with_parent()
     from robustmm.bench.cell import run_cell

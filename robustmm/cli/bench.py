@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from robustmm.cli import app
-from robustmm.cli.options import CacheSize, Inside, Json, OnBadInput, Readers, Storage, show_json
+from robustmm.cli.options import CacheSize, Inside, Json, On, OnBadInput, Readers, Storage, show_json
 from robustmm.report.live.console import note, out
 from robustmm.system import MOST_PROCESSES, count_cores
 from robustmm.training.overrides import apply_overrides
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from robustmm.bench.worker import BenchSpec
     from robustmm.config.recipe import Recipe
     from robustmm.results import Search
+    from robustmm.workers.ray_cluster import RayCluster
 
 
 @app.command()
@@ -57,6 +58,7 @@ def bench(
         int | None,
         typer.Option("--workers", min=1, max=MOST_PROCESSES, help="Trainings at once (default: 2, or 1 with a GPU)."),
     ] = None,
+    on: On = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -84,10 +86,13 @@ def bench(
 
     check_torch()
     import warnings
+    from functools import partial
 
     import torch
 
     from robustmm.bench.bench import run_bench
+    from robustmm.bench.cell import environment
+    from robustmm.bench.on_ray import check_machine
     from robustmm.bench.planning import plan_cells
     from robustmm.bench.threads import record_threads, settle_threads
     from robustmm.bench.worker import BenchSpec
@@ -96,12 +101,15 @@ def bench(
     from robustmm.data.inside import manifest_folder
     from robustmm.data.manifest import read_manifest
     from robustmm.errors import UnwritableError, UsageError
-    from robustmm.files import check_place, write_file
+    from robustmm.files import check_place, hash_file, write_file
     from robustmm.metrics.paired import compare_methods
     from robustmm.report.bench import files as formats
     from robustmm.report.bench.screen import render_bench
     from robustmm.report.live.bench import BenchProgress, show_plan
+    from robustmm.workers.ray_cluster import RayCluster, check_address
 
+    if on is not None:
+        check_address(on)
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if not names:
         raise UsageError("--methods should name at least one method, found none")
@@ -125,7 +133,7 @@ def bench(
     loaded, path, manifest = apply_overrides(recipe, over, data, missing or [])
     conditions = suites.load_suite(shelf.find_file("attacks", suite)).conditions(loaded.modalities) if suite else []
     conditions = [c for c in conditions if not c.is_clean]  # clean is always there
-    workers = workers or (1 if torch.cuda.is_available() else min(2, count_cores()))
+    asked, workers = workers, workers or (1 if torch.cuda.is_available() else min(2, count_cores()))
     place = folder or Path("bench") / loaded.name
     held = storage_options(storage, cache_size, readers).model_dump()
     shared = BenchSpec(manifest, tuple(conditions), on_bad_input, manifest_folder(manifest) if inside else None, held)
@@ -137,16 +145,23 @@ def bench(
     for warning in caught:
         note(str(warning.message))
     record_threads(given, place, settled)
-    note(f"bench {loaded.name} ({path}) on {manifest}: {len(cells)} trainings in {place}, {workers} at once")
+    at_once = f"on {on}" if on else f"{workers} at once"
+    note(f"bench {loaded.name} ({path}) on {manifest}: {len(cells)} trainings in {place}, {at_once}")
     note(str(settled))
-    search = search_settings(loaded, names, shared, place, workers) if tune else None
+    cluster = None
+    if on is not None:
+        check = partial(check_machine, environment(), manifest, hash_file(manifest))
+        gpus = int(torch.cuda.is_available())
+        cluster = RayCluster(on, asked, settled.count, gpus, check, note)
+    search = search_settings(loaded, names, shared, place, workers, cluster) if tune else None
     if search is not None:
         cells = plan_cells(loaded, names, range(seeds), shared, search.chosen)
     show_plan({cell.method: cell.recipe for cell in cells}, len(read_manifest(manifest, shared.inside).split("train")))
     with BenchProgress(len(cells)).show_live() as board:
         results = run_bench(
-            cells, shared, place, workers=workers, watcher=board, baseline=base, margin=margin, tuned=tune
-        )
+            cells, shared, place, workers=workers, watcher=board, baseline=base, margin=margin, tuned=tune,
+            cluster=cluster,
+        )  # fmt: skip
     result = compare_methods(
         results, names, base, margin=margin, search=search, recipe=loaded.name, manifest=str(manifest)
     )
@@ -164,7 +179,9 @@ def bench(
         out.print(render_bench(result, out.width))
 
 
-def search_settings(recipe: "Recipe", methods: list[str], setting: "BenchSpec", place: Path, workers: int) -> "Search":
+def search_settings(
+    recipe: "Recipe", methods: list[str], setting: "BenchSpec", place: Path, workers: int, cluster: "RayCluster | None"
+) -> "Search":
     """Says what is tried, and tries it."""
     from robustmm.bench.tuning import count_trials, list_settings, tune_methods
     from robustmm.report.live.bench import BenchProgress, show_grids
@@ -173,4 +190,4 @@ def search_settings(recipe: "Recipe", methods: list[str], setting: "BenchSpec", 
     trials = {method: count_trials(len(grid), recipe.train.epochs) for method, grid in grids.items()}
     show_grids(grids, trials, recipe.train.select, recipe.train.epochs)
     with BenchProgress(sum(trials.values())).show_live() as board:
-        return tune_methods(recipe, grids, setting, place, workers=workers, watcher=board)
+        return tune_methods(recipe, grids, setting, place, workers=workers, watcher=board, cluster=cluster)

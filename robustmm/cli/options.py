@@ -34,6 +34,9 @@ Workers = Annotated[
         "--workers", min=1, max=MOST_PROCESSES, help="Processes (default: all cores, where the work is long)."
     ),
 ]
+On = Annotated[
+    str | None, typer.Option("--on", help="A Ray cluster to work on: ray (this machine's) or ray://HOST:PORT.")
+]
 Threads = Annotated[
     int, typer.Option("--threads", min=1, max=MOST_PROCESSES, help="onnxruntime's threads in each worker.")
 ]

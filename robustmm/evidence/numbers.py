@@ -19,6 +19,7 @@ from robustmm.evidence.result import Check
 from robustmm.files import hash_file
 from robustmm.progress import Reporter
 from robustmm.version import __version__
+from robustmm.workers.processes import WorkerPool
 
 NUMBERS, RERUN = "numbers", "cells run again"
 TOLD = "records and cells"
@@ -31,7 +32,7 @@ def check_numbers(
 ) -> list[Check]:
     """Computes results.json and records.parquet again in `scratch`, of the folder's cells alone."""
     link_cells(folder / "cells", scratch / "cells", list(record.cells))
-    audit = Recomputed(spec, plan, scratch, 1, tell.stage)
+    audit = Recomputed(spec, plan, scratch, WorkerPool(1), tell.stage)
     if result.bad_inputs and str(spec.manifest) != result.manifest:
         said = f"sentences on unreadable inputs name {result.manifest}; verify where the manifest has this path"
         return [unchecked(NUMBERS, said), _unknown(TOLD)]
@@ -66,7 +67,7 @@ def check_rerun(
 ) -> tuple[Check, list[str]]:  # fmt: skip
     """Runs a random sample of cells again on the model; also which."""
     here = cells.current_pass(spec, [CLEAN, *plan.conditions], scratch / "cells")
-    audit = Recomputed(spec, plan, scratch, 1, tell.stage)
+    audit = Recomputed(spec, plan, scratch, WorkerPool(1), tell.stage)
     chosen = draw_cells(here, number, seed)
     largest, told = 0.0, list_reruns(audit, here, chosen)
     every, floor = sum(map(len, here.keys)), result.noise_floor.probability_difference

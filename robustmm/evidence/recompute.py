@@ -17,10 +17,10 @@ from robustmm.auditing.prepare import build_plan
 from robustmm.auditing.results.schema import AuditResult
 from robustmm.auditing.run import Audit
 from robustmm.auditing.spec import Spec
-from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition
 from robustmm.errors import DataError
 from robustmm.evidence.record import AuditRecord
+from robustmm.workers.processes import WorkerPool
 
 
 class Recomputed(Audit):

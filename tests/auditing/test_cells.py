@@ -8,14 +8,14 @@ import pytest
 from audits import forget
 
 from robustmm.auditing import cells
-from robustmm.auditing.cells import EvaluationPass, current_pass, run_pass
+from robustmm.auditing.cells import EvaluationPass, Piece, current_pass, divide_pass, run_pass
 from robustmm.auditing.spec import Spec, open_spec
-from robustmm.auditing.workers import WorkerPool
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.errors import DataError
 from robustmm.evaluation.evaluate import evaluate
 from robustmm.evaluation.records import Records
 from robustmm.runtime.session import Session
+from robustmm.workers.processes import WorkerPool
 
 CONDITIONS = (
     Condition("clean"),
@@ -45,9 +45,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return calls
 
 
-def whole(asked: Spec, folder: Path, **options: Any) -> EvaluationPass:
+def list_pieces(asked: Spec) -> list[Piece]:
+    return divide_pass(len(CONDITIONS), len(open_spec(asked).chunks))
+
+
+def whole(asked: Spec, folder: Path) -> EvaluationPass:
     with WorkerPool(1) as pool:
-        return run_pass(pool, asked, CONDITIONS, folder, lambda steps: None, **options)
+        return run_pass(pool, asked, CONDITIONS, folder, lambda steps: None, list_pieces(asked))
 
 
 def assert_same(a: Records, b: Records, *but: str) -> None:
@@ -131,7 +135,7 @@ def test_progress_counts_every_cell_once(asked: Spec, tmp_path: Path) -> None:
         for path in paths[:gone]:
             path.unlink()
         with WorkerPool(workers) as pool:
-            run_pass(pool, asked, CONDITIONS, tmp_path, steps.append)
+            run_pass(pool, asked, CONDITIONS, tmp_path, steps.append, list_pieces(asked))
         assert sum(steps) == 12
         assert steps[0] == len(paths[gone:])
     assert len(list(tmp_path.glob("*/*.npz"))) == 12

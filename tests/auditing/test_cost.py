@@ -16,6 +16,7 @@ from robustmm.auditing.run import Audit
 from robustmm.auditing.spec import Spec, open_spec
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.runtime.session import Session
+from robustmm.workers.processes import WorkerPool
 
 GRID = [Condition(f"gaussian {x:g} on series", (Noise("gaussian", x, ("series",)),)) for x in (0.2, 1.0)]
 CONDITIONS = (*GRID, Condition("both", (Noise("gaussian", 0.2),)), Condition("gone", (), {"series": 0.5}))
@@ -48,7 +49,7 @@ def test_what_is_announced_is_what_it_takes(asked: Spec, tmp_path: Path, monkeyp
     monkeypatch.setattr(Session, "decode", slow)
     announced = estimate_cost(open_spec(asked), CONDITIONS).seconds
     began = time.perf_counter()
-    result = Audit(asked, AuditPlan("small", CONDITIONS), tmp_path, 1, silent).run()
+    result = Audit(asked, AuditPlan("small", CONDITIONS), tmp_path, WorkerPool(1), silent).run()
     true = time.perf_counter() - began
     assert result.breaking_levels[0].outcome == "fails", "so levels were bisected"
     assert 1 / 1.6 < announced / true < 1.6

@@ -18,6 +18,7 @@ from robustmm.auditing.run import Audit
 from robustmm.auditing.spec import Spec
 from robustmm.conditions.condition import Condition
 from robustmm.metrics.contribution import shapley
+from robustmm.workers.processes import WorkerPool
 
 D = (1.1, 0.7, 0.3)
 SAMPLES, REPEATS = 400, 40
@@ -63,7 +64,7 @@ def test_intervals_cover_the_planted_truth_at_their_stated_rate(model: Path, tmp
     covered = np.zeros((REPEATS, 8), dtype=bool)
     for seed in range(REPEATS):
         setting = Spec(model, manifest(tmp_path / str(seed), seed), describe=model.with_suffix(".toml"), seed=seed)
-        result = Audit(setting, AuditPlan("planted", (gone,)), tmp_path / f"audit{seed}", 1, silent).run()
+        result = Audit(setting, AuditPlan("planted", (gone,)), tmp_path / f"audit{seed}", WorkerPool(1), silent).run()
         without = result.conditions[0]
         solo = [truth[1 << m] for m in range(3)]
         intervals = [

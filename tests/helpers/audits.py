@@ -14,6 +14,7 @@ from robustmm.auditing.spec import Spec
 from robustmm.conditions.condition import Condition, Noise
 from robustmm.evaluation.attack import proportion
 from robustmm.evaluation.attack_result import Change, Estimate
+from robustmm.workers.processes import WorkerPool
 
 NOTHING = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
 FLOOR = NoiseFloor(samples=10, repeats=3, probability_difference=0.0, answers_changed=0.0)
@@ -57,7 +58,7 @@ def made(
 ) -> AuditResult:
     """An audit by a process that knows of no other."""
     forget()
-    return Audit(asked, AuditPlan("small", tuple(conditions), **plans), folder, workers, silent).run()
+    return Audit(asked, AuditPlan("small", tuple(conditions), **plans), folder, WorkerPool(workers), silent).run()
 
 
 def estimate(value: float, half: float = 0.1) -> Estimate:

@@ -43,3 +43,34 @@ def warned(x: int) -> int:
     if x % 2:
         logging.getLogger("robustmm.auditing.store").warning("%d is odd", x)
     return x
+
+
+def write_square(x: int, path: Path) -> None:
+    """Writes the square of a number, the process and its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{x * x} {os.getpid()} {path}")
+
+
+def die_once(mark: str, path: Path) -> None:
+    """Kills its process, but for the second time."""
+    if not os.path.exists(mark):
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_square(3, path)
+
+
+def die(path: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def warn_and_write(path: Path) -> None:
+    warned(1)
+    write_square(1, path)
+
+
+def refuse() -> None:
+    raise DataError("this machine has another model")
+
+
+def accept() -> None:
+    """As the check of a machine that is fit for the work."""

@@ -202,7 +202,7 @@ def warm() -> None:
         "albumentations", "cv2", "onnx", "onnxruntime", "pyarrow.parquet", "scipy.stats", "soundfile", "tokenizers",
         "torch", "torch.onnx", "onnxscript", "transformers", "robustmm.api.auditing",
         "robustmm.api.evaluation", "robustmm.api.training",
-        "robustmm.api.checking", "robustmm.auditing.run", "robustmm.auditing.workers", "robustmm.bench.bench",
+        "robustmm.api.checking", "robustmm.auditing.run", "robustmm.workers.processes", "robustmm.bench.bench",
         "robustmm.data.check", "robustmm.data.draft", "robustmm.data.folder", "robustmm.evaluation.agreement.check",
         "robustmm.exporting.export", "robustmm.report.audit", "robustmm.runtime.foreign.session",
         "robustmm.training.run",

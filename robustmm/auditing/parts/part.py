@@ -10,10 +10,10 @@ from robustmm.auditing.parts.plan_file import PLAN, PlanFile, find_difference, r
 from robustmm.auditing.run import explain_stop
 from robustmm.auditing.spec import Spec, open_spec
 from robustmm.auditing.store import Store, read_cell
-from robustmm.auditing.workers import WorkerPool
 from robustmm.errors import UsageError
 from robustmm.files import make_folder, write_if_changed, write_whole
 from robustmm.progress import Stage
+from robustmm.workers.processes import WorkerPool
 
 NOTES = "parts"
 """The folder of what each part said of itself, beside the cells."""

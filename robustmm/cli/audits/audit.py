@@ -18,6 +18,7 @@ from robustmm.cli.options import (
     JunitFile,
     Limit,
     MarkdownFile,
+    On,
     OnBadInput,
     Provider,
     Runs,
@@ -52,6 +53,7 @@ def audit(
         Path | None, typer.Option("--out", help="Folder of the audit (default: audits/, named by what is audited).")
     ] = None,
     workers: Workers = None,
+    on: On = None,
     limit: Limit = None,
     seed: Seed = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was measured before, and measure again.")] = False,
@@ -135,7 +137,7 @@ def audit(
                 progress=True,
             )  # fmt: skip
         else:
-            result = run_audit(model, out=to, workers=workers, fresh=fresh, progress=True, **asked)
+            result = run_audit(model, out=to, workers=workers, on=on, fresh=fresh, progress=True, **asked)
     except (InterruptedRun, KeyboardInterrupt) as stopped:
         reports.write_partial(str(stopped) or "PARTIAL: interrupted before anything was measured")
         raise

@@ -43,6 +43,8 @@ def check_mode(context: typer.Context, plan: Path | None, only: Path | None, par
         source = context.get_parameter_source(str(option.name))
         if source is None or source.name != "COMMANDLINE":
             continue
+        if option.name == "on":
+            raise UsageError(f"--on makes all parts at once, and cannot be given with {given[0]}")
         if option.name not in TAKEN.get(given[0], {option.name}):
             raise UsageError(f"{option.opts[0]} is part of the plan, and cannot be given with {given[0]}")
         if given == ["--plan"] and option.name in NOT_PLANNED:

@@ -13,9 +13,9 @@ import robustmm as rm
 from robustmm.api.parts import merge_parts, plan_audit, run_part
 from robustmm.auditing.parts.plan_file import read_plan
 from robustmm.auditing.store import Store
-from robustmm.auditing.workers import WorkerPool
 from robustmm.errors import DataError, InterruptedRun, UsageError
 from robustmm.evaluation.records import Records
+from robustmm.workers.processes import WorkerPool
 
 SEARCH = '[[search]]\nattack = "mix"\nnoise = ["gaussian"]\nlevel = [0.0, 1.0]\nsamples = 12\n'
 ASKED: dict[str, Any] = {"share": 0.6, "by": "site", "seed": 1, "batch": 64}

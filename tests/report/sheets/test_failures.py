@@ -21,6 +21,7 @@ from robustmm.modalities.image import Image
 from robustmm.modalities.text import Text
 from robustmm.report.page.examples import MOST, Examples
 from robustmm.report.sheets import failures
+from robustmm.workers.processes import WorkerPool
 
 
 def at(level: float, on: str, noise: str = "gaussian") -> Condition:
@@ -35,7 +36,7 @@ class Audited:
         self.spec = Spec(model, manifest)
         self.plan = AuditPlan("small", tuple(conditions))
         self.folder = folder
-        self.result: AuditResult = Audit(self.spec, self.plan, folder, 1, silent).run()
+        self.result: AuditResult = Audit(self.spec, self.plan, folder, WorkerPool(1), silent).run()
 
     @property
     def opened(self) -> OpenedSpec:

@@ -37,6 +37,17 @@ class WorkerPool:
                     process.terminate()
             self.pool.shutdown(cancel_futures=True)
 
+    @property
+    def makers(self) -> int:
+        """How many workers `make` has."""
+        return self.workers
+
+    def make(
+        self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], tick: Callable[[], None] = lambda: None
+    ) -> list[T]:
+        """As `map`, for jobs whose results are files, and which read nothing that others have made."""
+        return list(self.map(function, jobs, tick))
+
     def map(
         self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], tick: Callable[[], None] = lambda: None
     ) -> Iterator[T]:
@@ -51,7 +62,7 @@ class WorkerPool:
             if self.pool is None:
                 context = multiprocessing.get_context("spawn")  # a fork would copy onnxruntime's threads in mid-air
                 self.pool = ProcessPoolExecutor(self.workers, context, initializer=_begin_worker)
-            futures = [self.pool.submit(_run_job, function, job) for job in jobs]
+            futures = [self.pool.submit(run_job, function, job) for job in jobs]
         waiting: set[Future[tuple[T, list[logging.LogRecord]]]] = set(futures)
         while waiting:
             done, waiting = wait(waiting, timeout=TICK, return_when=FIRST_COMPLETED)
@@ -70,7 +81,7 @@ class WorkerPool:
             yield future.result()[0]
 
 
-def _run_job(function: Callable[..., T], job: tuple[Any, ...]) -> tuple[T, list[logging.LogRecord]]:
+def run_job(function: Callable[..., T], job: tuple[Any, ...]) -> tuple[T, list[logging.LogRecord]]:
     """What the job returns, and what it warned of: only the parent tells, as it draws the screen."""
     warned, logger = BufferingHandler(capacity=2**31), logging.getLogger("robustmm")
     logger.addHandler(warned)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from jobs import deaf, ignores, killed, refused, slow, square, warned
 
-from robustmm.auditing import workers
-from robustmm.auditing.workers import WorkerPool
 from robustmm.errors import DataError, InterruptedRun
+from robustmm.workers import processes
+from robustmm.workers.processes import WorkerPool
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -87,7 +87,7 @@ def test_ctrl_c_is_for_the_one_that_was_asked() -> None:
 
 
 def test_the_others_progress_is_looked_at_while_they_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "TICK", 0.01)
+    monkeypatch.setattr(processes, "TICK", 0.01)
     ticks: list[float] = []
     with WorkerPool(2) as some:
         list(some.map(time.sleep, [(0.3,), (0.3,)], lambda: ticks.append(time.monotonic())))
@@ -96,7 +96,7 @@ def test_the_others_progress_is_looked_at_while_they_work(monkeypatch: pytest.Mo
 
 def test_workers_are_born_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before they can say so themselves."""
-    monkeypatch.setattr(workers, "_begin_worker", None)
+    monkeypatch.setattr(processes, "_begin_worker", None)
     with WorkerPool(2) as some:
         assert list(some.map(deaf, [(1,), (2,)])) == [True, True]
 
@@ -113,7 +113,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, sent: signal.Signals) -> 
     code = """
 import sys
 from jobs import slow
-from robustmm.auditing.workers import WorkerPool
+from robustmm.workers.processes import WorkerPool
 with WorkerPool(2) as some:
     list(some.map(slow, [(sys.argv[1], x) for x in range(3)]))
 """

@@ -1,0 +1,3 @@
+"""The command line in this process, for what it does on a cluster."""
+
+from cli.conftest import robustmm  # noqa: F401
