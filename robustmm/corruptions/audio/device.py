@@ -41,14 +41,18 @@ FromOne = Annotated[float, Field(ge=1)]
 )
 def bit_depth(x: Array, bits: float, rng: np.random.Generator) -> Array:
     """Samples rounded to a whole number of bits over [-1, 1], without dither: silence stays."""
-    step = np.float32(2.0 ** (1 - round(bits)))
-    return np.asarray(np.rint(x / step) * step)
+    step = np.float32(2.0 ** (1 - round(bits)))  # a power of two, so that dividing by it and back loses nothing
+    x *= 1 / step
+    np.rint(x, out=x)
+    x *= step
+    return x
 
 
 @corruption("gain-loss", kind="audio", unit="loss of level, dB", table=(6, 12, 20, 30, 40), source="ours")
 def gain_loss(x: Array, loss: float, rng: np.random.Generator) -> Array:
     """A recording that is too quiet, in floating point: the steps of a 16-bit file play no part."""
-    return np.asarray(x * np.float32(10 ** (-loss / 20)))
+    x *= np.float32(10 ** (-loss / 20))
+    return x
 
 
 @corruption(
@@ -60,7 +64,8 @@ def gain_loss(x: Array, loss: float, rng: np.random.Generator) -> Array:
 )
 def overdrive(x: Array, gain: float, rng: np.random.Generator) -> Array:
     """A recording that is too loud: what passes full scale is cut. A quiet clip takes more of it than a loud one."""
-    return np.asarray(x * 10 ** (gain / 20))  # the wrapper cuts
+    x *= np.float32(10 ** (gain / 20))
+    return x  # the wrapper cuts
 
 
 @corruption("clipping", kind="audio", unit="peak above the limit, dB", table=(3, 6, 12, 18, 24), source="ours")
@@ -75,7 +80,8 @@ def clipping(x: Array, excess: float, rng: np.random.Generator) -> Array:
 )
 def dc_offset(x: Array, offset: float, rng: np.random.Generator) -> Array:
     """A constant is added, to silence too; what it pushes past full scale is cut."""
-    return np.asarray(x + np.float32(offset))
+    x += np.float32(offset)
+    return x
 
 
 @corruption(

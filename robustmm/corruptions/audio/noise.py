@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from robustmm.config.options import Positive
-from robustmm.corruptions.audio.signal import filter_spectrum, mix_noise, read_excerpt, rms
+from robustmm.corruptions.audio.signal import draw_noise, mix_noise, read_excerpt, rms
 from robustmm.corruptions.base import RATE, Corruption, corruption
+from robustmm.corruptions.draws import draw_normals
 from robustmm.corruptions.signals import Array
 
 LOWEST = 20.0
@@ -36,7 +37,7 @@ noise_corruption: Callable[..., Callable[..., Corruption]] = partial(
 )
 def gaussian(x: Array, snr: float, rng: np.random.Generator) -> Array:
     """White Gaussian noise at this ratio exactly, before clipping to [-1, 1]; silence has no ratio and stays."""
-    return mix_noise(x, rng.standard_normal(x.shape, dtype=np.float32), snr)
+    return mix_noise(x, draw_normals(x.shape, rng), snr)
 
 
 @noise_corruption("pink-noise")
@@ -119,33 +120,35 @@ def background(x: Array, snr: float, rng: np.random.Generator, *, rate: int = RA
 
 def _draw_coloured_noise(length: int, rate: int, slope: float, rng: np.random.Generator) -> Array:
     """Noise whose power is proportional to the frequency to the power of `slope`."""
-    return _draw_filtered_noise(
-        length, rate, lambda f: np.where(f < LOWEST, 0, np.maximum(f, LOWEST) ** (slope / 2)), rng
-    )
+    return draw_noise(length, rate, rng, _colour_gain, slope)
 
 
-def _draw_filtered_noise(length: int, rate: int, gain: Callable[[Array], Array], rng: np.random.Generator) -> Array:
-    """White noise with each frequency scaled by `gain`; its ends, where the filter runs in and out, are cut off."""
-    spare = rate // 10
-    noise = filter_spectrum(rng.standard_normal(length + 2 * spare, dtype=np.float32), rate, gain)
-    return np.asarray(noise[spare : spare + length])
+def _colour_gain(f: Array, slope: float) -> Array:
+    return np.where(f < LOWEST, 0, np.maximum(f, LOWEST) ** np.float32(slope / 2))
+
+
+def _tyre_gain(f: Array) -> Array:
+    return np.asarray(1 / (1 + np.log2(np.maximum(f, LOWEST) / 1000) ** 2))
 
 
 def _draw_wind(length: int, rate: int, rng: np.random.Generator) -> Array:
     """Lulls and gusts that differ by up to 17 dB."""
-    return np.asarray(_draw_coloured_noise(length, rate, -2, rng) * np.exp(_draw_modulation(length, rate, 1.5, rng)))
+    noise = _draw_coloured_noise(length, rate, -2, rng)
+    noise *= np.exp(_draw_modulation(length, rate, 1.5, rng))
+    return noise
 
 
 def _draw_traffic(length: int, rate: int, rng: np.random.Generator) -> Array:
-    tyres = _draw_filtered_noise(length, rate, lambda f: 1 / (1 + np.log2(np.maximum(f, LOWEST) / 1000) ** 2), rng)
-    return np.asarray(tyres * np.exp(1.5 * _draw_modulation(length, rate, 1, rng)))
+    tyres = draw_noise(length, rate, rng, _tyre_gain)
+    tyres *= np.exp(np.float32(1.5) * _draw_modulation(length, rate, 1, rng))
+    return tyres
 
 
 def _draw_modulation(length: int, rate: int, turns: float, rng: np.random.Generator) -> Array:
     """A random course between -1 and 1 of straight lines, `turns` a second."""
     at = np.arange(length) * (turns / rate)
     points = rng.uniform(-1, 1, int(at[-1]) + 2)
-    return np.asarray(np.interp(at, np.arange(len(points)), points))
+    return np.interp(at, np.arange(len(points)), points).astype(np.float32)
 
 
 def _draw_babble(length: int, rate: int, voices: int, rng: np.random.Generator) -> Array:
@@ -155,7 +158,7 @@ def _draw_babble(length: int, rate: int, voices: int, rng: np.random.Generator) 
         loud, opened, vowels = _draw_voice(length, rate, rng)
         total += loud * opened * vowels
         hiss += loud * (1 - opened)
-    return np.asarray(total + 0.03 * hiss * rng.standard_normal(length, dtype=np.float32))
+    return np.asarray(total + 0.03 * hiss * draw_normals(length, rng))
 
 
 def _draw_voice(length: int, rate: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:

@@ -107,10 +107,11 @@ def stutter(x: Array, fraction: float, rng: np.random.Generator, *, rate: int) -
 )
 def reversal(x: Array, fraction: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Segments are played backwards in their places."""
-    segment, place, size = _segment_indices(len(x), rate)
-    corrupted = draw_subset(segment[-1] + 1, fraction, rng)[segment]
-    last = np.minimum((segment + 1) * size, len(x)) - 1
-    return x[np.where(corrupted, last - place, np.arange(len(x)))]
+    size = max(1, round(SEGMENT * rate))
+    for segment in np.flatnonzero(draw_subset(-(-len(x) // size), fraction, rng)):
+        played = x[segment * size : (segment + 1) * size]
+        played[:] = played[::-1].copy()
+    return x
 
 
 @corruption(
@@ -209,5 +210,5 @@ def _nearest_peaks(level: Array) -> Array:
 )
 def blank(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Spans of silence."""
-    x[draw_spans(len(x), fraction, rng)] = 0
+    np.putmask(x, draw_spans(len(x), fraction, rng), 0)
     return x

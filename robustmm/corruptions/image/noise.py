@@ -2,9 +2,11 @@
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 
 from robustmm.corruptions.base import corruption
+from robustmm.corruptions.draws import PARTS, draw_normals, draw_words, hash_places, normal_edges
 from robustmm.corruptions.signals import Array
 
 GREYS = 256
@@ -23,8 +25,14 @@ UNSURE = 256
 )
 def gaussian(x: Array, sigma: float, rng: np.random.Generator) -> Array:
     """White Gaussian noise, independent in every pixel and channel."""
-    noisy: Array = x + np.float32(sigma) * rng.standard_normal(x.shape, dtype=np.float32)
-    return noisy
+    from scipy.special import ndtri
+
+    coarse, key = draw_words(x.size, rng), rng.bit_generator.random_raw()
+    noise = _normal_steps(sigma).take(coarse)
+    unsure = np.flatnonzero(noise == UNSURE)
+    uniform = (coarse[unsure] + hash_places(unsure, key)) / PARTS
+    noise[unsure] = _round_steps(sigma * ndtri(uniform))
+    return cv2.add(x.reshape(len(x), -1), noise.reshape(len(x), -1), dtype=cv2.CV_8U).reshape(x.shape)
 
 
 @corruption(
@@ -54,7 +62,7 @@ def salt_pepper(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 def shot_noise(x: Array, photons: float, rng: np.random.Generator) -> Array:
     """Too little light: every channel value is a Poisson count of photons; black stays black."""
     first, rising, seen = _poisson_tables(photons)
-    draw = rng.integers(2**16, size=x.shape, dtype=np.uint16)
+    draw = draw_words(x.size, rng).reshape(x.shape)
     y = seen.take(x.astype(np.intp) * CELLS + draw // (2**16 // CELLS))
     unsure = np.flatnonzero(y == UNSURE)
     grey = x.ravel()[unsure].astype(np.intp)
@@ -74,7 +82,7 @@ def shot_noise(x: Array, photons: float, rng: np.random.Generator) -> Array:
 )
 def impulse_noise(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Bit errors: each channel value is corrupted by itself, half of them become 0 and half 255."""
-    place = rng.integers(2**16, size=x.shape, dtype=np.uint16)
+    place = draw_words(x.size, rng).reshape(x.shape)
     half = round(fraction * 2**15)
     x *= place >= half
     white: Array = (place >= 2**16 - half) * np.uint8(255)
@@ -91,11 +99,27 @@ def impulse_noise(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def speckle_noise(x: Array, sigma: float, rng: np.random.Generator) -> Array:
     """Gaussian noise in proportion to each channel value, as in radar and ultrasound; black stays black."""
-    noise = rng.standard_normal(x.shape, dtype=np.float32)
+    noise = draw_normals(x.shape, rng)
     noise *= np.float32(sigma)
     noise += 1
     noise *= x
     return noise
+
+
+@lru_cache(maxsize=8)
+def _normal_steps(sigma: float) -> Array:
+    """int16 (65536,): the normal noise of each 16-bit draw, in whole grey steps, for a picture of whole grey steps
+    rounds as its noise does: six times as fast as normal numbers added and rounded.
+
+    The draws cut the normal distribution into parts of one chance; UNSURE are those within which the step changes.
+    """
+    edges = _round_steps(sigma * normal_edges())
+    return np.where(edges[:-1] == edges[1:], edges[1:], np.int16(UNSURE))
+
+
+def _round_steps(noise: Array) -> Array:
+    """Noise in whole steps; more than 255 either way is as good as 255."""
+    return np.clip(np.rint(noise), -255, 255).astype(np.int16)
 
 
 @lru_cache(maxsize=8)

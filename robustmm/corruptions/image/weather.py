@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from robustmm.corruptions.base import corruption
+from robustmm.corruptions.draws import draw_normals
 from robustmm.corruptions.image.digital import magnify_field, merge_colours, smooth_field, split_colours, streak_field
 from robustmm.corruptions.signals import Array
 
@@ -52,13 +53,21 @@ ICE, WATER, MUD = (225, 240, 255), (175, 238, 238), (63, 42, 20)
 def snow(x: Array, strength: tuple[float, ...], rng: np.random.Generator) -> Array:
     """Streaks of snow, within 45 degrees of the vertical, over a picture that turns pale. Transparency stays."""
     pallor, mean, deviation, zoom, threshold, length, spread = strength
-    noise = rng.standard_normal(x.shape[:2], dtype=np.float32)
+    noise = draw_normals(x.shape[:2], rng)
     flakes = np.clip(np.float32(deviation) * magnify_field(noise, zoom) + np.float32(mean), 0, 1)
     fallen = 255 * streak_field(flakes * (flakes >= threshold), round(length), spread, rng.uniform(45, 135))
     fallen = fallen + fallen[::-1, ::-1]
     grey = cv2.cvtColor(x[..., :3], cv2.COLOR_RGB2GRAY) if x.shape[-1] >= 3 else x[..., 0]
-    pale, weight = grey * np.float32(1.5) + np.float32(127.5), np.float32(pallor)
-    return merge_colours(x, (p * (1 - weight) + np.maximum(p, pale) * weight + fallen for p in split_colours(x)))
+    pale = grey * np.float32(1.5) + np.float32(127.5)
+    painted = []
+    for plane in split_colours(x):  # plane + pallor * (pale - plane, where that is more) + fallen, without copies
+        snowy = pale - plane
+        np.maximum(snowy, 0, out=snowy)
+        snowy *= np.float32(pallor)
+        snowy += plane
+        snowy += fallen
+        painted.append(snowy)
+    return merge_colours(x, painted)
 
 
 @corruption(
@@ -77,8 +86,9 @@ def frost(x: Array, strength: tuple[float, float], rng: np.random.Generator) -> 
     height, width = x.shape[:2]
     side = max(height, width)
     pane = cv2.resize(_draw_ice(rng), (side, side), interpolation=cv2.INTER_AREA if side < PANE else cv2.INTER_LINEAR)
-    frozen = np.float32(ice) * pane[:height, :width]
-    return merge_colours(x, (p * np.float32(picture) + frozen * shade for p, shade in _plane_shades(x, ICE)))
+    frozen = np.ascontiguousarray(pane[:height, :width])
+    iced = (cv2.addWeighted(p, picture, frozen, ice * shade, 0, dtype=cv2.CV_8U) for p, shade in _plane_shades(x, ICE))
+    return merge_colours(x, iced)
 
 
 @corruption(
@@ -100,7 +110,7 @@ def fog(x: Array, strength: tuple[float, float], rng: np.random.Generator) -> Ar
         return x
     back = brightest / (brightest + 255 * amount)
     mist = 255 * amount * back * _draw_plasma(max(height, width), decay, rng)[:height, :width]
-    return merge_colours(x, (plane * np.float32(back) + mist for plane in planes))
+    return merge_colours(x, (cv2.addWeighted(plane, back, mist, 1, 0, dtype=cv2.CV_8U) for plane in planes))
 
 
 @corruption(
@@ -121,7 +131,7 @@ def spatter(x: Array, strength: tuple[float, ...], rng: np.random.Generator) -> 
     """Drops of water on the lens that glint in the light, or of mud that dries back from its edges. Transparency
     stays."""
     share, smoothing, extent, mud = strength
-    noise = rng.standard_normal(x.shape[:2], dtype=np.float32)
+    noise = draw_normals(x.shape[:2], rng)
     waves = cv2.getGaussianKernel(2 * round(4 * smoothing) + 1, smoothing)
     depth = smooth_field(noise, smoothing) / float((waves**2).sum()) - NormalDist().inv_cdf(1 - max(share, 1e-9))
     wet = (depth > 0).astype(np.uint8)
@@ -193,5 +203,14 @@ def _draw_plasma(side: int, decay: float, rng: np.random.Generator) -> Array:
 
 
 def _add_neighbours(field: Array, axis: int, shift: int) -> Array:
-    """Each point and its neighbour on the torus, added."""
-    return field + np.roll(field, shift, axis=axis)
+    """Each point and its neighbour on the torus, one before (-1) or after it (1), added; `np.roll` takes five times as
+    long."""
+    own, out = np.moveaxis(field, axis, 0), field.copy()
+    added = np.moveaxis(out, axis, 0)
+    if shift > 0:
+        added[1:] += own[:-1]
+        added[0] += own[-1]
+    else:
+        added[:-1] += own[1:]
+        added[-1] += own[0]
+    return out
