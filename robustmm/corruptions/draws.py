@@ -36,7 +36,8 @@ def scalar_strength(value: Value) -> float:
 def generator(seed: int, sample_id: str, modality: str, name: str) -> np.random.Generator:
     """The generator of one corruption on one modality of one sample: no level, batch, order or worker in its key."""
     key = json.dumps([int(seed), str(sample_id), str(modality), str(name)])  # quoted: ("a", "bc") is not ("ab", "c")
-    return np.random.Generator(np.random.Philox(_Key(hashlib.blake2b(key.encode(), digest_size=16).digest())))
+    digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(_Key(digest)))  # type: ignore[arg-type]  # the stubs lack ISeedSequence
 
 
 class _Key(ISeedSequence):
@@ -95,7 +96,8 @@ def hash_places(places: npt.NDArray[np.intp], key: int) -> npt.NDArray[np.float6
     z = places.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 2.0**53
+    drawn: npt.NDArray[np.float64] = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 2.0**53
+    return drawn
 
 
 def draw_subset(size: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
@@ -106,10 +108,17 @@ def draw_subset(size: int, fraction: float, rng: np.random.Generator) -> npt.NDA
 
 def draw_spans(length: int, fraction: float, rng: np.random.Generator, count: int = 20) -> npt.NDArray[np.bool_]:
     """A mask over time made of spans of 1/20 of the length (at least one step each) that together hold `fraction`."""
+    corrupted, edges = draw_span_edges(length, fraction, rng, count)
+    return corrupted.repeat(np.diff(edges))
+
+
+def draw_span_edges(
+    length: int, fraction: float, rng: np.random.Generator, count: int = 20
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+    """Which of these spans are in the mask, and where each begins and the last one ends."""
     count = min(count, length)
-    corrupted = draw_subset(count, fraction, rng)
-    starts = -(np.arange(count + 1) * -length // count)  # step i lies in span i * count // length
-    return corrupted.repeat(np.diff(starts))
+    edges = -(np.arange(count + 1) * -length // count)  # step i lies in span i * count // length
+    return draw_subset(count, fraction, rng), edges
 
 
 def draw_patches(height: int, width: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

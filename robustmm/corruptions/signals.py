@@ -18,6 +18,9 @@ PIXELS = (np.float32, np.float64)
 """What OpenCV rounds to uint8 at once."""
 
 
+NOTHING: Any = 0  # OpenCV adds numbers, too; its stubs know of arrays alone
+
+
 class Form(NamedTuple):
     """The dtype and number of axes of one kind, and how it is written in a sentence; text is no array."""
 
@@ -70,8 +73,8 @@ def apply_physics(physics: Callable[[Any], Any], x: Any, kind: str, who: str, me
 
 def round_pixels(y: Array) -> Array:
     """Numbers within ±2^31 rounded, halves to even, and clipped to uint8, in one go over them."""
-    rounded = cv2.add(y.reshape(len(y), -1), 0, dtype=cv2.CV_8U)  # of a single number OpenCV makes four
-    return rounded[: len(y)].reshape(y.shape)
+    rounded = cv2.add(y.reshape(len(y), -1), NOTHING, dtype=cv2.CV_8U)  # of a single number OpenCV makes four
+    return np.asarray(rounded[: len(y)]).reshape(y.shape)
 
 
 def _check_output(y: Any, x: Any, who: str) -> Any:

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from robustmm.corruptions.audio.signal import mix_noise
+from robustmm.corruptions.audio.signal import mix_noise, sine
 from robustmm.corruptions.base import RATE, corruption
+from robustmm.corruptions.draws import draw_normals
 from robustmm.corruptions.signals import Array
 
 GAP = (0.01, 0.05)
@@ -170,9 +171,10 @@ def loose_contact(x: Array, fraction: float, rng: np.random.Generator, *, rate: 
 def hum(x: Array, snr: float, rng: np.random.Generator, *, rate: int = RATE, frequency: Positive = 50) -> Array:
     """The mains: a frequency in Hz and five harmonics, the k-th at 1/k of its amplitude; silence stays."""
     below = HARMONICS * frequency < rate / 2
-    turned = np.exp(2j * np.pi * rng.random(len(HARMONICS))) / HARMONICS
-    wave = np.exp(2j * np.pi * frequency / rate * np.arange(len(x)))
-    return mix_noise(x, np.polyval([*(turned * below)[::-1], 0], wave).imag, snr)
+    turns = np.arange(len(x)) * (frequency / rate)
+    waves = (sine(phase + k * turns) / k for k, phase in zip(HARMONICS, rng.random(len(HARMONICS)), strict=True))
+    heard = [wave for wave, audible in zip(waves, below, strict=True) if audible]
+    return mix_noise(x, sum(heard, np.zeros(len(x), np.float32)), snr)
 
 
 @corruption("clicks", kind="audio", unit="clicks per second", table=(1, 3, 10, 30, 100), source="ours")
@@ -184,7 +186,7 @@ def clicks(x: Array, per_second: float, rng: np.random.Generator, *, rate: int) 
 @corruption("crackle", kind="audio", unit=SNR, table=RATIOS, zero=50, source="ours: the ratios of gaussian")
 def crackle(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """A worn record: 200 clicks per second of all heights, few high and many low; silence stays."""
-    return mix_noise(x, _draw_clicks(len(x), CRACKLE, rate, lambda height: height**3, rng), snr)
+    return mix_noise(x, _draw_clicks(len(x), CRACKLE, rate, lambda height: height * height * height, rng), snr)
 
 
 def _draw_bursts(steps: int, fraction: float, mean: float, rng: np.random.Generator) -> Array:
@@ -207,6 +209,8 @@ def _draw_clicks(
     """Decaying clicks at random instants, their heights `shape` of a normal draw."""
     from scipy.signal import lfilter
 
-    height = shape(rng.standard_normal(length))
-    instants = rng.random(length) < per_second / rate
-    return np.asarray(lfilter([1], [1, -np.exp(-1 / (DECAY * rate))], instants * height))
+    height, draw = draw_normals(length, rng), rng.random(length)
+    struck = np.flatnonzero(draw < per_second / rate)
+    impulses = np.zeros(length, np.float32)
+    impulses[struck] = shape(height[struck])
+    return np.asarray(lfilter([1], np.array([1, -np.exp(-1 / (DECAY * rate))], np.float32), impulses))

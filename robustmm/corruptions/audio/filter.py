@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from robustmm.corruptions.audio.signal import apply_mp3, apply_ogg, filter_spectrum, nearest_rate, rms
+from robustmm.corruptions.audio.signal import apply_mp3, apply_ogg, filter_spectrum, nearest_rate, rms, sine
 from robustmm.corruptions.base import RATE, corruption
 from robustmm.corruptions.draws import draw_normals
 from robustmm.corruptions.signals import Array
@@ -110,8 +110,9 @@ def equaliser(x: Array, spread: float, rng: np.random.Generator, *, rate: int) -
 )
 def tremolo(x: Array, depth: float, rng: np.random.Generator, *, rate: int = RATE, frequency: Positive = 5.0) -> Array:
     """Loudness that falls by `depth` and rises again `frequency` times a second, from a random phase on."""
-    phase = rng.random() + np.arange(len(x)) * (frequency / rate)
-    return np.asarray(x * (1 - depth * np.sin(np.pi * phase) ** 2))
+    swing = sine((rng.random() + np.arange(len(x)) * (frequency / rate)) / 2)
+    x *= 1 - np.float32(depth) * swing**2
+    return x
 
 
 @corruption(
@@ -135,7 +136,7 @@ def reverberation(x: Array, seconds: float, rng: np.random.Generator, *, rate: i
     response[0] = 1
     response[1:] = draw_normals(len(x), rng)[:late]  # the same noise for every room
     response[1:] *= np.exp(np.float32(decay) * np.arange(1, late + 1, dtype=np.float32))
-    response[1:] *= np.float32(np.sqrt(energy * np.expm1(-2 * decay)))  # the sum of exp(2 decay n), n = 1, 2, ..., inverted
+    response[1:] *= np.float32(np.sqrt(energy * np.expm1(-2 * decay)))  # by the sum of exp(2 decay n), n = 1, 2, ...
     size = fft.next_fast_len(len(x) + late, real=True)
     spectrum = fft.rfft(x, size)
     spectrum *= fft.rfft(response, size)

@@ -1,11 +1,13 @@
 """What corruptions of audio, float32 (T,) in [-1, 1], share: ratios, spectra, recordings, codecs."""
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 
 from robustmm.corruptions.draws import draw_normals
@@ -31,7 +33,14 @@ def mix_noise(x: Array, noise: Array, snr: float) -> Array:
 
 def rms(x: Array) -> float:
     """The root mean square."""
-    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+    return float(cv2.norm(x) / math.sqrt(len(x)))  # squares summed in double precision, without a copy in it
+
+
+def sine(turns: Array) -> Array:
+    """The sine of so many turns, float64: brought within one turn first, so that single precision does, at a fifth of
+    the time."""
+    turns -= np.floor(turns)
+    return np.asarray(np.sin(turns.astype(np.float32) * np.float32(2 * np.pi)))
 
 
 Gain: TypeAlias = Callable[..., Array]
