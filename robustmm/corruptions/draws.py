@@ -79,7 +79,7 @@ def normal_edges() -> npt.NDArray[np.float64]:
     """The 65537 edges of the parts of equal chance of a standard normal distribution; ±9 lies beyond all draws."""
     from scipy.special import ndtri
 
-    return np.clip(ndtri(np.arange(PARTS + 1) / PARTS), -9, 9)
+    return np.asarray(np.clip(ndtri(np.arange(PARTS + 1) / PARTS), -9, 9))
 
 
 @cache
