@@ -46,6 +46,8 @@ def test_places_have_numbers_of_their_own():
     assert stats.kstest(drawn, "uniform").pvalue > 0.01
     assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 0.01
     assert abs(np.corrcoef(drawn, hash_places(places, 12346))[0, 1]) < 0.01
+    published = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]  # SplitMix64 from the seed 0
+    assert hash_places(np.arange(1, 4), 0).tolist() == [(word >> 11) / 2**53 for word in published]
 
 
 def test_normal_numbers_are_normal_to_their_tails():

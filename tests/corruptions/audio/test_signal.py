@@ -19,13 +19,14 @@ def rng(name):
     return generator(0, "s", "m", name)
 
 
-@pytest.mark.parametrize("length", [1, 100, 12_345, 48_000])
-def test_a_filter_is_the_product_of_spectra(length):
-    x = voice(3)[:length]
-    size = next_fast_len(length + 1600, real=True)
+@pytest.mark.parametrize("rate", [8000, 16_000])
+@pytest.mark.parametrize("length", [1, 100, 12_345, 24_000])
+def test_a_filter_is_the_product_of_spectra(length, rate):
+    x = voice(3, rate)[:length]
+    size = next_fast_len(length + rate // 10, real=True)
     for gain, parameters in ((filter._band_gain, (3400.0, 300.0)), (filter._tilt_gain, (6.0,))):
-        found = signal.filter_spectrum(x, 16_000, gain, *parameters)
-        frequencies = np.fft.rfftfreq(size, 1 / 16_000)
+        found = signal.filter_spectrum(x, rate, gain, *parameters)
+        frequencies = np.fft.rfftfreq(size, 1 / rate)
         expected = np.fft.irfft(np.fft.rfft(x.astype(np.float64), size) * gain(frequencies, *parameters), size)[:length]
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, atol=5e-6 * np.abs(expected).max())
