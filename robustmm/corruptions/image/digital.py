@@ -133,12 +133,14 @@ def elastic_transform(x: Array, strength: tuple[float, float, float], rng: np.ra
     height, width = x.shape[:2]
     gain, smoothing, jitter = (max(height, width) * number for number in strength)
     corners = jitter * rng.uniform(-1, 1, (3, 2))  # how far right and down: south-east, north-east, north-west
-    noise = draw_words(2 * height * width, rng).reshape(height, width, 2).astype(np.float32) / 2**15 - 1
+    noise = draw_words(2 * height * width, rng).reshape(2, height, width).astype(np.float32)
+    noise *= np.float32(gain / 2**15)
+    noise -= np.float32(gain)
     side = 2 * max(1.0, min(height, width) / 3)
     across, along = (corners[1] - corners[2]) / side, (corners[0] - corners[1]) / side
     right, down = np.arange(width) - (width - 1) / 2, np.arange(height)[:, None] - (height - 1) / 2
     middle = (corners[0] + corners[2]) / 2
-    column, row = cv2.split(smooth_field(noise, smoothing) * np.float32(gain))
+    column, row = (smooth_field(plane, smoothing) for plane in noise)
     column += (np.arange(width) + middle[0] + right * across[0]).astype(np.float32)
     column += (down * along[0]).astype(np.float32)
     row += (np.arange(height)[:, None] + middle[1] + down * along[1]).astype(np.float32)

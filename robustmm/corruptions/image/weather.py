@@ -54,13 +54,18 @@ def snow(x: Array, strength: tuple[float, ...], rng: np.random.Generator) -> Arr
     """Streaks of snow, within 45 degrees of the vertical, over a picture that turns pale. Transparency stays."""
     pallor, mean, deviation, zoom, threshold, length, spread = strength
     noise = draw_normals(x.shape[:2], rng)
-    flakes = np.clip(np.float32(deviation) * magnify_field(noise, zoom) + np.float32(mean), 0, 1)
-    fallen = 255 * streak_field(flakes * (flakes >= threshold), round(length), spread, rng.uniform(45, 135))
-    fallen = fallen + fallen[::-1, ::-1]
+    flakes = magnify_field(noise, zoom)
+    flakes *= np.float32(255 * deviation)
+    flakes += np.float32(255 * mean)
+    flakes = np.minimum(flakes, 255, out=flakes)
+    flakes *= flakes >= max(255 * threshold, 0)
+    fallen = streak_field(flakes, round(length), spread, rng.uniform(45, 135))
+    fallen += cv2.flip(fallen, -1).reshape(fallen.shape)
     grey = cv2.cvtColor(x[..., :3], cv2.COLOR_RGB2GRAY) if x.shape[-1] >= 3 else x[..., 0]
     pale = grey * np.float32(1.5) + np.float32(127.5)
     painted = []
-    for plane in split_colours(x):  # plane + pallor * (pale - plane, where that is more) + fallen, without copies
+    for bytes_of_plane in split_colours(x):  # plane + pallor * (pale - plane, where that is more) + fallen
+        plane = bytes_of_plane.astype(np.float32)  # at once: arithmetic of bytes with floats takes three times as long
         snowy = pale - plane
         np.maximum(snowy, 0, out=snowy)
         snowy *= np.float32(pallor)
@@ -172,7 +177,8 @@ def _draw_ice(rng: np.random.Generator) -> Array:
     nearest = owner[label]
     right, down = np.arange(PANE) - x[nearest], np.arange(PANE)[:, None] - y[nearest]
     distance, angle = cv2.cartToPolar(right.astype(np.float32), down.astype(np.float32))
-    folded = np.abs((angle + turn[nearest]) % np.float32(np.pi / 3) - np.float32(np.pi / 6))
+    sixths = (angle + turn[nearest]) * np.float32(3 / np.pi)
+    folded = np.abs(sixths - np.floor(sixths) - np.float32(0.5)) * np.float32(np.pi / 3)
     along, aside = distance * np.cos(folded), distance * np.sin(folded)
     arms = 1.3 * np.exp(-((aside / 0.7) ** 2))
     barbs = (3 * np.sin(0.7 * along - 1.2 * aside) - 1.8) * np.exp(-aside / 2)
