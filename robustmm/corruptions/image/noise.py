@@ -132,9 +132,9 @@ def _round_steps(noise: Array) -> Array:
 def _poisson_tables(photons: float) -> tuple[Array, Array, Array, Array]:
     """Poisson counts by inversion of a 16-bit draw: ten times as fast as `rng.poisson`, and of use at every strength.
 
-    The first count of each grey; grey + P(count <= first + i) for i = 0, 1, ...; and what the count in each of the
-    CELLS parts of [0, 1) is seen as, UNSURE where it changes within; and where each part begins among those sums. Counts further than 9 standard deviations and 15
-    from the mean are left out.
+    The first count of each grey; grey + P(count <= first + i) for i = 0, 1, ...; what the count in each of the CELLS
+    parts of [0, 1) is seen as, UNSURE where it changes within; and where each part begins among those sums. Counts
+    further than 9 standard deviations and 15 from the mean are left out.
     """
     grey = np.arange(GREYS)[:, None]
     mean = grey * (photons / 255)
@@ -151,7 +151,7 @@ def _poisson_tables(photons: float) -> tuple[Array, Array, Array, Array]:
     at_edges = reached - grey * k.shape[1] + first
     seen = _scale_counts(at_edges[:, :-1], photons)
     seen[at_edges[:, :-1] != at_edges[:, 1:]] = UNSURE
-    return first.ravel(), rising, seen, reached[:, :-1]
+    return first.ravel(), rising, seen, np.ascontiguousarray(reached[:, :-1])
 
 
 def _scale_counts(counts: Array, photons: float) -> Array:
