@@ -7,7 +7,7 @@ Noise is drawn first and scaled afterwards, and random sets are nested: the same
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -64,11 +64,11 @@ class Corruption:
         if not 0 <= level <= 1:
             raise UsageError(f"{who} takes a level in [0, 1], found {level!r}")
         check_signal(x, self.kind, who)
-        if level == 0 or 0 in (len(x), np.size(x)):  # an empty signal holds nothing to corrupt
+        shape = x.shape if isinstance(x, np.ndarray) else (len(x),)
+        if level == 0 or 0 in shape:  # an empty signal holds nothing to corrupt
             return x
-        value = strength(level, self.for_shape(np.shape(x)).table, self.zero)
-        asked = inspect.signature(self.function).parameters.get("rate")
-        facts = {"rate": rate} if asked and asked.kind is asked.KEYWORD_ONLY else {}
+        value = strength(level, self._table_for(shape), self.zero)
+        facts = {"rate": rate} if self._asks_rate else {}
         result: Signal = apply_physics(
             lambda given: self.function(given, value, rng, **facts), x, self.kind, who, mean, std
         )
@@ -80,9 +80,15 @@ class Corruption:
 
     def for_shape(self, shape: tuple[int, ...]) -> "Corruption":
         """This corruption with the table for signals of this shape (..., height, width, channels)."""
-        if self.small is None:
-            return self
-        return replace(self, table=self.small if min(shape[-3:-1]) <= SMALL else self.table, small=None)
+        return self if self.small is None else replace(self, table=self._table_for(shape), small=None)
+
+    def _table_for(self, shape: tuple[int, ...]) -> tuple[Value, ...]:
+        return self.small if self.small is not None and min(shape[-3:-1]) <= SMALL else self.table
+
+    @cached_property  # a signature takes longer to read than many a clip to corrupt
+    def _asks_rate(self) -> bool:
+        asked = inspect.signature(self.function).parameters.get("rate")
+        return asked is not None and asked.kind is asked.KEYWORD_ONLY
 
     def strength(self, level: float) -> float:
         """The physical strength at a level, the first number where there are several."""

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from math import gcd
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
@@ -192,13 +191,14 @@ def read_header(path: Path) -> tuple[int, int]:
 
 
 def resample_wave(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
-    """`wave` from `rate` to `wanted` Hz by polyphase filtering."""
+    """`wave` from `rate` to `wanted` Hz by soxr, at its high quality (20 bits); silence is taken to surround it."""
     if rate == wanted:
         return wave
-    from scipy.signal import resample_poly
+    import soxr
 
-    common = gcd(rate, wanted)
-    return np.asarray(resample_poly(wave, wanted // common, rate // common), dtype=np.float32)
+    length = -(-len(wave) * wanted // rate)  # soxr rounds to the nearest, and may stop before the end
+    followed = np.pad(np.asarray(wave, np.float32), (0, 1 + rate // wanted))
+    return np.asarray(soxr.resample(followed, rate, wanted, quality="HQ")[:length])
 
 
 def normalise_clip(wave: NDArray[np.float32], pad: Place) -> NDArray[np.float32]:

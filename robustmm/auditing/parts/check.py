@@ -12,7 +12,8 @@ from robustmm.files import hash_file
 from robustmm.runs import versions
 
 LIBRARIES = (
-    "numpy", "scipy", "opencv-python-headless", "simplejpeg", "soundfile", "albumentations", "tokenizers",
+    "numpy", "scipy", "opencv-python-headless", "simplejpeg", "soundfile", "soxr", "lameenc", "albumentations",
+    "tokenizers",
 )  # fmt: skip
 """What reads and corrupts signals, beside onnxruntime."""
 

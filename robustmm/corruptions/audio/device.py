@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from robustmm.corruptions.audio.signal import mix_noise
+from robustmm.corruptions.audio.signal import mix_noise, sine
 from robustmm.corruptions.base import RATE, corruption
+from robustmm.corruptions.draws import draw_normals
 from robustmm.corruptions.signals import Array
 
 GAP = (0.01, 0.05)
@@ -41,14 +42,18 @@ FromOne = Annotated[float, Field(ge=1)]
 )
 def bit_depth(x: Array, bits: float, rng: np.random.Generator) -> Array:
     """Samples rounded to a whole number of bits over [-1, 1], without dither: silence stays."""
-    step = np.float32(2.0 ** (1 - round(bits)))
-    return np.asarray(np.rint(x / step) * step)
+    step = np.float32(2.0 ** (1 - round(bits)))  # a power of two, so that dividing by it and back loses nothing
+    x *= 1 / step
+    np.rint(x, out=x)
+    x *= step
+    return x
 
 
 @corruption("gain-loss", kind="audio", unit="loss of level, dB", table=(6, 12, 20, 30, 40), source="ours")
 def gain_loss(x: Array, loss: float, rng: np.random.Generator) -> Array:
     """A recording that is too quiet, in floating point: the steps of a 16-bit file play no part."""
-    return np.asarray(x * np.float32(10 ** (-loss / 20)))
+    x *= np.float32(10 ** (-loss / 20))
+    return x
 
 
 @corruption(
@@ -60,7 +65,8 @@ def gain_loss(x: Array, loss: float, rng: np.random.Generator) -> Array:
 )
 def overdrive(x: Array, gain: float, rng: np.random.Generator) -> Array:
     """A recording that is too loud: what passes full scale is cut. A quiet clip takes more of it than a loud one."""
-    return np.asarray(x * 10 ** (gain / 20))  # the wrapper cuts
+    x *= np.float32(10 ** (gain / 20))
+    return x  # the wrapper cuts
 
 
 @corruption("clipping", kind="audio", unit="peak above the limit, dB", table=(3, 6, 12, 18, 24), source="ours")
@@ -75,7 +81,8 @@ def clipping(x: Array, excess: float, rng: np.random.Generator) -> Array:
 )
 def dc_offset(x: Array, offset: float, rng: np.random.Generator) -> Array:
     """A constant is added, to silence too; what it pushes past full scale is cut."""
-    return np.asarray(x + np.float32(offset))
+    x += np.float32(offset)
+    return x
 
 
 @corruption(
@@ -164,9 +171,10 @@ def loose_contact(x: Array, fraction: float, rng: np.random.Generator, *, rate: 
 def hum(x: Array, snr: float, rng: np.random.Generator, *, rate: int = RATE, frequency: Positive = 50) -> Array:
     """The mains: a frequency in Hz and five harmonics, the k-th at 1/k of its amplitude; silence stays."""
     below = HARMONICS * frequency < rate / 2
-    turned = np.exp(2j * np.pi * rng.random(len(HARMONICS))) / HARMONICS
-    wave = np.exp(2j * np.pi * frequency / rate * np.arange(len(x)))
-    return mix_noise(x, np.polyval([*(turned * below)[::-1], 0], wave).imag, snr)
+    turns = np.arange(len(x)) * (frequency / rate)
+    waves = (sine(phase + k * turns) / k for k, phase in zip(HARMONICS, rng.random(len(HARMONICS)), strict=True))
+    heard = [wave for wave, audible in zip(waves, below, strict=True) if audible]
+    return mix_noise(x, sum(heard, np.zeros(len(x), np.float32)), snr)
 
 
 @corruption("clicks", kind="audio", unit="clicks per second", table=(1, 3, 10, 30, 100), source="ours")
@@ -178,7 +186,7 @@ def clicks(x: Array, per_second: float, rng: np.random.Generator, *, rate: int) 
 @corruption("crackle", kind="audio", unit=SNR, table=RATIOS, zero=50, source="ours: the ratios of gaussian")
 def crackle(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """A worn record: 200 clicks per second of all heights, few high and many low; silence stays."""
-    return mix_noise(x, _draw_clicks(len(x), CRACKLE, rate, lambda height: height**3, rng), snr)
+    return mix_noise(x, _draw_clicks(len(x), CRACKLE, rate, lambda height: height * height * height, rng), snr)
 
 
 def _draw_bursts(steps: int, fraction: float, mean: float, rng: np.random.Generator) -> Array:
@@ -201,6 +209,8 @@ def _draw_clicks(
     """Decaying clicks at random instants, their heights `shape` of a normal draw."""
     from scipy.signal import lfilter
 
-    height = shape(rng.standard_normal(length))
-    instants = rng.random(length) < per_second / rate
-    return np.asarray(lfilter([1], [1, -np.exp(-1 / (DECAY * rate))], instants * height))
+    height, draw = draw_normals(length, rng), rng.random(length)
+    struck = np.flatnonzero(draw < per_second / rate)
+    impulses = np.zeros(length, np.float32)
+    impulses[struck] = shape(height[struck])
+    return np.asarray(lfilter([1], np.array([1, -np.exp(-1 / (DECAY * rate))], np.float32), impulses))

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from robustmm.config.options import Positive
-from robustmm.corruptions.audio.signal import filter_spectrum, mix_noise, read_excerpt, rms
+from robustmm.corruptions.audio.signal import draw_noise, mix_noise, read_excerpt, rms, sine
 from robustmm.corruptions.base import RATE, Corruption, corruption
+from robustmm.corruptions.draws import draw_normals
 from robustmm.corruptions.signals import Array
 
 LOWEST = 20.0
 """Hz: coloured noise has no power below, where nobody hears it but where most of a steep slope's power would be."""
 PERIOD = 2048
-"""Samples in the stored period of a pitched sound."""
+"""Samples in the stored period of a pitched sound, a power of two."""
 
 noise_corruption: Callable[..., Callable[..., Corruption]] = partial(
     corruption,
@@ -36,7 +37,7 @@ noise_corruption: Callable[..., Callable[..., Corruption]] = partial(
 )
 def gaussian(x: Array, snr: float, rng: np.random.Generator) -> Array:
     """White Gaussian noise at this ratio exactly, before clipping to [-1, 1]; silence has no ratio and stays."""
-    return mix_noise(x, rng.standard_normal(x.shape, dtype=np.float32), snr)
+    return mix_noise(x, draw_normals(x.shape, rng), snr)
 
 
 @noise_corruption("pink-noise")
@@ -92,15 +93,15 @@ def engine(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Arra
 def tone(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Interference: one steady sine between 200 and 3000 Hz, at this ratio; silence stays."""
     pitch = np.exp(rng.uniform(np.log(200), np.log(3000)))
-    return mix_noise(x, np.sin(2 * np.pi * (rng.random() + pitch / rate * np.arange(len(x)))), snr)
+    return mix_noise(x, sine(rng.random() + pitch / rate * np.arange(len(x))), snr)
 
 
 @noise_corruption("siren")
 def siren(x: Array, snr: float, rng: np.random.Generator, *, rate: int) -> Array:
     """A siren that glides between 500 and 1500 Hz in 0.4 to 3 s, at this ratio; silence stays."""
-    swing = np.sin(2 * np.pi * (rng.random() + np.arange(len(x)) / (rate * rng.uniform(0.4, 3))))
-    phase = rng.random() + np.cumsum(1000 + 500 * swing) / rate
-    return mix_noise(x, np.sin(2 * np.pi * phase) + 0.3 * np.sin(4 * np.pi * phase), snr)
+    swing = sine(rng.random() + np.arange(len(x)) / (rate * rng.uniform(0.4, 3)))
+    phase = rng.random() + np.cumsum(1000 + 500 * swing, dtype=np.float64) / rate
+    return mix_noise(x, sine(2 * phase) * np.float32(0.3) + sine(phase), snr)
 
 
 @noise_corruption(
@@ -113,39 +114,41 @@ def background(x: Array, snr: float, rng: np.random.Generator, *, rate: int = RA
     which, place = rng.random(2)
     if folder is None:
         parts = _draw_babble(len(x), rate, 4, rng), _draw_traffic(len(x), rate, rng), _draw_wind(len(x), rate, rng)
-        return mix_noise(x, np.sum([part / (rms(part) or 1) for part in parts], axis=0), snr)
+        return mix_noise(x, sum((part / np.float32(rms(part) or 1) for part in parts), np.zeros_like(x)), snr)
     return mix_noise(x, read_excerpt(Path(folder), len(x), rate, which, place), snr)
 
 
 def _draw_coloured_noise(length: int, rate: int, slope: float, rng: np.random.Generator) -> Array:
     """Noise whose power is proportional to the frequency to the power of `slope`."""
-    return _draw_filtered_noise(
-        length, rate, lambda f: np.where(f < LOWEST, 0, np.maximum(f, LOWEST) ** (slope / 2)), rng
-    )
+    return draw_noise(length, rate, rng, _colour_gain, slope)
 
 
-def _draw_filtered_noise(length: int, rate: int, gain: Callable[[Array], Array], rng: np.random.Generator) -> Array:
-    """White noise with each frequency scaled by `gain`; its ends, where the filter runs in and out, are cut off."""
-    spare = rate // 10
-    noise = filter_spectrum(rng.standard_normal(length + 2 * spare, dtype=np.float32), rate, gain)
-    return np.asarray(noise[spare : spare + length])
+def _colour_gain(f: Array, slope: float) -> Array:
+    return np.where(f < LOWEST, 0, np.maximum(f, LOWEST) ** np.float32(slope / 2))
+
+
+def _tyre_gain(f: Array) -> Array:
+    return np.asarray(1 / (1 + np.log2(np.maximum(f, LOWEST) / 1000) ** 2))
 
 
 def _draw_wind(length: int, rate: int, rng: np.random.Generator) -> Array:
     """Lulls and gusts that differ by up to 17 dB."""
-    return np.asarray(_draw_coloured_noise(length, rate, -2, rng) * np.exp(_draw_modulation(length, rate, 1.5, rng)))
+    noise = _draw_coloured_noise(length, rate, -2, rng)
+    noise *= np.exp(_draw_modulation(length, rate, 1.5, rng))
+    return noise
 
 
 def _draw_traffic(length: int, rate: int, rng: np.random.Generator) -> Array:
-    tyres = _draw_filtered_noise(length, rate, lambda f: 1 / (1 + np.log2(np.maximum(f, LOWEST) / 1000) ** 2), rng)
-    return np.asarray(tyres * np.exp(1.5 * _draw_modulation(length, rate, 1, rng)))
+    tyres = draw_noise(length, rate, rng, _tyre_gain)
+    tyres *= np.exp(np.float32(1.5) * _draw_modulation(length, rate, 1, rng))
+    return tyres
 
 
 def _draw_modulation(length: int, rate: int, turns: float, rng: np.random.Generator) -> Array:
     """A random course between -1 and 1 of straight lines, `turns` a second."""
     at = np.arange(length) * (turns / rate)
     points = rng.uniform(-1, 1, int(at[-1]) + 2)
-    return np.asarray(np.interp(at, np.arange(len(points)), points))
+    return np.asarray(np.interp(at, np.arange(len(points)), points), np.float32)
 
 
 def _draw_babble(length: int, rate: int, voices: int, rng: np.random.Generator) -> Array:
@@ -153,9 +156,11 @@ def _draw_babble(length: int, rate: int, voices: int, rng: np.random.Generator) 
     total, hiss = np.zeros((2, length), np.float32)
     for _ in range(voices):
         loud, opened, vowels = _draw_voice(length, rate, rng)
-        total += loud * opened * vowels
-        hiss += loud * (1 - opened)
-    return np.asarray(total + 0.03 * hiss * rng.standard_normal(length, dtype=np.float32))
+        opened *= loud
+        hiss += loud - opened
+        vowels *= opened
+        total += vowels
+    return np.asarray(total + np.float32(0.03) * hiss * draw_normals(length, rng))
 
 
 def _draw_voice(length: int, rate: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
@@ -168,8 +173,8 @@ def _draw_voice(length: int, rate: int, rng: np.random.Generator) -> tuple[Array
     loud = rng.uniform(0.05, 1, len(formants)).astype(np.float32)[syllable]
     order = np.arange(1, 1 + max(1, int(min(4000, 0.45 * rate) / pitch)))
     strengths = np.sum(1 / (1 + ((pitch * order - formants[..., None]) / 100) ** 2), axis=1) / order
-    glide = pitch * (1 + 0.1 * _draw_modulation(length, rate, 3, rng))
-    opened = np.square(np.sin(np.pi * (place - syllable), dtype=np.float32))
+    glide = np.float32(pitch) * (1 + np.float32(0.1) * _draw_modulation(length, rate, 3, rng))
+    opened = np.square(np.sin(np.float32(np.pi) * (place - syllable).astype(np.float32)))
     return loud, opened, _synthesise_sound(glide, _draw_periods(strengths, rng), syllable, rate, rng)
 
 
@@ -183,5 +188,5 @@ def _draw_periods(strengths: Array, rng: np.random.Generator) -> Array:
 
 def _synthesise_sound(pitch: Array, periods: Array, which: Array, rate: int, rng: np.random.Generator) -> Array:
     """At every sample the sound `which` of `periods`, at the phase of a pitch in Hz."""
-    steps = rng.integers(PERIOD) + np.cumsum(pitch * (PERIOD / rate)).astype(np.intp)
-    return np.asarray(periods[which, steps % PERIOD])
+    steps = rng.integers(PERIOD) + np.cumsum(pitch * np.float32(PERIOD / rate), dtype=np.float64).astype(np.intp)
+    return np.asarray(periods.ravel().take(which * PERIOD + (steps & (PERIOD - 1))))

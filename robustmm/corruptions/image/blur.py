@@ -9,6 +9,9 @@ import numpy as np
 from robustmm.corruptions.base import corruption
 from robustmm.corruptions.signals import Array
 
+MOST_BYTES = (2**16 - 1) // 255
+"""How many bytes a sum in 16 bits holds, whatever they are."""
+
 
 @corruption(
     "defocus-blur",
@@ -22,17 +25,27 @@ from robustmm.corruptions.signals import Array
 def defocus_blur(x: Array, value: tuple[float, float], rng: np.random.Generator) -> Array:
     """A lens out of focus: every point becomes a disk, the same over the whole image."""
     radius, softness = value
-    height = len(x)
-    tall = cv2.copyMakeBorder(x, int(radius), int(radius), 0, 0, cv2.BORDER_REFLECT_101)
-    halves = np.sqrt(radius**2 - np.arange(-int(radius), int(radius) + 1) ** 2).astype(int)  # of each row of the disk
-    total = np.zeros(tall[:height].shape, np.float32)
-    for half in np.unique(halves):  # the sums over rows of one length are shared: many times as fast as a 2-D kernel
-        sums = cv2.boxFilter(tall, cv2.CV_16U, (2 * int(half) + 1, 1), normalize=False)
+    reach, (height, width, channels) = int(radius), x.shape
+    wide = cv2.copyMakeBorder(x, reach, reach, reach, reach, cv2.BORDER_REFLECT_101).astype(np.uint16)
+    wide = wide.reshape(height + 2 * reach, -1)  # a step to the side is so many channels on
+    middle, wide_row = reach * channels, width * channels
+    halves = np.sqrt(radius**2 - np.arange(-reach, reach + 1) ** 2).astype(int)  # of each row of the disk
+    full, held, pixels = np.zeros(1, np.float32), np.zeros((height, wide_row), np.uint16), 0
+    sums = wide[:, middle : middle + wide_row].copy()
+    for half in range(reach + 1):  # each sum of so many neighbours in a row is made of the shorter one before
+        for start in (middle - half * channels, middle + half * channels) if half else ():
+            cv2.add(sums, wide[:, start : start + wide_row], dst=sums)
         for row in np.flatnonzero(halves == half):
-            cv2.accumulate(sums[row : row + height], total)
+            if pixels + 2 * half + 1 > MOST_BYTES:
+                full = full + held.astype(np.float32)
+                held[:], pixels = 0, 0
+            cv2.add(held, sums[row : row + height], dst=held)
+            pixels += 2 * half + 1
+    total = held.astype(np.float32)
+    total += full
     side = 3 if radius <= 8 else 5
     total /= (2 * halves + 1).sum()
-    return cv2.GaussianBlur(total, (side, side), softness).reshape(x.shape)
+    return cv2.GaussianBlur(total.reshape(x.shape), (side, side), softness).reshape(x.shape)
 
 
 @corruption(
@@ -92,7 +105,7 @@ def motion_blur(x: Array, value: tuple[float, float], rng: np.random.Generator) 
     height, width, _ = x.shape
     blurred = wide[up : up + height, :width].astype(np.float32)
     shares = weights.ravel() / weights.cumsum()  # of each point in the mean so far
-    seen = weights.ravel() > 1e-5 * weights.sum()
+    seen = weights.ravel() > 1e-4 * weights.sum()  # the others together make less than a tenth of a grey step
     for row, column, share in zip((rows + up)[seen], columns[seen], shares[seen], strict=True):
         cv2.accumulateWeighted(wide[row : row + height, column : column + width], blurred, share)
     return blurred.reshape(x.shape)
@@ -114,7 +127,8 @@ def zoom_blur(x: Array, value: tuple[float, float], rng: np.random.Generator) ->
     total = (image.squeeze(axis=2) if x.shape[2] == 1 else image).copy()
     for factor in factors:
         cv2.accumulate(_magnify_image(image, factor), total)
-    return (total / (len(factors) + 1)).reshape(x.shape)
+    total /= len(factors) + 1
+    return total.reshape(x.shape)
 
 
 def _smooth_image(x: Array, sigma: float) -> Array:

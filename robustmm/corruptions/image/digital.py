@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from robustmm.corruptions.base import corruption
-from robustmm.corruptions.signals import Array
+from robustmm.corruptions.draws import draw_words
+from robustmm.corruptions.signals import Array, round_pixels
 
 ELASTIC = 244 / 224
 """ImageNet-C's lengths are fractions of 244 px, on pictures of 224."""
@@ -25,10 +26,11 @@ ELASTIC = 244 / 224
 def brightness(x: Array, added: float, rng: np.random.Generator) -> Array:
     """Light added to the value of HSV, hue and saturation kept; black turns grey. Transparency stays."""
     planes = split_colours(x)
-    value = reduce(np.maximum, planes)
+    value = reduce(cv2.max, planes)
     shades = np.arange(256, dtype=np.float32)
-    gain = (np.minimum(shades + np.float32(255 * added), 255) / np.maximum(shades, 1))[value]
-    return merge_colours(x, (np.maximum(plane, value == 0) * gain for plane in planes))
+    gain = cv2.LUT(value, np.minimum(shades + np.float32(255 * added), 255) / np.maximum(shades, 1))
+    black = (value == 0).view(np.uint8)  # counts as the darkest grey, which a gain can lift
+    return merge_colours(x, (cv2.multiply(cv2.max(plane, black), gain, dtype=cv2.CV_8U) for plane in planes))
 
 
 @corruption(
@@ -42,7 +44,8 @@ def brightness(x: Array, added: float, rng: np.random.Generator) -> Array:
 )
 def contrast(x: Array, factor: float, rng: np.random.Generator) -> Array:
     """Every channel drawn towards its own mean over the picture."""
-    mean = x.sum(axis=0, dtype=np.uint64).sum(axis=0) / (x.shape[0] * x.shape[1])
+    columns = cv2.reduce(x.reshape(len(x), -1), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    mean = columns.reshape(x.shape[1:]).sum(axis=0, dtype=np.int64) / (x.shape[0] * x.shape[1])
     shades = np.rint((np.arange(256)[:, None] - mean) * factor + mean).astype(np.uint8)
     return cv2.LUT(x, shades[None]).reshape(x.shape)
 
@@ -88,8 +91,9 @@ def pixelate(x: Array, scale: float, rng: np.random.Generator) -> Array:
     height, width = x.shape[:2]
     coarse = max(1, round(width * scale)), max(1, round(height * scale))
     parts = [x] if x.shape[2] <= 4 else cv2.split(x)  # OpenCV resizes up to four channels at once
-    reduced = [cv2.resize(part, coarse, interpolation=cv2.INTER_AREA) for part in parts]
-    parts = [cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST_EXACT) for part in reduced]
+    means = [cv2.resize(part.astype(np.float32), coarse, interpolation=cv2.INTER_AREA) for part in parts]
+    cells = [round_pixels(part) for part in means]
+    parts = [cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST_EXACT) for part in cells]
     return np.dstack(parts).reshape(x.shape) if len(parts) > 1 else parts[0].reshape(x.shape)
 
 
@@ -104,7 +108,7 @@ def pixelate(x: Array, scale: float, rng: np.random.Generator) -> Array:
 )
 def jpeg_compression(x: Array, quality: float, rng: np.random.Generator) -> Array:
     """Written and read as baseline JPEG, colour at half the resolution (4:2:0); transparency coded by itself."""
-    count = len(split_colours(x))
+    count = 3 if x.shape[-1] >= 3 else 1
     parts = [x[..., :count], *(x[..., c : c + 1] for c in range(count, x.shape[-1]))]
     coded = [_apply_jpeg(part, round(quality)) for part in parts]
     return coded[0] if len(coded) == 1 else np.concatenate(coded, axis=-1)
@@ -129,28 +133,30 @@ def elastic_transform(x: Array, strength: tuple[float, float, float], rng: np.ra
     height, width = x.shape[:2]
     gain, smoothing, jitter = (max(height, width) * number for number in strength)
     corners = jitter * rng.uniform(-1, 1, (3, 2))  # how far right and down: south-east, north-east, north-west
-    noise = rng.random((height, width, 2), dtype=np.float32)
+    noise = draw_words(2 * height * width, rng).reshape(2, height, width).astype(np.float32)
+    noise *= np.float32(gain / 2**15)
+    noise -= np.float32(gain)
     side = 2 * max(1.0, min(height, width) / 3)
     across, along = (corners[1] - corners[2]) / side, (corners[0] - corners[1]) / side
     right, down = np.arange(width) - (width - 1) / 2, np.arange(height)[:, None] - (height - 1) / 2
-    moved = gain * smooth_field(2 * noise - 1, smoothing)
     middle = (corners[0] + corners[2]) / 2
-    column, row = (
-        (moved[..., axis] + middle[axis] + right * across[axis] + down * along[axis] + grid).astype(np.float32)
-        for axis, grid in enumerate((np.arange(width), np.arange(height)[:, None]))
-    )
+    column, row = (smooth_field(plane, smoothing) for plane in noise)
+    column += (np.arange(width) + middle[0] + right * across[0]).astype(np.float32)
+    column += (down * along[0]).astype(np.float32)
+    row += (np.arange(height)[:, None] + middle[1] + down * along[1]).astype(np.float32)
+    row += (right * across[1]).astype(np.float32)
     return cv2.remap(x, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101).reshape(x.shape)
 
 
 def split_colours(x: Array) -> list[Array]:
     """Red, green and blue, or the one plane of a grey picture; what follows is transparency."""
-    return [np.ascontiguousarray(x[..., c]) for c in range(3 if x.shape[-1] >= 3 else 1)]
+    return list(cv2.split(x)[: 3 if x.shape[-1] >= 3 else 1])
 
 
 def merge_colours(x: Array, planes: Iterable[Array]) -> Array:
     """`x` with these colours, rounded one by one: planes of floats in plenty cost more time than the arithmetic."""
-    painted = [np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in planes]
-    others = [np.ascontiguousarray(x[..., c]) for c in range(len(painted), x.shape[-1])]
+    painted = [round_pixels(plane) for plane in planes]
+    others = cv2.split(x)[len(painted) :] if len(painted) < x.shape[-1] else ()
     return cv2.merge([*painted, *others]).reshape(x.shape)
 
 

@@ -2,9 +2,11 @@
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 
 from robustmm.corruptions.base import corruption
+from robustmm.corruptions.draws import PARTS, draw_normals, draw_words, hash_places, normal_edges
 from robustmm.corruptions.signals import Array
 
 GREYS = 256
@@ -23,8 +25,14 @@ UNSURE = 256
 )
 def gaussian(x: Array, sigma: float, rng: np.random.Generator) -> Array:
     """White Gaussian noise, independent in every pixel and channel."""
-    noisy: Array = x + np.float32(sigma) * rng.standard_normal(x.shape, dtype=np.float32)
-    return noisy
+    from scipy.special import ndtri
+
+    coarse, key = draw_words(x.size, rng), rng.bit_generator.random_raw()
+    noise = _normal_steps(sigma).take(coarse)
+    unsure = np.flatnonzero(noise == UNSURE)
+    uniform = (coarse[unsure] + hash_places(unsure, key)) / PARTS
+    noise[unsure] = _round_steps(sigma * ndtri(uniform))
+    return cv2.add(x.reshape(len(x), -1), noise.reshape(len(x), -1), dtype=cv2.CV_8U).reshape(x.shape)
 
 
 @corruption(
@@ -53,13 +61,19 @@ def salt_pepper(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def shot_noise(x: Array, photons: float, rng: np.random.Generator) -> Array:
     """Too little light: every channel value is a Poisson count of photons; black stays black."""
-    first, rising, seen = _poisson_tables(photons)
-    draw = rng.integers(2**16, size=x.shape, dtype=np.uint16)
-    y = seen.take(x.astype(np.intp) * CELLS + draw // (2**16 // CELLS))
+    first, rising, seen, lowest = _poisson_tables(photons)
+    draw = draw_words(x.size, rng).reshape(x.shape)
+    place = x.astype(np.intp)
+    place *= CELLS
+    place += draw // (2**16 // CELLS)
+    y = seen.take(place)
     unsure = np.flatnonzero(y == UNSURE)
     grey = x.ravel()[unsure].astype(np.intp)
-    uniform = (draw.ravel()[unsure] + 0.5) / 2**16
-    counts = np.searchsorted(rising.ravel(), grey + uniform, side="right") - grey * rising.shape[1] + first[grey]
+    value = grey + (draw.ravel()[unsure] + 0.5) / 2**16
+    reached = lowest.take(place.ravel()[unsure])
+    while (beyond := rising.take(reached) <= value).any():  # of each step that lies in this part of [0, 1)
+        reached += beyond
+    counts = reached - grey * rising.shape[1] + first[grey]
     y.ravel()[unsure] = _scale_counts(counts, photons)
     return y.astype(np.uint8)
 
@@ -74,7 +88,7 @@ def shot_noise(x: Array, photons: float, rng: np.random.Generator) -> Array:
 )
 def impulse_noise(x: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Bit errors: each channel value is corrupted by itself, half of them become 0 and half 255."""
-    place = rng.integers(2**16, size=x.shape, dtype=np.uint16)
+    place = draw_words(x.size, rng).reshape(x.shape)
     half = round(fraction * 2**15)
     x *= place >= half
     white: Array = (place >= 2**16 - half) * np.uint8(255)
@@ -91,7 +105,7 @@ def impulse_noise(x: Array, fraction: float, rng: np.random.Generator) -> Array:
 )
 def speckle_noise(x: Array, sigma: float, rng: np.random.Generator) -> Array:
     """Gaussian noise in proportion to each channel value, as in radar and ultrasound; black stays black."""
-    noise = rng.standard_normal(x.shape, dtype=np.float32)
+    noise = draw_normals(x.shape, rng)
     noise *= np.float32(sigma)
     noise += 1
     noise *= x
@@ -99,12 +113,28 @@ def speckle_noise(x: Array, sigma: float, rng: np.random.Generator) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _poisson_tables(photons: float) -> tuple[Array, Array, Array]:
+def _normal_steps(sigma: float) -> Array:
+    """int16 (65536,): the normal noise of each 16-bit draw, in whole grey steps, for a picture of whole grey steps
+    rounds as its noise does: six times as fast as normal numbers added and rounded.
+
+    The draws cut the normal distribution into parts of one chance; UNSURE are those within which the step changes.
+    """
+    edges = _round_steps(sigma * normal_edges())
+    return np.where(edges[:-1] == edges[1:], edges[1:], np.int16(UNSURE))
+
+
+def _round_steps(noise: Array) -> Array:
+    """Noise in whole steps; more than 255 either way is as good as 255."""
+    return np.clip(np.rint(noise), -255, 255).astype(np.int16)
+
+
+@lru_cache(maxsize=8)
+def _poisson_tables(photons: float) -> tuple[Array, Array, Array, Array]:
     """Poisson counts by inversion of a 16-bit draw: ten times as fast as `rng.poisson`, and of use at every strength.
 
-    The first count of each grey; grey + P(count <= first + i) for i = 0, 1, ...; and what the count in each of the
-    CELLS parts of [0, 1) is seen as, UNSURE where it changes within. Counts further than 9 standard deviations and 15
-    from the mean are left out.
+    The first count of each grey; grey + P(count <= first + i) for i = 0, 1, ...; what the count in each of the CELLS
+    parts of [0, 1) is seen as, UNSURE where it changes within; and where each part begins among those sums. Counts
+    further than 9 standard deviations and 15 from the mean are left out.
     """
     grey = np.arange(GREYS)[:, None]
     mean = grey * (photons / 255)
@@ -117,10 +147,11 @@ def _poisson_tables(photons: float) -> tuple[Array, Array, Array]:
     rising[:, -1] = grey[:, 0] + 1
     edges = grey + np.arange(CELLS + 1) / CELLS
     edges[:, -1] -= 1e-12
-    at_edges = np.searchsorted(rising.ravel(), edges, side="right") - grey * k.shape[1] + first
+    reached = np.searchsorted(rising.ravel(), edges, side="right")
+    at_edges = reached - grey * k.shape[1] + first
     seen = _scale_counts(at_edges[:, :-1], photons)
     seen[at_edges[:, :-1] != at_edges[:, 1:]] = UNSURE
-    return first.ravel(), rising, seen
+    return first.ravel(), rising, seen, np.ascontiguousarray(reached[:, :-1])
 
 
 def _scale_counts(counts: Array, photons: float) -> Array:

@@ -1,5 +1,7 @@
 """Series in time: steps that are lost, late, held, smoothed or at the wrong moment. float32 (T, D), standardised."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from robustmm.corruptions.base import corruption
@@ -115,10 +117,8 @@ def time_warp(z: Array, fraction: float, rng: np.random.Generator) -> Array:
     """Time runs faster and slower in turn, never backwards; the two ends keep their place."""
     heights = rng.standard_normal(_HALF_WAVES)
     last = len(z) - 1
-    shift = fraction * last * _sum_half_waves(np.linspace(0, 1, len(z)), heights)
-    return _interpolate(
-        z, (np.arange(len(z)) + shift / np.abs(_sum_half_waves(np.linspace(0, 1, 1001), heights)).max())[:, None]
-    )
+    shift, fine = (np.sum(heights * _half_waves(steps), axis=1) for steps in (len(z), 1001))
+    return _interpolate(z, (np.arange(len(z)) + fraction * last * shift / np.abs(fine).max())[:, None])
 
 
 @corruption(
@@ -152,18 +152,19 @@ def smoothing(z: Array, sigma: float, rng: np.random.Generator) -> Array:
     return smooth
 
 
-def _sum_half_waves(places: Array, heights: Array) -> Array:
-    """1, 2, 3, ... half waves of these heights on [0, 1], summed."""
-    halves: Array = np.sum(heights * np.sin(np.pi * np.arange(1, len(heights) + 1) * places[:, None]), axis=1)
-    return halves
+@lru_cache(maxsize=8)
+def _half_waves(steps: int) -> Array:
+    """1, 2, 3, ... half waves over so many steps, one a column."""
+    return np.asarray(np.sin(np.pi * np.linspace(0, 1, steps)[:, None] * np.arange(1, _HALF_WAVES + 1)))
 
 
 def _interpolate(z: Array, times: Array) -> Array:
     """The series at times between its steps, on straight lines; before and after it its first and last value."""
-    times = np.clip(times, 0, len(z) - 1)
-    before = times.astype(int)
+    times = np.minimum(np.maximum(times, 0), len(z) - 1)
+    before = times.astype(np.intp)
     share = times - before
     after = np.minimum(before + 1, len(z) - 1)
-    first, second = (np.take_along_axis(z, index, axis=0) for index in (before, after))
+    channels = np.arange(z.shape[1]) if times.shape[1] > 1 else slice(None)
+    first, second = (z[index if times.shape[1] > 1 else index[:, 0], channels] for index in (before, after))
     between: Array = (1 - share) * first + share * second
     return between

@@ -33,7 +33,7 @@ SHARD_ROWS = 256
 SUFFIX = ".signals"
 LEARNED = {"mean", "std", "tokenizer_json"}
 """What a modality learns from training signals: it changes what is fed, not what is read."""
-DECODERS = ("opencv", "soundfile", "simplejpeg", "numpy")
+DECODERS = ("opencv", "soundfile", "soxr", "simplejpeg", "numpy")
 DEFAULT_LIMIT = 100 * 10**9
 """Bytes that the cache may take where nobody says otherwise."""
 

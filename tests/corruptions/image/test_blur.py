@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.ndimage import correlate
 from signals import picture
 
 from robustmm.corruptions import corrupt, find_corruption, generator
@@ -65,6 +66,22 @@ def test_defocus_blur_turns_a_point_into_a_disk(severity):
     assert (shares * away**2).sum() == pytest.approx(radius**2 / 2 + 2 * softness**2, rel=0.06)
     edge = shares[60, 60 + round(radius) + 1]  # just outside the disk: only a soft edge reaches it
     assert (edge > 0.05 * inside.max()) == (softness == 0.5)
+
+
+@pytest.mark.parametrize("value", [(3, 0.1), (6, 0.5), (10, 0.1), (12.5, 0.1)])
+@pytest.mark.parametrize("shape", [(60, 45, 3), (31, 64, 1), (5, 4, 3)])
+def test_defocus_blur_is_the_convolution_with_its_disk(value, shape):
+    """scipy's, in double precision; on white too, where sums in 16 bits would wrap around."""
+    radius, softness = value
+    steps = np.arange(-int(radius), int(radius) + 1)
+    disk = (np.abs(steps) <= np.sqrt(radius**2 - steps[:, None] ** 2).astype(int)).astype(float)
+    side = 1 if radius <= 8 else 2
+    soft = np.exp(-0.5 * (np.arange(-side, side + 1) / softness) ** 2)
+    soft = np.outer(soft, soft) / soft.sum() ** 2
+    for x in (picture(shape), np.full(shape, 255, np.uint8)):
+        blurred = [correlate(x[..., c].astype(float), disk / disk.sum(), mode="mirror") for c in range(shape[2])]
+        expected = np.stack([correlate(plane, soft, mode="mirror") for plane in blurred], axis=-1)
+        np.testing.assert_allclose(run("defocus-blur", x, value), expected, atol=0.01)
 
 
 def test_defocus_blur_of_a_small_image_is_its_disk_softened():

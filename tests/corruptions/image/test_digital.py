@@ -203,7 +203,7 @@ def fitted(moved):
 def test_elastic_moves_three_corners_by_up_to_its_jitter(side, severity, jitter):
     corners = np.concatenate([fitted(fetched(side, severity, sample))[0].ravel() for sample in range(60)])
     assert np.sqrt(np.mean(corners**2)) == pytest.approx(jitter / np.sqrt(3), rel=0.15)
-    assert 0.85 * jitter < np.abs(corners).max() < 1.2 * jitter + 0.5
+    assert 0.85 * jitter < np.abs(corners).max() < 1.2 * jitter + 2  # px: the smoothed noise tilts the fit, too
     assert abs(corners.mean()) < 0.15 * jitter
 
 
