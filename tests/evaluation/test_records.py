@@ -86,7 +86,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     np.savez(pickled, ids=np.array([{}], dtype=object))
     line, _, rest = whole.partition(b"\n")
     heads = [b"[" * 100_000 + b"]" * 100_000, b"7", b"{}", line.replace(b"<f8", b"<f4", 1)]
-    heads += [line.replace(b"[3, ", b"[%d, " % number, 1) for number in (-3, 4, 2**31, 10**40)]
+    heads += [line.replace(b"[3, ", f"[{number}, ".encode(), 1) for number in (-3, 4, 2**31, 10**40)]
     spoilt = [head + b"\n" + rest for head in heads]
     spoilt += [b"", b"text", whole[:200], whole[:-1], whole + b"\0", other.getvalue(), pickled.getvalue()]
     for content in spoilt:
