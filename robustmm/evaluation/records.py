@@ -89,8 +89,8 @@ def load_records(file: IO[bytes]) -> Records:
         number, kind = math.prod(shape), np.dtype(dtype)
         if start + number * kind.itemsize > len(content):
             raise ValueError(f'expected the whole of "{name}", found the end of the file')
-        if number and shape[0] != len(head.ids):
-            raise ValueError(f'expected {len(head.ids)} rows of "{name}", found {shape[0]}')
+        if number and shape[:1] != (len(head.ids),):
+            raise ValueError(f'expected {len(head.ids)} rows of "{name}", found the shape {shape}')
         arrays[name] = np.frombuffer(content, kind, number, start).reshape(shape)
         start += number * kind.itemsize
         start += -start % ALIGNMENT

@@ -35,7 +35,7 @@ def test_ids_are_any_text(ids: list[str]) -> None:
     assert kept(records).ids == ids
 
 
-@pytest.mark.parametrize("text", ["a\0", "\udcff", "\ud83d", "é😀\u2028\n", ""])
+@pytest.mark.parametrize("text", ["a\0", "\udcff", "é😀\u2028\n", ""])
 def test_ids_that_no_file_name_has(text: str) -> None:
     records = drawn(2)
     records.ids = [text, "b"]
