@@ -1,7 +1,7 @@
 """What a command costs beside its work: python benchmarks/startup.py [--small]
 
-- `import robustmm` and `robustmm --help` beside a bare `python -c pass` (budgets: 0.05 s on top of it; 0.3 s), in turns,
-  the median of several;
+- `import robustmm` and `robustmm --help` beside a bare `python -c pass` (budgets: 0.05 s on top of it; 0.3 s), in turns, the
+  median of several;
 - three encoders of features, 897 samples, the suite `deployment`: an audit, the same again and `predict` (budget of
   both: 1 s beyond what importing takes), and on the clock one worker over two. With --small, this alone.
 All but the last in processor time, so that another load of the machine counts less.
