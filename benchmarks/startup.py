@@ -1,7 +1,7 @@
 """What a command costs beside its work: python benchmarks/startup.py [--small]
 
-- `import robustmm` and `robustmm --help` beside a bare `python -c pass` (budgets: 0.05 s on top of it; 0.3 s), in turns, the
-  median of several;
+- `import robustmm` and `robustmm --help` beside a bare `python -c pass`, in turns, medians (budgets: 0.05 s on top
+  of it; 0.3 s);
 - three encoders of features, 897 samples, the suite `deployment`: an audit, the same again and `predict` (budget of
   both: 1 s beyond what importing takes), and on the clock one worker over two. With --small, this alone.
 All but the last in processor time, so that another load of the machine counts less.
@@ -34,11 +34,15 @@ COMMANDS = {
 FEATURES = {"cough": 24, "vitals": 16, "blood": 32}
 """Three tables of measurements, and how many numbers each has."""
 IMPORTS = {
-    "audit": "robustmm.cli.audits.audit, robustmm.auditing.parts.build, robustmm.auditing.prepare,"
-    "robustmm.auditing.run, robustmm.evidence.record, robustmm.report.page.page, robustmm.report.summary, robustmm.report.sheets.failures,"
-    "scipy.optimize",
-    "predict": "robustmm.cli.predict, robustmm.api.evaluation, robustmm.api.inputs, robustmm.report.tables",
-}
+    "audit": (
+        "robustmm.cli.audits.audit", "robustmm.auditing.parts.build", "robustmm.auditing.prepare", "scipy.optimize",
+        "robustmm.auditing.run", "robustmm.evidence.record", "robustmm.report.page.page", "robustmm.report.summary",
+        "robustmm.report.sheets.failures",
+    ),
+    "predict": (
+        "robustmm.cli.predict", "robustmm.api.evaluation", "robustmm.api.inputs", "robustmm.report.tables",
+    ),
+}  # fmt: skip
 """What the commands import before they begin."""
 
 
@@ -81,7 +85,8 @@ def small(folder: Path) -> None:
     inputs = [word for name in FEATURES for word in (f"--{name}", str(manifest.parent / f"{name}.npy#900"))]
     again = [run_audit(1)[0] for _ in range(3)]
     one = [spend("-m", "robustmm", "predict", str(path), *inputs)[0] for _ in range(3)]
-    idle = {name: min(spend("-c", f"import {modules}")[0] for _ in range(3)) for name, modules in IMPORTS.items()}
+    imports = {name: f"import {', '.join(modules)}" for name, modules in IMPORTS.items()}
+    idle = {name: min(spend("-c", line)[0] for _ in range(3)) for name, line in imports.items()}
     print(
         f"small: an audit of three encoders of features {spent:.1f} s of processor time, asked again "
         f"{min(again):.1f} s, {min(again) - idle['audit']:.1f} s beyond imports; predict {min(one):.1f} s, "
