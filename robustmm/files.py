@@ -108,7 +108,8 @@ def remove_partial_files(found: Iterable[Path]) -> None:
 def make_folder(path: Path) -> None:
     """Makes a folder and those above it. Raises DataError where it cannot."""
     with explain_write(path, "cannot be made a folder"):
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():  # making one that is there may take milliseconds
+            path.mkdir(parents=True, exist_ok=True)
 
 
 def hash_file(path: Path) -> str | None:

@@ -1,6 +1,7 @@
 """A pass over the samples: makes the missing cells of some conditions."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -123,15 +124,19 @@ def run_pass(
 ) -> EvaluationPass:
     """The pass with the cells of some pieces; `advance` gets the number of new cells."""
     here = current_pass(spec, conditions, folder)
-    left = {(k, chunk) for chunk, numbers in asked for k in here.missing_cells(chunk, numbers)}
-    advance(sum(len(numbers) for _, numbers in asked) - len(left))
+    left = [(chunk, deque(here.missing_cells(chunk, numbers))) for chunk, numbers in asked]
+    advance(sum(len(numbers) for _, numbers in asked) - sum(len(missing) for _, missing in left))
+    wanted = [piece for piece, (_, missing) in zip(asked, left, strict=True) if missing]
 
     def tick() -> None:
-        come = {(k, chunk) for k, chunk in left if here.store.has(here.keys[k][chunk])}
-        left.difference_update(come)
-        advance(len(come))
+        """Looks for the next cell of every piece, which come in their order: not for all, each time."""
+        come = 0
+        for chunk, missing in left:
+            while missing and here.store.has(here.keys[missing[0]][chunk]):
+                missing.popleft()
+                come += 1
+        advance(come)
 
-    wanted = [piece for piece in asked if any((k, piece[0]) in left for k in piece[1])]
     pool.make(make_cells, [(spec, conditions, folder, *piece) for piece in wanted], tick)
     tick()
     return here

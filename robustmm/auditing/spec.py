@@ -24,7 +24,7 @@ from robustmm.modalities.base import named_file
 from robustmm.runtime.foreign.session import open_session
 from robustmm.runtime.session import Session
 
-FORMAT = 5
+FORMAT = 6
 """Raised when cells hold other fields, so that those of an older robustmm are not read."""
 MIN_CHUNK, MAX_CHUNK = 32, 256
 """Fewest and most samples of a chunk; there are 16 or more chunks where the samples suffice."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -157,10 +158,16 @@ def corrupt_signal(
     signal: Signal, chosen: Corruption, level: float, seed: int, sample: str, modality: Modality
 ) -> Signal:
     """One sample's signal of one modality under one corruption."""
-    facts: dict[str, Any] = {key: getattr(modality, key, None) or None for key in ("mean", "std")}
+    facts: dict[str, Any] = {key: _as_array(getattr(modality, key, None) or None) for key in ("mean", "std")}
     if isinstance(modality, Audio):
         facts["rate"] = modality.rate
     return corrupt(signal, chosen, level, seed=seed, sample_id=sample, modality=modality.name, **facts)
+
+
+@lru_cache(maxsize=64)
+def _as_array(numbers: tuple[float, ...] | None) -> NDArray[np.float64] | None:
+    """What is asked for every signal of a modality, made once; None stays."""
+    return None if numbers is None else np.array(numbers, np.float64)
 
 
 def build_condition(

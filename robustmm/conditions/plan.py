@@ -1,15 +1,20 @@
 """A condition applied to the rows of a manifest: the signal of each sample, and the presence mask."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robustmm.conditions.condition import Condition, Step, build_corruption, corrupt_signal
 from robustmm.corruptions import pairs
-from robustmm.data.loading import OnBad, read_samples
+from robustmm.data.loading import OnBad, read_cell, refuse_or_tell
 from robustmm.data.manifest import Manifest
+from robustmm.errors import DataError
 from robustmm.modalities import Modality, Signal
+
+KEPT_FAULTS = 1024
+"""Draws for whole samples that are kept: those of the rows that are measured together."""
 
 
 class Plan:
@@ -25,6 +30,7 @@ class Plan:
         self.changed_modalities = condition.changed_modalities(modalities)
         self.present = condition.draw_presence(manifest, list(self.modalities), seed)
         self.pool = pairs.Pool(manifest.ids, manifest.labels, self._has)
+        self._draw_faults = lru_cache(KEPT_FAULTS)(self._draw_sample_faults)
 
     def _has(self, modality: str, row: int) -> bool:
         return bool(self.cells[modality][row])
@@ -74,13 +80,14 @@ class Plan:
         return apply
 
     def _corrupt(self, sample: str, signal: Signal, row: int, modality: Modality) -> Signal:
-        for step in self.noises(modality.name):
+        for number, step in enumerate(self.steps):
+            if modality.name not in step.on:
+                continue
             chosen = step.on.get(modality.name)
             if chosen and step.is_applied(self.seed, sample, modality.name):
                 signal = corrupt_signal(signal, chosen, step.level, self.seed, sample, modality)
             elif step.pair and step.is_applied(self.seed, sample, ""):
-                able = tuple(self.modalities[name] for name in step.on if self._has(name, row))
-                fault = step.pair(pairs.Sample(row, able, self.pool), step.level, self.seed).get(modality.name)
+                fault = self._draw_faults(number, row).get(modality.name)
                 if isinstance(fault, int):
                     found = self._read_signal(modality, fault)
                     signal = signal if found is None else found
@@ -91,9 +98,19 @@ class Plan:
                     )
         return signal
 
+    def _draw_sample_faults(self, number: int, row: int) -> dict[str, pairs.Fault]:
+        """What a corruption of whole samples does to a row, by modality; each modality asks for it."""
+        step = self.steps[number]
+        able = tuple(self.modalities[name] for name in step.on if self._has(name, row))
+        return step.pair(pairs.Sample(row, able, self.pool), step.level, self.seed) if step.pair else {}
+
     def _read_signal(self, modality: Modality, row: int) -> Signal | None:
         """Another row's signal."""
-        return read_samples(self.manifest.take([row]), [modality], self.on_bad).signals[modality.name][0]
+        found = read_cell(modality, self.cells[modality.name][row], self.manifest.folder)
+        if isinstance(found, DataError):
+            refuse_or_tell(self.manifest, row, modality, found, self.on_bad)
+            return None
+        return found
 
     def _fill_missing(self, modality: Modality, m: int, row: int) -> Signal:
         """The signal that fills a missing input which the presence mask keeps."""

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from robustmm.runtime.session import Session
 
 PREFETCH = 2
 """Corruption jobs in progress while an encoder runs."""
+OVERLAPPED_BYTES = 2**14
+"""Bytes of a signal from which its corruption runs beside the encoder: that of a smaller one is Python's own time, and
+two threads of Python only wait for each other."""
 
 EmbeddingKey = tuple[str, str]
 """A modality, and what happens to its signals: the key of its plan."""
@@ -92,7 +96,9 @@ class Evaluation:
         jobs: deque[tuple[EmbeddingKey, Callable[[], list[Signal | None]]]] = deque()
         for part in [*order, *[None] * PREFETCH]:
             if part:
-                jobs.append((part, pool.submit(self._corrupt, plans[part], part, rows, samples).result))
+                work = partial(self._corrupt, plans[part], part, rows, samples)
+                at_once = self.session.modality(part[0]).input_bytes >= OVERLAPPED_BYTES
+                jobs.append((part, pool.submit(work).result if at_once else work))
             if len(jobs) > PREFETCH or (part is None and jobs):
                 (name, key), result = jobs.popleft()
                 modality, given, noisy = self.session.modality(name), samples.signals[name], result()

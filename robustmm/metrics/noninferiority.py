@@ -21,7 +21,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from robustmm.metrics.power import paired_samples_to_decide, samples_to_clear
@@ -73,6 +72,8 @@ def retention_interval(pairs: Pairs, confidence: float = 0.95) -> Interval:
     x, y = pairs.both + pairs.gained, pairs.both + pairs.lost
     if y == 0:
         return Interval(math.nan, math.nan)
+    from scipy.optimize import brentq  # slow to import, and `predict` judges nothing
+
     z, middle = float(ndtri((1 + confidence) / 2)), max(x / y, 1e-9)
     far = middle
     while retention_score(pairs, far) > -z:
@@ -152,6 +153,8 @@ def difference_score(pairs: Pairs, difference: float) -> float:
 def difference_interval(pairs: Pairs, confidence: float = 0.95) -> Interval:
     """The changes of accuracy that the score test does not reject. Unlike a bootstrap it does not collapse where no
     answer differs: 189 samples with the same answers lose at most 2 points, 188 are too few."""
+    from scipy.optimize import brentq
+
     value, z = (pairs.gained - pairs.lost) / math.fsum(pairs), float(ndtri((1 + confidence) / 2))
     low = high = value
     if value > -1:

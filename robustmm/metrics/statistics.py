@@ -1,6 +1,6 @@
 """Uncertainty of numbers: Wilson's interval, the seeded paired bootstrap, paired t-tests, adjusted p-values."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
 CHUNK = 2**18  # resampled values held at once: bounded memory, and the cache is fast
+MAX_KEPT = 2**22  # resampled values that are kept for the next quantity: 21 MB, whatever the number of samples
 MAX_DISTINCT = 64  # up to this many distinct values a resample is drawn as their counts, which costs nothing per sample
 
 Array = NDArray[np.float64]
@@ -144,11 +145,8 @@ def resampled_means(values: Array, resamples: int, rng: np.random.Generator) -> 
     if len(distinct) <= MAX_DISTINCT:
         means: Array = rng.multinomial(n, frequency / n, size=resamples) @ distinct / n
         return means
-    chunks = []
-    for index in _draw_integers(n, resamples, rng, n):
-        index += n * np.arange(len(index))[:, None]  # one run of n counters per resample
-        chunks.append(np.bincount(index.ravel(), minlength=index.size).reshape(index.shape) @ values / n)
-    return np.concatenate(chunks)
+    counts = _keep_draws("counts", n, resamples, rng, lambda: _draw_counts(n, resamples, rng))
+    return np.concatenate([each.astype(np.float64) @ values / n for each in counts])
 
 
 def swapped_means(difference: Array, resamples: int, rng: np.random.Generator) -> Array:
@@ -158,7 +156,39 @@ def swapped_means(difference: Array, resamples: int, rng: np.random.Generator) -
     if len(size) <= MAX_DISTINCT:
         means: Array = (2 * rng.binomial(frequency, 0.5, size=(resamples, len(size))) - frequency) @ size / n
         return means
-    return np.concatenate([(2 * swap - 1) @ difference / n for swap in _draw_integers(2, resamples, rng, n)])
+    signs = _keep_draws("signs", n, resamples, rng, lambda: _draw_signs(n, resamples, rng))
+    return np.concatenate([each.astype(np.float64) @ difference / n for each in signs])
+
+
+_KEPT: dict[str, tuple[object, list[NDArray[Any]], Any]] = {}
+
+
+def _keep_draws(
+    name: str, n: int, resamples: int, rng: np.random.Generator, draw: Callable[[], Iterator[NDArray[Any]]]
+) -> Iterable[NDArray[Any]]:
+    """What `draw` gives, kept for who asks next with a generator in the same state, which is left as after drawing:
+    all conditions of an audit are resampled alike, and drawing takes longest."""
+    if n * resamples > MAX_KEPT:
+        return draw()
+    asked = n, resamples, repr(rng.bit_generator.state)
+    kept = _KEPT.get(name)
+    if kept is None or kept[0] != asked:
+        kept = _KEPT[name] = asked, list(draw()), rng.bit_generator.state
+    rng.bit_generator.state = kept[2]
+    return kept[1]
+
+
+def _draw_counts(n: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.uint32]]:
+    """How often each sample is drawn (resample, n), a bounded number of resamples at a time."""
+    for index in _draw_integers(n, resamples, rng, n):
+        index += n * np.arange(len(index))[:, None]  # one run of n counters per resample
+        yield np.bincount(index.ravel(), minlength=index.size).reshape(index.shape).astype(np.uint32)
+
+
+def _draw_signs(n: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.int8]]:
+    """1 or -1 (resample, n), a bounded number of resamples at a time."""
+    for swap in _draw_integers(2, resamples, rng, n):
+        yield (2 * swap - 1).astype(np.int8)
 
 
 def _draw_integers(high: int, resamples: int, rng: np.random.Generator, n: int) -> Iterator[NDArray[np.int64]]:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from robustmm.conditions import missing
+from robustmm.conditions import missing, plan
 from robustmm.conditions.condition import Condition, Noise
-from robustmm.conditions.plan import Plan
+from robustmm.conditions.plan import KEPT_FAULTS, Plan
+from robustmm.corruptions import pairs
 from robustmm.data.manifest import Manifest
 from robustmm.errors import DataError, UsageError
 from robustmm.evaluation.evaluate import evaluate
@@ -130,3 +131,30 @@ def test_what_a_condition_does_is_told_apart_from_its_name(session: Session, row
         define(missing={"series": 0.5}, fill="zero"),
     ]  # fmt: skip
     assert len({repr(each) for each in others}) == len(others)
+
+
+def test_what_happens_to_a_whole_sample_is_drawn_once_for_all_its_modalities(
+    session: Session, rows: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is what every modality would have drawn for itself, however many samples come between."""
+    condition = Condition("c", (Noise("gaussian", 0.5), Noise("swap-other-class", 1.0)))
+    drawn: list[int] = []
+    plain = pairs.SampleCorruption.__call__
+
+    def counted(self: pairs.SampleCorruption, sample: pairs.Sample, level: float, seed: int) -> dict[str, pairs.Fault]:
+        drawn.append(sample.row)
+        return plain(self, sample, level, seed)
+
+    monkeypatch.setattr(pairs.SampleCorruption, "__call__", counted)
+    for kept, times in ((KEPT_FAULTS, 1), (0, 2)):
+        monkeypatch.setattr(plan, "KEPT_FAULTS", kept)
+        here, found = plan_of(session, rows, condition), []
+        drawn.clear()
+        for m in session.modalities:
+            own = [m.read(cell, rows.folder) for cell in rows.cells(m)]
+            corrupter = here.build_corrupter(m)
+            found += [corrupter(row, rows.ids[row], own[row]) for row in range(20)]
+        assert sorted(drawn) == sorted(times * list(range(20)))
+        if kept:
+            first = found
+    assert all(np.array_equal(a, b) for a, b in zip(first, found, strict=True))

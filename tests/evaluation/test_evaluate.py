@@ -1,6 +1,7 @@
 from dataclasses import fields
 from itertools import permutations
 from math import factorial
+from threading import current_thread
 
 import numpy as np
 import onnxruntime
@@ -178,3 +179,22 @@ def test_levels_pair_with_noises() -> None:
     for noises, levels, on in ((["x"], [], []), (["x", "y", "z"], [0.1, 0.2], []), ([], [0.5], []), ([], [], ["a"])):
         with pytest.raises(UsageError):
             build_condition("c", noises, levels, on, {})
+
+
+def test_small_signals_are_corrupted_without_threads_to_the_same_answers(
+    session: Session, rows: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set[str]()
+    plain = evaluate.Evaluation._corrupt
+
+    def watched(self: evaluate.Evaluation, *given: object) -> object:
+        threads.add(current_thread().name)
+        return plain(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluate.Evaluation, "_corrupt", watched)
+    (alone,) = run(session, rows, BOTH)
+    assert threads == {current_thread().name}
+    monkeypatch.setattr(evaluate, "OVERLAPPED_BYTES", 0)
+    (beside,) = run(session, rows, BOTH)
+    assert len(threads) > 1
+    assert_equal(alone, beside)

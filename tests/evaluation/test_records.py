@@ -35,6 +35,22 @@ def test_ids_are_any_text(ids: list[str]) -> None:
     assert kept(records).ids == ids
 
 
+@pytest.mark.parametrize("text", ["a\0", "\udcff", "é😀\u2028\n", ""])
+def test_ids_that_no_file_name_has(text: str) -> None:
+    records = drawn(2)
+    records.ids = [text, "b"]
+    assert kept(records).ids == [text, "b"]
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_arrays_stand_where_the_processor_reads_them_and_may_be_written(n: int) -> None:
+    for name in ARRAYS:
+        found = getattr(kept(drawn(n)), name)
+        assert found.flags.aligned
+        assert found.flags.writeable
+        assert found.flags.c_contiguous
+
+
 def test_rows_in_another_order() -> None:
     records = drawn(5)
     rows = np.array([3, 0, 3])
@@ -68,7 +84,12 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     other, pickled = BytesIO(), BytesIO()
     np.savez(other, ids=np.array(["a"]))
     np.savez(pickled, ids=np.array([{}], dtype=object))
-    for content in (b"", b"text", whole[:200], whole[:-1], other.getvalue(), pickled.getvalue()):
+    line, _, rest = whole.partition(b"\n")
+    heads = [b"[" * 100_000 + b"]" * 100_000, b"7", b"{}", line.replace(b"<f8", b"<f4", 1)]
+    heads += [line.replace(b"[3, ", f"[{number}, ".encode(), 1) for number in (-3, 4, 2**31, 10**40)]
+    spoilt = [head + b"\n" + rest for head in heads]
+    spoilt += [b"", b"text", whole[:200], whole[:-1], whole + b"\0", other.getvalue(), pickled.getvalue()]
+    for content in spoilt:
         path.write_bytes(content)
         with path.open("rb") as file, pytest.raises(DAMAGE_ERRORS):
             load_records(file)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import rankdata
 from sklearn.metrics import f1_score, roc_auc_score
 
 from robustmm.metrics.classification import macro_f1
-from robustmm.metrics.influence import auroc_influence, macro_f1_influence
+from robustmm.metrics.influence import auroc_influence, macro_f1_influence, rank
 from robustmm.metrics.sampling import Sampling
 
 
@@ -25,6 +26,11 @@ def test_values_are_scikit_learns(seed: int, n: int) -> None:
         area = auroc_influence(scores, positive)
         assert area.value == pytest.approx(roc_auc_score(positive, scores))
         assert area.influence.mean() == pytest.approx(0, abs=1e-12)
+
+
+@given(st.lists(st.integers(-3, 3).map(lambda k: k / 7), min_size=1, max_size=40))
+def test_ranks_are_scipys(values: list[float]) -> None:
+    assert rank(values).tolist() == rankdata(values).tolist()
 
 
 def test_the_area_by_hand() -> None:

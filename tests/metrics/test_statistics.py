@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, false_discovery_control
 
 from robustmm.metrics import statistics
-from robustmm.metrics.statistics import benjamini_hochberg, paired_bootstrap, resampled_means, wilson
+from robustmm.metrics.statistics import benjamini_hochberg, paired_bootstrap, resampled_means, swapped_means, wilson
 
 QUICK = settings(deadline=None, max_examples=50)
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
@@ -82,6 +82,7 @@ def test_chunking_does_not_change_the_answer(statistic, monkeypatch):
             sizes.append(chunk.size)
             yield chunk
 
+    monkeypatch.setattr(statistics, "MAX_KEPT", 0)
     monkeypatch.setattr(statistics, "CHUNK", 777)
     monkeypatch.setattr(statistics, "_draw_integers", watched)
     again = paired_bootstrap(a, b, seed=3, statistic=statistic), draw_means(a[:, None], 3)
@@ -89,6 +90,37 @@ def test_chunking_does_not_change_the_answer(statistic, monkeypatch):
     np.testing.assert_allclose(again[1], whole[1], rtol=1e-12)
     assert max(sizes) <= 777  # memory is bounded
     assert sum(sizes) == 3 * 2000 * 100
+
+
+@pytest.mark.parametrize(("kept", "draws"), [(0, 6), (2000 * 100, 2)])
+def test_what_is_drawn_is_kept_for_the_next_quantity_and_changes_none(monkeypatch, kept, draws):
+    """Other values, another order, and a generator that goes on: as if every quantity had drawn for itself."""
+    (a, b), (c, d) = pair(0, shift=0.1), pair(1)
+
+    def ask():
+        first, second = paired_bootstrap(a, b, seed=3), paired_bootstrap(c, d, seed=3)
+        rng = np.random.default_rng(3)
+        return first, second, resampled_means(a[:, None], 2000, rng).tolist(), swapped_means(c, 2000, rng).tolist()
+
+    monkeypatch.setattr(statistics, "MAX_KEPT", 0)
+    alone = ask()
+    calls, drawing = [], statistics._draw_integers
+    monkeypatch.setattr(statistics, "MAX_KEPT", kept)
+    monkeypatch.setattr(statistics, "_KEPT", {})
+    monkeypatch.setattr(statistics, "_draw_integers", lambda *args: calls.append(args) or drawing(*args))
+    assert ask() == alone
+    assert len(calls) == draws
+
+
+def test_draws_of_another_seed_or_number_are_not_taken(monkeypatch):
+    a, b = pair(0, shift=0.1)
+    asked = [(a, b, 3), (a, b, 4), (a[:90], b[:90], 4), (a, b, 3)]
+    monkeypatch.setattr(statistics, "MAX_KEPT", 0)
+    alone = [paired_bootstrap(x, y, seed=seed) for x, y, seed in asked]
+    monkeypatch.setattr(statistics, "MAX_KEPT", 2000 * 100)
+    assert [paired_bootstrap(x, y, seed=seed) for x, y, seed in asked] == alone
+    assert paired_bootstrap(a, b, seed=3, resamples=500) == paired_bootstrap(a, b, seed=3, resamples=500)
+    assert len(statistics._KEPT) == 2, "counts and signs, of the last quantity"
 
 
 def test_counts_of_few_values_are_the_same_distribution_as_indices(monkeypatch):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from robustmm.config.toml import to_toml
 from robustmm.data.loading import OnBad, collate_signals, read_batches, targets
@@ -177,6 +176,8 @@ def is_near(accuracy: float, right: NDArray[np.bool_], sample: bool) -> bool:
 
 def best_order(p: Array, target: NDArray[np.int64]) -> list[int]:
     """The order of class indices under which the answers agree with the target the most: output i is class order[i]."""
+    from scipy.optimize import linear_sum_assignment  # slow to import, and `predict` checks nothing
+
     classes = p.shape[1]
     table = np.zeros((classes, classes))
     np.add.at(table, (p.argmax(1), target), 1)

@@ -6,21 +6,15 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.segment import Segment
 
 from robustmm.errors import printable, shorten
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 IS_SECONDARY_RANK = os.environ.get("RANK", "0") != "0"
 """One of several ranks under torchrun, and not the first: it works and keeps silent."""
@@ -85,8 +79,10 @@ def show_warnings() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def progress_columns(markup: bool = True) -> tuple[ProgressColumn, ...]:
+def progress_columns(markup: bool = True) -> "tuple[ProgressColumn, ...]":
     """What a long work's bar shows: title, bar, count, time and ETA."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     return (
         TextColumn("{task.description}", markup=markup), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("eta"), TimeRemainingColumn(),
@@ -102,6 +98,8 @@ class ConsoleReporter:
     @contextmanager
     def stage(self, title: str, total: int) -> Iterator[Any]:
         """A bar with an ETA, gone when done; nothing where there is no screen. Yields a function that advances it."""
+        from rich.progress import Progress  # --help draws no bar, and need not wait for what draws it
+
         drawn = notes.is_terminal or notes.is_jupyter
         with Progress(*progress_columns(), console=notes, transient=True, disable=not drawn) as bar:
             task = bar.add_task(title, total=total)
