@@ -36,10 +36,10 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def path(self, key: str, suffix: str = ".npz") -> Path:
+    def path(self, key: str, suffix: str = ".cell") -> Path:
         return self.folder / key[:2] / f"{key}{suffix}"
 
-    def has(self, key: str, suffix: str = ".npz") -> bool:
+    def has(self, key: str, suffix: str = ".cell") -> bool:
         return os.path.isfile(f"{self.folder}/{key[:2]}/{key}{suffix}")  # asked of every cell, several times
 
     def put(self, key: str, records: Records) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from robustmm.auditing.store import read_sealed
 from robustmm.files import hash_file
 
-CELL = re.compile(r"[0-9a-f]{64}(\.npz|\.json|\.bad\.json)")
+CELL = re.compile(r"[0-9a-f]{64}(\.cell|\.json|\.bad\.json)")
 
 
 def find_wrong_cells(folder: Path, listed: dict[str, str]) -> list[str]:

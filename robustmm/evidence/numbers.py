@@ -78,7 +78,7 @@ def check_rerun(
                 again = run_again(here, k, chunk)
             except RobustmmError as error:
                 return unchecked(RERUN, f"{name} cannot be run: {error}"), told
-            found, fault = compare_cell(folder / "cells" / key[:2] / f"{key}.npz", again, floor)
+            found, fault = compare_cell(folder / "cells" / key[:2] / f"{key}.cell", again, floor)
             if fault:
                 return wrong(RERUN, f"{name} {fault}"), told
             largest = max(largest, found)

@@ -19,7 +19,7 @@ from robustmm.system import reveal_interrupts
 
 NAME = "audit.json"
 Sha256 = str
-CellName = Annotated[str, Field(pattern=r"^[0-9a-f]{2}/[0-9a-f]{64}(\.npz|\.json|\.bad\.json)$")]
+CellName = Annotated[str, Field(pattern=r"^[0-9a-f]{2}/[0-9a-f]{64}(\.cell|\.json|\.bad\.json)$")]
 
 
 class AuditRecord(Result):
@@ -55,7 +55,7 @@ class AuditRecord(Result):
 def list_cells(audit: Audit) -> list[str]:
     """The paths, in cells/, of every cell that the result of a finished audit rests on; summaries follow from them."""
     clean = audit.keys[: len(audit.work.chunks)]
-    names = [f"{key}.npz" for key in audit.keys] + [f"{key}{BAD}" for key in clean]
+    names = [f"{key}.cell" for key in audit.keys] + [f"{key}{BAD}" for key in clean]
     names += [f"{audit.work.floor_key}.json"]
     names += [f"{audit.work.search_key(table)}.json" for table in audit.plan.searches]
     return sorted({f"{name[:2]}/{name}" for name in names})

@@ -61,4 +61,4 @@ def compare_cell(path: Path, again: Records, floor: float) -> tuple[float, str]:
 def list_reruns(audit: Audit, here: EvaluationPass, chosen: list[tuple[int, int]]) -> list[str]:
     """How chosen cells are told: the condition, and the cell's file."""
     names = ["clean", *(c.name for c in audit.plan.conditions)]
-    return [f"{names[k]}: {here.keys[k][chunk]}.npz" for k, chunk in chosen]
+    return [f"{names[k]}: {here.keys[k][chunk]}.cell" for k, chunk in chosen]

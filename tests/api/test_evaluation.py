@@ -229,7 +229,7 @@ def test_an_interrupted_audit_keeps_what_it_has(here: Path, monkeypatch: pytest.
         patched.setattr(Store, "put", put)
         with pytest.raises(InterruptedRun, match="4 of 9 cells of 3 conditions are measured, and kept in a"):
             rm.audit(suite="short.toml", out="a", batch=64, workers=1)
-    assert len(list(Path("a").glob("cells/*/*.npz"))) == 4
+    assert len(list(Path("a").glob("cells/*/*.cell"))) == 4
     continued, whole = (rm.audit(suite="short.toml", out=out, batch=64) for out in ("a", "b"))
     assert dump(continued) == dump(whole)
 

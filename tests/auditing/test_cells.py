@@ -131,14 +131,14 @@ def test_progress_counts_every_cell_once(asked: Spec, tmp_path: Path) -> None:
     for workers, gone in ((1, 0), (1, 3), (2, 5), (1, 12)):
         steps: list[int] = []
         forget()
-        paths = sorted(tmp_path.glob("*/*.npz"))
+        paths = sorted(tmp_path.glob("*/*.cell"))
         for path in paths[:gone]:
             path.unlink()
         with WorkerPool(workers) as pool:
             run_pass(pool, asked, CONDITIONS, tmp_path, steps.append, list_pieces(asked))
         assert sum(steps) == 12
         assert steps[0] == len(paths[gone:])
-    assert len(list(tmp_path.glob("*/*.npz"))) == 12
+    assert len(list(tmp_path.glob("*/*.cell"))) == 12
 
 
 def test_a_pass_is_opened_once(asked: Spec, tmp_path: Path) -> None:

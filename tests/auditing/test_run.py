@@ -139,7 +139,7 @@ def test_records_that_are_whole_are_left_as_they_are(asked: Spec, copy: Path) ->
     assert path.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".json", ".bad.json"])
+@pytest.mark.parametrize("suffix", [".cell", ".json", ".bad.json"])
 def test_all_files_of_a_sort_damaged(asked: Spec, copy: Path, finished: Path, suffix: str) -> None:
     damaged = [path for path in cells(copy) if path.name.endswith(suffix)]
     assert damaged
@@ -166,7 +166,7 @@ def test_a_stop_anywhere_keeps_what_was_made(
         left[0] = 5 if kept else 0
         with pytest.raises(InterruptedRun) as stopped:
             made(asked, tmp_path, CONDITIONS, **ASKED)
-        assert len(list(tmp_path.rglob("*.npz"))) == kept
+        assert len(list(tmp_path.rglob("*.cell"))) == kept
         told = f"{min(kept, 15)} of 15 cells of 5 conditions are measured, and kept in {tmp_path}"
         assert str(stopped.value) == f"PARTIAL: interrupted; {told}; the same command continues"
         assert not list(tmp_path.rglob("*.part"))

@@ -52,7 +52,7 @@ def test_a_cell_comes_back_as_it_was_put(store: Store) -> None:
     found = store.get(KEY)
     assert found is not None
     assert_same(found, drawn(5))
-    assert [p.name for p in store.folder.rglob("*") if p.is_file()] == [f"{KEY}.npz"]
+    assert [p.name for p in store.folder.rglob("*") if p.is_file()] == [f"{KEY}.cell"]
 
 
 def test_the_same_records_are_the_same_bytes(store: Store, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_what_has_no_line_of_ours_is_not_read(store: Store) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="named pipes in folders")
 def test_a_pipe_in_the_place_of_a_cell_is_none(store: Store) -> None:
-    for suffix in (".npz", ".json"):
+    for suffix in (".cell", ".json"):
         path = store.path(KEY, suffix)
         path.parent.mkdir(parents=True, exist_ok=True)
         os.mkfifo(path)
@@ -243,7 +243,7 @@ def test_several_may_write_one_file(tmp_path: Path) -> None:
 def test_what_the_dead_left_half_written_is_swept_and_nothing_else(store: Store) -> None:
     store.put(KEY, drawn(1))
     folder, beside = store.path(KEY).parent, store.folder.parent
-    swept = [folder / f".{KEY}.npz.1f.part", *(beside / f".{name}.1f.part" for name in RESULT_FILES)]
+    swept = [folder / f".{KEY}.cell.1f.part", *(beside / f".{name}.1f.part" for name in RESULT_FILES)]
     stays = [beside / "results.json", beside / ".film.mp4.part", beside / "notes.1f.part", beside / ".film.1f.part"]
     for path in (*swept, *stays):
         path.write_text("half")
@@ -289,7 +289,7 @@ def test_a_file_swept_as_it_was_opened_is_opened_again(tmp_path: Path, monkeypat
 def test_a_disk_that_knows_no_locks_is_written_and_not_swept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "lock_file", lambda file, wait=False: None)
     store.put(KEY, drawn(1))
-    left = store.path(KEY).with_name(".cell.npz.1f.part")
+    left = store.path(KEY).with_name(".cell.1f.part")
     left.write_text("half")
     store.remove_partial_files()
     assert store.has(KEY)

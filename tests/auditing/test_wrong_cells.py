@@ -67,22 +67,22 @@ def exchange(paths: list[Path]) -> list[Path]:
 
 
 def exchange_two(folder: Path, _: Path) -> list[Path]:
-    return exchange(cells(folder, ".npz")[:2])
+    return exchange(cells(folder, ".cell")[:2])
 
 
 def exchange_all(folder: Path, _: Path) -> list[Path]:
-    return exchange(cells(folder, ".npz"))
+    return exchange(cells(folder, ".cell"))
 
 
 def bring_from_another_audit(folder: Path, foreign: Path) -> list[Path]:
-    found = cells(folder, ".npz")
-    for path, other in zip(found, cells(foreign, ".npz"), strict=True):
+    found = cells(folder, ".cell")
+    for path, other in zip(found, cells(foreign, ".cell"), strict=True):
         shutil.copy(other, path)
     return found
 
 
 def flip_bytes(folder: Path, _: Path) -> list[Path]:
-    found = cells(folder, ".npz")[::2]
+    found = cells(folder, ".cell")[::2]
     for path in found:
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
@@ -92,7 +92,7 @@ def flip_bytes(folder: Path, _: Path) -> list[Path]:
 
 def alter_arrays(folder: Path, _: Path) -> list[Path]:
     """Well-formed records, the probabilities turned round, under the line that was there."""
-    found = cells(folder, ".npz")[:3]
+    found = cells(folder, ".cell")[:3]
     for path in found:
         head, _, content = path.read_bytes().partition(b"\n")
         records, altered = load_records(BytesIO(content)), BytesIO()
@@ -138,7 +138,7 @@ def test_a_wrong_cell_changes_no_number_and_is_told(
     assert run(asked, copy) == (finished / "results.json").read_bytes()
     assert sorted(caplog.messages) == sorted(set(caplog.messages)), "each is told once"
     assert {told.split()[1] for told in caplog.messages} == {str(path) for path in wrong}
-    for suffix in (".npz", ".json", ".bad.json"):
+    for suffix in (".cell", ".json", ".bad.json"):
         expected = [path.read_bytes() for path in cells(finished, suffix)]
         assert [path.read_bytes() for path in cells(copy, suffix)] == expected
 

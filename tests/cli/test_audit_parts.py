@@ -180,7 +180,7 @@ def test_a_killed_part_is_named_and_retried(robustmm: Cli, here: Path, world_man
     words = ["audit", "--only", "plan.json", "--part", "2/2", "--out", "b", "--workers", "1"]
     done = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=here, check=False, capture_output=True)
     assert done.returncode == -signal.SIGKILL
-    assert len(list(here.glob("b/cells/*/*.npz"))) == 1
+    assert len(list(here.glob("b/cells/*/*.cell"))) == 1
     assert again(robustmm, *words[1:4], "1/2", "--out", "a", "--workers", "1", cwd=here).code == 0
     lacking = again(robustmm, "--merge", "a", "b", "--out", "c", cwd=here)
     assert lacking.code == 3

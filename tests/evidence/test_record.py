@@ -39,7 +39,7 @@ def test_it_lists_what_the_result_rests_on_and_no_summary(here: Path) -> None:
     chunks = sum(name.endswith(".bad.json") for name in found)
     conditions = 1 + len(result["conditions"])
     assert levels > 0
-    assert sum(name.endswith(".npz") for name in found) == chunks * (conditions + levels)
+    assert sum(name.endswith(".cell") for name in found) == chunks * (conditions + levels)
     assert sum(name.endswith(".json") for name in found) == chunks + 1
     everything = {p.relative_to(here / "a/cells").as_posix() for p in (here / "a/cells").glob("*/*")}
     assert all(name.endswith(".json") for name in everything - set(found)), "summaries follow from the cells"

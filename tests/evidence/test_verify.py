@@ -60,7 +60,7 @@ def test_verify_changes_nothing(here: Path) -> None:
     def look() -> dict[str, tuple[int, bytes]]:
         return {str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in here.rglob("*") if p.is_file()}
 
-    cell = next((here / "a" / "cells").rglob("*.npz"))
+    cell = next((here / "a" / "cells").rglob("*.cell"))
     cell.write_bytes(cell.read_bytes()[:-1] + b"?")
     before = look()
     assert verify("a").verdict == "WRONG"
@@ -70,7 +70,7 @@ def test_verify_changes_nothing(here: Path) -> None:
 TARGETS = {
     "model.onnx": "model", "theirs.toml": "description", "manifest.csv": "manifest", "7.npy": "media",
     "a/results.json": "results.json", "a/audit.json": "audit.json", "a/records.parquet": "records.parquet",
-    "a/statement.dsse.json": "signature", "a/cells/*/*.npz": "cells", "a/cells/*/*.json": "cells",
+    "a/statement.dsse.json": "signature", "a/cells/*/*.cell": "cells", "a/cells/*/*.json": "cells",
 }  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def test_what_is_cut_or_longer_is_found_without_a_key(here: Path, target: str, h
         ("model.onnx", "model", "NOT CHECKED"), ("theirs.toml", "description", "NOT CHECKED"),
         ("manifest.csv", "manifest", "NOT CHECKED"), ("*.npy", "media", "NOT CHECKED"), ("3.npy", "media", "WRONG"),
         ("a/results.json", "results.json", "WRONG"), ("a/audit.json", "audit.json", "NOT CHECKED"),
-        ("a/records.parquet", "records.parquet", "WRONG"), ("a/cells/*/*.npz", "cells", "WRONG"),
+        ("a/records.parquet", "records.parquet", "WRONG"), ("a/cells/*/*.cell", "cells", "WRONG"),
     ],
 )  # fmt: skip
 def test_what_is_not_here_is_never_told_as_ok(here: Path, gone: str, name: str, said: str) -> None:
@@ -153,7 +153,7 @@ def forge(here: Path) -> None:
     names = list(json.loads((here / "a/audit.json").read_text())["cells"])
     for name in names:
         path = here / "a/cells" / name
-        if path.suffix == ".npz":
+        if path.suffix == ".cell":
             content = read_sealed(path)
             assert content is not None
             records = load_records(BytesIO(content))
@@ -189,7 +189,7 @@ def test_forged_cells_are_found_by_running_them_again_and_by_the_signature(here:
 
 def test_a_cell_that_is_whole_and_another_is_found_by_its_hash(here: Path) -> None:
     cells = here / "a/cells"
-    names = [name for name in json.loads((here / "a/audit.json").read_text())["cells"] if name.endswith(".npz")]
+    names = [name for name in json.loads((here / "a/audit.json").read_text())["cells"] if name.endswith(".cell")]
     content = read_sealed(cells / names[1])
     assert content is not None
     write_cell(cells / names[0], content)
@@ -220,7 +220,7 @@ def test_results_in_another_writing_are_refused_even_where_the_hash_follows(here
 
 @pytest.mark.parametrize(
     ("pattern", "content"),
-    [("*.bad.json", b'["x"]'), ("*.bad.json", b"7"), ("*.npz", b"nothing"), ("*.npz", None), ("*.json", b"{}")],
+    [("*.bad.json", b'["x"]'), ("*.bad.json", b"7"), ("*.cell", b"nothing"), ("*.cell", None), ("*.json", b"{}")],
 )
 def test_whole_cells_of_any_content_are_a_sentence(here: Path, pattern: str, content: bytes | None) -> None:
     for name in json.loads((here / "a/audit.json").read_text())["cells"]:

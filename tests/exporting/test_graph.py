@@ -64,9 +64,9 @@ def assert_answers_alike(graph: onnx.ModelProto, model: FusionModel, modalities:
         np.testing.assert_allclose(session.run(["probabilities"], fed)[0], expected, atol=atol)
 
 
-@pytest.mark.parametrize("order", [("features", "text", "image"), ("text", "image", "features")], ids="-".join)
-def test_every_encoder_reads_its_own_input_only_in_any_order(order: tuple[str, ...]) -> None:
-    """A text backbone read its batch size off the first input, wherever that was another modality."""
+def test_every_encoder_reads_its_own_input_only() -> None:
+    """A text backbone read its batch size off the first input, where that was another modality."""
+    order = ("features", "text", "image")
     modalities = [PLAIN[name] for name in order]
     model = fused(modalities, {"text": BERT, "image": VIT})
     graph = trace_graph(model, modalities)

@@ -67,7 +67,7 @@ def try_reference(base: Base, folder: Path, rng: random.Random) -> Case:
 def try_audit(base: Base, folder: Path, rng: random.Random) -> Case:
     """A file of a finished audit damaged, then read without inference. Verified is what nobody touched."""
     files = sorted(path for path in (folder / "audit").rglob("*") if path.is_file())
-    path = rng.choice([*files, *(path for path in files if path.suffix != ".npz" for _ in range(3))])
+    path = rng.choice([*files, *(path for path in files if path.suffix != ".cell" for _ in range(3))])
     before = path.read_bytes()
     _change(path, files, rng)
     changed = path.read_bytes() != before and path.name not in DRAWN

@@ -52,7 +52,7 @@ def _name_cells(plan: PlanFile, here: EvaluationPass, task: Task) -> Iterator[st
         yield f"{key[:2]}/{key}.json"
         return
     key = here.keys[task.number][task.chunk]
-    yield f"{key[:2]}/{key}.npz"
+    yield f"{key[:2]}/{key}.cell"
     if task.number == 0:
         yield f"{key[:2]}/{key}{BAD}"
 

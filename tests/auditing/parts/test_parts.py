@@ -64,7 +64,7 @@ def contents(folder: Path) -> list[bytes]:
 
 
 def cells(*folders: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for folder in folders for path in folder.glob("cells/*/*.npz")}
+    return {path.name: path.read_bytes() for folder in folders for path in folder.glob("cells/*/*.cell")}
 
 
 def test_merged_folders_of_their_own_have_the_bytes_of_one_run(place: Path, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_parts_may_overlap_and_be_made_twice(
     place: Path, copies: list[Path], tmp_path: Path, embedded: list[str]
 ) -> None:
     """Part 2 of 4 again; then parts of three, which have cells of several of the four."""
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.cell")}
     made(place, "2/4", copies[1])
     assert embedded == [], "nothing is left to do"
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -150,7 +150,7 @@ def test_all_parts_in_one_folder_and_merged_there(place: Path, copies: list[Path
     assert contents(merged(copies[0], out=copies[0])) == contents(place / "whole"), "again"
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".json", ".bad.json"])
+@pytest.mark.parametrize("suffix", [".cell", ".json", ".bad.json"])
 def test_what_is_damaged_is_made_again(place: Path, copies: list[Path], tmp_path: Path, suffix: str) -> None:
     owner = next(k for k, folder in enumerate(copies) if any(is_of(path, suffix) for path in folder.glob("cells/*/*")))
     path = next(path for path in sorted(copies[owner].glob("cells/*/*")) if is_of(path, suffix))

@@ -123,8 +123,8 @@ def test_options_of_the_network_are_checked() -> None:
 
 
 @exporting
-@pytest.mark.parametrize("name", ["handcrafted", "wide-deep"])
-def test_they_export(name: str, tmp_path: Path) -> None:
+def test_they_export(tmp_path: Path) -> None:
+    """One has the other in it."""
     torch.manual_seed(0)
-    encoders = {kind: build_encoder(modality, name) for kind, modality in PLAIN.items()}
+    encoders = {kind: build_encoder(modality, "wide-deep") for kind, modality in PLAIN.items()}
     agrees(encoders, PLAIN, tmp_path)
