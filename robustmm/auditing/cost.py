@@ -101,7 +101,10 @@ def estimate_cost(opened: OpenedSpec, conditions: Sequence[Condition], share: fl
 
 
 def describe_seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    """A duration as it is announced: 80 s, 12 min, 30 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.0f} h"
 
 
 def count_coalitions(modalities: int) -> int:

@@ -10,7 +10,7 @@ from audits import forget, silent
 from numpy.typing import NDArray
 from random_records import drawn
 
-from robustmm.auditing.cost import _will_fail, estimate_cost
+from robustmm.auditing.cost import _will_fail, describe_seconds, estimate_cost
 from robustmm.auditing.plan import AuditPlan
 from robustmm.auditing.run import Audit
 from robustmm.auditing.spec import Spec, open_spec
@@ -64,3 +64,8 @@ def test_a_corruption_fails_where_it_would_if_all_samples_were_as_the_timed_ones
     clean.probabilities = np.eye(3)[[0] * 8]
     struck.probabilities = np.eye(3)[[0] * right + [1] * (8 - right)]
     assert _will_fail(struck, clean, 0.9, samples) == fails
+
+
+def test_durations_in_words() -> None:
+    told = [describe_seconds(seconds) for seconds in (0.4, 89, 91, 5399, 5401, 430_000)]
+    assert told == ["0 s", "89 s", "2 min", "90 min", "2 h", "119 h"]
