@@ -37,11 +37,6 @@ class WorkerPool:
                     process.terminate()
             self.pool.shutdown(cancel_futures=True)
 
-    @property
-    def makers(self) -> int:
-        """How many workers `make` has."""
-        return self.workers
-
     def make(
         self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], tick: Callable[[], None] = lambda: None
     ) -> list[T]:
@@ -74,8 +69,7 @@ class WorkerPool:
                         "a worker was killed, most often for want of memory: what was made is kept; the same command "
                         "continues, with fewer --workers in less memory"
                     ) from error
-                for record in warned:
-                    logging.getLogger(record.name).handle(record)
+                tell_warned(warned)
             tick()
         for future in futures:
             yield future.result()[0]
@@ -89,6 +83,12 @@ def run_job(function: Callable[..., T], job: tuple[Any, ...]) -> tuple[T, list[l
         return function(*job), warned.buffer
     finally:
         logger.removeHandler(warned)
+
+
+def tell_warned(warned: Sequence[logging.LogRecord]) -> None:
+    """Tells here what a worker warned of."""
+    for record in warned:
+        logging.getLogger(record.name).handle(record)
 
 
 def _begin_worker() -> None:

@@ -1,19 +1,17 @@
 """Runs jobs on the workers of a Ray cluster, which share no folder with this process. Ray places them, starts a killed
 one again and repeats its job; this file sends jobs and keeps files."""
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from robustmm.errors import DataError, InterruptedRun, RobustmmError, UsageError
-from robustmm.files import make_folder, write_whole
+from robustmm.files import make_folder, write_if_changed
 from robustmm.workers.node import Made, Node
-from robustmm.workers.processes import TICK, WorkerPool
+from robustmm.workers.processes import TICK, WorkerPool, tell_warned
 from robustmm.workers.ray_cluster import RayCluster, connect_ray, count_room
 
 T = TypeVar("T")
@@ -69,7 +67,7 @@ class RayPool(WorkerPool):
                 f"{self.cluster.name} started no worker in {START_SECONDS} s: {free} free; wait until others have ended"
             )
         for each in ready:
-            _tell(self._fetch(each))
+            tell_warned(self._fetch(each))
 
     def make(
         self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], tick: Callable[[], None] = lambda: None
@@ -111,15 +109,6 @@ class RayPool(WorkerPool):
         """Writes the files of a job, each whole or not at all, and gives its answer."""
         for name, content in made.files.items():
             make_folder((self.root / name).parent)
-            write_whole(self.root / name, partial(_write, content))
-        _tell(made.warned)
+            write_if_changed(self.root / name, content)
+        tell_warned(made.warned)
         return made.answer
-
-
-def _write(content: bytes, file: IO[bytes]) -> None:
-    file.write(content)
-
-
-def _tell(warned: Sequence[logging.LogRecord]) -> None:
-    for record in warned:
-        logging.getLogger(record.name).handle(record)
